@@ -1,0 +1,83 @@
+"""The command line: parse, call, print. Each command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from recorder import __version__
+from recorder.errors import RecorderError, did_you_mean
+
+#: Command name -> module that holds a click command of the same name.
+COMMANDS = {
+    "capture": "recorder.cli.capture",
+    "ingest": "recorder.cli.ingest",
+    "query": "recorder.cli.query",
+    "demo": "recorder.cli.demo",
+    "simulate": "recorder.cli.simulate",
+    "feeds": "recorder.cli.feeds",
+    "completion": "recorder.cli.completion",
+}
+
+SUMMARIES = {
+    "capture": "Record every frame of the configured feeds.",
+    "ingest": "Normalise recorded frames into the tables of recorder.duckdb.",
+    "query": "Answer a canned question from recorder.duckdb.",
+    "demo": "See the whole flow at work, without network or key.",
+    "simulate": "Serve a simulated feed on this machine.",
+    "feeds": "List the feeds, their channels, tables and key needs.",
+    "completion": "Print the shell's completion script.",
+}
+
+
+class _Commands(click.Group):
+    """A group whose commands are imported when they are run: help stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            ctx.fail(f"no command '{args[0]}'; {did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
+
+@click.command(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: recorder demo",
+)
+@click.version_option(__version__, prog_name="recorder")
+@click.option("--debug", is_flag=True, help="Show tracebacks and debug messages.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    """Record crypto WebSocket feeds, every frame, and ask the record questions."""
+    ctx.ensure_object(dict)["debug"] = debug
+
+
+def main(argv: list[str] | None = None) -> Any:
+    """Run the command line; errors become one message and the documented exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        return cli.main(args=arguments, prog_name="recorder", standalone_mode=True)
+    except RecorderError as error:
+        if "--debug" in arguments:
+            raise
+        click.echo(f"recorder: {error}", err=True)
+        sys.exit(error.exit_code)

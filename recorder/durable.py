@@ -1,0 +1,82 @@
+"""Making bytes and names survive a power cut."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from pathlib import Path
+
+from recorder.errors import BusyError
+
+
+def sync(fd: int) -> None:
+    """Force a file's data to stable storage; blocks, so call it in a thread.
+
+    macOS has no `fdatasync`, and its `fsync` stops at the drive's cache.
+    """
+    if sys.platform == "darwin":
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+    else:
+        os.fdatasync(fd)
+
+
+def sync_directory(path: Path) -> None:
+    """Force a directory's names to stable storage: without it a new file may vanish."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Give a finished file its name: file fsync, rename, directory fsync."""
+    fd = os.open(temporary, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    temporary.rename(final)
+    sync_directory(final.parent)
+
+
+def make_directory(path: Path) -> None:
+    """Create a directory and its parents, each name durable."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_directory(path.parent)
+
+
+def try_lock(fd: int) -> bool:
+    """Take the file's lock for as long as the descriptor lives; False if another holds it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def claim(path: Path, purpose: str) -> int:
+    """Hold `path` as a lock that names its owner; returns the descriptor to keep open.
+
+    The kernel drops the lock when the process ends, however it ends.
+
+    Raises:
+        BusyError: another process holds it; the message has its pid.
+    """
+    make_directory(path.parent)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    if not try_lock(fd):
+        owner = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(fd)
+        raise BusyError(
+            f"{purpose} is already running here (pid {owner})",
+            where=str(path.parent),
+            hint="stop it first, or use another data directory (--data-dir)",
+        )
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd

@@ -1,0 +1,72 @@
+"""The tree of errors that a user can meet.
+
+    RecorderError                 1   anything that failed
+    ├── UsageError                2   a wrong name, value or path on the command line
+    │   └── ConfigError           2   a wrong or missing setting
+    ├── NotConnectedError         3   no feed connected in time
+    ├── CredentialsError          4   a key is missing, refused or expired
+    ├── DataError                 1   a file on disk is damaged or from another version
+    └── BusyError                 1   another process holds what this one needs
+
+Each says what happened, where, and what to do next; the number is the process's exit code.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RecorderError(Exception):
+    """What happened, where (`file:key`, a path, an endpoint) and what to do next."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}\n  {self.hint}" if self.hint else text
+
+
+class UsageError(RecorderError):
+    """A wrong name, value or path on the command line."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A wrong or missing setting."""
+
+
+class NotConnectedError(RecorderError):
+    """No feed connected in time, or none stayed connected."""
+
+    exit_code = 3
+
+
+class CredentialsError(RecorderError):
+    """A key is missing, refused or expired."""
+
+    exit_code = 4
+
+
+class DataError(RecorderError):
+    """A file on disk is damaged, incomplete or from another version."""
+
+
+class BusyError(RecorderError):
+    """Another process holds what this one needs."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint that names the nearest known words, or all of them when none is near."""
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, n=2, cutoff=0.6)
+    if near:
+        return "did you mean " + " or ".join(f"'{name}'" for name in near) + "?"
+    return "known: " + ", ".join(names)

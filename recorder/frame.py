@@ -1,0 +1,35 @@
+"""A frame: one message, or one marker that we wrote, with its receive timestamp."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+TEXT = 1
+BINARY = 2
+SENT = 3
+OPEN = 16
+CLOSED = 17
+STATS = 18
+GAP = 19
+
+#: The code of a kind in the journal, and its name in Parquet and the tables.
+KINDS: dict[int, str] = {
+    TEXT: "text",  # received, opcode 1
+    BINARY: "binary",  # received, opcode 2
+    SENT: "sent",  # sent by us, redacted
+    OPEN: "open",  # marker: handshake done
+    CLOSED: "closed",  # marker: connection ended, or an attempt failed
+    STATS: "stats",  # marker: how the connection and the recorder fare
+    GAP: "gap",  # marker: frames that could not be written
+}
+
+
+class Frame(NamedTuple):
+    """One row of the raw record."""
+
+    recv_ns: int  # wall clock, ns since epoch UTC, when the last bytes left the socket
+    mono_ns: int  # monotonic clock, same instant
+    seq: int  # number on its connection, from 0, no holes
+    connection: str  # sortable id of the connection
+    kind: str  # a value of KINDS
+    payload: bytes  # exact bytes; markers hold JSON

@@ -1,0 +1,49 @@
+"""Making journals durable: the slow half of writing, done in a thread."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from recorder import durable
+
+
+@dataclass(slots=True)
+class JournalFile:
+    """One journal file that this process writes."""
+
+    stem: str
+    fd: int
+    salt: int
+    day: int
+    opened_mono_ns: int
+    size: int = 0
+    synced_size: int = 0
+    named: bool = False  # its directory entry is durable
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Make a file durable up to `covers` bytes; close it if it is finished."""
+
+    file: JournalFile
+    covers: int
+    directory: Path | None  # sync this too: the file is new there
+    close: bool
+
+
+def run(jobs: list[Job]) -> OSError | None:
+    """Do the jobs; blocks. Every file to close is closed, whatever fails; the first failure."""
+    failure: OSError | None = None
+    for job in jobs:
+        try:
+            durable.sync(job.file.fd)
+            if job.directory is not None:
+                durable.sync_directory(job.directory)
+        except OSError as error:
+            failure = failure or error
+        finally:
+            if job.close:
+                os.close(job.file.fd)
+    return failure

@@ -1,0 +1,355 @@
+"""The tables of `recorder.duckdb`: every column with its type, unit and meaning.
+
+This is the one place that says what a table holds. The database's DDL and comments and the
+documentation's column lists are made from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its name, DuckDB type and what it means."""
+
+    name: str
+    type: str
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: its name, what one row is, and its columns in order."""
+
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+
+    @property
+    def ddl(self) -> str:
+        """`CREATE TABLE IF NOT EXISTS` with a comment on the table and on each column."""
+        columns = ", ".join(f"{c.name} {c.type}" for c in self.columns)
+        comments = [f"COMMENT ON TABLE {self.name} IS {_quoted(self.comment)}"]
+        comments += [
+            f"COMMENT ON COLUMN {self.name}.{c.name} IS {_quoted(c.comment)}" for c in self.columns
+        ]
+        return ";\n".join([f"CREATE TABLE IF NOT EXISTS {self.name} ({columns})", *comments])
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+#: Every row of every event table begins with these: they lead back to the raw frame.
+COMMON = (
+    Column("feed", "VARCHAR NOT NULL", "the feed's name in the configuration"),
+    Column("channel", "VARCHAR", "the service's own stream name; NULL if the frame does not say"),
+    Column(
+        "exchange",
+        "VARCHAR",
+        "the venue the event happened on, lower case; NULL if the feed does not say",
+    ),
+    Column("symbol", "VARCHAR", "the instrument as the venue spells it"),
+    Column(
+        "recv_ns",
+        "BIGINT NOT NULL",
+        "our wall clock when the frame's last bytes left the socket, ns since epoch UTC",
+    ),
+    Column(
+        "recv_time",
+        "TIMESTAMPTZ NOT NULL",
+        "recv_ns as a timestamp (microseconds; recv_ns is the truth)",
+    ),
+    Column(
+        "event_ns",
+        "BIGINT",
+        "the service's own time of the event, ns since epoch UTC; NULL if it gives none",
+    ),
+    Column(
+        "connection",
+        "VARCHAR NOT NULL",
+        "the connection that carried the frame; with seq it leads back to raw",
+    ),
+    Column("seq", "BIGINT NOT NULL", "the frame's number on its connection, from 0"),
+    Column(
+        "item",
+        "INTEGER NOT NULL",
+        "index within the frame, from 0, where one frame holds several events",
+    ),
+)
+
+EXTRA = Column("extra", "JSON", "fields that the feed sent and no column holds")
+
+_OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
+    "whales": (
+        "A whale's position change, or a trade at or above the feed's threshold (whale_usd).",
+        (
+            Column("kind", "VARCHAR", "position (a wallet's change) or trade"),
+            Column("wallet", "VARCHAR", "the wallet whose position changed"),
+            Column("buyer", "VARCHAR", "the buying account of a trade, where the venue names it"),
+            Column("seller", "VARCHAR", "the selling account of a trade, where the venue names it"),
+            Column("asset", "VARCHAR", "the coin, e.g. BTC"),
+            Column(
+                "action",
+                "VARCHAR",
+                "what the whale did, in the service's words (open, close, increase, ...)",
+            ),
+            Column(
+                "side", "VARCHAR", "position: long or short; trade: buy or sell of the aggressor"
+            ),
+            Column("price", "DOUBLE", "price in quote currency"),
+            Column("quantity", "DOUBLE", "size in base currency"),
+            Column(
+                "notional_usd", "DOUBLE", "value in US dollars (stablecoins counted as dollars)"
+            ),
+            Column("tx", "VARCHAR", "transaction hash or trade id"),
+            EXTRA,
+        ),
+    ),
+    "funding": (
+        "One funding observation of one instrument.",
+        (
+            Column(
+                "rate", "DOUBLE", "funding rate as a fraction per interval (0.0001 = 1 basis point)"
+            ),
+            Column(
+                "interval_hours",
+                "DOUBLE",
+                "hours between two fundings; NULL if the feed does not say",
+            ),
+            Column("predicted_rate", "DOUBLE", "the next interval's predicted rate, as a fraction"),
+            Column(
+                "next_funding_ns",
+                "BIGINT",
+                "when the next funding is exchanged, ns since epoch UTC",
+            ),
+            Column("mark_price", "DOUBLE", "mark price at the observation"),
+            Column("index_price", "DOUBLE", "index price at the observation"),
+            EXTRA,
+        ),
+    ),
+    "liquidations": (
+        "One liquidation. Binance pushes only the largest per symbol and second: sums undercount.",
+        (
+            Column(
+                "position_side",
+                "VARCHAR",
+                "the position that was closed: long or short; NULL if the feed does not say",
+            ),
+            Column("raw_side", "VARCHAR", "the side exactly as the feed sent it"),
+            Column("price", "DOUBLE", "price; price_kind says which"),
+            Column(
+                "price_kind", "VARCHAR", "average (fill), bankruptcy, limit, or NULL if unknown"
+            ),
+            Column("quantity", "DOUBLE", "size; quantity_unit says in what"),
+            Column("quantity_unit", "VARCHAR", "base, contracts or usd"),
+            Column(
+                "notional_usd",
+                "DOUBLE",
+                "value in US dollars; NULL where the contract's value is unknown",
+            ),
+            EXTRA,
+        ),
+    ),
+    "listings": (
+        "One announced ticker: an announcement of three tickers is three rows.",
+        (
+            Column("publisher", "VARCHAR", "who published the announcement"),
+            Column("ticker", "VARCHAR", "one ticker; NULL where the announcement names none"),
+            Column(
+                "listing_type",
+                "VARCHAR",
+                "spot_listing, spot_delisting, futures_listing, futures_delisting, ...",
+            ),
+            Column("title", "VARCHAR", "the announcement's title"),
+            Column("url", "VARCHAR", "link to the announcement"),
+            Column("publish_ns", "BIGINT", "published by the exchange, ns since epoch UTC"),
+            Column("detected_ns", "BIGINT", "detected by the service, ns since epoch UTC"),
+            Column("dispatch_ns", "BIGINT", "dispatched by the service, ns since epoch UTC"),
+            Column("abnormal_latency", "BOOLEAN", "the service's own flag of a late detection"),
+            EXTRA,
+        ),
+    ),
+    "open_interest": (
+        "One open-interest observation.",
+        (
+            Column("open_interest", "DOUBLE", "open interest in the feed's unit"),
+            Column("open_interest_usd", "DOUBLE", "open interest in US dollars"),
+            Column("change_pct", "DOUBLE", "change in per cent, over the feed's own period"),
+            EXTRA,
+        ),
+    ),
+    "flows": (
+        "One exchange deposit or withdrawal flow seen on chain.",
+        (
+            Column("asset", "VARCHAR", "the coin"),
+            Column("direction", "VARCHAR", "inflow (deposit) or outflow (withdrawal)"),
+            Column("amount", "DOUBLE", "amount in coins"),
+            Column("amount_usd", "DOUBLE", "amount in US dollars"),
+            Column("wallet", "VARCHAR", "the wallet on the other side"),
+            Column("tx", "VARCHAR", "transaction hash"),
+            EXTRA,
+        ),
+    ),
+    "signals": (
+        "One signal or confirmation-score update.",
+        (
+            Column("signal_type", "VARCHAR", "the service's name of the signal"),
+            Column("direction", "VARCHAR", "bullish/bearish or long/short, as sent"),
+            Column("score", "DOUBLE", "score or confidence as sent"),
+            EXTRA,
+        ),
+    ),
+    "alerts": (
+        "One alert of the service.",
+        (
+            Column("alert_type", "VARCHAR", "the service's name of the alert"),
+            Column("severity", "VARCHAR", "severity as sent"),
+            Column("title", "VARCHAR", "short text"),
+            Column("message", "VARCHAR", "long text"),
+            EXTRA,
+        ),
+    ),
+    "system_status": (
+        "One status message of the service.",
+        (
+            Column("component", "VARCHAR", "what it is about"),
+            Column("status", "VARCHAR", "the state as sent"),
+            Column("message", "VARCHAR", "text"),
+            EXTRA,
+        ),
+    ),
+    "prices": (
+        "One price observation.",
+        (
+            Column("kind", "VARCHAR", "mark, index, last or mid"),
+            Column("price", "DOUBLE", "price in quote currency"),
+        ),
+    ),
+    "latency": (
+        "One data frame that carries a time. Negative values are kept: clocks differ.",
+        (
+            Column("publish_ns", "BIGINT", "published at the source, ns since epoch UTC"),
+            Column("detected_ns", "BIGINT", "detected by the service, ns since epoch UTC"),
+            Column("dispatch_ns", "BIGINT", "sent by the service, ns since epoch UTC"),
+            Column(
+                "total_ns",
+                "BIGINT",
+                "recv_ns - publish_ns, or recv_ns - event_ns where the feed has no publish time",
+            ),
+            Column("network_ns", "BIGINT", "recv_ns - dispatch_ns"),
+            Column("line", "VARCHAR", "the line (A, B) that carried the frame"),
+            Column(
+                "backfill",
+                "BOOLEAN",
+                "true for a past event re-sent after a subscription: no latency",
+            ),
+            Column(
+                "clock_error_ns",
+                "BIGINT",
+                "the kernel's estimate of our clock's error; NULL if unknown",
+            ),
+        ),
+    ),
+    "connections": (
+        "One connection, or one failed attempt (opened_ns is NULL). channel holds its group.",
+        (
+            Column("line", "VARCHAR", "the line (A, B) of the feed"),
+            Column("url", "VARCHAR", "endpoint, secrets and query values removed"),
+            Column(
+                "opened_ns",
+                "BIGINT",
+                "handshake done, ns since epoch UTC; NULL for a failed attempt",
+            ),
+            Column(
+                "closed_ns",
+                "BIGINT",
+                "closed, ns since epoch UTC; NULL while open, or if the process died",
+            ),
+            Column(
+                "code", "INTEGER", "WebSocket close code, or the HTTP status of a refused handshake"
+            ),
+            Column("reason", "VARCHAR", "why it closed"),
+            Column("frames", "BIGINT", "data frames received"),
+            Column("bytes", "BIGINT", "payload bytes received"),
+            Column("rtt", "DOUBLE", "round-trip time in seconds, last measured"),
+            Column("last_heard_ns", "BIGINT", "last proof of life recorded, ns since epoch UTC"),
+            Column(
+                "clock_error_ns",
+                "BIGINT",
+                "the kernel's estimate of our clock's error, last measured; NULL if unknown",
+            ),
+        ),
+    ),
+    "gaps": (
+        "An interval without cover on one line: frames may be missing. channel holds the group.",
+        (
+            Column("line", "VARCHAR", "the line (A, B) of the feed"),
+            Column("from_ns", "BIGINT", "last proof of life before the gap, ns since epoch UTC"),
+            Column("to_ns", "BIGINT", "first frame after it; NULL while the gap lasts"),
+            Column(
+                "cause",
+                "VARCHAR",
+                "why, e.g. closed 1006, refused 503, silence, process ended, journal damage",
+            ),
+            Column(
+                "frames_missing",
+                "BIGINT",
+                "how many frames are known to be missing; NULL if unknown",
+            ),
+            Column(
+                "covered", "BOOLEAN", "true if another line of the feed covered the whole interval"
+            ),
+        ),
+    ),
+    "rejects": (
+        "A frame, or an item of one, that could not be normalised; raw keeps it whole.",
+        (
+            Column("reason", "VARCHAR", "what was wrong, in words"),
+            Column("payload", "BLOB", "the exact bytes"),
+        ),
+    ),
+}
+
+#: What was ingested; private to ingest, published for anyone who must prove what was recorded.
+LEDGER = Table(
+    "ledger",
+    "What was ingested: one row per segment, committed together with its rows.",
+    (
+        Column("feed", "VARCHAR NOT NULL", "the feed's name"),
+        Column(
+            "segment",
+            "VARCHAR PRIMARY KEY",
+            "the segment's stem: journal and Parquet file share it",
+        ),
+        Column("day", "DATE NOT NULL", "UTC day of its frames"),
+        Column("rows", "BIGINT NOT NULL", "frames ingested, markers included"),
+        Column(
+            "journal_offset",
+            "BIGINT NOT NULL",
+            "bytes of the journal read so far, while it is not sealed",
+        ),
+        Column("sealed", "BOOLEAN NOT NULL", "true once the whole Parquet file is ingested"),
+        Column("first_recv_ns", "BIGINT", "first receive timestamp"),
+        Column("last_recv_ns", "BIGINT", "last receive timestamp"),
+        Column("normaliser", "VARCHAR", "fingerprint of the SQL that made the rows"),
+    ),
+)
+
+TABLES: dict[str, Table] = {
+    name: Table(name, comment, COMMON + own) for name, (comment, own) in _OWN.items()
+}
+
+#: The tables whose rows are things that happened in the market: one timeline.
+EVENT_TABLES = (
+    "whales",
+    "funding",
+    "liquidations",
+    "listings",
+    "open_interest",
+    "flows",
+    "signals",
+    "alerts",
+    "system_status",
+)

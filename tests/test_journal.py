@@ -1,0 +1,261 @@
+"""The journal: what is written comes back, whatever happens to the file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recorder import frame
+from recorder.clock import DAY_NS, NS, Clock, ulid
+from recorder.journal import reader
+from recorder.journal.block import HEADER, MAGIC, RECORD, Block, Damage, encode, records, scan, seed
+from recorder.journal.sync import run
+from recorder.journal.writer import Journal, Limits, Reports, Stream
+from recorder.segment import Layout
+
+STEM = "20260101T000000Z-01JD8XYZABCDEFGHJKMNPQRSTV-000001"
+SALT = seed(STEM)
+T0 = 20_000 * DAY_NS
+
+
+class HandClock:
+    """A clock moved by hand."""
+
+    def __init__(self, now: int = T0 + NS) -> None:
+        self.now = now
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(lambda: self.now, lambda: self.now - T0)
+
+
+def make_journal(root: Path, clock: HandClock, **limits: int) -> Journal:
+    run_id = ulid(T0, os.urandom(10))
+    return Journal(
+        Layout(root),
+        "toy",
+        run_id,
+        limits=Limits(**limits),
+        clock=clock.clock,
+        about={"host": "here"},
+        reports=Reports(),
+    )
+
+
+def put(journal: Journal, stream: Stream, clock: HandClock, *payloads: bytes) -> None:
+    parts = [part for p in payloads for part in (RECORD.pack(frame.TEXT, len(p)), p)]
+    journal.write(stream, clock.now, clock.now - T0, parts, sum(map(len, parts)))
+
+
+def beat(journal: Journal) -> None:
+    jobs = journal.pulse()
+    journal.synced(jobs, run(jobs))
+
+
+def recorded(root: Path) -> list[frame.Frame]:
+    layout = Layout(root)
+    return [f for s in layout.active("toy") for f in reader.frames(layout.journal("toy", s))]
+
+
+payload_lists = st.lists(
+    st.tuples(st.sampled_from([frame.TEXT, frame.BINARY, frame.SENT]), st.binary(max_size=300)),
+    min_size=1,
+    max_size=6,
+)
+
+
+def blocks_of(groups: list[list[tuple[int, bytes]]]) -> list[bytes]:
+    made, seq = [], 0
+    for index, group in enumerate(groups):
+        parts = [x for kind, p in group for x in (RECORD.pack(kind, len(p)), p)]
+        made.append(encode(SALT, "C" * 26, seq, T0 + index, index, parts))
+        seq += len(group)
+    return made
+
+
+@given(st.lists(payload_lists, max_size=8))
+def test_decode_of_encode_is_identity(groups: list[list[tuple[int, bytes]]]) -> None:
+    data = b"".join(blocks_of(groups))
+    found = list(scan(data, SALT))
+    assert all(isinstance(item, Block) for item in found)
+    assert [list(records(b)) for b in found if isinstance(b, Block)] == groups
+    seqs = [b.first_seq for b in found if isinstance(b, Block)]
+    assert seqs == [sum(len(g) for g in groups[:i]) for i in range(len(groups))]
+
+
+@given(st.lists(payload_lists, min_size=1, max_size=5), st.data())
+@settings(max_examples=200)
+def test_a_journal_cut_at_any_byte_gives_a_prefix(
+    groups: list[list[tuple[int, bytes]]], data: st.DataObject
+) -> None:
+    blocks = blocks_of(groups)
+    whole = b"".join(blocks)
+    cut = data.draw(st.integers(0, len(whole)))
+    found = list(scan(whole[:cut], SALT))
+    good = [item for item in found if isinstance(item, Block)]
+    complete = 0
+    while sum(map(len, blocks[: complete + 1])) <= cut and complete < len(blocks):
+        complete += 1
+    assert [list(records(b)) for b in good] == groups[:complete]
+    torn = [item for item in found if isinstance(item, Damage)]
+    assert all(item.torn for item in torn)
+    assert bool(torn) == (cut != sum(map(len, blocks[:complete])))
+
+
+@given(st.lists(payload_lists, min_size=2, max_size=6), st.data())
+@settings(max_examples=300)
+def test_damage_never_invents_a_frame_and_never_hides_a_good_block(
+    groups: list[list[tuple[int, bytes]]], data: st.DataObject
+) -> None:
+    blocks = blocks_of(groups)
+    whole = bytearray(b"".join(blocks))
+    start = data.draw(st.integers(0, len(whole) - 1))
+    noise = data.draw(st.binary(min_size=1, max_size=40))
+    changed = bytearray(whole)
+    changed[start : start + len(noise)] = noise[: len(whole) - start]
+    good = [list(records(b)) for b in scan(bytes(changed), SALT) if isinstance(b, Block)]
+    expected, position = [], 0
+    for group, block in zip(groups, blocks, strict=True):
+        if changed[position : position + len(block)] == block:
+            expected.append(group)
+        position += len(block)
+    assert good == expected
+
+
+def test_a_payload_that_holds_a_valid_block_of_another_journal_is_not_taken_for_one() -> None:
+    inner = encode(seed("other"), "E" * 26, 0, 1, 1, [RECORD.pack(1, 3), b"bad"])
+    outer = encode(SALT, "C" * 26, 0, 1, 1, [RECORD.pack(2, len(inner)), inner])
+    hurt = bytearray(outer)
+    hurt[HEADER.size - 1] ^= 1  # the outer block is damaged, so a search for the next one begins
+    after = encode(SALT, "C" * 26, 1, 1, 1, [RECORD.pack(1, 2), b"ok"])
+    assert inner.startswith(MAGIC)
+    found = list(scan(bytes(hurt) + after, SALT))
+    assert [list(records(b)) for b in found if isinstance(b, Block)] == [[(1, b"ok")]]
+    assert [d.torn for d in found if isinstance(d, Damage)] == [False]
+
+
+def test_frames_come_back_in_order_with_their_stamps_and_numbers(tmp_path: Path) -> None:
+    hand = HandClock()
+    journal = make_journal(tmp_path, hand)
+    stream = Stream(ulid(T0, bytes(10)))
+    put(journal, stream, hand, b"a", b"b")
+    hand.now += 5
+    put(journal, stream, hand, b"")
+    assert [(f.seq, f.recv_ns, f.payload) for f in recorded(tmp_path)] == [
+        (0, T0 + NS, b"a"),
+        (1, T0 + NS, b"b"),
+        (2, T0 + NS + 5, b""),
+    ]
+
+
+def test_no_segment_crosses_midnight(tmp_path: Path) -> None:
+    hand = HandClock(T0 + DAY_NS - 1)
+    journal = make_journal(tmp_path, hand)
+    stream = Stream(ulid(T0, bytes(10)))
+    put(journal, stream, hand, b"before")
+    hand.now += 1
+    put(journal, stream, hand, b"after")
+    hand.now -= 1  # the wall clock is set back over midnight
+    put(journal, stream, hand, b"again before")
+    layout = Layout(tmp_path)
+    stems = layout.active("toy")
+    days = [[f.recv_ns // DAY_NS for f in reader.frames(layout.journal("toy", s))] for s in stems]
+    assert sorted(days) == [[20_000], [20_000], [20_001]]
+    assert [f.payload for f in sorted(recorded(tmp_path), key=lambda f: f.seq)] == [
+        b"before",
+        b"after",
+        b"again before",
+    ]
+
+
+def test_rotation_by_size_and_by_age_loses_nothing(tmp_path: Path) -> None:
+    hand = HandClock()
+    journal = make_journal(tmp_path, hand, rotate_bytes=2_000, rotate_ns=10 * NS)
+    stream = Stream(ulid(T0, bytes(10)))
+    for number in range(40):
+        put(journal, stream, hand, b"%03d" % number * 30)
+        hand.now += NS
+        beat(journal)
+    assert [f.payload[:3] for f in recorded(tmp_path)] == [b"%03d" % n for n in range(40)]
+    assert len(Layout(tmp_path).active("toy")) >= 4
+
+
+def test_a_directory_that_goes_away_is_said_and_nothing_is_lost(tmp_path: Path) -> None:
+    said: list[str] = []
+    hand = HandClock()
+    journal = make_journal(tmp_path, hand)
+    journal._reports = Reports(trouble=said.append, recovered=said.append)
+    stream = Stream(ulid(T0, bytes(10)))
+    blocked = tmp_path / "journal"
+    blocked.write_text("not a directory")
+    put(journal, stream, hand, b"one")
+    put(journal, stream, hand, b"two")
+    assert journal.trouble is not None and "refuses" in said[0]
+    blocked.unlink()
+    beat(journal)
+    put(journal, stream, hand, b"three")
+    assert journal.trouble is None and said[1] == "nothing was lost"
+    assert [f.payload for f in recorded(tmp_path)] == [b"one", b"two", b"three"]
+
+
+def test_a_full_buffer_leaves_a_gap_marker_that_counts_the_missing(tmp_path: Path) -> None:
+    hand = HandClock()
+    journal = make_journal(tmp_path, hand, buffer_bytes=25)
+    stream = Stream(ulid(T0, bytes(10)))
+    blocked = tmp_path / "journal"
+    blocked.write_text("not a directory")
+    for payload in (b"kept-1", b"kept-2", b"lost-1", b"lost-2"):
+        put(journal, stream, hand, payload)
+    assert journal.lost_frames == 2
+    blocked.unlink()
+    beat(journal)
+    kept = recorded(tmp_path)
+    assert [(f.seq, f.kind) for f in kept] == [(0, "text"), (1, "text"), (4, "gap")]
+    assert b'"frames":2' in kept[2].payload and b'"first_seq":2' in kept[2].payload
+
+
+def test_after_a_failed_sync_the_frames_are_written_again_elsewhere(tmp_path: Path) -> None:
+    from recorder.seal import cuts
+
+    hand = HandClock()
+    journal = make_journal(tmp_path, hand)
+    stream = Stream(ulid(T0, bytes(10)))
+    put(journal, stream, hand, b"safe")
+    beat(journal)
+    put(journal, stream, hand, b"doubtful")
+    jobs = journal.pulse()
+    put(journal, stream, hand, b"later")
+    journal.synced(jobs, OSError(5, "Input/output error"))
+    assert journal.trouble is not None
+    put(journal, stream, hand, b"buffered")
+    beat(journal)
+    layout = Layout(tmp_path)
+    first, second = layout.active("toy")
+    cut = cuts(layout, "toy")
+    assert list(cut) == [first]
+    before = [
+        f.payload
+        for b in reader.blocks(layout.journal("toy", first))
+        if isinstance(b, Block) and b.start < cut[first]
+        for f in reader.frames_of(b)
+    ]
+    after = [f.payload for f in reader.frames(layout.journal("toy", second))]
+    assert before == [b"safe"]
+    assert after == [b"doubtful", b"later", b"buffered"]
+
+
+@pytest.mark.parametrize("offset", [0, 1, 30, 65, 66])
+def test_a_damaged_description_block_does_not_hide_the_frames(tmp_path: Path, offset: int) -> None:
+    hand = HandClock()
+    journal = make_journal(tmp_path, hand)
+    put(journal, Stream(ulid(T0, bytes(10))), hand, b"here")
+    path = Layout(tmp_path).journal("toy", Layout(tmp_path).active("toy")[0])
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 0xFF
+    path.write_bytes(data)
+    assert [f.payload for f in reader.frames(path)] == [b"here"]
+    assert reader.about(path) == b""
