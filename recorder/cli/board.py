@@ -1,0 +1,112 @@
+"""The live status of a capture: a table per connection on a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from recorder.capture import Capture
+from recorder.clock import NS
+from recorder.session.line import Line
+from recorder.session.machine import State
+
+_COLOURS = {State.LIVE: "green", State.FINISHED: "red"}
+
+
+class Board:
+    """Draws a capture; asked a few times a second, by a thread of its own."""
+
+    def __init__(self, capture: Capture, data_dir: Path) -> None:
+        self._capture, self._data_dir = capture, data_dir
+        self._before: dict[int, tuple[float, int, int, float, float]] = {}
+
+    def __call__(self) -> RenderableType:
+        """The status now."""
+        return Group(self._table(self._capture.lines), self._footer())
+
+    def _table(self, lines: Sequence[Line]) -> Table:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        table.add_column("connection")
+        table.add_column("state", min_width=16)
+        for name in ("up", "msg/s", "kB/s", "frames", "rtt", "conns", "last"):
+            table.add_column(name, justify="right")
+        for line in lines:
+            table.add_row(*self._row(line))
+        return table
+
+    def _row(self, line: Line) -> list[RenderableType]:
+        now = time.monotonic()
+        tape = line.tape
+        frames = line.total_frames + (tape.frames if tape else 0)
+        size = line.total_bytes + (tape.bytes if tape else 0)
+        rate, speed = self._rates(line, now, frames, size)
+        name = f"{line.wiring.name} {line.plan.group}"
+        if line.wiring.feed.kind == "generic":
+            name = line.wiring.name
+        up = "" if line.opened_ns is None else span((time.time_ns() - line.opened_ns) / NS)
+        last = "" if not tape or not tape.data_ns else ago(now - tape.data_ns / NS)
+        return [
+            f"{name} {line.letter}",
+            _state(line, now),
+            up,
+            f"{rate:,.0f}",
+            f"{speed / 1000:,.1f}",
+            f"{frames:,}",
+            "" if line.rtt is None else f"{line.rtt * 1000:.1f} ms",
+            str(line.connections),
+            last,
+        ]
+
+    def _rates(self, line: Line, now: float, frames: int, size: int) -> tuple[float, float]:
+        """Messages and bytes per second over the last second or so."""
+        then, old_frames, old_size, rate, speed = self._before.get(
+            id(line), (now, frames, size, 0.0, 0.0)
+        )
+        if now - then >= 1.0:
+            rate, speed = (frames - old_frames) / (now - then), (size - old_size) / (now - then)
+            then, old_frames, old_size = now, frames, size
+        self._before[id(line)] = (then, old_frames, old_size, rate, speed)
+        return rate, speed
+
+    def _footer(self) -> Text:
+        text = Text(style="dim")
+        trouble = [j.trouble for j in self._capture.journals.values() if j.trouble]
+        if trouble:
+            text.append(f"{trouble[0]}: recording into memory\n", style="bold red")
+        free = shutil.disk_usage(self._data_dir).free / 1e9 if self._data_dir.exists() else 0
+        text.append(f"{self._data_dir} · {free:,.0f} GB free · Ctrl-C closes, syncs and seals")
+        return text
+
+
+def _state(line: Line, now: float) -> Text:
+    state = line.machine.state
+    words = {State.LIVE: "open", State.FINISHED: "ended"}.get(state, state.value)
+    retry_at = line.machine.retry_at
+    if retry_at is not None and line.machine.failures:
+        words = f"again in {max(retry_at - now, 0):.0f} s"
+    dot = "●" if state is State.LIVE else "○"
+    return Text(f"{dot} {words}", style=_COLOURS.get(state, "yellow"))
+
+
+def span(seconds: float) -> str:
+    """A duration for people: `12s`, `3m20s`, `2h13m`, `4d02h`."""
+    whole = int(seconds)
+    days, hours, minutes = whole // 86_400, whole // 3600 % 24, whole // 60 % 60
+    if days:
+        return f"{days}d{hours:02d}h"
+    if hours:
+        return f"{hours}h{minutes:02d}m"
+    return f"{minutes}m{whole % 60:02d}s" if minutes else f"{whole}s"
+
+
+def ago(seconds: float) -> str:
+    """The age of the last frame: `40ms`, `3.1s`, `2m05s`."""
+    if seconds < 1:
+        return f"{max(seconds, 0) * 1000:.0f}ms"
+    return f"{seconds:.1f}s" if seconds < 10 else span(seconds)

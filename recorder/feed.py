@@ -1,0 +1,143 @@
+"""What a feed is: facts and small pure functions, no I/O. Each feed fills in one `Feed`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+CREDENTIALS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user set for one feed; None or empty means the feed's own facts."""
+
+    name: str
+    url: str | None = None
+    channels: tuple[str, ...] = ()
+    key: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    subscribe: tuple[str, ...] = ()
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One connection to keep: what to open, what to say, what to expect. Times in seconds."""
+
+    group: str  # the data type that has this connection to itself
+    urls: tuple[str, ...]  # one per line, used in turn
+    channels: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    hello: tuple[str, ...] = ()  # authentication and subscriptions, in order
+    send_every: float = 0.0  # least time between two messages of ours
+    ping: str | None = None  # the service's own keep-alive message
+    ping_every: float = 30.0
+    control_ping_every: float | None = 20.0  # WebSocket pings; None where they may count against us
+    silence: float = 60.0  # no byte for so long: the connection is dead
+    cadence: float | None = None  # no data frame for so long: it is mute
+    max_age: float | None = None  # the service ends connections at this age
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the end of a connection means for the next attempt.
+
+    `fatal` ends the feed; `wait` says how long to wait (None: back-off decides).
+    """
+
+    reason: str
+    fatal: bool = False
+    wait: float | None = None
+    exit_code: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the service said about the connection: a refused channel, an error."""
+
+    text: str
+    refused_channel: str | None = None
+    verdict: Verdict | None = None  # given: the connection is to be ended with it
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A handshake that was answered with an HTTP status other than 101."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How to come back: exponential back-off with full jitter, within a budget of attempts."""
+
+    first: float = 1.0
+    longest: float = 60.0
+    healthy: float = 30.0  # a connection that lived so long resets the back-off
+    attempts_per_minute: int = 10
+    spacing: float = 0.0  # least time between two attempts at one endpoint
+
+
+def plain_close(code: int | None, reason: str) -> Verdict | None:
+    """A feed without rules of its own for closes."""
+    del code, reason
+    return None
+
+
+def refused(refusal: Refusal) -> Verdict:
+    """What HTTP itself says about coming back; feeds with rules of their own call this last."""
+    told = _seconds(refusal.headers.get("retry-after"))
+    if refusal.status in {401, 403}:
+        return Verdict(
+            f"credentials refused (HTTP {refusal.status})", fatal=True, exit_code=CREDENTIALS
+        )
+    if refusal.status in {418, 429}:
+        return Verdict(f"rate limited (HTTP {refusal.status})", wait=told or 60.0)
+    return Verdict(f"refused (HTTP {refusal.status})", wait=told)
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text is not None and re.fullmatch(r"\d{1,6}", text) else None
+
+
+def no_notice(payload: bytes) -> Notice | None:
+    """A feed whose frames need no look while recording."""
+    del payload
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """One service's WebSocket endpoint and its rules.
+
+    `plan` turns the user's options into connections and raises ConfigError on wrong ones.
+    `control` finds the few frames that `notice` reads while recording, looking at no more than
+    the first 200 bytes of each; None skips the look. `normalise` names the SQL file below
+    `queries/normalise`; None keeps raw frames only.
+    """
+
+    kind: str
+    title: str
+    endpoints: tuple[str, ...]
+    plan: Callable[[Options], Sequence[Plan]]
+    channels: Mapping[str, str] = field(default_factory=dict)  # pattern -> what it brings
+    default_channels: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    key_help: str | None = None  # None: no key needed
+    key_pattern: str | None = None  # what a key looks like
+    pace: Pace = Pace()
+    on_close: Callable[[int | None, str], Verdict | None] = plain_close
+    on_refused: Callable[[Refusal], Verdict] = refused
+    control: re.Pattern[bytes] | None = None
+    notice: Callable[[bytes], Notice | None] = no_notice
+    normalise: str | None = None
+
+
+def message(**fields: object) -> str:
+    """A compact JSON message to send."""
+    return json.dumps(fields, separators=(",", ":"))

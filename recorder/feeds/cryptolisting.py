@@ -1,0 +1,85 @@
+"""cryptolisting.ws: exchange announcements, every frame BINARY holding UTF-8 JSON.
+
+There is no subscribe message: the key and `?cex=` decide what comes. The server pings every 15 s
+and sends a JSON heartbeat every 30 s; it may count what a client sends, so we send nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from recorder.feed import CREDENTIALS, Feed, Notice, Options, Pace, Plan, Refusal, Verdict, refused
+
+_KEY_ENDS = {"key_expired", "key_invalidated", "key_revoked"}
+
+
+def plan(options: Options) -> list[Plan]:
+    """One connection per line: Tokyo first, then Seoul (Upbit only)."""
+    return [
+        Plan(
+            group="announcements",
+            urls=(options.url,) if options.url else FEED.endpoints,
+            headers={"X-API-Key": options.key or "", **options.headers},
+            control_ping_every=None,
+            silence=65.0,  # no recv() timeout under about 60 s, says the documentation
+        )
+    ]
+
+
+def on_close(code: int | None, reason: str) -> Verdict | None:
+    """The documented close reasons; old and new names of a dead key."""
+    if reason in _KEY_ENDS:
+        return Verdict(f"the key is no longer valid ({reason})", True, None, CREDENTIALS)
+    if code == 1008 and reason == "too_slow":
+        return Verdict("closed: too slow, more than 10 messages behind", wait=0.0)
+    if code == 1008 and reason == "rate_limit_exceeded":
+        return Verdict("closed: too many messages sent", wait=60.0)
+    return None
+
+
+def on_refused(refusal: Refusal) -> Verdict:
+    """A refused handshake explains itself in JSON: `{"error": …, "retry_after_s": …}`."""
+    error, wait = _explanation(refusal.body)
+    if refusal.status == 429 and error:
+        return Verdict(f"refused: {error} (HTTP 429)", wait=wait or 60.0)
+    return refused(refusal)
+
+
+def _explanation(body: str) -> tuple[str, float | None]:
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return "", None
+    if not isinstance(told, dict):
+        return "", None
+    wait = told.get("retry_after_s")
+    return str(told.get("error", ""))[:100], float(wait) if isinstance(wait, int | float) else None
+
+
+def notice(payload: bytes) -> Notice | None:
+    """`{"type": "error", "code": …}`: worth a log line, no reason to end the connection."""
+    try:
+        told = json.loads(payload)
+    except ValueError:
+        return None
+    if isinstance(told, dict) and told.get("type") == "error":
+        return Notice(f"the service reports: {str(told.get('code'))[:100]}")
+    return None
+
+
+FEED = Feed(
+    kind="cryptolisting",
+    title="Exchange announcements: listings, delistings, airdrops (cryptolisting.ws)",
+    endpoints=("wss://cryptolisting.ws", "wss://kr.cryptolisting.ws"),
+    plan=plan,
+    channels={"announcements": "every announcement that the key and ?cex= allow"},
+    tables=("listings", "latency"),
+    key_help="a key of the form dsk_<64 hex digits>",
+    pace=Pace(first=1.0, longest=300.0, spacing=5.0),
+    on_close=on_close,
+    on_refused=on_refused,
+    control=re.compile(rb'"type"\s*:\s*"error"'),
+    notice=notice,
+    normalise="cryptolisting",
+)

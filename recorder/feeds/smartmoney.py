@@ -1,0 +1,116 @@
+"""Smart Money API: whales, derivatives, flows, signals, alerts over one JSON protocol.
+
+Authenticate, subscribe per channel, ping every 30 s. Acknowledgements, errors and close codes
+are documented nowhere, so what sounds like a refused key ends the feed, whatever its exact form.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from recorder.errors import ConfigError
+from recorder.feed import CREDENTIALS, Feed, Notice, Options, Pace, Plan, Verdict, message
+
+_BAD_KEY = re.compile(r"api.?key|unauthori[sz]ed|authentication|forbidden", re.IGNORECASE)
+
+
+def plan(options: Options) -> list[Plan]:
+    """One connection per data type (the part of a channel before the colon)."""
+    groups: dict[str, list[str]] = {}
+    for channel in options.channels or FEED.default_channels:
+        group, colon, rest = channel.partition(":")
+        if not (group and colon and rest):
+            raise ConfigError(
+                f"'{channel}' is no channel of this service",
+                where=f"feeds.{options.name}.channels",
+                hint="for example: " + ", ".join(FEED.channels),
+            )
+        groups.setdefault(group, []).append(channel)
+    auth = message(type="auth", api_key=options.key or "")
+    return [
+        Plan(
+            group=group,
+            urls=(options.url,) if options.url else FEED.endpoints,
+            channels=tuple(channels),
+            headers=options.headers,
+            hello=(auth, *(message(type="subscribe", channel=name) for name in channels)),
+            send_every=0.05,
+            ping=message(type="ping"),
+            ping_every=30.0,
+            silence=75.0,  # two pongs missed, and some patience
+        )
+        for group, channels in groups.items()
+    ]
+
+
+def on_close(code: int | None, reason: str) -> Verdict | None:
+    """A close that blames the key ends the feed."""
+    if code in {4001, 4003, 4401, 4403} or (code != 1006 and _BAD_KEY.search(reason)):
+        return Verdict(f"the key was refused ({code} {reason})", True, None, CREDENTIALS)
+    return None
+
+
+def notice(payload: bytes) -> Notice | None:
+    """`{"type": "error", …}`: a refused key, a refused channel, or anything else."""
+    try:
+        told = json.loads(payload)
+    except ValueError:
+        return None
+    if not isinstance(told, dict) or told.get("type") not in {"error", "auth_error"}:
+        return None
+    text = " ".join(str(told[k]) for k in ("code", "error", "message") if told.get(k))[:200]
+    channel = told.get("channel")
+    if isinstance(channel, str):
+        return Notice(f"channel refused: {channel}: {text}", refused_channel=channel)
+    if told["type"] == "auth_error" or _BAD_KEY.search(text):
+        return Notice(
+            text, verdict=Verdict(f"the key was refused: {text}", True, None, CREDENTIALS)
+        )
+    return Notice(f"the service reports: {text}")
+
+
+FEED = Feed(
+    kind="smartmoney",
+    title="Whales, funding, liquidations, flows, signals and alerts (Smart Money API)",
+    endpoints=("wss://api.smartmoneyapi.com/ws",),
+    plan=plan,
+    channels={
+        "whales:BTC": "a whale's position changes, per symbol",
+        "derivatives:funding": "funding rates across exchanges",
+        "derivatives:liquidations": "liquidations as they occur",
+        "derivatives:openinterest": "open interest updates",
+        "onchain:flows": "exchange deposits and withdrawals",
+        "signals:confirmation": "confirmation scores",
+        "market:alerts": "custom alerts",
+        "system:status": "status messages",
+    },
+    default_channels=(
+        "whales:BTC",
+        "whales:ETH",
+        "derivatives:funding",
+        "derivatives:liquidations",
+        "derivatives:openinterest",
+        "onchain:flows",
+        "signals:confirmation",
+        "market:alerts",
+        "system:status",
+    ),
+    tables=(
+        "whales",
+        "funding",
+        "liquidations",
+        "open_interest",
+        "flows",
+        "signals",
+        "alerts",
+        "system_status",
+        "latency",
+    ),
+    key_help="an API key of the service",
+    pace=Pace(first=5.0, longest=300.0),
+    on_close=on_close,
+    control=re.compile(rb'"type"\s*:\s*"(auth_)?error"'),
+    notice=notice,
+    normalise="smartmoney",
+)

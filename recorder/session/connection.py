@@ -1,0 +1,237 @@
+"""One WebSocket connection that stamps and records what it receives, before anything else.
+
+The receive timestamp is taken in `data_received`, the first Python code that runs after the
+bytes left the socket; a stamp taken after `recv()` waits behind the application. All messages
+that one read completed share it, and go to the journal as one block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import socket
+import struct
+import sys
+import termios
+from collections.abc import Callable
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Response
+from websockets.protocol import OPEN, Event
+
+from recorder import frame
+from recorder.clock import NS, Clock
+from recorder.journal.block import RECORD, Buffer
+from recorder.journal.writer import Journal, Stream
+
+TEXT, BINARY, CONT, PONG = Opcode.TEXT, Opcode.BINARY, Opcode.CONT, Opcode.PONG
+
+#: At DEBUG this logger prints headers, URLs and messages, keys included.
+logging.getLogger("websockets").setLevel(logging.INFO)
+
+
+class Tape:
+    """What one connection writes: its frames and markers, and what is known of them."""
+
+    def __init__(self, journal: Journal, connection: str, clock: Clock) -> None:
+        self._journal, self.clock = journal, clock
+        self.stream = Stream(connection)
+        self.recv_ns = 0  # the stamp of the read being processed
+        self.mono_ns = 0
+        self.heard_ns = 0  # monotonic: the last byte
+        self.data_ns = 0  # monotonic: the last data frame
+        self.frames = 0
+        self.bytes = 0
+        self._records: list[Buffer] = []
+        self._size = 0
+        self._reading = False
+
+    def stamp(self) -> None:
+        """Take the receive timestamp of the bytes at hand."""
+        self._reading = True
+        self.recv_ns, self.mono_ns = self.clock.wall_ns(), self.clock.mono_ns()
+        self.heard_ns = self.mono_ns
+
+    def add(self, kind: int, payload: Buffer) -> None:
+        """Record one message completed by the bytes at hand."""
+        length = len(payload)
+        self._records += (RECORD.pack(kind, length), payload)
+        self._size += length
+        self.frames += 1
+
+    def flush(self) -> None:
+        """Append what the bytes at hand brought to the journal, in one write."""
+        self._reading = False
+        if self._records:
+            records, self._records = self._records, []
+            size, self._size = self._size, 0
+            self.data_ns = self.mono_ns
+            self.bytes += size
+            self._journal.write(self.stream, self.recv_ns, self.mono_ns, records, size)
+
+    def mark(self, kind: int, payload: bytes) -> None:
+        """Record a marker, or a message that we sent: in its place among the bytes at hand."""
+        if self._reading:
+            self._records += (RECORD.pack(kind, len(payload)), payload)
+        else:
+            self._journal.mark(self.stream, kind, payload)
+
+
+class RecordingConnection(ClientConnection):
+    """A client connection that puts every data frame on its tape and keeps none.
+
+    `opened` is called once, after a successful handshake and before the first frame is
+    recorded. `look(payload)`, if given, sees each complete message.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        tape: Tape,
+        opened: Callable[[], None],
+        look: Callable[[Buffer], None] | None,
+        **options: Any,
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self._tape, self._opened, self._look = tape, opened, look
+        self._fragments: list[Buffer] = []
+        self._opcode = TEXT
+        self._failed = False
+        self._ping_sent_ns: int | None = None
+        self._ping_rtt: float | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Stamp, let the protocol parse, then write what became complete."""
+        self._tape.stamp()
+        super().data_received(data)
+        self._tape.flush()
+
+    def process_event(self, event: Event) -> None:
+        """Take data frames straight from the parser; nothing waits for an application."""
+        if event.__class__ is Frame:
+            self._process_frame(event)
+            return
+        super().process_event(event)  # the handshake's response
+        if isinstance(event, Response) and self.protocol.state is OPEN:
+            self._opened()
+
+    def _process_frame(self, event: Frame) -> None:
+        opcode = event.opcode
+        if opcode is TEXT or opcode is BINARY:
+            if event.fin:
+                self._take(opcode, event.data)
+            else:
+                self._opcode, self._fragments = opcode, [event.data]
+        elif opcode is CONT:
+            self._fragments.append(event.data)
+            if event.fin:
+                payload = b"".join(self._fragments)
+                self._fragments = []
+                self._take(self._opcode, payload)
+        elif opcode is PONG:
+            self._pong()
+
+    def _pong(self) -> None:
+        if self._ping_sent_ns is not None:
+            self._ping_rtt = (self._tape.mono_ns - self._ping_sent_ns) / NS
+            self._ping_sent_ns = None
+
+    def _take(self, opcode: Opcode, payload: Buffer) -> None:
+        if opcode is BINARY:
+            self._tape.add(frame.BINARY, payload)
+        else:
+            self._tape.add(frame.TEXT, payload)
+            if not _is_utf8(payload):
+                self._fail_invalid_text()
+        if self._look is not None:
+            self._look(payload)
+
+    def _fail_invalid_text(self) -> None:
+        """RFC 6455, 8.1: fail the connection; the frame itself is recorded."""
+        if not self._failed and self.protocol.state is OPEN:
+            self._failed = True
+            self.protocol.fail(CloseCode.INVALID_DATA, "text frame is not UTF-8")
+            self.send_data()
+
+    # -- sending, without waiting: our messages are few and small
+
+    def send_text(self, text: str) -> bool:
+        """Send a message if the connection is open; True if it was sent."""
+        if self.protocol.state is not OPEN:
+            return False
+        self.protocol.send_text(text.encode())
+        self.send_data()
+        return True
+
+    def send_ping(self) -> None:
+        """Send a WebSocket ping; its pong gives the round-trip time."""
+        if self.protocol.state is OPEN:
+            self._ping_sent_ns = self._tape.clock.mono_ns()
+            self.protocol.send_ping(b"recorder")
+            self.send_data()
+
+    def send_close(self, reason: str) -> None:
+        """Begin the closing handshake."""
+        if self.protocol.state is OPEN:
+            self.protocol.send_close(CloseCode.NORMAL_CLOSURE, reason[:100])
+            self.send_data()
+
+    # -- how it fares
+
+    def round_trip(self) -> float | None:
+        """Seconds there and back: of the last ping, else the kernel's estimate (Linux)."""
+        if self._ping_rtt is not None:
+            return self._ping_rtt
+        sock = self.transport.get_extra_info("socket")
+        if sock is None or not sys.platform.startswith("linux"):
+            return None
+        try:
+            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        except OSError:
+            return None
+        (microseconds,) = struct.unpack_from("I", info, 68)  # tcpi_rtt of struct tcp_info
+        return float(microseconds) / 1e6
+
+    def backlog(self) -> int | None:
+        """Bytes that have arrived and that nobody has read yet: receipt stamps wait behind them."""
+        sock = self.transport.get_extra_info("socket")
+        try:
+            return int.from_bytes(
+                fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(4)), sys.byteorder
+            )
+        except (OSError, AttributeError, ValueError):
+            return None
+
+
+def _is_utf8(payload: Buffer) -> bool:
+    assert not isinstance(payload, memoryview)
+    if payload.isascii():
+        return True
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class Connector(connect):
+    """`websockets.connect` that follows no redirect: a key goes only where the user sent it."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Take a redirect as the refusal that it is."""
+        return exc
+
+
+async def open_connection(url: str, **options: Any) -> RecordingConnection:
+    """Open a recording connection; raises what `websockets.connect` raises."""
+    connection = await Connector(url, ping_interval=None, max_queue=None, **options)
+    assert isinstance(connection, RecordingConnection)
+    return connection
+
+
+async def ended(connection: RecordingConnection) -> None:
+    """Wait until the connection is gone, however it goes."""
+    await asyncio.shield(connection.connection_lost_waiter)

@@ -1,0 +1,307 @@
+"""The decisions of one line: when to connect, what to say, when to give up. Pure.
+
+Events go in, actions come out; every event carries the time (monotonic seconds), so tests move
+the clock by hand. A line never has two connections at once: `Connect` is answered by `Opened`
+or `Ended`, and only `Ended` leads to the next `Connect`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from recorder.feed import Pace, Plan, Verdict
+
+NOT_CONNECTED = 3
+
+
+@dataclass(slots=True)
+class Budget:
+    """Attempts at one endpoint, shared by all lines that connect there."""
+
+    pace: Pace
+    attempts: deque[float] = field(default_factory=deque)
+
+    def earliest(self, wanted: float) -> float:
+        """The first moment at or after `wanted` at which an attempt is allowed."""
+        if self.attempts:
+            wanted = max(wanted, self.attempts[-1] + self.pace.spacing)
+        if len(self.attempts) >= self.pace.attempts_per_minute:
+            wanted = max(wanted, self.attempts[-self.pace.attempts_per_minute] + 60.0)
+        return wanted
+
+    def spend(self, at: float) -> None:
+        """Note an attempt."""
+        self.attempts.append(at)
+        while len(self.attempts) > self.pace.attempts_per_minute:
+            self.attempts.popleft()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The handshake succeeded."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The attempt failed, or the connection is gone."""
+
+    at: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passed; `heard` is when the last byte came, `data` when the last data frame came."""
+
+    at: float
+    heard: float
+    data: float
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A command for the service; kept until there is a connection to say it on."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The service said something that ends the connection, such as a refused key."""
+
+    at: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The user wants to end."""
+
+    at: float
+
+
+Event = Opened | Ended | Tick | Say | Told | Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Open the connection; `attempt` counts from 0 since the last healthy one."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a text message."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Send a WebSocket ping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End the connection: politely, or at once where the peer is believed dead."""
+
+    reason: str
+    abort: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """This line is over; `code` is the exit code it asks for (0: the user stopped it)."""
+
+    reason: str
+    code: int
+
+
+Action = Connect | Send | Ping | Close | Finish
+
+
+class State(Enum):
+    """Where a line stands."""
+
+    WAITING = "waiting"
+    CONNECTING = "connecting"
+    LIVE = "live"
+    CLOSING = "closing"
+    FINISHED = "finished"
+
+
+class Machine:
+    """One line's state. `random` gives numbers in [0, 1) for the jitter."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        budget: Budget,
+        random: Callable[[], float],
+        *,
+        start_at: float,
+        max_retries: int | None = None,
+    ) -> None:
+        self.plan, self.budget, self.pace = plan, budget, budget.pace
+        self._random, self._max_retries = random, max_retries
+        self.state = State.WAITING
+        self.until = start_at  # while waiting: when to connect
+        self.failures = 0  # in a row, since the last healthy connection
+        self.reason = ""
+        self._live_since: float | None = None
+        self._outbox: deque[str] = deque()
+        self._later: list[str] = []  # said while there was no connection
+        self._next_send = self._next_ping = self._next_control = 0.0
+        self._asked_again_at: float | None = None
+        self._stopping = False
+        self._own_end: Verdict | None = None  # why we closed, which outranks what the peer says
+
+    def handle(self, event: Event) -> list[Action]:
+        """Take one event; what to do now."""
+        if self.state is State.FINISHED:
+            return []
+        match event:
+            case Opened(at):
+                return self._opened(at)
+            case Ended(at, verdict):
+                return self._ended(at, verdict)
+            case Tick():
+                return self._tick(event)
+            case Say(at, text):
+                return self._say(at, text)
+            case Told(_, verdict):
+                return self._close(verdict)
+            case Stop():
+                return self._stop()
+
+    @property
+    def retry_at(self) -> float | None:
+        """When the next attempt is due, while waiting for it."""
+        return self.until if self.state is State.WAITING else None
+
+    @property
+    def ending(self) -> str:
+        """Why we are closing the connection ourselves; empty if we are not."""
+        return self._own_end.reason if self._own_end else "stopping" if self._stopping else ""
+
+    # -- events
+
+    def _opened(self, at: float) -> list[Action]:
+        if self._stopping:
+            self.state = State.CLOSING
+            return [Close("stopping")]
+        self.state, self._live_since, self.reason = State.LIVE, at, ""
+        self._outbox = deque([*self.plan.hello, *self._later])
+        self._later = []
+        self._next_send = at
+        self._next_ping = at + self.plan.ping_every
+        self._next_control = at + (self.plan.control_ping_every or 0.0)
+        self._asked_again_at = None
+        return self._due_messages(at)
+
+    def _ended(self, at: float, verdict: Verdict) -> list[Action]:
+        if self._live_since is not None and at - self._live_since >= self.pace.healthy:
+            self.failures = 0
+        self._live_since = None
+        verdict, self._own_end = self._own_end or verdict, None
+        self.reason = verdict.reason
+        if self._stopping:
+            return self._finish("stopped", 0)
+        if verdict.fatal:
+            return self._finish(verdict.reason, verdict.exit_code)
+        self.failures += 1
+        if self._max_retries is not None and self.failures > self._max_retries:
+            return self._finish(
+                f"gave up after {self.failures} attempts: {self.reason}", NOT_CONNECTED
+            )
+        delay = self._back_off() if verdict.wait is None else verdict.wait
+        self.state, self.until = State.WAITING, self.budget.earliest(at + delay)
+        return []
+
+    def _tick(self, tick: Tick) -> list[Action]:
+        if self.state is State.WAITING:
+            self.until = self.budget.earliest(self.until)
+            if tick.at < self.until:
+                return []
+            self.budget.spend(tick.at)
+            self.state = State.CONNECTING
+            return [Connect(self.failures)]
+        if self.state is not State.LIVE:
+            return []
+        return self._overdue(tick) or self._due_messages(tick.at)
+
+    def _say(self, at: float, text: str) -> list[Action]:
+        if self.state is not State.LIVE:
+            self._later.append(text)
+            return []
+        self._outbox.append(text)
+        return self._due_messages(at)
+
+    def _stop(self) -> list[Action]:
+        self._stopping = True
+        if self.state is State.WAITING:
+            return self._finish("stopped", 0)
+        if self.state is State.LIVE:
+            self.state = State.CLOSING
+            return [Close("stopping")]
+        return []
+
+    # -- rules of a live connection
+
+    def _overdue(self, tick: Tick) -> list[Action]:
+        """Silence, old age and muteness, in this order."""
+        plan, since = self.plan, self._live_since or 0.0
+        silent = tick.at - max(tick.heard, since)
+        if silent >= plan.silence:
+            return self._close(Verdict(f"silent for {silent:.0f} s"), abort=True)
+        if plan.max_age is not None and tick.at - since >= plan.max_age:
+            return self._close(Verdict("planned reconnect", wait=0.0))
+        if plan.cadence is None:
+            return []
+        asked = self._asked_again_at
+        if asked is not None and tick.data > asked:
+            asked = self._asked_again_at = None
+        if tick.at - max(tick.data, since, asked or 0.0) < plan.cadence:
+            return []
+        if asked is None:
+            self._asked_again_at = tick.at
+            self._outbox.extend(plan.hello)
+            return self._due_messages(tick.at)
+        return self._close(Verdict("connected but mute, even after asking again"))
+
+    def _close(self, verdict: Verdict, *, abort: bool = False) -> list[Action]:
+        if self.state is not State.LIVE:
+            return []
+        self.state, self._own_end = State.CLOSING, verdict
+        return [Close(verdict.reason, abort)]
+
+    def _due_messages(self, at: float) -> list[Action]:
+        plan = self.plan
+        actions: list[Action] = []
+        while self._outbox and at >= self._next_send:
+            actions.append(Send(self._outbox.popleft()))
+            self._next_send = max(self._next_send, at) + plan.send_every
+        if plan.ping is not None and at >= self._next_ping:
+            actions.append(Send(plan.ping))
+            self._next_ping = at + plan.ping_every
+        if plan.control_ping_every is not None and at >= self._next_control:
+            actions.append(Ping())
+            self._next_control = at + plan.control_ping_every
+        return actions
+
+    # -- endings
+
+    def _back_off(self) -> float:
+        highest = min(self.pace.longest, self.pace.first * 2.0 ** min(self.failures - 1, 30))
+        return self._random() * highest
+
+    def _finish(self, reason: str, code: int) -> list[Action]:
+        self.state, self.reason = State.FINISHED, reason
+        return [Finish(reason, code)]
