@@ -9,8 +9,7 @@ A file begins with its header:
     -- example: recorder query NAME -p since '1d ago'
 
 and its SQL uses the parameters as `$NAME`. Inside a macro DuckDB silently takes an unqualified
-column that is spelled like a parameter for the parameter: qualify such columns (`w.symbol`).
-`install_macros` refuses others.
+column spelled like a parameter for the parameter: qualify it (`w.symbol`; `install_macros` checks).
 """
 
 from __future__ import annotations
@@ -136,11 +135,10 @@ def captured(connection: duckdb.DuckDBPyConnection, query: Query) -> set[str]:
     """Unqualified column names that a macro would silently take for its parameters."""
     import json
 
-    sql = "SELECT json_serialize_sql($sql)"
-    [(text,)] = connection.execute(sql, {"sql": query.sql}).fetchall()
-    tree = json.loads(text)
-    if tree.get("error", True):
-        raise DataError(str(tree.get("error_message")), where=f"query '{query.name}'")
+    parsed = connection.execute("SELECT json_serialize_sql($sql)", {"sql": query.sql}).fetchall()
+    tree = json.loads(parsed[0][0])
+    if tree["error"]:
+        raise DataError(tree["error_message"], where=f"query '{query.name}'")
     names = {p.name for p in query.parameters}
     return names & {name.lower() for name in _column_names(tree)}
 
@@ -232,7 +230,7 @@ def moment(text: str, now: datetime) -> str:
             scale = 10 ** (3 * min((len(text) - 9) // 3, 3))  # 9 to 11 digits are seconds
             since = timedelta(microseconds=int(text) * 1_000_000 // scale)
             return (datetime(1970, 1, 1, tzinfo=UTC) + since).isoformat()
-    except OverflowError:
+    except (OverflowError, ValueError):
         pass
     return text
 

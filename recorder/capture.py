@@ -174,7 +174,11 @@ class Capture:
 
     def _open(self, source: Source, layout: Layout, sealer: Sealer, lag: LoopLag) -> None:
         capture, log = self.settings.capture, self.log.bind(feed=source.name)
-        about: dict[str, object] = {"recorder": __version__, "host": platform.node()}
+        about: dict[str, object] = {
+            "recorder": __version__,
+            "host": platform.node(),
+            "kind": source.feed.kind,
+        }
         journal = Journal(
             layout,
             source.name,

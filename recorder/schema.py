@@ -273,6 +273,7 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
             Column("reason", "VARCHAR", "why it closed"),
             Column("frames", "BIGINT", "data frames received"),
             Column("bytes", "BIGINT", "payload bytes received"),
+            Column("last_seq", "BIGINT", "number of its last frame recorded, markers included"),
             Column("rtt", "DOUBLE", "round-trip time in seconds, last measured"),
             Column("last_heard_ns", "BIGINT", "last proof of life recorded, ns since epoch UTC"),
             Column(
@@ -336,6 +337,19 @@ LEDGER = Table(
         Column("normaliser", "VARCHAR", "fingerprint of the SQL that made the rows"),
     ),
 )
+
+#: What the database itself is.
+ABOUT = Table(
+    "about",
+    "What made this database.",
+    (
+        Column("name", "VARCHAR PRIMARY KEY", "schema: version of the tables; recorder: version"),
+        Column("value", "VARCHAR NOT NULL", "the value"),
+    ),
+)
+
+#: Raised whenever a table changes; an older database is rebuilt from raw.
+SCHEMA_VERSION = 1
 
 TABLES: dict[str, Table] = {
     name: Table(name, comment, COMMON + own) for name, (comment, own) in _OWN.items()

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
@@ -21,76 +21,10 @@ import pyarrow.parquet as pq
 
 from recorder import durable
 from recorder.errors import DataError
-from recorder.frame import KINDS
 from recorder.journal import reader
-from recorder.journal.block import Block, Damage, records
+from recorder.journal.block import Damage
+from recorder.raw import RAW, SCHEMA_VERSION, of_journal
 from recorder.segment import Layout
-
-SCHEMA_VERSION = "1"
-RAW = pa.schema(
-    [
-        pa.field("recv_ns", pa.int64(), nullable=False),
-        pa.field("mono_ns", pa.int64(), nullable=False),
-        pa.field("seq", pa.int64(), nullable=False),
-        pa.field("connection", pa.string(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("payload", pa.binary(), nullable=False),
-    ]
-)
-_ROW_GROUP_ROWS = 65_536
-_ROW_GROUP_BYTES = 16 << 20
-
-
-@dataclass(slots=True)
-class Rows:
-    """Frames gathered column by column, on their way into Arrow."""
-
-    recv_ns: list[int] = field(default_factory=list)
-    mono_ns: list[int] = field(default_factory=list)
-    seq: list[int] = field(default_factory=list)
-    connection: list[str] = field(default_factory=list)
-    kind: list[str] = field(default_factory=list)
-    payload: list[bytes] = field(default_factory=list)
-    bytes: int = 0
-
-    def add(self, block: Block) -> None:
-        """Append all frames of a block."""
-        count = block.frames
-        for code, payload in records(block):
-            self.kind.append(KINDS[code])
-            self.payload.append(payload)
-        self.recv_ns += [block.recv_ns] * count
-        self.mono_ns += [block.mono_ns] * count
-        self.seq += range(block.first_seq, block.first_seq + count)
-        self.connection += [block.connection] * count
-        self.bytes += len(block.body)
-
-    def table(self) -> pa.Table:
-        """The rows as an Arrow table of the raw schema."""
-        columns = [self.recv_ns, self.mono_ns, self.seq, self.connection, self.kind, self.payload]
-        return pa.table([pa.array(c, f.type) for c, f in zip(columns, RAW, strict=True)], RAW)
-
-
-def tables(
-    found: Iterator[Block | Damage], damage: list[Damage], cut: int | None = None
-) -> Iterator[pa.Table]:
-    """Arrow tables of bounded size from a journal's blocks; damage is collected aside.
-
-    Blocks from byte `cut` on are left out: a later journal holds them.
-    """
-    rows = Rows()
-    for item in found:
-        if isinstance(item, Damage):
-            damage.append(item)
-            continue
-        if cut is not None and item.start >= cut:
-            break
-        rows.add(item)
-        if len(rows.seq) >= _ROW_GROUP_ROWS or rows.bytes >= _ROW_GROUP_BYTES:
-            yield rows.table()
-            rows = Rows()
-    if rows.seq:
-        yield rows.table()
 
 
 def write(path: Path, parts: Iterator[pa.Table], metadata: dict[str, str]) -> int:
@@ -154,16 +88,17 @@ def _compare(path: Path, sums: list[int]) -> None:
 
 
 def _checksum(table: pa.Table) -> int:
+    """A checksum of the values alone: Arrow may pad its buffers as it likes."""
     check = 0
-    for column in table.columns:
-        for chunk in pa.chunked_array([column.combine_chunks()]).chunks:
-            for value in (
-                chunk,
-                *([chunk.dictionary] if pa.types.is_dictionary(chunk.type) else []),
-            ):
-                for buffer in value.buffers()[1:]:
-                    if buffer is not None:
-                        check = crc32(buffer, check)
+    for column in table.combine_chunks().columns:
+        for chunk in column.chunks:
+            *offsets, values = chunk.buffers()[1:]
+            for buffer in offsets:
+                check = crc32(buffer[: 4 * (len(chunk) + 1)], check)
+            size = 8 * len(chunk)
+            if offsets:
+                size = int.from_bytes(offsets[0][4 * len(chunk) :][:4].to_pybytes(), "little")
+            check = crc32(values[:size], check)
     return check
 
 
@@ -195,8 +130,8 @@ def seal(layout: Layout, feed: str, stem: str, cut: int | None = None) -> Sealed
         damage: list[Damage] = []
         rows = 0
         if not target.exists():
-            found = reader.blocks(source)
-            rows = write(target, tables(found, damage, cut), _metadata(source, feed))
+            parts = (part.table for part in of_journal(source, cut=cut, damage=damage))
+            rows = write(target, parts, _metadata(source, feed))
         source.unlink(missing_ok=True)
         durable.sync_directory(source.parent)
         return Sealed(feed, stem, rows, damage)
@@ -210,6 +145,7 @@ def _metadata(source: Path, feed: str) -> dict[str, str]:
     return {
         "recorder.schema": SCHEMA_VERSION,
         "recorder.feed": feed,
+        "recorder.kind": str(known.get("kind", "")),
         "recorder.run": str(known.get("run", "")),
         "recorder.host": str(known.get("host", "")),
         "recorder.version": str(known.get("recorder", "")),

@@ -76,7 +76,7 @@ FEED = Feed(
     channels={"announcements": "every announcement that the key and ?cex= allow"},
     tables=("listings", "latency"),
     key_help="a key of the form dsk_<64 hex digits>",
-    pace=Pace(first=1.0, longest=300.0, spacing=5.0),
+    pace=Pace(first=1.0, longest=300.0, spacing=6.0),  # 5 s cooldown per key and address
     on_close=on_close,
     on_refused=on_refused,
     control=re.compile(rb'"type"\s*:\s*"error"'),

@@ -231,7 +231,11 @@ class Line:
         assert feed.control is not None
         if not feed.control.search(payload, 0, _LOOK_AT):
             return
-        notice = feed.notice(bytes(payload))
+        try:
+            notice = feed.notice(bytes(payload))
+        except Exception as error:  # no frame of any content can stop capture
+            self._log.warning("a message could not be read", why=type(error).__name__)
+            return
         if notice is None:
             return
         self._log.warning("notice", says=notice.text)
@@ -242,7 +246,7 @@ class Line:
 
     # -- markers
 
-    def _mark(self, tape: Tape, kind: int, **fields: object) -> None:
+    def _mark(self, tape: Tape, kind: int, /, **fields: object) -> None:
         text = msgspec.json.encode({"line": self.letter, "group": self.plan.group, **fields})
         tape.mark(kind, self.wiring.redactor(text.decode()).encode())
 

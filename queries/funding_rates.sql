@@ -1,0 +1,60 @@
+-- title: Latest funding rate per exchange and symbol, annualised
+-- description: The newest observation that has a rate. annualised = rate * 24 / interval_hours * 365, as
+--   a fraction a year (0.1 = 10 %), by the observation's own interval; NULL where the feed does not
+--   say how long the interval is.
+-- param symbol VARCHAR = NULL  -- only this symbol, in any case
+-- param exchange VARCHAR = NULL  -- only this exchange, in any case
+-- param feed VARCHAR = NULL  -- only this feed
+-- param since TIMESTAMPTZ = NULL  -- only observations received at or after this time
+-- param until TIMESTAMPTZ = NULL  -- the latest as of this time: only observations received before it
+-- param limit BIGINT = NULL  -- at most this many rows
+-- example: recorder query funding_rates -p exchange binance -p limit 20
+WITH latest AS (
+    SELECT
+        f.exchange AS exchange,
+        f.symbol AS symbol,
+        arg_max(
+            {
+                'recv_time': f.recv_time,
+                'feed': f.feed,
+                'rate': f.rate,
+                'interval_hours': f.interval_hours,
+                'predicted_rate': f.predicted_rate,
+                'next_funding_ns': f.next_funding_ns,
+                'mark_price': f.mark_price,
+                'index_price': f.index_price
+            },
+            {'ns': f.recv_ns, 'connection': f.connection, 'seq': f.seq, 'item': f.item}
+        ) AS seen
+    FROM funding f
+    WHERE f.rate IS NOT NULL
+        AND ($symbol IS NULL OR lower(f.symbol) = lower($symbol))
+        AND ($exchange IS NULL OR f.exchange = lower($exchange))
+        AND ($feed IS NULL OR f.feed = $feed)
+        AND ($since IS NULL OR f.recv_time >= $since)
+        AND ($until IS NULL OR f.recv_time < $until)
+    GROUP BY f.exchange, f.symbol
+),
+rates AS (
+    SELECT
+        l.exchange AS exchange,
+        l.symbol AS symbol,
+        l.seen AS seen,
+        l.seen.rate * 24 / nullif(l.seen.interval_hours, 0) * 365 AS annualised
+    FROM latest l
+)
+SELECT
+    r.exchange AS exchange,
+    r.symbol AS symbol,
+    r.seen.rate AS rate,
+    r.seen.interval_hours AS interval_hours,
+    r.annualised AS annualised,
+    r.seen.predicted_rate AS predicted_rate,
+    make_timestamptz(r.seen.next_funding_ns // 1000) AS next_funding_time,
+    r.seen.mark_price AS mark_price,
+    r.seen.index_price AS index_price,
+    r.seen.recv_time AS recv_time,
+    r.seen.feed AS feed
+FROM rates r
+ORDER BY r.annualised DESC NULLS LAST, r.exchange, r.symbol
+LIMIT $limit

@@ -1,0 +1,105 @@
+-- title: Widest funding spread between two exchanges, per asset
+-- description: Compares the latest rate of each symbol across exchanges. Symbols are brought to a common
+--   asset by dropping quote and contract suffixes (BTCUSDT, BTC-USDT-SWAP, BTC-PERPETUAL and XBTUSD
+--   are BTC; 1000PEPEUSDT and kPEPE are PEPE). Rates are compared per hour where their interval is
+--   known; those of unknown interval are compared only with each other, per interval (basis says
+--   which). Both sides name their exchange, and the two are never the same.
+-- param asset VARCHAR = NULL  -- only this asset, e.g. BTC
+-- param max_age INTERVAL = INTERVAL 1 DAY  -- leave out rates this much older than the newest one
+-- param until TIMESTAMPTZ = NULL  -- the latest as of this time: only observations received before it
+-- param min_spread DOUBLE = NULL  -- only spreads of at least this much
+-- param limit BIGINT = 50  -- at most this many rows
+-- example: recorder query funding_spread -p asset BTC
+WITH latest AS (
+    SELECT
+        f.exchange AS exchange,
+        f.symbol AS symbol,
+        arg_max(
+            {'recv_time': f.recv_time, 'rate': f.rate, 'hours': nullif(f.interval_hours, 0)},
+            {'ns': f.recv_ns, 'connection': f.connection, 'seq': f.seq, 'item': f.item}
+        ) AS seen
+    FROM funding f
+    WHERE f.rate IS NOT NULL
+        AND f.exchange IS NOT NULL
+        AND f.symbol IS NOT NULL
+        AND ($until IS NULL OR f.recv_time < $until)
+    GROUP BY f.exchange, f.symbol
+),
+-- One step of the spelling a line, outermost last: 1000PEPE and kPEPE, Kraken's PF_, the settlement
+-- currency after a colon, the contract's suffix, the quote currency, XBT.
+unscaled AS (
+    SELECT
+        l.exchange AS exchange,
+        l.symbol AS symbol,
+        l.seen AS seen,
+        upper(regexp_replace(l.symbol, '^(1000000|10000|1000|1M|k)([A-Z])', '\2')) AS name
+    FROM latest l
+    WHERE $max_age IS NULL
+        OR l.seen.recv_time >= (SELECT max(n.seen.recv_time) FROM latest n) - $max_age
+),
+bare AS (
+    SELECT
+        u.exchange AS exchange,
+        u.symbol AS symbol,
+        u.seen AS seen,
+        regexp_replace(
+            regexp_replace(regexp_replace(u.name, '^P[FI]_', ''), ':[A-Z]+$', ''),
+            '^(.+?)[-_/]?(PERPETUAL|PERP|SWAP|[UDC]MCBL)$', '\1'
+        ) AS name
+    FROM unscaled u
+),
+rates AS (
+    SELECT
+        b.exchange AS exchange,
+        b.symbol AS symbol,
+        regexp_replace(
+            regexp_replace(b.name, '^(.+?)[-_/]?(FDUSD|USDT|USDC|USD)M?$', '\1'), '^XBT$', 'BTC'
+        ) AS asset,
+        CASE WHEN b.seen.hours IS NULL THEN 'interval' ELSE 'hour' END AS basis,
+        b.seen.rate / coalesce(b.seen.hours, 1) AS rate,
+        b.seen.recv_time AS recv_time
+    FROM bare b
+),
+-- An exchange's own highest and lowest symbol are all that a widest pair can use of it.
+extremes AS (
+    SELECT
+        r.asset AS asset,
+        r.basis AS basis,
+        r.exchange AS exchange,
+        arg_max(r, {'rate': r.rate, 'symbol': r.symbol}) AS highest,
+        arg_min(r, {'rate': r.rate, 'symbol': r.symbol}) AS lowest
+    FROM rates r
+    WHERE $asset IS NULL OR r.asset = upper($asset)
+    GROUP BY r.asset, r.basis, r.exchange
+),
+pairs AS (
+    SELECT
+        h.asset AS asset,
+        h.basis AS basis,
+        h.highest.rate - l.lowest.rate AS spread,
+        h.highest AS high,
+        l.lowest AS low
+    FROM extremes h
+    JOIN extremes l ON l.asset = h.asset AND l.basis = h.basis AND l.exchange <> h.exchange
+    QUALIFY row_number() OVER (
+        PARTITION BY h.asset, h.basis
+        ORDER BY h.highest.rate - l.lowest.rate DESC, h.exchange, l.exchange
+    ) = 1
+)
+SELECT
+    p.asset AS asset,
+    p.basis AS basis,
+    p.spread AS spread,
+    CASE WHEN p.basis = 'hour' THEN p.spread * 24 * 365 END AS spread_annualised,
+    p.high.exchange AS high_exchange,
+    p.high.symbol AS high_symbol,
+    p.high.rate AS high_rate,
+    p.low.exchange AS low_exchange,
+    p.low.symbol AS low_symbol,
+    p.low.rate AS low_rate,
+    p.high.recv_time AS high_time,
+    p.low.recv_time AS low_time
+FROM pairs p
+WHERE $min_spread IS NULL OR p.spread >= $min_spread
+ORDER BY p.basis, p.spread DESC, p.asset
+LIMIT $limit

@@ -1,0 +1,20 @@
+-- Small functions that every feed's SQL may use.
+
+-- A finite number, or NULL: feeds send numbers as strings, empty strings, NaN.
+CREATE OR REPLACE TEMP MACRO num(x) AS (
+    CASE WHEN isfinite(TRY_CAST(x AS DOUBLE)) THEN TRY_CAST(x AS DOUBLE) END
+);
+
+-- A time as ns since epoch, from a count of `unit` nanoseconds (1000000 for ms). Zero, nonsense and
+-- a count in another unit fall outside 2009..2100 and are NULL: never guess.
+CREATE OR REPLACE TEMP MACRO time_ns(x, unit) AS (
+    CASE
+        WHEN TRY_CAST(x AS BIGINT) BETWEEN 1230768000000000000 // unit AND 4102444800000000000 // unit
+        THEN TRY_CAST(x AS BIGINT) * unit
+    END
+);
+
+-- What is left of a JSON object after the named fields are taken out; NULL if nothing is.
+CREATE OR REPLACE TEMP MACRO rest(object, known) AS (
+    CAST(nullif(CAST(json_merge_patch(object, known) AS VARCHAR), '{}') AS JSON)
+);

@@ -1,0 +1,44 @@
+-- title: Whale position changes and trades, biggest first
+-- description: The largest by dollar value. A move whose value is unknown comes last, and not at all
+--   when min_usd is given.
+-- param min_usd DOUBLE = NULL  -- only moves worth at least this many dollars
+-- param kind VARCHAR = NULL  -- position or trade
+-- param symbol VARCHAR = NULL  -- only this symbol or asset, in any case
+-- param wallet VARCHAR = NULL  -- only this wallet, buyer or seller, in any case
+-- param exchange VARCHAR = NULL  -- only this exchange, in any case
+-- param feed VARCHAR = NULL  -- only this feed
+-- param since TIMESTAMPTZ = NULL  -- only moves received at or after this time
+-- param until TIMESTAMPTZ = NULL  -- only moves received before this time
+-- param limit BIGINT = 50  -- at most this many rows
+-- example: recorder query whale_moves -p min_usd 1000000 -p since '1d ago'
+SELECT
+    w.recv_time AS recv_time,
+    w.exchange AS exchange,
+    w.symbol AS symbol,
+    w.asset AS asset,
+    w.kind AS kind,
+    w.action AS action,
+    w.side AS side,
+    w.notional_usd AS notional_usd,
+    w.price AS price,
+    w.quantity AS quantity,
+    w.wallet AS wallet,
+    w.buyer AS buyer,
+    w.seller AS seller,
+    w.tx AS tx,
+    make_timestamptz(w.event_ns // 1000) AS event_time,
+    w.feed AS feed,
+    w.connection AS connection,
+    w.seq AS seq,
+    w.item AS item
+FROM whales w
+WHERE ($min_usd IS NULL OR w.notional_usd >= $min_usd)
+    AND ($kind IS NULL OR w.kind = $kind)
+    AND ($symbol IS NULL OR lower($symbol) IN (lower(w.symbol), lower(w.asset)))
+    AND ($wallet IS NULL OR lower($wallet) IN (lower(w.wallet), lower(w.buyer), lower(w.seller)))
+    AND ($exchange IS NULL OR w.exchange = lower($exchange))
+    AND ($feed IS NULL OR w.feed = $feed)
+    AND ($since IS NULL OR w.recv_time >= $since)
+    AND ($until IS NULL OR w.recv_time < $until)
+ORDER BY w.notional_usd DESC NULLS LAST, w.recv_ns DESC, w.connection, w.seq DESC, w.item DESC
+LIMIT $limit

@@ -1,0 +1,66 @@
+"""`recorder simulate`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Any
+
+import click
+
+SERVICES = ("cryptolisting", "smartmoney")
+
+
+@click.command(epilog="Example: recorder simulate smartmoney --port 8765 --rate 50")
+@click.argument("service", type=click.Choice(SERVICES))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=0, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option("--rate", type=float, help="Events per second.  [default: the service's own]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same market.")
+@click.option(
+    "--old-schema", is_flag=True, help="cryptolisting: the schema of the older documents."
+)
+@click.option("--no-limits", is_flag=True, help="cryptolisting: lift the connection limits.")
+def simulate(
+    service: str,
+    host: str,
+    port: int,
+    rate: float | None,
+    seed: int,
+    old_schema: bool,
+    no_limits: bool,
+) -> None:
+    """Serve a simulated SERVICE on this machine until stopped.
+
+    It behaves as the real one is documented: authentication, subscriptions, heartbeats, limits and
+    close codes; its market is invented. Any well-formed key is accepted. The URL is printed on
+    stdout.
+    """
+    from recorder.errors import UsageError
+    from recorder.simulate import SERVICES as KNOWN
+
+    given: dict[str, Any] = {"host": host, "port": port, "seed": seed}
+    if rate is not None:
+        given["rate"] = rate
+    if service == "cryptolisting":
+        given["schema"] = "old" if old_schema else "new"
+        if no_limits:
+            given["limits"] = None
+    try:
+        asyncio.run(_serve(KNOWN[service], given))
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {host}:{port}: {error.strerror}", hint="choose another --port"
+        ) from None
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+async def _serve(service: Any, given: dict[str, Any]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with await service.serve(service.options(**given)) as server:
+        click.echo(server.url)
+        await stop.wait()

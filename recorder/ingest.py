@@ -1,0 +1,269 @@
+"""Ingest: frames into tables, exactly once.
+
+Ingest works on a database of its own (`work/ingest.duckdb`). A batch's rows and the ledger's note
+of it are one transaction, so that a kill anywhere loses nothing and repeats nothing. For readers
+the database is published by rename: whoever has the old one open keeps it, nobody meets a lock.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import duckdb
+import pyarrow as pa
+from pyarrow import compute
+
+from recorder import __version__, canned, durable, markers, normalise, publish, raw
+from recorder.errors import DataError
+from recorder.schema import ABOUT, LEDGER, SCHEMA_VERSION, TABLES
+from recorder.segment import Layout, day_of
+
+#: DuckDB 1.4 clients can open what this version wrote.
+_STORAGE = "v1.4.0"
+
+
+class Rules(NamedTuple):
+    """How one feed's frames are normalised: `kind` names the SQL, None keeps raw frames only."""
+
+    kind: str | None
+    whale_usd: float = 100_000.0
+
+
+@dataclass(slots=True)
+class _Known:
+    """The ledger's note of one segment."""
+
+    rows: int = 0
+    offset: int = 0
+
+
+class Ingest:
+    """Holds the private database of one data directory; close it when done.
+
+    `rules(feed)` says how a feed is normalised; `warn(text)` hears of what is skipped.
+
+    Raises:
+        BusyError: another ingest works here.
+        DataError: the private database is from another version of the recorder.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        rules: Callable[[str], Rules],
+        warn: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._layout, self._rules, self._warn = layout, rules, warn
+        self._lock = durable.claim(layout.work / ".lock", "ingest")
+        self._path = layout.work / "ingest.duckdb"
+        self._sql = canned.sql_directory() / "normalise"
+        self._skipped: set[str] = set()
+        self._db = self._open()
+        self._changed = not layout.database.exists()
+        self._published_at = self._publishing_took = 0.0
+
+    def close(self) -> None:
+        """Give the directory free."""
+        self._db.close()
+        os.close(self._lock)
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        db = duckdb.connect()
+        db.execute("SET TimeZone = 'UTC'")
+        place = str(self._path).replace("'", "''")
+        db.execute(f"ATTACH '{place}' AS work (STORAGE_VERSION '{_STORAGE}')")
+        db.execute("USE work")
+        self._check_version(db)
+        for table in (ABOUT, LEDGER, *TABLES.values()):
+            db.execute(table.ddl)
+        db.execute(
+            "INSERT OR REPLACE INTO about VALUES ('schema', $schema), ('recorder', $recorder)",
+            {"schema": str(SCHEMA_VERSION), "recorder": __version__},
+        )
+        normalise.prepare(db, self._sql)
+        return db
+
+    def _check_version(self, db: duckdb.DuckDBPyConnection) -> None:
+        if not db.execute("FROM duckdb_tables() WHERE table_name = 'about'").fetchone():
+            return
+        found = db.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()
+        if found and found[0] != str(SCHEMA_VERSION):
+            db.close()
+            os.close(self._lock)
+            raise DataError(
+                f"tables of version {found[0]}; this recorder writes version {SCHEMA_VERSION}",
+                where=str(self._path),
+                hint="make them anew from the raw record: recorder ingest --rebuild",
+            )
+
+    # -- one pass
+
+    def run(self, tell: Callable[[int], None] = lambda frames: None) -> int:
+        """Ingest everything there is now, sealed or still in a journal; how many frames.
+
+        `tell(frames)` hears of each batch.
+        """
+        total = 0
+        for feed in self._layout.feeds():
+            frames = sum(self._segment(feed, stem, tell) for stem in self._stems(feed))
+            if frames:
+                self._db.execute("BEGIN")
+                markers.apply_gaps(self._db, feed)
+                self._db.execute("COMMIT")
+            total += frames
+        self._changed |= total > 0
+        return total
+
+    def backlog(self) -> int:
+        """Bytes of segments that the ledger has not marked as done: how much `run` may read."""
+        layout = self._layout
+        size = 0
+        for feed in layout.feeds():
+            for stem in self._stems(feed):
+                for path in (layout.parquet(feed, stem), layout.journal(feed, stem)):
+                    size += path.stat().st_size if path.exists() else 0
+        return size
+
+    def _stems(self, feed: str) -> list[str]:
+        """Segments that may hold more than the ledger knows, oldest first."""
+        done = self._db.execute(
+            "SELECT segment FROM ledger WHERE feed = $feed AND sealed", {"feed": feed}
+        ).fetchall()
+        there = {*self._layout.active(feed), *self._layout.sealed(feed)}
+        return sorted(there - {row[0] for row in done} - self._skipped)
+
+    def _segment(self, feed: str, stem: str, tell: Callable[[int], None]) -> int:
+        known = self._known(stem)
+        before = known.rows
+        try:
+            if not self._layout.parquet(feed, stem).exists():
+                try:
+                    self._from_journal(feed, stem, known, tell)
+                    return known.rows - before
+                except FileNotFoundError:
+                    pass  # it was sealed just now
+            self._from_parquet(feed, stem, known, tell)
+        except DataError as error:
+            self._skipped.add(stem)
+            self._warn(f"segment left out: {error}")
+        return known.rows - before
+
+    def _from_journal(
+        self, feed: str, stem: str, known: _Known, tell: Callable[[int], None]
+    ) -> None:
+        for part in raw.of_journal(self._layout.journal(feed, stem), known.offset):
+            known.offset = part.end
+            self._batch(feed, stem, known, part.table)
+            tell(len(part.table))
+
+    def _from_parquet(
+        self, feed: str, stem: str, known: _Known, tell: Callable[[int], None]
+    ) -> None:
+        for table in raw.of_parquet(self._layout.parquet(feed, stem), known.rows):
+            self._batch(feed, stem, known, table)
+            tell(len(table))
+        self._db.execute("UPDATE ledger SET sealed = true WHERE segment = $stem", {"stem": stem})
+
+    def _known(self, stem: str) -> _Known:
+        row = self._db.execute(
+            "SELECT rows, journal_offset FROM ledger WHERE segment = $stem", {"stem": stem}
+        ).fetchone()
+        return _Known(*row) if row else _Known()
+
+    # -- one batch, one transaction
+
+    def _batch(self, feed: str, stem: str, known: _Known, table: pa.Table) -> None:
+        try:
+            self._transact(feed, table, pa.array([], pa.int64()))
+        except duckdb.Error:
+            # Some frame breaks the feed's SQL. Find it, reject it, and go on with the others.
+            self._db.execute("ROLLBACK")
+            bad = list(self._poison(feed, table, 0, len(table)))
+            if not bad:
+                raise
+            self._warn(f"{len(bad)} frames of '{feed}' break its SQL; they are in rejects")
+            self._transact(feed, table, pa.array(bad, pa.int64()))
+        known.rows += len(table)
+        self._note(feed, stem, known, table)
+        self._db.execute("COMMIT")
+
+    def _transact(self, feed: str, table: pa.Table, bad: pa.Array) -> None:
+        """Everything of a batch but the ledger, in a transaction left open."""
+        rules = self._rules(feed)
+        self._db.execute("BEGIN")
+        self._db.register("batch", table)
+        markers.apply(self._db, feed)
+        if rules.kind is None:
+            return
+        if len(bad):
+            self._db.register("batch", table.take(bad))
+            normalise.reject(self._db, feed, "a frame that breaks this feed's SQL")
+            keep = sorted(set(range(len(table))) - set(bad.to_pylist()))
+            self._db.register("batch", table.take(keep))
+        normaliser = normalise.load(self._sql, rules.kind)
+        normalise.apply(self._db, normaliser, feed, whale_usd=rules.whale_usd)
+
+    def _poison(self, feed: str, table: pa.Table, start: int, end: int) -> Iterator[int]:
+        """Indices of the frames on which the feed's SQL fails, by halving."""
+        try:
+            self._transact(feed, table.slice(start, end - start), pa.array([], pa.int64()))
+            failed = False
+        except duckdb.Error:
+            failed = True
+        self._db.execute("ROLLBACK")
+        if failed and end - start == 1:
+            yield start
+        elif failed:
+            middle = (start + end) // 2
+            yield from self._poison(feed, table, start, middle)
+            yield from self._poison(feed, table, middle, end)
+
+    def _note(self, feed: str, stem: str, known: _Known, table: pa.Table) -> None:
+        kind = self._rules(feed).kind
+        span = compute.min_max(table["recv_ns"]).as_py()
+        self._db.execute(
+            """
+            INSERT INTO ledger
+            VALUES ($feed, $stem, $day, $rows, $offset, false, $first, $last, $sql)
+            ON CONFLICT (segment) DO UPDATE SET
+                rows = excluded.rows, journal_offset = excluded.journal_offset,
+                first_recv_ns = least(first_recv_ns, excluded.first_recv_ns),
+                last_recv_ns = greatest(last_recv_ns, excluded.last_recv_ns),
+                normaliser = excluded.normaliser
+            """,
+            {
+                "feed": feed,
+                "stem": stem,
+                "day": day_of(stem),
+                "rows": known.rows,
+                "offset": known.offset,
+                "first": span["min"],
+                "last": span["max"],
+                "sql": normalise.load(self._sql, kind).fingerprint if kind else None,
+            },
+        )
+
+    # -- publishing
+
+    def publish_due(self) -> bool:
+        """True if there is something new and publishing it now costs at most 5 % of the time."""
+        wait = max(1.0, 20 * self._publishing_took)
+        return self._changed and time.monotonic() - self._published_at >= wait
+
+    def publish(self) -> None:
+        """Let readers see what was ingested."""
+        start = time.monotonic()
+        publish.prepare(self._db, self._layout)
+        self._db.execute("CHECKPOINT work")
+        # Copied after closing: closing any descriptor of a database file in the process that has
+        # it open would drop DuckDB's lock on it.
+        self._db.close()
+        publish.copy(self._path, self._layout.database)
+        self._db = self._open()
+        self._changed = False
+        self._published_at = time.monotonic()
+        self._publishing_took = self._published_at - start

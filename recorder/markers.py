@@ -1,0 +1,150 @@
+"""What our own markers tell: the rows of `connections` and `gaps`."""
+
+from __future__ import annotations
+
+import duckdb
+
+# One row per connection seen in a batch: what its markers and frames add to what is known.
+_SEEN = """
+CREATE OR REPLACE TEMP TABLE seen AS
+WITH told AS (
+    SELECT *, CASE WHEN kind IN ('open', 'closed', 'stats') THEN TRY(decode(payload)) END AS text
+    FROM batch
+)
+SELECT
+    connection,
+    min(recv_ns) AS first_ns,
+    max(seq) AS last_seq,
+    min(seq) AS first_seq,
+    count(*) AS rows,
+    count(*) FILTER (kind IN ('text', 'binary')) AS frames,
+    coalesce(sum(octet_length(payload)) FILTER (kind IN ('text', 'binary')), 0) AS bytes,
+    max(greatest(
+        CASE WHEN kind IN ('text', 'binary', 'open') THEN recv_ns END,
+        TRY_CAST(json_extract_string(text, '$.heard_ns') AS BIGINT)
+    )) AS heard_ns,
+    max(recv_ns) FILTER (kind = 'open') AS opened_ns,
+    max(recv_ns) FILTER (kind = 'closed') AS closed_ns,
+    arg_max(json_extract_string(text, ['$.line', '$.group', '$.url']), seq)
+        FILTER (kind IN ('open', 'closed')) AS who,
+    arg_max(json_extract_string(text, ['$.code', '$.reason']), seq)
+        FILTER (kind = 'closed') AS ending,
+    arg_max(json_extract_string(text, ['$.rtt', '$.clock.error_ns']), seq)
+        FILTER (kind = 'stats') AS health
+FROM told
+GROUP BY connection
+"""
+
+_NEW = """
+INSERT INTO connections BY NAME
+SELECT
+    $feed AS feed, who[2] AS channel, first_ns AS recv_ns,
+    make_timestamptz(first_ns // 1000) AS recv_time, connection, first_seq AS seq, 0 AS item,
+    who[1] AS line, who[3] AS url, opened_ns, 0 AS frames, 0 AS bytes
+FROM seen
+WHERE connection NOT IN (SELECT connection FROM connections WHERE feed = $feed)
+"""
+
+# Frames that the sequence says are missing, before their rows are counted in.
+_HOLES = """
+INSERT INTO gaps BY NAME
+SELECT
+    $feed AS feed, c.channel, h.recv_ns, make_timestamptz(h.recv_ns // 1000) AS recv_time,
+    h.connection, h.seq, 0 AS item, c.line,
+    coalesce(h.previous_ns, c.last_heard_ns) AS from_ns, h.recv_ns AS to_ns,
+    CASE
+        WHEN h.kind = 'gap'
+            THEN coalesce(json_extract_string(TRY(decode(h.payload)), '$.cause'), 'lost')
+        ELSE 'the journal was damaged'
+    END AS cause,
+    h.seq - coalesce(h.previous, c.last_seq, -1) - 1 AS frames_missing,
+    false AS covered
+FROM (
+    SELECT
+        connection, seq, recv_ns, kind, payload,
+        lag(seq) OVER (PARTITION BY connection ORDER BY seq) AS previous,
+        lag(recv_ns) OVER (PARTITION BY connection ORDER BY seq) AS previous_ns
+    FROM batch
+) AS h
+JOIN connections AS c ON c.connection = h.connection AND c.feed = $feed
+WHERE h.seq > coalesce(h.previous, c.last_seq, -1) + 1
+"""
+
+_HAS_HOLES = """
+SELECT count(*)
+FROM seen AS s JOIN connections AS c ON c.connection = s.connection AND c.feed = $feed
+WHERE s.first_seq > coalesce(c.last_seq, -1) + 1 OR s.last_seq - s.first_seq + 1 <> s.rows
+"""
+
+_UPDATE = """
+UPDATE connections AS c SET
+    line = coalesce(c.line, s.who[1]),
+    channel = coalesce(c.channel, s.who[2]),
+    url = coalesce(c.url, s.who[3]),
+    opened_ns = coalesce(c.opened_ns, s.opened_ns),
+    closed_ns = coalesce(s.closed_ns, c.closed_ns),
+    code = coalesce(TRY_CAST(s.ending[1] AS INTEGER), c.code),
+    reason = coalesce(s.ending[2], c.reason),
+    frames = c.frames + s.frames,
+    bytes = c.bytes + s.bytes,
+    last_seq = greatest(c.last_seq, s.last_seq),
+    last_heard_ns = greatest(c.last_heard_ns, s.heard_ns),
+    rtt = coalesce(TRY_CAST(s.health[1] AS DOUBLE), c.rtt),
+    clock_error_ns = coalesce(TRY_CAST(s.health[2] AS BIGINT), c.clock_error_ns)
+FROM seen AS s
+WHERE c.connection = s.connection AND c.feed = $feed
+"""
+
+# Between the last proof of life of one connection of a line and the opening of its next. A row
+# without frames_missing is such an interval; it is made anew from `connections` each time.
+_INTERVALS = """
+INSERT INTO gaps BY NAME
+WITH lives AS (
+    SELECT
+        *,
+        lead(opened_ns) OVER line AS next_opened_ns,
+        lead(connection) OVER line AS next_connection,
+        lead(recv_ns) OVER line AS next_recv_ns
+    FROM connections
+    WHERE feed = $feed AND opened_ns IS NOT NULL
+    WINDOW line AS (PARTITION BY channel, line ORDER BY opened_ns)
+)
+SELECT
+    g.feed, g.channel, coalesce(next_recv_ns, g.recv_ns) AS recv_ns,
+    make_timestamptz(coalesce(next_recv_ns, g.recv_ns) // 1000) AS recv_time,
+    coalesce(next_connection, g.connection) AS connection, 0 AS seq, 0 AS item, g.line,
+    coalesce(g.last_heard_ns, g.opened_ns) AS from_ns, next_opened_ns AS to_ns,
+    CASE
+        WHEN g.closed_ns IS NULL THEN 'the recorder ended without closing'
+        WHEN g.reason = 'stopping' THEN 'the recorder was stopped'
+        ELSE g.reason
+    END AS cause,
+    EXISTS (
+        FROM connections AS o
+        WHERE o.feed = g.feed AND o.channel IS NOT DISTINCT FROM g.channel AND o.line <> g.line
+            AND o.opened_ns <= coalesce(g.last_heard_ns, g.opened_ns)
+            AND (next_opened_ns IS NOT NULL AND o.last_heard_ns >= next_opened_ns
+                 OR next_opened_ns IS NULL AND o.closed_ns IS NULL)
+    ) AS covered
+FROM lives AS g
+WHERE next_opened_ns IS NOT NULL OR g.closed_ns IS NOT NULL
+"""
+
+
+def apply(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
+    """Bring `connections` and the counted gaps up to date with the relation `batch`."""
+    name = {"feed": feed}
+    connection.execute(_SEEN)
+    connection.execute(_NEW, name)
+    holes = connection.execute(_HAS_HOLES, name).fetchone()
+    if holes and holes[0]:
+        connection.execute(_HOLES, name)
+    connection.execute(_UPDATE, name)
+
+
+def apply_gaps(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
+    """Make the feed's intervals without cover anew, from `connections`."""
+    connection.execute(
+        "DELETE FROM gaps WHERE feed = $feed AND frames_missing IS NULL", {"feed": feed}
+    )
+    connection.execute(_INTERVALS, {"feed": feed})

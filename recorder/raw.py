@@ -1,0 +1,140 @@
+"""The raw record as Arrow tables: of a journal, of a sealed file, from any point on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recorder.errors import DataError
+from recorder.frame import KINDS
+from recorder.journal import reader
+from recorder.journal.block import Block, Damage, records
+from recorder.segment import Layout
+
+SCHEMA_VERSION = "1"
+RAW = pa.schema(
+    [
+        pa.field("recv_ns", pa.int64(), nullable=False),
+        pa.field("mono_ns", pa.int64(), nullable=False),
+        pa.field("seq", pa.int64(), nullable=False),
+        pa.field("connection", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("payload", pa.binary(), nullable=False),
+    ]
+)
+_PART_ROWS = 65_536
+_PART_BYTES = 16 << 20
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Frames gathered column by column, on their way into Arrow."""
+
+    recv_ns: list[int] = field(default_factory=list)
+    mono_ns: list[int] = field(default_factory=list)
+    seq: list[int] = field(default_factory=list)
+    connection: list[str] = field(default_factory=list)
+    kind: list[str] = field(default_factory=list)
+    payload: list[bytes] = field(default_factory=list)
+    bytes: int = 0
+
+    def add(self, block: Block) -> None:
+        """Append all frames of a block."""
+        count = block.frames
+        for code, payload in records(block):
+            self.kind.append(KINDS[code])
+            self.payload.append(payload)
+        self.recv_ns += [block.recv_ns] * count
+        self.mono_ns += [block.mono_ns] * count
+        self.seq += range(block.first_seq, block.first_seq + count)
+        self.connection += [block.connection] * count
+        self.bytes += len(block.body)
+
+    def table(self) -> pa.Table:
+        """The rows as an Arrow table of the raw schema."""
+        columns = [self.recv_ns, self.mono_ns, self.seq, self.connection, self.kind, self.payload]
+        return pa.table([pa.array(c, f.type) for c, f in zip(columns, RAW, strict=True)], RAW)
+
+
+class Part(NamedTuple):
+    """Some rows of a journal, and the byte at which the next ones begin."""
+
+    table: pa.Table
+    end: int
+
+
+def of_journal(
+    path: Path, start: int = 0, *, cut: int | None = None, damage: list[Damage] | None = None
+) -> Iterator[Part]:
+    """The frames of a journal from byte `start`, in parts of bounded size.
+
+    Blocks from byte `cut` on are left out: a later journal holds them. Damage goes to `damage`.
+
+    Raises:
+        FileNotFoundError: the journal was sealed and is gone.
+    """
+    rows, end = _Rows(), start
+    for item in reader.blocks(path, start):
+        if cut is not None and item.start >= cut:
+            break
+        if isinstance(item, Damage):
+            if damage is not None:
+                damage.append(item)
+            continue
+        rows.add(item)
+        end = item.end
+        if len(rows.seq) >= _PART_ROWS or rows.bytes >= _PART_BYTES:
+            yield Part(rows.table(), end)
+            rows = _Rows()
+    if rows.seq:
+        yield Part(rows.table(), end)
+
+
+def of_parquet(path: Path, skip: int = 0) -> Iterator[pa.Table]:
+    """The frames of a sealed file after the first `skip`, in parts of bounded size.
+
+    Raises:
+        DataError: the file is damaged, or holds fewer rows than `skip`.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            if file.metadata.num_rows < skip:
+                raise DataError(
+                    f"holds {file.metadata.num_rows} frames, but {skip} were ingested from it",
+                    where=str(path),
+                    hint="rebuild the tables: recorder ingest --rebuild",
+                )
+            for batch in file.iter_batches(batch_size=_PART_ROWS):
+                if skip >= len(batch):
+                    skip -= len(batch)
+                    continue
+                yield pa.Table.from_batches([batch.slice(skip)])
+                skip = 0
+    except (OSError, pa.ArrowException) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise DataError(f"cannot be read: {error}", where=str(path)) from error
+
+
+def kind_of(layout: Layout, feed: str) -> str:
+    """The kind of a recorded feed, as its newest readable segment says; empty if none does."""
+    for stem in reversed(layout.active(feed)):
+        try:
+            about = reader.about(layout.journal(feed, stem))
+        except FileNotFoundError:
+            continue
+        if about:
+            return str(json.loads(about).get("kind", ""))
+    for stem in reversed(layout.sealed(feed)):
+        try:
+            metadata = pq.read_schema(layout.parquet(feed, stem)).metadata or {}
+        except (OSError, pa.ArrowException):
+            continue
+        return str(metadata.get(b"recorder.kind", b"").decode("utf-8", "replace"))
+    return ""
