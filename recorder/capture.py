@@ -120,7 +120,6 @@ class Capture:
     lines: list[Line] = field(default_factory=list)
     journals: dict[str, Journal] = field(default_factory=dict)
     started_ns: int = 0
-    run_id: str = ""
     _locks: list[int] = field(default_factory=list)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -140,7 +139,6 @@ class Capture:
         """
         layout = Layout(self.settings.data_dir)
         self.started_ns = self.clock.wall_ns()
-        self.run_id = ulid(self.started_ns, os.urandom(10))
         for source in self.sources:
             lock = layout.journal_dir(source.name) / ".lock"
             self._locks.append(durable.claim(lock, f"capture of '{source.name}'"))
@@ -182,7 +180,7 @@ class Capture:
         journal = Journal(
             layout,
             source.name,
-            self.run_id,
+            ulid(self.started_ns, os.urandom(10)),  # per feed: a stem is unique everywhere
             limits=Limits(
                 int(capture.rotate_mb * 1e6),
                 int(capture.rotate_seconds * NS),

@@ -5,8 +5,9 @@
     <data_dir>/recorder.duckdb                                    the tables, published by rename
     <data_dir>/work/                                              ingest's private files
 
-A stem is `<UTC time of the first frame>-<run>-<number>`: it sorts by time, says the day, and
-cannot collide between runs or hosts. A journal and the Parquet file made of it share their stem.
+A stem is `<UTC time of the first frame>-<run>-<number>`, a run being one feed in one capture: it
+sorts by time, says the day, and cannot collide between runs or hosts.
+A journal and the Parquet file made of it share their stem.
 """
 
 from __future__ import annotations
