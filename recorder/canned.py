@@ -186,7 +186,7 @@ def run(
     except (duckdb.CatalogException, duckdb.OperationalError) as error:
         hint = "a table from another version is renewed by: recorder ingest --rebuild"
         raise DataError(_first_line(error), where=f"query '{query.name}'", hint=hint) from error
-    except duckdb.Error as error:
+    except (duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
         hint = f"see its parameters: recorder query {query.name} --help-params"
         raise UsageError(_first_line(error), where=f"query '{query.name}'", hint=hint) from error
 

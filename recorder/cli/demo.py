@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -18,12 +19,41 @@ from recorder.cli import options
 
 _MARK = ".demo"
 
-#: What is asked of the record at the end: heading, query, parameters.
-_QUESTIONS: tuple[tuple[str, str, dict[str, str]], ...] = (
-    ("How late did events arrive?", "latency_percentiles", {}),
-    ("The last listings", "listings", {"limit": "6"}),
-    ("The biggest whale moves", "whale_moves", {"limit": "6"}),
-    ("What was liquidated", "liquidation_totals", {"bucket": "1 day"}),
+
+class Question(NamedTuple):
+    """What is asked of the record at the end."""
+
+    heading: str
+    query: str
+    parameters: dict[str, str]
+    columns: tuple[str, ...]
+
+
+_QUESTIONS = (
+    Question(
+        "How late did events arrive? (milliseconds)",
+        "latency_percentiles",
+        {},
+        ("feed", "channel", "hop", "count", "p50", "p90", "p99", "max"),
+    ),
+    Question(
+        "The last listings",
+        "listings",
+        {"limit": "6"},
+        ("recv_time", "exchange", "ticker", "listing_type", "title", "latency_ms"),
+    ),
+    Question(
+        "The biggest whale moves",
+        "whale_moves",
+        {"limit": "6"},
+        ("recv_time", "symbol", "action", "side", "notional_usd", "price", "wallet"),
+    ),
+    Question(
+        "What was liquidated",
+        "liquidation_totals",
+        {"bucket": "1 day"},
+        ("exchange", "position_side", "count", "notional_usd", "largest_usd"),
+    ),
 )
 
 
@@ -163,15 +193,16 @@ def _answer(home: Path) -> None:
 
     queries = canned.load()
     with duckdb.connect(str(Layout(home).database), read_only=True) as connection:
-        for heading, name, parameters in _QUESTIONS:
-            say(f"\n{heading}  (recorder query {name})")
-            output.write(canned.run(connection, queries[name], parameters), "table", sys.stdout)
+        for ask in _QUESTIONS:
+            say(f"\n{ask.heading} · recorder query {ask.query}")
+            answer = canned.run(connection, queries[ask.query], ask.parameters)
+            output.write(answer.select(ask.columns), "table", sys.stdout)
             sys.stdout.flush()
+    where = f"--data-dir {home}"
     say(
-        f"\nEverything is in {home}. What to do next:\n"
-        f"  recorder query --list                             every canned question\n"
-        f"  recorder query event_history --data-dir {home}    one timeline of all events\n"
-        f"  recorder query coverage --data-dir {home}         what was recorded, what was missed\n"
-        f"  recorder feeds                                    the real services, and how to\n"
-        f"                                                    record them: recorder capture"
+        f"\nThe record and its tables are in {home}. What to type next:\n"
+        f"  recorder query --list                        every canned question\n"
+        f"  recorder query event_history {where}\n"
+        f"  recorder query coverage {where}\n"
+        f"  recorder feeds                               the real services; then: recorder capture"
     )

@@ -132,7 +132,10 @@ def _answer(query: canned.Query, given: Mapping[str, str], format_: str | None, 
     for name in given:  # a wrong name needs no database to be found
         query.parameter(name)
     with _connect(path) as connection:
-        table = canned.run(connection, query, given)
+        try:
+            table = canned.run(connection, query, given)
+        except RuntimeError as error:  # DuckDB's word for Ctrl-C
+            raise KeyboardInterrupt from error
         age = _freshness(connection)
     if isinstance(sys.stdout, io.TextIOWrapper):  # files are UTF-8 whatever the locale
         terminal = sys.stdout.isatty()

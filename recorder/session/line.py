@@ -183,7 +183,7 @@ class Line:
             return
         self.tape, self._connection, self._closing_at = tape, connection, None
         self.connections += 1
-        self._next_stats = self._now() + wiring.stats_every
+        self._next_stats = self._now() + min(1.0, wiring.stats_every)
         self._log.info("open", connection=tape.stream.connection)
         self._events.put_nowait(Opened(self._now()))
         await ended(connection)

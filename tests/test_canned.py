@@ -1,0 +1,325 @@
+"""Query files: their header, their parameters' values, their macros, their documentation."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+import duckdb
+import pytest
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder import canned
+from recorder.cli.query import query as command
+from recorder.errors import DataError, RecorderError, UsageError
+from recorder.schema import LEDGER, TABLES
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+QUERIES = canned.load()
+TEXT = """\
+-- title: Rows
+-- description: The first line
+--   param: and the second.
+-- param since TIMESTAMPTZ = now() - INTERVAL 1 DAY  -- only later = newer rows
+-- param n BIGINT = 1  -- how many -- at most
+-- example: recorder query rows -p n 3
+
+SELECT $n AS n, '$no' AS text, $since AS since -- $neither
+;
+"""
+
+# --- header ----------------------------------------------------------------------------------
+
+
+def test_a_file_is_read_with_its_header() -> None:
+    query = canned.parse("rows", TEXT)
+    assert query == canned.Query(
+        name="rows",
+        title="Rows",
+        description="The first line param: and the second.",
+        parameters=(
+            canned.Parameter(
+                "since", "TIMESTAMPTZ", "now() - INTERVAL 1 DAY", "only later = newer rows"
+            ),
+            canned.Parameter("n", "BIGINT", "1", "how many -- at most"),
+        ),
+        example="recorder query rows -p n 3",
+        sql="SELECT $n AS n, '$no' AS text, $since AS since -- $neither",
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("-- title: Rows\n", "", "title"),
+        ("-- example: recorder query rows -p n 3\n", "-- example:\n", "example"),
+        ("-- param n BIGINT = 1", "-- param n BIGINT 1", "cannot read parameter 'n BIGINT 1"),
+        ("$n AS n, ", "", r"\$n is not used"),
+        ("$n AS n", "$m AS n", r"\$m has no"),
+    ],
+)
+def test_a_faulty_file_is_refused_with_its_place(old: str, new: str, complaint: str) -> None:
+    assert old in TEXT
+    with pytest.raises(DataError, match=complaint) as error:
+        canned.parse("rows", TEXT.replace(old, new), where="here/rows.sql")
+    assert error.value.where == "here/rows.sql"
+
+
+WORDS = st.text("abcxyz =$'-:,()äß", min_size=1).map(str.strip).filter(None)
+NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
+
+
+@given(
+    title=WORDS,
+    description=st.lists(WORDS, min_size=1, max_size=3),
+    names=st.lists(NAMES, unique=True, max_size=4),
+    meaning=WORDS,
+)
+def test_what_a_header_says_is_what_is_read(
+    title: str, description: list[str], names: list[str], meaning: str
+) -> None:
+    header = [f"-- title: {title}", "-- description: " + "\n--   ".join(description)]
+    header += [f"-- param {name} DECIMAL(9, 2) = NULL  -- {meaning}" for name in names]
+    sql = "SELECT " + ", ".join([*(f"${name}" for name in names), "1"])
+    query = canned.parse("q", "\n".join([*header, "-- example: x", sql, ""]))
+    assert (query.title, query.description) == (title, " ".join(description))
+    assert [p.name for p in query.parameters] == names
+    assert {(p.type, p.default, p.meaning) for p in query.parameters} <= {
+        ("DECIMAL(9, 2)", "NULL", meaning)
+    }
+    assert query.sql == sql
+
+
+@given(st.text())
+def test_no_text_fails_the_reader_otherwise_than_with_its_own_error(text: str) -> None:
+    try:
+        canned.parse("q", text)
+    except RecorderError as error:
+        assert isinstance(error, DataError)
+
+
+# --- values ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("1h ago", NOW - timedelta(hours=1)),
+        ("2 days ago", NOW - timedelta(days=2)),
+        ("90S AGO", NOW - timedelta(seconds=90)),
+        ("1.5 min ago", NOW - timedelta(seconds=90)),
+        ("1w ago", NOW - timedelta(weeks=1)),
+        ("1769860800", NOW),
+        ("1769860800000", NOW),
+        ("1769860800000000", NOW),
+        ("1769860800000000123", NOW),
+        ("2026-01-31T12:00Z", NOW),
+        ("2026-01-31 12:00", NOW),
+        ("2026-01-31T14:00+02:00", NOW),
+    ],
+)
+def test_a_time_may_be_relative_an_epoch_or_iso(text: str, moment: datetime) -> None:
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        sql = "SELECT CAST($text AS TIMESTAMPTZ)"
+        found = connection.execute(sql, {"text": canned.moment(text, NOW)}).fetchall()
+    assert found == [(moment,)]
+
+
+@given(st.text() | st.from_regex(r"[0-9]{0,5000} ?(s|month|d) ago", fullmatch=True))
+def test_no_text_fails_the_reading_of_a_time(text: str) -> None:
+    canned.moment(text, NOW)
+
+
+@pytest.mark.parametrize("value", ["1 month ago", "2026", "yesterday-ish", "9" * 30, ""])
+def test_what_is_no_time_is_refused_with_name_type_and_value(value: str) -> None:
+    with duckdb.connect() as connection, pytest.raises(UsageError) as error:
+        canned.run(connection, canned.parse("rows", TEXT), {"since": value})
+    assert f"parameter 'since' takes TIMESTAMPTZ, not '{value}'" in str(error.value)
+
+
+def test_values_are_cast_and_defaults_are_expressions() -> None:
+    with duckdb.connect() as connection:
+        query = canned.parse("rows", TEXT)
+        [row] = canned.run(connection, query, {"n": "3"}).to_pylist()
+        assert (row["n"], row["text"]) == (3, "$no")
+        assert timedelta(hours=23) < datetime.now(UTC) - row["since"] < timedelta(hours=25)
+        assert canned.run(connection, query, {"n": "null"}).to_pylist()[0]["n"] is None
+
+
+def test_a_wrong_parameter_is_refused_with_the_nearest() -> None:
+    with duckdb.connect() as connection, pytest.raises(UsageError, match="did you mean 'since'"):
+        canned.run(connection, QUERIES["listings"], {"sinc": "1h ago"})
+
+
+def test_a_value_that_the_query_refuses_is_a_usage_error() -> None:
+    with duckdb.connect() as connection:
+        for table in TABLES.values():
+            connection.execute(table.ddl)
+        with pytest.raises(UsageError, match="negative"):
+            canned.run(connection, QUERIES["listings"], {"limit": "-1"})
+        with pytest.raises(UsageError, match="kind is one of: whales"):
+            connection.execute("INSERT INTO flows BY NAME " + ROW).fetchall()
+            canned.run(connection, QUERIES["event_history"], {"kind": "whale"})
+
+
+def test_a_missing_table_is_a_data_error() -> None:
+    with duckdb.connect() as connection, pytest.raises(DataError, match="whales"):
+        canned.run(connection, QUERIES["whale_moves"], {})
+
+
+ROW = """SELECT 'f' AS feed, 0 AS recv_ns, to_timestamp(0) AS recv_time, 'c' AS connection,
+    0 AS seq, 0 AS item"""
+
+# --- macros ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_no_query_has_a_column_that_its_macro_takes_for_a_parameter(name: str) -> None:
+    with duckdb.connect() as connection:
+        assert canned.captured(connection, QUERIES[name]) == set()
+
+
+def test_a_captured_column_is_found_wherever_it_stands() -> None:
+    header = TEXT[: TEXT.index("SELECT")]
+    text = (
+        header + "WITH a AS (SELECT t.n FROM t ORDER BY N) SELECT $n, $since FROM a WHERE a.since"
+    )
+    with duckdb.connect() as connection:
+        assert canned.captured(connection, canned.parse("rows", text)) == {"n"}
+
+
+def test_what_is_no_select_is_refused() -> None:
+    header = TEXT[: TEXT.index("SELECT")]
+    query = canned.parse("rows", header + "DELETE FROM t WHERE n = $n AND since = $since")
+    with duckdb.connect() as connection, pytest.raises(DataError):
+        canned.captured(connection, query)
+
+
+def test_a_macro_names_its_parameters_and_carries_its_title() -> None:
+    assert canned.macro_sql(canned.parse("rows", TEXT)) == (
+        'CREATE OR REPLACE MACRO "rows"("since" := now() - INTERVAL 1 DAY, "n" := 1) AS TABLE\n'
+        'SELECT CAST("n" AS BIGINT) AS n, \'$no\' AS text, CAST("since" AS TIMESTAMPTZ) AS since'
+        " -- $neither"
+    )
+    with duckdb.connect() as connection:
+        for table in TABLES.values():
+            connection.execute(table.ddl)
+        canned.install_macros(connection)
+        canned.install_macros(connection)
+        sql = "SELECT function_name, comment FROM duckdb_functions() WHERE comment IS NOT NULL"
+        titles = dict(connection.execute(sql).fetchall())
+    assert titles == {name: query.title for name, query in QUERIES.items()}
+
+
+# --- documentation ---------------------------------------------------------------------------
+
+
+def test_the_documentation_is_what_the_files_say() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "queries.md").read_text("utf-8")
+    assert page.endswith(canned.markdown(QUERIES)), (
+        "docs/queries.md is not what queries/*.sql say; replace its query sections with "
+        "recorder.canned.markdown(recorder.canned.load())"
+    )
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_the_example_runs(name: str, data_dir: Path) -> None:
+    words = shlex.split(QUERIES[name].example)
+    assert words[:3] == ["recorder", "query", name]
+    result = CliRunner().invoke(command, [*words[2:], "--data-dir", str(data_dir)])
+    assert result.exit_code == 0, result.output
+
+
+# --- recorder query --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    with duckdb.connect(str(tmp_path / "recorder.duckdb")) as connection:
+        for table in [*TABLES.values(), LEDGER]:
+            connection.execute(table.ddl)
+        connection.execute("INSERT INTO whales BY NAME " + ROW).fetchall()
+    return tmp_path
+
+
+def test_rows_go_to_stdout_and_talk_to_stderr(data_dir: Path) -> None:
+    arguments = ["whale_moves", "--json", "--data-dir", str(data_dir)]
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 0
+    assert result.stdout.startswith('[\n{"recv_time":"1970-01-01T00:00:00Z"')
+    assert result.stderr == (
+        "Whale position changes and trades, biggest first: 1 row; nothing ingested yet\n"
+    )
+
+
+def test_the_note_says_how_old_the_newest_frame_is(data_dir: Path) -> None:
+    with duckdb.connect(str(data_dir / "recorder.duckdb")) as connection:
+        values = "'f', 's', '2026-01-01', 1, 0, true, 0, epoch_ns(now() - INTERVAL 3 HOUR), 'x'"
+        connection.execute(f"INSERT INTO ledger VALUES ({values})").fetchall()
+    result = CliRunner().invoke(command, ["listings"], env={"RECORDER_DATA_DIR": str(data_dir)})
+    assert result.stderr.endswith("0 rows; newest frame 3 h old\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--list"], ["listings", "--list"]])
+def test_without_a_name_there_is_a_menu(arguments: list[str]) -> None:
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 0
+    for name, query in QUERIES.items():
+        assert f"{name}\n    {query.title}\n" in result.stdout
+
+
+def test_a_query_explains_its_parameters() -> None:
+    result = CliRunner().invoke(command, ["listings", "--help-params"])
+    assert "limit BIGINT" in result.stdout
+    assert QUERIES["listings"].example in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (["listing"], UsageError, "did you mean 'listings'"),
+        (["listings", "-p", "limt", "1"], UsageError, "did you mean 'limit'"),
+        (["listings", "-p", "limit", "1", "-p", "limit", "2"], UsageError, "twice"),
+        (["listings", "--data-dir", "nowhere"], DataError, "recorder ingest"),
+    ],
+)
+def test_a_mistake_is_told_with_what_to_do(
+    arguments: list[str], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        CliRunner().invoke(command, arguments, catch_exceptions=False)
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    (tmp_path / "recorder.duckdb").write_bytes(b"no database" * 1000)
+    with pytest.raises(DataError, match="cannot open the database"):
+        CliRunner().invoke(
+            command, ["listings", "--data-dir", str(tmp_path)], catch_exceptions=False
+        )
+
+
+def test_own_queries_join_the_canned_ones(data_dir: Path) -> None:
+    own = data_dir / "own"
+    own.mkdir()
+    (own / "rows.sql").write_text(TEXT)
+    arguments = ["rows", "-p", "n", "7", "--query-dir", str(own), "--data-dir", str(data_dir)]
+    result = CliRunner().invoke(command, arguments)
+    assert result.stdout.splitlines()[1].startswith("7,$no,")
+
+
+def test_the_shell_completes_names_and_formats() -> None:
+    complete = ShellComplete(command, {}, "recorder", "_RECORDER_COMPLETE")
+    assert [item.value for item in complete.get_completions([], "lis")] == ["listings"]
+    formats = [item.value for item in complete.get_completions(["--format"], "j")]
+    assert formats == ["json", "jsonl"]
+
+
+def test_help_ends_with_an_example() -> None:
+    text = command.get_help(click.Context(command))
+    assert "Example: recorder query whale_moves" in text.splitlines()[-1]

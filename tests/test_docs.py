@@ -1,0 +1,75 @@
+"""The documentation says what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from recorder import canned
+from recorder.normalise import load
+from recorder.schema import ABOUT, COMMON, LEDGER, TABLES, Table
+
+ROOT = Path(__file__).parents[1]
+
+
+def tables_page() -> str:
+    """docs/tables.md as it should be."""
+
+    def section(table: Table, skip: int) -> list[str]:
+        rows = [f"| `{c.name}` | {c.type} | {c.comment} |" for c in table.columns[skip:]]
+        return [
+            f"## {table.name}",
+            "",
+            table.comment,
+            "",
+            "| column | type | what |",
+            "|---|---|---|",
+        ] + [
+            *rows,
+            "",
+        ]
+
+    lines = [
+        "# The tables of recorder.duckdb",
+        "",
+        "Times are integer nanoseconds since epoch, UTC; unknown is NULL, never zero. Every row of every",
+        "table but the last two begins with the common columns. The view `raw` holds the raw frames",
+        "(see [record.md](record.md)), and every [canned query](queries.md) is a table macro.",
+        "",
+    ]
+    lines += section(
+        Table("common columns", "They lead each row back to its raw frame.", COMMON), 0
+    )
+    for table in TABLES.values():
+        lines += section(table, len(COMMON))
+    lines += section(LEDGER, 0) + section(ABOUT, 0)
+    return "\n".join(lines)
+
+
+def test_the_tables_page_lists_every_table_and_column() -> None:
+    assert (ROOT / "docs/tables.md").read_text("utf-8") == tables_page()
+
+
+def test_the_readme_links_only_to_what_exists() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    links = re.findall(r"\]\(([^)#:]+)\)", text)
+    assert len(links) >= 8
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["cryptolisting", "smartmoney", "binance"])
+def test_every_feed_with_sql_fills_the_tables_it_promises(name: str) -> None:
+    from recorder.feeds import feed
+
+    found = feed(name)
+    sections = load(canned.sql_directory() / "normalise", name).sections
+    filled = {s.name for s in sections if s.kind == "table"} - {"rejects"}
+    assert filled == set(found.tables)
+
+
+def test_the_design_tables_all_exist() -> None:
+    promised = """whales funding liquidations listings open_interest flows signals alerts system_status
+    prices latency connections gaps rejects""".split()
+    assert set(TABLES) == set(promised)
