@@ -171,17 +171,14 @@ def install_macros(connection: duckdb.DuckDBPyConnection) -> None:
 def run(
     connection: duckdb.DuckDBPyConnection, query: Query, parameters: Mapping[str, str]
 ) -> pa.Table:
-    """The query's answer. Values are text and are cast to their declared types by DuckDB.
-
-    Times without a zone are read, and days cut, in the connection's own time zone.
-    """
+    """The query's answer. DuckDB casts the texts; times without a zone are in the connection's."""
     import duckdb
 
     given = {n: _value(connection, query.parameter(n), text) for n, text in parameters.items()}
     texts = {p.name: f"CAST(({p.default}) AS {p.type})" for p in query.parameters}
     texts |= {n: f"CAST(${n} AS {query.parameter(n).type})" for n in given}
+    sql = _replaced(query.sql, texts.__getitem__)
     try:
-        sql = _replaced(query.sql, texts.__getitem__)
         return connection.sql(sql, params=given).to_arrow_table()
     except (duckdb.CatalogException, duckdb.OperationalError) as error:
         hint = "a table from another version is renewed by: recorder ingest --rebuild"

@@ -6,6 +6,8 @@ environment, a file of mode 0600 or a credentials directory, or, with a warning,
 
 from __future__ import annotations
 
+import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -26,13 +28,24 @@ from pydantic_settings import (
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from recorder.errors import ConfigError, CredentialsError, did_you_mean
 from recorder.segment import FEED_NAME
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+#: What a wrong value should have looked like, by pydantic's type of the error.
+_EXAMPLES = {
+    "list_type": 'for example: ["one", "two"]',
+    "dict_type": 'for example: {"name": "value"}',
+    "model_type": "a table is due here, for example [feeds.binance]",
+}
+
+#: Settings that may hold a secret stay out of every repr.
+_Hidden = Field(repr=False)
 
 
 class CaptureSettings(BaseModel):
@@ -42,7 +55,7 @@ class CaptureSettings(BaseModel):
 
     rotate_mb: Positive = 64
     rotate_seconds: Positive = 300
-    fsync_ms: Annotated[float, Field(ge=1)] = 100
+    fsync_ms: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 100
     buffer_mb: Positive = 64
     stats_seconds: Positive = 10
     max_frame_mb: Positive = 64
@@ -54,41 +67,58 @@ class FeedSettings(BaseModel):
     model_config = _STRICT
 
     kind: str | None = None
-    url: str | list[str] | None = None
+    url: Annotated[str | tuple[str, ...], _Hidden] = ()
     lines: Annotated[int, Field(ge=1, le=8)] = 1
     channels: list[str] | None = None
     key: SecretStr | None = None
     key_file: Path | None = None
-    headers: dict[str, str] = {}
-    query: dict[str, str] = {}
-    subscribe: list[str] = []
+    headers: Annotated[dict[str, str], _Hidden] = {}
+    query: Annotated[dict[str, str], _Hidden] = {}
+    subscribe: Annotated[list[str], _Hidden] = []
     whale_usd: Positive = 100_000
     ca_file: Path | None = None
-    proxy: str | None = None
+    proxy: Annotated[str | None, _Hidden] = None
     compression: bool = False
     max_retries: Annotated[int, Field(ge=0)] | None = None
     silence_seconds: Positive | None = None
 
-    @field_validator("url")
+    @field_validator("url", mode="plain")
     @classmethod
-    def _websocket(cls, value: str | list[str] | None) -> str | list[str] | None:
-        for url in [value] if isinstance(value, str) else value or []:
-            parts = urlsplit(url)
-            if parts.scheme not in {"ws", "wss"} or not parts.hostname:
-                raise ValueError("not a WebSocket URL; it begins with wss:// or ws://")
-        return value
+    def _websocket(cls, value: object) -> tuple[str, ...]:
+        urls = [value] if isinstance(value, str) else value
+        if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+            raise ValueError("not a URL, nor a list of URLs")
+        for url in urls:
+            _check_url(url)
+        return tuple(urls)
 
     @property
     def urls(self) -> tuple[str, ...]:
         """The endpoints set by the user, one per line in turn."""
-        return (self.url,) if isinstance(self.url, str) else tuple(self.url or ())
+        return (self.url,) if isinstance(self.url, str) else self.url
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in {"ws", "wss"} and parts.hostname and parts.port != 0
+    except ValueError:
+        right = False
+    if not right or not url.isprintable() or " " in url:
+        raise ValueError("not a WebSocket URL; one looks like wss://host/path or ws://host:port")
+    if parts.fragment:
+        raise ValueError("a WebSocket URL has no '#' part")
 
 
 class Settings(BaseSettings):
     """All settings of one recorder."""
 
     model_config = SettingsConfigDict(
-        env_prefix="RECORDER_", env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix="RECORDER_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
     )
 
     from_file: ClassVar[dict[str, Any]] = {}
@@ -136,7 +166,9 @@ def load(path: Path | None, **flags: Any) -> Settings:
     try:
         return _Loaded(**given)
     except ValidationError as error:
-        raise _explain(error, file) from None
+        raise _explain(error, given, file) from None
+    except SettingsError as error:
+        raise _explain_json(error) from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -152,22 +184,52 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"is not TOML: {error}", where=str(path)) from None
 
 
-def _explain(error: ValidationError, file: Path) -> ConfigError:
+def _explain(error: ValidationError, given: Mapping[str, Any], file: Path) -> ConfigError:
     first = error.errors(include_url=False, include_input=False)[0]
     place = [str(part) for part in first["loc"]]
-    where = f"{file}:{'.'.join(place)}"
+    where = _origin(place, given) or f"{file}:{'.'.join(place)}"
     if first["type"] == "extra_forbidden":
         return ConfigError(
             "unknown setting", where=where, hint=did_you_mean(place[-1], _known_beside(place))
         )
     what = first["msg"].removeprefix("Value error, ")
-    return ConfigError(what[0].lower() + what[1:], where=where)
+    hint = _EXAMPLES.get(first["type"], "")
+    return ConfigError(what[0].lower() + what[1:], where=where, hint=hint)
+
+
+def _origin(place: list[str], given: Mapping[str, Any]) -> str | None:
+    """The flag or the variable that set the value at this place; None: the file did."""
+    if place[0] in given:
+        return "--" + place[0].replace("_", "-")
+    variables = {name.upper() for name in os.environ}
+    for end in range(len(place), 0, -1):
+        variable = "RECORDER_" + "__".join(place[:end]).upper()
+        if variable in variables:
+            return variable
+    return None
+
+
+def _explain_json(error: SettingsError) -> ConfigError:
+    """A variable that stands for a whole table does not hold JSON."""
+    quoted = re.search(r'field "(\w+)"', str(error))
+    table = f"RECORDER_{quoted[1] if quoted else ''}".upper()
+    names = sorted(name for name in os.environ if name.upper().startswith(table))
+    return ConfigError(
+        "is not JSON",
+        where=" or ".join(names),
+        hint="set single values instead, for example RECORDER_CAPTURE__ROTATE_MB=64",
+    )
 
 
 def _known_beside(place: list[str]) -> Iterator[str]:
     models: dict[str, type[BaseModel]] = {"capture": CaptureSettings, "feeds": FeedSettings}
     model = models.get(place[0], Settings) if len(place) > 1 else Settings
     return iter(model.model_fields)
+
+
+def key_variable(name: str) -> str:
+    """The variable that holds a feed's key; with `_FILE` behind it, the path of a key file."""
+    return f"RECORDER_{name.upper().replace('-', '_').replace('.', '_')}_KEY"
 
 
 def key_of(name: str, settings: FeedSettings, environ: Mapping[str, str]) -> str | None:
@@ -177,30 +239,45 @@ def key_of(name: str, settings: FeedSettings, environ: Mapping[str, str]) -> str
     `key_file` names, `$CREDENTIALS_DIRECTORY/<name>_key`, `key` in the TOML.
 
     Raises:
-        CredentialsError: a key file cannot be read, or others than its owner can read it.
+        CredentialsError: a key file cannot be read, is empty, or others than its owner can read
+            it; or what is there can be no key.
     """
-    variable = f"RECORDER_{name.upper().replace('-', '_').replace('.', '_')}_KEY"
+    where, key = _find_key(name, settings, environ)
+    key = key.strip()
+    if not key.isprintable():
+        raise CredentialsError("holds more than one line, or what is no text", where=where)
+    return key or None
+
+
+def _find_key(name: str, settings: FeedSettings, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Where the key was found, and the key."""
+    variable = key_variable(name)
     if environ.get(variable):
-        return environ[variable]
+        return variable, environ[variable]
     named = environ.get(f"{variable}_FILE") or settings.key_file
     if named:
-        return _key_file(Path(named), private=True)
+        return str(named), _key_file(Path(named).expanduser(), private=True)
     directory = environ.get("CREDENTIALS_DIRECTORY")
-    if directory and (Path(directory) / f"{name}_key").is_file():
-        return _key_file(Path(directory) / f"{name}_key", private=False)
-    return settings.key.get_secret_value() if settings.key else None
+    if directory and (path := Path(directory) / f"{name}_key").is_file():
+        return str(path), _key_file(path, private=False)
+    return f"feeds.{name}.key", settings.key.get_secret_value() if settings.key else ""
 
 
 def _key_file(path: Path, *, private: bool) -> str:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
-        key = path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CredentialsError(f"the key file cannot be read: {error}", where=str(path)) from None
+        key = path.read_text("utf-8")
+    except OSError as error:
+        what = f"the key file cannot be read: {error.strerror}"
+        raise CredentialsError(what, where=str(path)) from None
+    except UnicodeDecodeError:
+        raise CredentialsError("the key file is not UTF-8 text", where=str(path)) from None
     if private and mode & 0o077:
         raise CredentialsError(
             f"others can read this key file (mode {mode:04o})",
             where=str(path),
             hint=f"chmod 600 {path}",
         )
+    if not key.strip():
+        raise CredentialsError("the key file is empty", where=str(path))
     return key

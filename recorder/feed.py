@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from recorder.errors import ConfigError
 
 CREDENTIALS = 4
 
@@ -17,10 +23,9 @@ class Options:
     name: str
     url: str | None = None
     channels: tuple[str, ...] = ()
-    key: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    subscribe: tuple[str, ...] = ()
-    query: Mapping[str, str] = field(default_factory=dict)
+    key: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    subscribe: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +33,10 @@ class Plan:
     """One connection to keep: what to open, what to say, what to expect. Times in seconds."""
 
     group: str  # the data type that has this connection to itself
-    urls: tuple[str, ...]  # one per line, used in turn
+    urls: tuple[str, ...] = field(repr=False)  # one per line, used in turn
     channels: tuple[str, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
-    hello: tuple[str, ...] = ()  # authentication and subscriptions, in order
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    hello: tuple[str, ...] = field(default=(), repr=False)  # authentication, subscriptions
     send_every: float = 0.0  # least time between two messages of ours
     ping: str | None = None  # the service's own keep-alive message
     ping_every: float = 30.0
@@ -91,7 +96,7 @@ def plain_close(code: int | None, reason: str) -> Verdict | None:
 
 def refused(refusal: Refusal) -> Verdict:
     """What HTTP itself says about coming back; feeds with rules of their own call this last."""
-    told = _seconds(refusal.headers.get("retry-after"))
+    told = seconds(refusal.headers.get("retry-after"))
     if refusal.status in {401, 403}:
         return Verdict(
             f"credentials refused (HTTP {refusal.status})", fatal=True, exit_code=CREDENTIALS
@@ -99,10 +104,6 @@ def refused(refusal: Refusal) -> Verdict:
     if refusal.status in {418, 429}:
         return Verdict(f"rate limited (HTTP {refusal.status})", wait=told or 60.0)
     return Verdict(f"refused (HTTP {refusal.status})", wait=told)
-
-
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text is not None and re.fullmatch(r"\d{1,6}", text) else None
 
 
 def no_notice(payload: bytes) -> Notice | None:
@@ -117,8 +118,10 @@ class Feed:
 
     `plan` turns the user's options into connections and raises ConfigError on wrong ones.
     `control` finds the few frames that `notice` reads while recording, looking at no more than
-    the first 200 bytes of each; None skips the look. `normalise` names the SQL file below
-    `queries/normalise`; None keeps raw frames only.
+    the first 200 bytes of each; None skips the look. `notice`, `on_close` and `on_refused` get
+    whatever the service sent: read it with `parsed`, `words` and `seconds`.
+    `normalise` names the SQL file below `queries/normalise` (without `.sql`), or is the absolute
+    path of a plug-in's own; None keeps raw frames only.
     """
 
     kind: str
@@ -135,7 +138,58 @@ class Feed:
     on_refused: Callable[[Refusal], Verdict] = refused
     control: re.Pattern[bytes] | None = None
     notice: Callable[[bytes], Notice | None] = no_notice
-    normalise: str | None = None
+    normalise: str | Path | None = None
+
+
+# -- what the feeds' functions are made of
+
+
+def parsed(payload: bytes | str) -> dict[str, object] | None:
+    """The JSON object that a service sent; None for anything else. Never raises."""
+    try:
+        found = msgspec.json.decode(payload)
+    except (ValueError, RecursionError):  # not JSON, not UTF-8; nested too deeply
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def words(value: object) -> str:
+    """A service's word or number, fit for a log line: printable, at most 100 characters."""
+    if isinstance(value, int | float) and abs(value) < 1e15:
+        value = str(value)
+    if not isinstance(value, str):
+        return ""
+    return "".join(c if c.isprintable() else " " for c in value[:100]).strip()
+
+
+def seconds(value: object) -> float | None:
+    """How long a service says to wait; None unless it is a number from 0 to a million."""
+    try:
+        found = float(value) if isinstance(value, str | int | float) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return found if 0 <= found <= 1e6 else None
+
+
+def unused(options: Options, *settings: str, hint: str) -> None:
+    """Refuse settings that mean nothing to this feed.
+
+    Raises:
+        ConfigError: one of them is set.
+    """
+    for name in settings:
+        if getattr(options, name):
+            where = f"feeds.{options.name}.{name}"
+            raise ConfigError("means nothing to this feed", where=where, hint=hint)
+
+
+def wrong_channel(options: Options, channel: str, hint: str) -> ConfigError:
+    """What to raise where a channel is none of the service's."""
+    return ConfigError(
+        f"'{channel}' is no channel of this service",
+        where=f"feeds.{options.name}.channels",
+        hint=hint,
+    )
 
 
 def message(**fields: object) -> str:

@@ -11,6 +11,7 @@ import itertools
 import os
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
@@ -27,7 +28,7 @@ FORMATS = ("table", "csv", "json", "jsonl", "parquet", "arrow", "md")
 
 _TERMINAL_ROWS = 1000
 _BATCH_ROWS = 10_000
-_NARROWEST = 12  # a text column may be cut to this many cells, not further
+_READABLE, _NARROWEST = 24, 12  # cells that a cut text keeps if possible, and at least
 _BETWEEN = 2  # cells between two columns
 
 
@@ -142,11 +143,21 @@ def _json_character(c: str) -> str:
 
 
 def _write_csv(table: pa.Table, stream: TextIO, terminal: bool) -> None:
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = csv.writer(_UnixLines(stream))
     shown = visible if terminal else str
     writer.writerow(map(shown, table.column_names))
     for row in _rows(table):
         writer.writerow([shown(_text(value)) for value in row])
+
+
+@dataclass(frozen=True, slots=True)
+class _UnixLines:
+    """Ends lines with a newline alone, while the writer quotes a lone carriage return too."""
+
+    stream: TextIO
+
+    def write(self, row: str) -> int:
+        return self.stream.write(row.removesuffix("\r\n") + "\n")
 
 
 def _objects(table: pa.Table) -> Iterator[str]:
@@ -284,14 +295,19 @@ def _widest(name: str, cells: list[str | None]) -> int:
 
 
 def _fitted(natural: list[int], whole: list[bool], room: int) -> list[int]:
-    """Widths for as many columns, from the left, as fit the room; the widest texts are cut."""
-    least = [n if w else min(n, _NARROWEST) for n, w in zip(natural, whole, strict=True)]
-    ends = itertools.accumulate(width + _BETWEEN for width in least)
+    """Widths for as many columns, from the left, as fit the room; the widest texts are cut.
+
+    No text is cut below _READABLE for a column more, except to show the start of a last text.
+    """
+    columns = list(zip(natural, whole, strict=True))
+    ends = [*itertools.accumulate((n if w else min(n, _READABLE)) + _BETWEEN for n, w in columns)]
     fitting = max(1, sum(end - _BETWEEN <= room for end in ends))
+    if fitting < len(columns) and not whole[fitting] and ends[fitting - 1] + _NARROWEST <= room:
+        fitting += 1
     room -= _BETWEEN * (fitting - 1)
-    widths = least[:fitting]
+    widths = [n if w else min(n, _NARROWEST) for n, w in columns[:fitting]]
     for limit in range(_NARROWEST + 1, min(max(natural), room) + 1):
-        wider = [max(w, min(n, limit)) for w, n in zip(least, natural, strict=True)][:fitting]
+        wider = [n if w else min(n, limit) for n, w in columns[:fitting]]
         if sum(wider) > room:
             break
         widths = wider

@@ -70,7 +70,7 @@ def test_a_faulty_file_is_refused_with_its_place(old: str, new: str, complaint: 
     assert error.value.where == "here/rows.sql"
 
 
-WORDS = st.text("abcxyz =$'-:,()äß", min_size=1).map(str.strip).filter(None)
+WORDS = st.text("abcxyz =$'-:,()äß", min_size=1).map(str.strip).filter(bool)
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,12 +23,19 @@ DAY = datetime(2026, 1, 1, tzinfo=UTC)
 Connection = duckdb.DuckDBPyConnection
 
 
-@pytest.fixture
-def database() -> Iterator[Connection]:
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("empty") / "recorder.duckdb"
+    with duckdb.connect(str(path)) as connection:
         for table in [*TABLES.values(), LEDGER]:
             connection.execute(table.ddl)
+    return path
+
+
+@pytest.fixture
+def database(empty: Path, tmp_path: Path) -> Iterator[Connection]:
+    with duckdb.connect(str(shutil.copy(empty, tmp_path))) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
         yield connection
 
 
@@ -111,7 +119,7 @@ def fill(connection: Connection) -> None:
             "symbol": ("BTCUSDT", "ETHUSDT")[i // 2 % 2],
         }
         for table in EVENT_TABLES:
-            put(connection, table, at, **own)
+            put(connection, table, at, **own, item=1)
         put(connection, "whales", at, **own, notional_usd=float(i), kind="trade")
         put(connection, "funding", at, **own, rate=i / 1000, interval_hours=8.0)
         put(connection, "liquidations", at, **own, notional_usd=float(i), position_side="long")

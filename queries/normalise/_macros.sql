@@ -18,3 +18,8 @@ CREATE OR REPLACE TEMP MACRO time_ns(x, unit) AS (
 CREATE OR REPLACE TEMP MACRO rest(object, known) AS (
     CAST(nullif(CAST(json_merge_patch(object, known) AS VARCHAR), '{}') AS JSON)
 );
+
+-- A word for a reason: what a feed sends as a name may be megabytes long.
+CREATE OR REPLACE TEMP MACRO short(x) AS (
+    CASE WHEN length(x) > 60 THEN left(x, 60) || '...' ELSE x END
+);

@@ -16,7 +16,8 @@ SELECT
 FROM (
     SELECT
         *,
-        CASE WHEN wrapped[2] IS NOT NULL THEN wrapped[2] ELSE json END AS data,
+        -- A text may stand where the event is due, and is no JSON by itself.
+        CASE WHEN json_type(json, '$.data') IN ('OBJECT', 'ARRAY') THEN wrapped[2] ELSE json END AS data,
         wrapped[1] AS stream,
         json_extract_string(data, '$.e') AS type,
         len(list_filter(wrapped[3:6], lambda part: part IS NOT NULL)) > 0 AS answer
@@ -31,45 +32,61 @@ FROM (
 
 -- step: events
 SELECT
-    id, payload, line, clock_error_ns, item, stream, part[1] AS type, part[2] AS sent, part[3] AS happened,
-    part[4] AS symbol, part[5] AS price, part[6] AS index_price, part[7] AS rate, part[8] AS quantity,
-    part[9] AS buyer_is_maker, part[10] AS trade, part[11] AS margin, part[12] AS liquidated,
-    part[13] AS side, part[14] AS ordered, part[15] AS limit_price, part[16] AS average_price,
-    part[17] AS filled, part[18] AS filled_at, coalesce(part[19], part[11], '1') = '2' AS coin_margined
+    *,
+    CASE
+        WHEN type IS NULL THEN 'an item of the array without an event type'
+        WHEN type = 'forceOrder' AND (liquidated IS NULL OR side IS NULL)
+            THEN 'a liquidation without a symbol, or without a side'
+        WHEN type = 'markPriceUpdate'
+                AND (symbol IS NULL OR coalesce(num(price), num(rate), num(index_price)) IS NULL)
+            OR type = 'aggTrade' AND (symbol IS NULL OR num(price) IS NULL OR num(quantity) IS NULL)
+            THEN type || ' without a symbol, or without a number as price'
+        WHEN type NOT IN ('forceOrder', 'markPriceUpdate', 'aggTrade')
+                AND coalesce(time_ns(sent, 1000000), time_ns(happened, 1000000)) IS NULL
+            THEN 'no table for the event type ' || short(type) || ', and it carries no time'
+    END AS wrong
 FROM (
     SELECT
-        * EXCLUDE (event),
-        json_extract_string(event, [
-            '$.e', '$.E', '$.T', '$.s', '$.p', '$.i', '$.r', '$.q', '$.m', '$.a', '$.st',
-            '$.o.s', '$.o.S', '$.o.q', '$.o.p', '$.o.ap', '$.o.z', '$.o.T', '$.o.st'
-        ]) AS part
+        id, line, clock_error_ns, item, stream, part[1] AS type, part[2] AS sent, part[3] AS happened,
+        part[4] AS symbol, part[5] AS price, part[6] AS index_price, part[7] AS rate,
+        part[8] AS quantity, part[9] AS buyer_is_maker, part[10] AS trade, part[11] AS margin,
+        part[12] AS liquidated, part[13] AS side, part[14] AS ordered, part[15] AS limit_price,
+        part[16] AS average_price, part[17] AS filled, part[18] AS filled_at,
+        coalesce(part[19], part[11], '1') = '2' AS coin_margined
     FROM (
-        SELECT id, payload, line, clock_error_ns, stream, 0 AS item, data AS event
-        FROM messages
-        WHERE class = 'event'
-        UNION ALL
         SELECT
-            id, payload, line, clock_error_ns, stream,
-            unnest(range(json_array_length(data)::BIGINT))::INTEGER AS item,
-            unnest(json_transform(data, '["JSON"]')) AS event
-        FROM messages
-        WHERE class = 'events'
+            * EXCLUDE (event),
+            json_extract_string(event, [
+                '$.e', '$.E', '$.T', '$.s', '$.p', '$.i', '$.r', '$.q', '$.m', '$.a', '$.st',
+                '$.o.s', '$.o.S', '$.o.q', '$.o.p', '$.o.ap', '$.o.z', '$.o.T', '$.o.st'
+            ]) AS part
+        FROM (
+            SELECT id, line, clock_error_ns, stream, 0 AS item, data AS event
+            FROM messages
+            WHERE class = 'event'
+            UNION ALL
+            SELECT
+                id, line, clock_error_ns, stream,
+                unnest(range(json_array_length(data)::BIGINT))::INTEGER AS item,
+                unnest(json_transform(data, '["JSON"]')) AS event
+            FROM messages
+            WHERE class = 'events'
+        )
     )
 );
 
 -- table: rejects
+-- One row per frame, however many of its items are wrong: each row holds the whole frame.
 SELECT
-    id.*, item, stream AS channel, 'binance' AS exchange, payload,
-    CASE
-        WHEN type IS NULL THEN 'an item of the array without an event type'
-        WHEN type = 'forceOrder' THEN 'a liquidation without a symbol, or without a side'
-        ELSE type || ' without a symbol, or without a number as price'
-    END AS reason
-FROM events
-WHERE type IS NULL
-    OR (type = 'forceOrder' AND (liquidated IS NULL OR side IS NULL))
-    OR (type = 'markPriceUpdate' AND (symbol IS NULL OR coalesce(num(price), num(rate), num(index_price)) IS NULL))
-    OR (type = 'aggTrade' AND (symbol IS NULL OR num(price) IS NULL OR num(quantity) IS NULL));
+    m.id.*, e.item, m.stream AS channel, 'binance' AS exchange, m.payload,
+    e.reason || CASE WHEN e.items > 1 THEN ' (' || e.items || ' items, the first of them)' ELSE '' END AS reason
+FROM (
+    SELECT id, min(item) AS item, arg_min(wrong, item) AS reason, count(*) AS items
+    FROM events
+    WHERE wrong IS NOT NULL
+    GROUP BY id
+) AS e
+JOIN messages AS m ON m.id = e.id;
 
 -- table: funding
 SELECT
@@ -77,16 +94,18 @@ SELECT
     time_ns(sent, 1000000) AS event_ns, num(rate) AS rate, time_ns(happened, 1000000) AS next_funding_ns,
     num(price) AS mark_price, num(index_price) AS index_price
 FROM events
-WHERE type = 'markPriceUpdate' AND symbol IS NOT NULL
-    AND coalesce(num(price), num(rate), num(index_price)) IS NOT NULL;
+WHERE type = 'markPriceUpdate' AND wrong IS NULL;
 
 -- table: prices
-SELECT
-    id.*, item, coalesce(stream, '!markPrice@arr') AS channel, 'binance' AS exchange, symbol,
-    time_ns(sent, 1000000) AS event_ns, unnest(['mark', 'index']) AS kind,
-    unnest([num(price), num(index_price)]) AS price
-FROM events
-WHERE type = 'markPriceUpdate' AND symbol IS NOT NULL;
+FROM (
+    SELECT
+        id.*, item, coalesce(stream, '!markPrice@arr') AS channel, 'binance' AS exchange, symbol,
+        time_ns(sent, 1000000) AS event_ns, unnest(['mark', 'index']) AS kind,
+        unnest([num(price), num(index_price)]) AS price
+    FROM events
+    WHERE type = 'markPriceUpdate' AND wrong IS NULL
+)
+WHERE price IS NOT NULL;
 
 -- table: liquidations
 SELECT
@@ -98,14 +117,14 @@ SELECT
         WHEN num(average_price) IS NOT NULL THEN 'average'
         WHEN num(limit_price) IS NOT NULL THEN 'limit'
     END AS price_kind,
-    num(coalesce(filled, ordered)) AS quantity,
+    coalesce(num(filled), num(ordered)) AS quantity,
     CASE WHEN coin_margined THEN 'contracts' ELSE 'base' END AS quantity_unit,
     CASE
         WHEN NOT coin_margined
-            THEN num(coalesce(filled, ordered)) * coalesce(num(average_price), num(limit_price))
+            THEN num(coalesce(num(filled), num(ordered)) * coalesce(num(average_price), num(limit_price)))
     END AS notional_usd
 FROM events
-WHERE type = 'forceOrder' AND liquidated IS NOT NULL AND side IS NOT NULL;
+WHERE type = 'forceOrder' AND wrong IS NULL;
 
 -- table: whales
 SELECT
@@ -113,10 +132,10 @@ SELECT
     time_ns(happened, 1000000) AS event_ns, 'trade' AS kind,
     regexp_replace(symbol, '(USDT|USDC|BUSD|USD)(_.*)?$', '') AS asset,
     CASE buyer_is_maker WHEN 'true' THEN 'sell' WHEN 'false' THEN 'buy' END AS side,
-    num(price) AS price, num(quantity) AS quantity, num(price) * num(quantity) AS notional_usd,
+    num(price) AS price, num(quantity) AS quantity, num(num(price) * num(quantity)) AS notional_usd,
     trade AS tx
 FROM events
-WHERE type = 'aggTrade' AND symbol IS NOT NULL AND NOT coin_margined
+WHERE type = 'aggTrade' AND wrong IS NULL AND NOT coin_margined
     AND num(price) * num(quantity) >= getvariable('whale_usd');
 
 -- table: latency
@@ -130,4 +149,4 @@ SELECT
     END AS event_ns,
     time_ns(sent, 1000000) AS dispatch_ns
 FROM events
-WHERE item = 0 AND coalesce(time_ns(sent, 1000000), time_ns(happened, 1000000), time_ns(filled_at, 1000000)) IS NOT NULL;
+WHERE item = 0 AND coalesce(event_ns, dispatch_ns) IS NOT NULL;

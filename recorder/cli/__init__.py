@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from typing import Any
 
 import click
@@ -72,12 +73,19 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
 
 def main(argv: list[str] | None = None) -> Any:
-    """Run the command line; errors become one message and the documented exit code."""
+    """Run the command line; errors become one message and the documented exit code.
+
+    The traceback is for `--debug`.
+    """
     arguments = sys.argv[1:] if argv is None else argv
     try:
         return cli.main(args=arguments, prog_name="recorder", standalone_mode=True)
-    except RecorderError as error:
+    except Exception as error:
         if "--debug" in arguments:
-            raise
-        click.echo(f"recorder: {error}", err=True)
-        sys.exit(error.exit_code)
+            traceback.print_exc()
+        if isinstance(error, RecorderError):
+            click.echo(f"recorder: {error}", err=True)
+            sys.exit(error.exit_code)
+        click.echo(f"recorder: {type(error).__name__}: {error}", err=True)
+        click.echo(f"  where in the code: recorder --debug {' '.join(arguments)}", err=True)
+        sys.exit(RecorderError.exit_code)

@@ -14,8 +14,18 @@ SERVICES = ("cryptolisting", "smartmoney")
 @click.command(epilog="Example: recorder simulate smartmoney --port 8765 --rate 50")
 @click.argument("service", type=click.Choice(SERVICES))
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=0, show_default=True, help="Port to listen on; 0 takes a free one.")
-@click.option("--rate", type=float, help="Events per second.  [default: the service's own]")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, 100_000),
+    help="Events per second.  [default: the service's own]",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same market.")
 @click.option(
     "--old-schema", is_flag=True, help="cryptolisting: the schema of the older documents."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from recorder.errors import ConfigError, did_you_mean
 from recorder.feed import Feed
@@ -17,14 +17,16 @@ ENTRY_POINTS = "recorder.feeds"
 
 def kinds() -> list[str]:
     """Every kind of feed that can be named in the configuration."""
-    return [*KINDS, *sorted(point.name for point in entry_points(group=ENTRY_POINTS))]
+    offered = {point.name for point in entry_points(group=ENTRY_POINTS)}
+    return [*KINDS, *sorted(offered.difference(KINDS))]
 
 
 def feed(kind: str, *, where: str = "") -> Feed:
     """The feed of this kind.
 
     Raises:
-        ConfigError: there is none; the message names the nearest.
+        ConfigError: there is none, and the message names the nearest; or a package offers one
+            that cannot be used.
     """
     if kind in KINDS:
         found = import_module(f"recorder.feeds.{kind}").FEED
@@ -36,6 +38,19 @@ def feed(kind: str, *, where: str = "") -> Feed:
                 where=where,
                 hint=f'{did_you_mean(kind, kinds())} For any other WebSocket: kind = "generic".',
             )
-        found = points[kind].load()
+        found = _offered(points[kind], where)
     assert isinstance(found, Feed)
+    return found
+
+
+def _offered(point: EntryPoint, where: str) -> Feed:
+    """The feed of another package, whatever may be wrong with that package."""
+    what = f"the feed that '{point.value}' offers cannot be used"
+    try:
+        found = point.load()
+    except Exception as error:
+        hint = f"{type(error).__name__}: {error}"
+        raise ConfigError(what, where=where or point.name, hint=hint) from error
+    if not isinstance(found, Feed):
+        raise ConfigError(what, where=where or point.name, hint="it is no recorder.feed.Feed")
     return found

@@ -6,12 +6,10 @@ The market route `/market/stream` carries these streams since the old URLs were 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 
-from recorder.errors import ConfigError
-from recorder.feed import Feed, Notice, Options, Pace, Plan
+from recorder.feed import Feed, Notice, Options, Pace, Plan, parsed, unused, words, wrong_channel
 
 _STREAM = re.compile(r"!?[A-Za-z0-9_]+(@[A-Za-z0-9_]+)+")
 _MAX_AGE = 23.5 * 3600  # connections end at 24 h
@@ -19,14 +17,11 @@ _MAX_AGE = 23.5 * 3600  # connections end at 24 h
 
 def plan(options: Options) -> list[Plan]:
     """Liquidations, prices and trades on connections of their own."""
+    unused(options, "subscribe", hint="its channels are the streams to record")
     groups: dict[str, list[str]] = {}
-    for channel in options.channels or FEED.default_channels:
+    for channel in dict.fromkeys(options.channels or FEED.default_channels):
         if not _STREAM.fullmatch(channel):
-            raise ConfigError(
-                f"'{channel}' is no stream of this service",
-                where=f"feeds.{options.name}.channels",
-                hint="for example: " + ", ".join(FEED.channels),
-            )
+            raise wrong_channel(options, channel, "for example: " + ", ".join(FEED.channels))
         groups.setdefault(_group(channel), []).append(channel)
     return [_plan(group, channels, options) for group, channels in groups.items()]
 
@@ -51,12 +46,9 @@ def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
 
 def notice(payload: bytes) -> Notice | None:
     """`{"error": …}` or `{"code": …, "msg": …}`: the service refuses a request."""
-    try:
-        told = json.loads(payload)
-    except ValueError:
-        return None
-    if isinstance(told, dict) and ("error" in told or "msg" in told):
-        return Notice(f"the service reports: {json.dumps(told)[:200]}")
+    told = parsed(payload)
+    if told is not None and ("error" in told or "msg" in told):
+        return Notice(f"the service reports: {words(payload.decode('utf-8', 'replace'))}")
     return None
 
 

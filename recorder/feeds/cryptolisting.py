@@ -6,16 +6,35 @@ and sends a JSON heartbeat every 30 s; it may count what a client sends, so we s
 
 from __future__ import annotations
 
-import json
 import re
 
-from recorder.feed import CREDENTIALS, Feed, Notice, Options, Pace, Plan, Refusal, Verdict, refused
+from recorder.feed import (
+    CREDENTIALS,
+    Feed,
+    Notice,
+    Options,
+    Pace,
+    Plan,
+    Refusal,
+    Verdict,
+    parsed,
+    refused,
+    seconds,
+    unused,
+    words,
+    wrong_channel,
+)
 
 _KEY_ENDS = {"key_expired", "key_invalidated", "key_revoked"}
 
 
 def plan(options: Options) -> list[Plan]:
     """One connection per line: Tokyo first, then Seoul (Upbit only)."""
+    hint = 'the key decides what comes, and so does query = { cex = "binance,upbit" }'
+    unused(options, "subscribe", hint=hint)
+    for channel in options.channels:
+        if channel not in FEED.channels:
+            raise wrong_channel(options, channel, hint)
     return [
         Plan(
             group="announcements",
@@ -40,31 +59,19 @@ def on_close(code: int | None, reason: str) -> Verdict | None:
 
 def on_refused(refusal: Refusal) -> Verdict:
     """A refused handshake explains itself in JSON: `{"error": …, "retry_after_s": …}`."""
-    error, wait = _explanation(refusal.body)
-    if refusal.status == 429 and error:
-        return Verdict(f"refused: {error} (HTTP 429)", wait=wait or 60.0)
-    return refused(refusal)
-
-
-def _explanation(body: str) -> tuple[str, float | None]:
-    try:
-        told = json.loads(body)
-    except ValueError:
-        return "", None
-    if not isinstance(told, dict):
-        return "", None
-    wait = told.get("retry_after_s")
-    return str(told.get("error", ""))[:100], float(wait) if isinstance(wait, int | float) else None
+    verdict = refused(refusal)
+    if refusal.status != 429:
+        return verdict
+    told = parsed(refusal.body) or {}
+    error, wait = words(told.get("error")) or "rate limited", seconds(told.get("retry_after_s"))
+    return Verdict(f"refused: {error} (HTTP 429)", wait=wait or verdict.wait)
 
 
 def notice(payload: bytes) -> Notice | None:
     """`{"type": "error", "code": …}`: worth a log line, no reason to end the connection."""
-    try:
-        told = json.loads(payload)
-    except ValueError:
-        return None
-    if isinstance(told, dict) and told.get("type") == "error":
-        return Notice(f"the service reports: {str(told.get('code'))[:100]}")
+    told = parsed(payload)
+    if told is not None and told.get("type") == "error":
+        return Notice(f"the service reports: {words(told.get('code')) or 'an error'}")
     return None
 
 

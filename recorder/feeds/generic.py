@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recorder.errors import ConfigError
-from recorder.feed import Feed, Options, Plan
+from recorder.feed import Feed, Options, Plan, unused
 
 
 def plan(options: Options) -> list[Plan]:
@@ -17,6 +17,7 @@ def plan(options: Options) -> list[Plan]:
             where=f"feeds.{options.name}.url",
             hint='for example: url = "wss://example.org/ws"',
         )
+    unused(options, "channels", hint="subscribe = ['…'] holds the messages to send")
     key = options.key or ""
     return [
         Plan(

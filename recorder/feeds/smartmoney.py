@@ -6,26 +6,34 @@ are documented nowhere, so what sounds like a refused key ends the feed, whateve
 
 from __future__ import annotations
 
-import json
 import re
 
-from recorder.errors import ConfigError
-from recorder.feed import CREDENTIALS, Feed, Notice, Options, Pace, Plan, Verdict, message
+from recorder.feed import (
+    CREDENTIALS,
+    Feed,
+    Notice,
+    Options,
+    Pace,
+    Plan,
+    Verdict,
+    message,
+    parsed,
+    unused,
+    words,
+    wrong_channel,
+)
 
 _BAD_KEY = re.compile(r"api.?key|unauthori[sz]ed|authentication|forbidden", re.IGNORECASE)
 
 
 def plan(options: Options) -> list[Plan]:
     """One connection per data type (the part of a channel before the colon)."""
+    unused(options, "subscribe", hint="its channels are what is subscribed to")
     groups: dict[str, list[str]] = {}
-    for channel in options.channels or FEED.default_channels:
+    for channel in dict.fromkeys(options.channels or FEED.default_channels):
         group, colon, rest = channel.partition(":")
         if not (group and colon and rest):
-            raise ConfigError(
-                f"'{channel}' is no channel of this service",
-                where=f"feeds.{options.name}.channels",
-                hint="for example: " + ", ".join(FEED.channels),
-            )
+            raise wrong_channel(options, channel, "for example: " + ", ".join(FEED.channels))
         groups.setdefault(group, []).append(channel)
     auth = message(type="auth", api_key=options.key or "")
     return [
@@ -47,21 +55,18 @@ def plan(options: Options) -> list[Plan]:
 def on_close(code: int | None, reason: str) -> Verdict | None:
     """A close that blames the key ends the feed."""
     if code in {4001, 4003, 4401, 4403} or (code != 1006 and _BAD_KEY.search(reason)):
-        return Verdict(f"the key was refused ({code} {reason})", True, None, CREDENTIALS)
+        return Verdict(f"the key was refused ({code} {words(reason)})", True, None, CREDENTIALS)
     return None
 
 
 def notice(payload: bytes) -> Notice | None:
     """`{"type": "error", …}`: a refused key, a refused channel, or anything else."""
-    try:
-        told = json.loads(payload)
-    except ValueError:
+    told = parsed(payload)
+    if told is None or told.get("type") not in ("error", "auth_error"):
         return None
-    if not isinstance(told, dict) or told.get("type") not in {"error", "auth_error"}:
-        return None
-    text = " ".join(str(told[k]) for k in ("code", "error", "message") if told.get(k))[:200]
-    channel = told.get("channel")
-    if isinstance(channel, str):
+    text = " ".join(filter(None, (words(told.get(k)) for k in ("code", "error", "message"))))
+    channel = words(told.get("channel"))
+    if channel:
         return Notice(f"channel refused: {channel}: {text}", refused_channel=channel)
     if told["type"] == "auth_error" or _BAD_KEY.search(text):
         return Notice(

@@ -16,6 +16,8 @@ from recorder.feed import Pace, Plan, Verdict
 
 NOT_CONNECTED = 3
 
+_PLANNED = Verdict("planned reconnect", wait=0.0)
+
 
 @dataclass(slots=True)
 class Budget:
@@ -73,7 +75,10 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The service said something that ends the connection, such as a refused key."""
+    """The service said something that ends the connection, such as a refused key.
+
+    It may come together with the handshake's answer, and so before `Opened`.
+    """
 
     at: float
     verdict: Verdict
@@ -91,7 +96,7 @@ Event = Opened | Ended | Tick | Say | Told | Stop
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Open the connection; `attempt` counts from 0 since the last healthy one."""
+    """Open the connection, after so many failures in a row."""
 
     attempt: int
 
@@ -155,9 +160,12 @@ class Machine:
         self.until = start_at  # while waiting: when to connect
         self.failures = 0  # in a row, since the last healthy connection
         self.reason = ""
+        self._control_ping_every = plan.control_ping_every
+        if plan.control_ping_every is not None:  # in time to hear a pong before the limit
+            self._control_ping_every = min(plan.control_ping_every, plan.silence / 3)
         self._live_since: float | None = None
-        self._outbox: deque[str] = deque()
-        self._later: list[str] = []  # said while there was no connection
+        self._hello: deque[str] = deque()  # of this connection, not yet sent
+        self._said: deque[str] = deque()  # commands not yet sent, on whatever connection
         self._next_send = self._next_ping = self._next_control = 0.0
         self._asked_again_at: float | None = None
         self._stopping = False
@@ -177,7 +185,7 @@ class Machine:
             case Say(at, text):
                 return self._say(at, text)
             case Told(_, verdict):
-                return self._close(verdict)
+                return self._told(verdict)
             case Stop():
                 return self._stop()
 
@@ -194,15 +202,14 @@ class Machine:
     # -- events
 
     def _opened(self, at: float) -> list[Action]:
-        if self._stopping:
+        if self.ending:
             self.state = State.CLOSING
-            return [Close("stopping")]
+            return [Close(self.ending)]
         self.state, self._live_since, self.reason = State.LIVE, at, ""
-        self._outbox = deque([*self.plan.hello, *self._later])
-        self._later = []
+        self._hello = deque(self.plan.hello)
         self._next_send = at
         self._next_ping = at + self.plan.ping_every
-        self._next_control = at + (self.plan.control_ping_every or 0.0)
+        self._next_control = at + (self._control_ping_every or 0.0)
         self._asked_again_at = None
         return self._due_messages(at)
 
@@ -216,11 +223,9 @@ class Machine:
             return self._finish("stopped", 0)
         if verdict.fatal:
             return self._finish(verdict.reason, verdict.exit_code)
-        self.failures += 1
+        self.failures += verdict is not _PLANNED
         if self._max_retries is not None and self.failures > self._max_retries:
-            return self._finish(
-                f"gave up after {self.failures} attempts: {self.reason}", NOT_CONNECTED
-            )
+            return self._finish(f"failures in a row: {self.failures}; {self.reason}", NOT_CONNECTED)
         delay = self._back_off() if verdict.wait is None else verdict.wait
         self.state, self.until = State.WAITING, self.budget.earliest(at + delay)
         return []
@@ -238,11 +243,13 @@ class Machine:
         return self._overdue(tick) or self._due_messages(tick.at)
 
     def _say(self, at: float, text: str) -> list[Action]:
-        if self.state is not State.LIVE:
-            self._later.append(text)
-            return []
-        self._outbox.append(text)
-        return self._due_messages(at)
+        self._said.append(text)
+        return self._due_messages(at) if self.state is State.LIVE else []
+
+    def _told(self, verdict: Verdict) -> list[Action]:
+        if self.state is State.CONNECTING:
+            self._own_end = verdict
+        return self._close(verdict)
 
     def _stop(self) -> list[Action]:
         self._stopping = True
@@ -262,7 +269,7 @@ class Machine:
         if silent >= plan.silence:
             return self._close(Verdict(f"silent for {silent:.0f} s"), abort=True)
         if plan.max_age is not None and tick.at - since >= plan.max_age:
-            return self._close(Verdict("planned reconnect", wait=0.0))
+            return self._close(_PLANNED)
         if plan.cadence is None:
             return []
         asked = self._asked_again_at
@@ -270,11 +277,13 @@ class Machine:
             asked = self._asked_again_at = None
         if tick.at - max(tick.data, since, asked or 0.0) < plan.cadence:
             return []
-        if asked is None:
+        if asked is None and plan.hello:
             self._asked_again_at = tick.at
-            self._outbox.extend(plan.hello)
+            self._hello.extend(plan.hello)
             return self._due_messages(tick.at)
-        return self._close(Verdict("connected but mute, even after asking again"))
+        return self._close(
+            Verdict(f"connected but mute for {tick.at - max(tick.data, since):.0f} s")
+        )
 
     def _close(self, verdict: Verdict, *, abort: bool = False) -> list[Action]:
         if self.state is not State.LIVE:
@@ -283,18 +292,22 @@ class Machine:
         return [Close(verdict.reason, abort)]
 
     def _due_messages(self, at: float) -> list[Action]:
-        plan = self.plan
         actions: list[Action] = []
-        while self._outbox and at >= self._next_send:
-            actions.append(Send(self._outbox.popleft()))
-            self._next_send = max(self._next_send, at) + plan.send_every
-        if plan.ping is not None and at >= self._next_ping:
-            actions.append(Send(plan.ping))
-            self._next_ping = at + plan.ping_every
-        if plan.control_ping_every is not None and at >= self._next_control:
+        while at >= self._next_send and (text := self._next_message(at)) is not None:
+            actions.append(Send(text))
+            self._next_send = at + self.plan.send_every
+        if self._control_ping_every is not None and at >= self._next_control:
             actions.append(Ping())
-            self._next_control = at + plan.control_ping_every
+            self._next_control = at + self._control_ping_every
         return actions
+
+    def _next_message(self, at: float) -> str | None:
+        if self._hello:
+            return self._hello.popleft()
+        if self.plan.ping is not None and at >= self._next_ping:
+            self._next_ping = at + self.plan.ping_every
+            return self.plan.ping
+        return self._said.popleft() if self._said else None
 
     # -- endings
 
