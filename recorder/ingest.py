@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
@@ -27,9 +28,9 @@ _STORAGE = "v1.4.0"
 
 
 class Rules(NamedTuple):
-    """How one feed's frames are normalised: `kind` names the SQL, None keeps raw frames only."""
+    """How one feed's frames are normalised: by `sql` (see `normalise.load`); None: not at all."""
 
-    kind: str | None
+    sql: str | Path | None
     whale_usd: float = 100_000.0
 
 
@@ -197,14 +198,14 @@ class Ingest:
         self._db.execute("BEGIN")
         self._db.register("batch", table)
         markers.apply(self._db, feed)
-        if rules.kind is None:
+        if rules.sql is None:
             return
         if len(bad):
             self._db.register("batch", table.take(bad))
             normalise.reject(self._db, feed, "a frame that breaks this feed's SQL")
             keep = sorted(set(range(len(table))) - set(bad.to_pylist()))
             self._db.register("batch", table.take(keep))
-        normaliser = normalise.load(self._sql, rules.kind)
+        normaliser = normalise.load(self._sql, rules.sql)
         normalise.apply(self._db, normaliser, feed, whale_usd=rules.whale_usd)
 
     def _poison(self, feed: str, table: pa.Table, start: int, end: int) -> Iterator[int]:
@@ -223,7 +224,7 @@ class Ingest:
             yield from self._poison(feed, table, middle, end)
 
     def _note(self, feed: str, stem: str, known: _Known, table: pa.Table) -> None:
-        kind = self._rules(feed).kind
+        sql = self._rules(feed).sql
         span = compute.min_max(table["recv_ns"]).as_py()
         self._db.execute(
             """
@@ -243,7 +244,7 @@ class Ingest:
                 "offset": known.offset,
                 "first": span["min"],
                 "last": span["max"],
-                "sql": normalise.load(self._sql, kind).fingerprint if kind else None,
+                "sql": normalise.load(self._sql, sql).fingerprint if sql else None,
             },
         )
 

@@ -49,13 +49,13 @@ class Normaliser:
     fingerprint: str
 
 
-def parse(feed: str, text: str) -> Normaliser:
-    """Read a feed's SQL.
+def parse(feed: str, text: str, where: str = "") -> Normaliser:
+    """Read a feed's SQL; `where` is its file, for messages.
 
     Raises:
         DataError: it has no `messages` step, or names a table that does not exist.
     """
-    where = f"queries/normalise/{feed}.sql"
+    where = where or f"queries/normalise/{feed}.sql"
     pieces = _HEADING.split(text)[1:]
     sections = tuple(
         Section(cast(Literal["step", "table"], kind), name, sql.strip().removesuffix(";"))
@@ -70,11 +70,11 @@ def parse(feed: str, text: str) -> Normaliser:
 
 
 @cache
-def load(directory: Path, feed: str) -> Normaliser:
-    """Read `<directory>/<feed>.sql`."""
-    path = directory / f"{feed}.sql"
+def load(directory: Path, sql: str | Path) -> Normaliser:
+    """Read a feed's SQL: `<directory>/<sql>.sql`, or a plug-in's own file where `sql` is a path."""
+    path = sql if isinstance(sql, Path) else directory / f"{sql}.sql"
     try:
-        return parse(feed, path.read_text("utf-8"))
+        return parse(path.stem, path.read_text("utf-8"), str(path))
     except FileNotFoundError:
         raise DataError("is missing", where=str(path)) from None
 

@@ -19,8 +19,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recorder.cells import visible
 from recorder.errors import UsageError
-from recorder.output import FORMATS, visible, write
+from recorder.output import FORMATS, write
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 EVIL = "\x1b[31m[bold]red[/bold]\x1b]0;title\x07\u202e\x9b2J\n\r\tend"

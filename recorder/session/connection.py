@@ -115,7 +115,8 @@ class RecordingConnection(ClientConnection):
             self._process_frame(event)
             return
         super().process_event(event)  # the handshake's response
-        if isinstance(event, Response) and self.protocol.state is OPEN:
+        # Not `state is OPEN`: a close frame may have come in the same read.
+        if isinstance(event, Response) and self.protocol.handshake_exc is None:
             self._opened()
 
     def _process_frame(self, event: Frame) -> None:
