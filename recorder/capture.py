@@ -22,7 +22,7 @@ from recorder.errors import ConfigError, CredentialsError
 from recorder.feed import CREDENTIALS, Feed, Options, Plan
 from recorder.feeds import feed as feed_of
 from recorder.journal import sync
-from recorder.journal.writer import Journal, Limits, Reports
+from recorder.journal.writer import UNNAMED, Journal, Limits, Reports
 from recorder.redact import Redactor
 from recorder.sealer import Sealer
 from recorder.segment import Layout
@@ -142,6 +142,8 @@ class Capture:
         for source in self.sources:
             lock = layout.journal_dir(source.name) / ".lock"
             self._locks.append(durable.claim(lock, f"capture of '{source.name}'"))
+            for left_by_a_crash in lock.parent.glob(f"*{UNNAMED}"):
+                left_by_a_crash.unlink()
         sealer = Sealer(self.settings.data_dir, self.log)
         lag = LoopLag()
         for source in self.sources:

@@ -112,7 +112,7 @@ class Sealed:
     damage: list[Damage]
 
 
-def seal(layout: Layout, feed: str, stem: str, cut: int | None = None) -> Sealed | None:
+def seal(layout: Layout, feed: str, stem: str) -> Sealed | None:
     """Seal one journal; None if another process is writing or sealing it, or it is gone.
 
     Raises:
@@ -124,12 +124,13 @@ def seal(layout: Layout, feed: str, stem: str, cut: int | None = None) -> Sealed
     except FileNotFoundError:
         return None
     try:
-        if not durable.try_lock(fd):
+        if not durable.try_lock(fd) or os.fstat(fd).st_nlink == 0:
             return None
         target = layout.parquet(feed, stem)
         damage: list[Damage] = []
         rows = 0
         if not target.exists():
+            cut = cuts(layout, feed).get(stem)
             parts = (part.table for part in of_journal(source, cut=cut, damage=damage))
             rows = write(target, parts, _metadata(source, feed))
         source.unlink(missing_ok=True)
@@ -165,34 +166,30 @@ def cuts(layout: Layout, feed: str) -> dict[str, int]:
     return found
 
 
-def seal_all(layout: Layout) -> Iterator[Sealed]:
-    """Seal every journal that nobody writes, oldest first."""
+def waiting(layout: Layout) -> Iterator[tuple[str, str]]:
+    """Feed and stem of every journal there is, each feed's oldest first."""
     for feed in layout.feeds():
-        cut = cuts(layout, feed)
         for stem in layout.active(feed):
-            sealed = seal(layout, feed, stem, cut.get(stem))
-            if sealed is not None:
-                yield sealed
+            yield feed, stem
 
 
 def main(arguments: list[str]) -> int:
     """Seal what can be sealed under a data directory; one line per note on stderr."""
     layout = Layout(Path(arguments[0]))
     failures = 0
-    sealing = seal_all(layout)
-    while True:
+    for feed, stem in waiting(layout):
+        place = layout.journal(feed, stem)
         try:
-            done = next(sealing)
-        except StopIteration:
-            return 1 if failures else 0
+            done = seal(layout, feed, stem)
         except (DataError, OSError) as error:
-            print(f"sealing stopped: {error}", file=sys.stderr)
-            return 1
-        for hurt in done.damage:
+            failures += 1
+            print(f"{place}: not sealed: {error}", file=sys.stderr)
+            continue
+        for hurt in done.damage if done else ():
             what = "torn tail cut off" if hurt.torn else "damage skipped"
-            place = layout.journal(done.feed, done.stem)
             size = hurt.end - hurt.start
             print(f"{place}: {what}: {size} bytes from byte {hurt.start}", file=sys.stderr)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -34,16 +34,15 @@ class Job:
 
 
 def run(jobs: list[Job]) -> OSError | None:
-    """Do the jobs; blocks. Every file to close is closed, whatever fails; the first failure."""
-    failure: OSError | None = None
-    for job in jobs:
-        try:
+    """Do the jobs; blocks. The first failure ends them, and then no file is closed."""
+    try:
+        for job in jobs:
             durable.sync(job.file.fd)
             if job.directory is not None:
                 durable.sync_directory(job.directory)
-        except OSError as error:
-            failure = failure or error
-        finally:
-            if job.close:
-                os.close(job.file.fd)
-    return failure
+    except OSError as error:
+        return error
+    for job in jobs:
+        if job.close:
+            os.close(job.file.fd)
+    return None

@@ -22,6 +22,9 @@ from recorder.durable import make_directory, try_lock
 from recorder.journal.block import ABOUT, RECORD, Buffer, encode, seed
 from recorder.journal.sync import Job, JournalFile
 
+#: The suffix of a journal that is still being prepared; one left by a crash holds no frame.
+UNNAMED = ".new"
+
 
 @dataclass(slots=True)
 class Stream:
@@ -91,7 +94,7 @@ class Journal:
         self._finished: list[JournalFile] = []
         self._unsynced: list[_Entry] = []
         self._in_flight: list[_Entry] = []
-        self._replaces: list[tuple[str, int]] = []
+        self._doubted: list[JournalFile] = []  # open, so nobody seals them
         self._spill: deque[_Entry] = deque()
         self._lost: dict[str, _Lost] = {}
         self.spilled_bytes = 0
@@ -141,21 +144,24 @@ class Journal:
         stem = segment.stem(recv_ns, self._run, self._number)
         path = self._layout.journal(self._feed, stem)
         make_directory(path.parent)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        # Locked before it has its name: a sealer that finds an unlocked journal takes it away.
+        unnamed = path.with_suffix(UNNAMED)
+        fd = os.open(unnamed, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         file = JournalFile(stem, fd, seed(stem), recv_ns // DAY_NS, self._clock.mono_ns())
-        about = {**self._about, "feed": self._feed, "run": self._run, "replaces": self._replaces}
+        replaces = [(doubted.stem, doubted.synced_size) for doubted in self._doubted]
+        about = {**self._about, "feed": self._feed, "run": self._run, "replaces": replaces}
         payload = msgspec.json.encode(about)
         head = (RECORD.pack(ABOUT, len(payload)), payload)
         try:
-            try_lock(fd)  # tells the sealer that this one is being written
+            try_lock(fd)
             block = encode(file.salt, self._run, 0, recv_ns, self._clock.mono_ns(), head)
             _write_all(fd, block)
+            unnamed.rename(path)
         except OSError:
             os.close(fd)
-            path.unlink(missing_ok=True)
+            unnamed.unlink(missing_ok=True)
             raise
         file.size = len(block)
-        self._replaces = []
         self._active = file
         return file
 
@@ -197,19 +203,15 @@ class Journal:
         else:
             self._doubt(jobs)
             self._refused("sync", failure)
-        if failure is not None or any(job.close for job in jobs):
+        if failure is None and any(job.close for job in jobs):
             self._reports.retired()
 
     def _doubt(self, jobs: Sequence[Job]) -> None:
         """Abandon every file with unsynced frames; they will be written again, first."""
         self.rotate()
-        closed = {job.file.stem for job in jobs if job.close}
         files = {job.file.stem: job.file for job in jobs}
         files.update((file.stem, file) for file in self._finished)
-        for file in files.values():
-            self._replaces.append((file.stem, file.synced_size))
-            if file.stem not in closed:
-                os.close(file.fd)
+        self._doubted += files.values()
         again = [*self._in_flight, *self._unsynced]
         self._spill.extendleft(reversed(again))
         self.spilled_bytes += sum(entry.size for entry in again)
@@ -245,6 +247,7 @@ class Journal:
             self._refused("write", error)
             return
         self.trouble = None
+        self._release()
         lost, self._lost = self._lost, {}
         for what in lost.values():
             gap = {
@@ -256,6 +259,14 @@ class Journal:
             self.mark(what.stream, frame.GAP, msgspec.json.encode(gap))
         frames = sum(what.frames for what in lost.values())
         self._reports.recovered(f"{frames} frames were lost" if frames else "nothing was lost")
+
+    def _release(self) -> None:
+        """Let the abandoned files be sealed, up to where another journal goes on."""
+        doubted, self._doubted = self._doubted, []
+        for file in doubted:
+            os.close(file.fd)
+        if doubted:
+            self._reports.retired()
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -177,7 +177,9 @@ class RecordingConnection(ClientConnection):
     def send_close(self, reason: str) -> None:
         """Begin the closing handshake."""
         if self.protocol.state is OPEN:
-            self.protocol.send_close(CloseCode.NORMAL_CLOSURE, reason[:100])
+            # A close frame has room for 123 bytes of reason; the service's own words are in ours.
+            fitting = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")
+            self.protocol.send_close(CloseCode.NORMAL_CLOSURE, fitting)
             self.send_data()
 
     # -- how it fares

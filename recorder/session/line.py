@@ -194,7 +194,7 @@ class Line:
             response = error.response
             headers = {name.lower(): value for name, value in response.headers.raw_items()}
             body = (response.body or b"").decode("utf-8", "replace")
-            refusal = Refusal(response.status_code, headers, body)
+            refusal = Refusal(response.status_code, headers, self.wiring.redactor(body))
             verdict, code = self.wiring.feed.on_refused(refusal), response.status_code
         else:
             text = str(error) or type(error).__name__
@@ -207,6 +207,7 @@ class Line:
         close = received or sent
         code = int(close.code) if close else 1006
         reason = close.reason if close else "connection lost without a close frame"
+        reason = self.wiring.redactor(reason)
         verdict = None
         if received is not None:
             verdict = self.wiring.feed.on_close(code, reason)
@@ -215,7 +216,7 @@ class Line:
         self._connection = self.tape = self.opened_ns = None
         why = self.machine.ending or f"closed {code} {reason}".strip()
         self._mark_closed(tape, code, why, opened=True)
-        self._end(verdict or Verdict(self.wiring.redactor(f"closed {code} {reason}".strip())))
+        self._end(verdict or Verdict(f"closed {code} {reason}".strip()))
 
     def _end(self, verdict: Verdict) -> None:
         if self.machine.ending:
@@ -231,8 +232,10 @@ class Line:
         assert feed.control is not None
         if not feed.control.search(payload, 0, _LOOK_AT):
             return
+        # Redacted before the feed sees it: a key cut short by the feed would pass unnoticed.
+        text = self.wiring.redactor(bytes(payload).decode("utf-8", "replace"))
         try:
-            notice = feed.notice(bytes(payload))
+            notice = feed.notice(text.encode())
         except Exception as error:  # no frame of any content can stop capture
             self._log.warning("a message could not be read", why=type(error).__name__)
             return
