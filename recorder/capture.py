@@ -7,20 +7,17 @@ import gc
 import os
 import platform
 import random
-import ssl
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from string import ascii_uppercase
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from recorder import __version__, durable
 from recorder.clock import NS, Clock, ulid
-from recorder.config import FeedSettings, Settings
-from recorder.errors import ConfigError, CredentialsError
-from recorder.feed import CREDENTIALS, Feed, Options, Plan
-from recorder.feeds import feed as feed_of
+from recorder.config import Settings
+from recorder.drift import ClockSteps, LoopLag
+from recorder.feed import CREDENTIALS
 from recorder.journal import sync
 from recorder.journal.writer import UNNAMED, Journal, Limits, Reports
 from recorder.redact import Redactor
@@ -28,84 +25,7 @@ from recorder.sealer import Sealer
 from recorder.segment import Layout
 from recorder.session.line import Line, Wiring
 from recorder.session.machine import NOT_CONNECTED, Budget, Machine
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One configured feed, ready to be recorded."""
-
-    name: str
-    feed: Feed
-    settings: FeedSettings
-    plans: tuple[Plan, ...]
-
-
-def sources(settings: Settings, keys: Mapping[str, str | None]) -> list[Source]:
-    """Every configured feed with its plans; nothing is opened.
-
-    Raises:
-        ConfigError: no feed is configured, or a feed's settings are wrong.
-        CredentialsError: a feed needs a key and has none.
-    """
-    if not settings.feeds:
-        raise ConfigError(
-            "no feed is configured",
-            hint="add one to recorder.toml, for example [feeds.binance], or try: recorder demo",
-        )
-    return [_source(name, chosen, keys.get(name)) for name, chosen in settings.feeds.items()]
-
-
-def _source(name: str, chosen: FeedSettings, key: str | None) -> Source:
-    feed = feed_of(chosen.kind or name, where=f"feeds.{name}")
-    if feed.key_help is not None and not key:
-        variable = f"RECORDER_{name.upper().replace('-', '_').replace('.', '_')}_KEY"
-        raise CredentialsError(
-            f"this feed needs {feed.key_help}",
-            where=f"feeds.{name}",
-            hint=f"set {variable}, or {variable}_FILE to a file of mode 0600 that holds it",
-        )
-    options = Options(
-        name=name,
-        url=chosen.urls[0] if chosen.urls else None,
-        channels=tuple(chosen.channels or ()),
-        key=key,
-        headers=chosen.headers,
-        subscribe=tuple(chosen.subscribe),
-    )
-    plans = []
-    for plan in feed.plan(options):
-        urls = chosen.urls if len(chosen.urls) > 1 else plan.urls
-        urls = tuple(_with_query(url, chosen.query, key) for url in urls)
-        silence = chosen.silence_seconds or plan.silence
-        plans.append(replace(plan, urls=urls, silence=silence))
-    return Source(name, feed, chosen, tuple(plans))
-
-
-def _with_query(url: str, query: Mapping[str, str], key: str | None) -> str:
-    if not query:
-        return url
-    values = {name: value.replace("{key}", key or "") for name, value in query.items()}
-    return url + ("&" if urlsplit(url).query else "?") + urlencode(values, safe=",")
-
-
-class LoopLag:
-    """The event loop's worst recent delay: how long a stamp may have waited."""
-
-    def __init__(self) -> None:
-        self._worst = 0.0
-
-    async def watch(self, every: float = 0.1) -> None:
-        """Measure for ever."""
-        loop = asyncio.get_running_loop()
-        while True:
-            due = loop.time() + every
-            await asyncio.sleep(every)
-            self._worst = max(self._worst, loop.time() - due)
-
-    def take(self) -> float:
-        """Seconds, the worst since it was last asked."""
-        worst, self._worst = self._worst, 0.0
-        return round(worst, 6)
+from recorder.sources import Source, connect_options
 
 
 @dataclass(slots=True)
@@ -156,7 +76,7 @@ class Capture:
             asyncio.create_task(self._keep_durable(journal, pool))
             for journal in self.journals.values()
         ]
-        watcher = asyncio.create_task(lag.watch())
+        watcher = asyncio.gather(lag.watch(), self._watch_clock())
         try:
             await self._record(duration, connect_timeout)
         finally:
@@ -205,7 +125,7 @@ class Capture:
             redactor=self.redactor,
             log=self.log,
             about=about,
-            options=_connect_options(source, capture.max_frame_mb),
+            options=connect_options(source, capture.max_frame_mb),
             stats_every=capture.stats_seconds,
             lag=lag.take,
         )
@@ -255,6 +175,16 @@ class Capture:
             self.log.error("nothing connected in time")
             self._stop.set()
 
+    async def _watch_clock(self) -> None:
+        steps = ClockSteps(self.clock)
+        while True:
+            step = steps.look()
+            if step is not None:
+                self.log.warning("the wall clock was stepped", seconds=round(step / NS, 3))
+                for line in self.lines:
+                    line.mark_clock_step(step)
+            await asyncio.sleep(1.0)
+
     async def _keep_durable(self, journal: Journal, pool: ThreadPoolExecutor) -> None:
         every = self.settings.capture.fsync_ms / 1000
         while True:
@@ -302,23 +232,3 @@ async def _sync(journal: Journal, pool: ThreadPoolExecutor) -> None:
     except asyncio.CancelledError:
         await task
         raise
-
-
-def _connect_options(source: Source, max_frame_mb: float) -> dict[str, Any]:
-    settings = source.settings
-    options: dict[str, Any] = {
-        "compression": "deflate" if settings.compression else None,
-        "max_size": int(max_frame_mb * (1 << 20)),
-        "open_timeout": 10,
-        "close_timeout": 5,
-    }
-    if settings.proxy is not None:
-        options["proxy"] = settings.proxy
-    if any(url.startswith("wss:") for plan in source.plans for url in plan.urls):
-        cafile = None if settings.ca_file is None else str(settings.ca_file)
-        try:
-            options["ssl"] = ssl.create_default_context(cafile=cafile)
-        except OSError as error:
-            where = f"feeds.{source.name}.ca_file"
-            raise ConfigError(f"cannot be used: {error}", where=where) from None
-    return options

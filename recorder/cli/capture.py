@@ -55,9 +55,10 @@ def capture(
     at once (what was received is safe, and is sealed at the next start).
     """
     from recorder import log
-    from recorder.capture import Capture, sources
+    from recorder.capture import Capture
     from recorder.config import key_of, load
     from recorder.redact import Redactor
+    from recorder.sources import sources
 
     settings = _only(load(config_path, data_dir=data_dir), only)
     keys = {name: key_of(name, feed, os.environ) for name, feed in settings.feeds.items()}

@@ -9,13 +9,10 @@ import click
 @click.argument("kind", required=False)
 def feeds(kind: str | None) -> None:
     """List the feeds; with KIND, show one with its channels and an example configuration."""
-    from recorder.feeds import feed, kinds
+    from recorder.feeds import feed
 
     if kind is None:
-        for name in kinds():
-            found = feed(name)
-            key = "key" if found.key_help else "no key"
-            click.echo(f"{name:14} {key:7} {found.title}")
+        _list()
         return
     found = feed(kind)
     click.echo(found.title)
@@ -27,6 +24,20 @@ def feeds(kind: str | None) -> None:
         for name, brings in found.channels.items():
             click.echo(f"  {name:26} {brings}")
     click.echo(f"\nin recorder.toml\n\n{example(kind)}")
+
+
+def _list() -> None:
+    from recorder.errors import ConfigError
+    from recorder.feeds import feed, kinds
+
+    for name in kinds():
+        try:
+            found = feed(name)
+        except ConfigError as error:  # another package's; the others are fine
+            click.echo(f"recorder: {error}", err=True)
+            continue
+        key = "key" if found.key_help else "no key"
+        click.echo(f"{name:14} {key:7} {found.title}")
 
 
 def example(kind: str) -> str:

@@ -15,7 +15,7 @@ from websockets.protocol import CLOSING, OPEN
 
 from recorder import frame
 from recorder.clock import NS, Clock, sync_state, ulid
-from recorder.feed import Feed, Plan, Refusal, Verdict
+from recorder.feed import Feed, Plan, Refusal, Verdict, refused
 from recorder.journal.block import Buffer
 from recorder.journal.writer import Journal
 from recorder.redact import Redactor, safe_url
@@ -195,7 +195,7 @@ class Line:
             headers = {name.lower(): value for name, value in response.headers.raw_items()}
             body = (response.body or b"").decode("utf-8", "replace")
             refusal = Refusal(response.status_code, headers, self.wiring.redactor(body))
-            verdict, code = self.wiring.feed.on_refused(refusal), response.status_code
+            verdict, code = self._ask_refused(refusal), response.status_code
         else:
             text = str(error) or type(error).__name__
             verdict, code = Verdict(f"cannot connect: {self.wiring.redactor(text)}"), None
@@ -208,15 +208,29 @@ class Line:
         code = int(close.code) if close else 1006
         reason = close.reason if close else "connection lost without a close frame"
         reason = self.wiring.redactor(reason)
-        verdict = None
-        if received is not None:
-            verdict = self.wiring.feed.on_close(code, reason)
+        verdict = self._ask_close(code, reason) if received is not None else None
         self.total_frames += tape.frames
         self.total_bytes += tape.bytes
         self._connection = self.tape = self.opened_ns = None
         why = self.machine.ending or f"closed {code} {reason}".strip()
         self._mark_closed(tape, code, why, opened=True)
         self._end(verdict or Verdict(f"closed {code} {reason}".strip()))
+
+    # A feed's own rules may be anyone's code: a mistake in them must not leave the line hanging.
+
+    def _ask_refused(self, refusal: Refusal) -> Verdict:
+        try:
+            return self.wiring.feed.on_refused(refusal)
+        except Exception as error:
+            self._log.error("this feed's on_refused failed", why=repr(error))
+            return refused(refusal)
+
+    def _ask_close(self, code: int, reason: str) -> Verdict | None:
+        try:
+            return self.wiring.feed.on_close(code, reason)
+        except Exception as error:
+            self._log.error("this feed's on_close failed", why=repr(error))
+            return None
 
     def _end(self, verdict: Verdict) -> None:
         if self.machine.ending:
@@ -276,7 +290,12 @@ class Line:
             bytes=tape.bytes,
         )
 
-    def _mark_stats(self, connection: RecordingConnection) -> None:
+    def mark_clock_step(self, step_ns: int) -> None:
+        """Note that the wall clock was stepped: later `recv_ns` are that much off the earlier."""
+        if self._connection is not None:
+            self._mark_stats(self._connection, clock_step_ns=step_ns)
+
+    def _mark_stats(self, connection: RecordingConnection, **more: object) -> None:
         tape = self.tape
         if tape is None or connection.protocol.state is not OPEN:
             return
@@ -298,4 +317,5 @@ class Line:
                 "error_ns": sync.error_ns,
                 "offset_ns": sync.offset_ns,
             },
+            **more,
         )

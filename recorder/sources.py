@@ -1,0 +1,94 @@
+"""From settings to what is to be recorded: each feed with its plans, keys and ways to connect."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from recorder.config import FeedSettings, Settings
+from recorder.errors import ConfigError, CredentialsError
+from recorder.feed import Feed, Options, Plan
+from recorder.feeds import feed as feed_of
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One configured feed, ready to be recorded."""
+
+    name: str
+    feed: Feed
+    settings: FeedSettings
+    plans: tuple[Plan, ...]
+
+
+def sources(settings: Settings, keys: Mapping[str, str | None]) -> list[Source]:
+    """Every configured feed with its plans; nothing is opened.
+
+    Raises:
+        ConfigError: no feed is configured, or a feed's settings are wrong.
+        CredentialsError: a feed needs a key and has none.
+    """
+    if not settings.feeds:
+        raise ConfigError(
+            "no feed is configured",
+            hint="add one to recorder.toml, for example [feeds.binance], or try: recorder demo",
+        )
+    return [_source(name, chosen, keys.get(name)) for name, chosen in settings.feeds.items()]
+
+
+def _source(name: str, chosen: FeedSettings, key: str | None) -> Source:
+    feed = feed_of(chosen.kind or name, where=f"feeds.{name}")
+    if feed.key_help is not None and not key:
+        variable = f"RECORDER_{name.upper().replace('-', '_').replace('.', '_')}_KEY"
+        raise CredentialsError(
+            f"this feed needs {feed.key_help}",
+            where=f"feeds.{name}",
+            hint=f"set {variable}, or {variable}_FILE to a file of mode 0600 that holds it",
+        )
+    options = Options(
+        name=name,
+        url=chosen.urls[0] if chosen.urls else None,
+        channels=tuple(chosen.channels or ()),
+        key=key,
+        headers=chosen.headers,
+        subscribe=tuple(chosen.subscribe),
+    )
+    plans = []
+    for plan in feed.plan(options):
+        urls = chosen.urls if len(chosen.urls) > 1 else plan.urls
+        urls = tuple(_with_query(url, chosen.query, key) for url in urls)
+        silence = chosen.silence_seconds or plan.silence
+        plans.append(replace(plan, urls=urls, silence=silence))
+    return Source(name, feed, chosen, tuple(plans))
+
+
+def _with_query(url: str, query: Mapping[str, str], key: str | None) -> str:
+    url = url.replace("{key}", quote(key or "", safe=""))
+    if not query:
+        return url
+    values = {name: value.replace("{key}", key or "") for name, value in query.items()}
+    return url + ("&" if urlsplit(url).query else "?") + urlencode(values, safe=",")
+
+
+def connect_options(source: Source, max_frame_mb: float) -> dict[str, Any]:
+    """How to connect, for `websockets.connect`; raises ConfigError on a bad `ca_file`."""
+    settings = source.settings
+    options: dict[str, Any] = {
+        "compression": "deflate" if settings.compression else None,
+        "max_size": int(max_frame_mb * (1 << 20)),
+        "open_timeout": 10,
+        "close_timeout": 5,
+    }
+    if settings.proxy is not None:
+        options["proxy"] = settings.proxy
+    if any(url.startswith("wss:") for plan in source.plans for url in plan.urls):
+        cafile = None if settings.ca_file is None else str(settings.ca_file)
+        try:
+            options["ssl"] = ssl.create_default_context(cafile=cafile)
+        except OSError as error:
+            where = f"feeds.{source.name}.ca_file"
+            raise ConfigError(f"cannot be used: {error}", where=where) from None
+    return options
