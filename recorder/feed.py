@@ -21,7 +21,7 @@ class Options:
     """What the user set for one feed; None or empty means the feed's own facts."""
 
     name: str
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     channels: tuple[str, ...] = ()
     key: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)

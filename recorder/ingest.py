@@ -10,18 +10,31 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyarrow import compute
 
-from recorder import __version__, canned, durable, markers, normalise, publish, raw
+from recorder import __version__, arrivals, canned, durable, markers, normalise, publish, raw
 from recorder.errors import DataError
 from recorder.schema import ABOUT, LEDGER, SCHEMA_VERSION, TABLES
 from recorder.segment import Layout, day_of
+
+#: Sealed frames are gathered to about this much before a transaction: less than one row group
+#: (122,880 rows) goes through DuckDB's log and costs twice the time.
+_BATCH_ROWS = 245_760
+_BATCH_BYTES = 64 << 20
+
+#: The fault of the SQL itself, not of a frame.
+_WRONG_SQL = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+
+#: Readers of a database smaller than this see a frame within 5 s.
+_FRESH_BYTES = 1 << 30
 
 #: DuckDB 1.4 clients can open what this version wrote.
 _STORAGE = "v1.4.0"
@@ -62,8 +75,10 @@ class Ingest:
         self._lock = durable.claim(layout.work / ".lock", "ingest")
         self._path = layout.work / "ingest.duckdb"
         self._sql = canned.sql_directory() / "normalise"
-        self._skipped: set[str] = set()
+        self._skipped: set[Path] = set()
+        self._gaps_made: set[str] = set()
         self._db = self._open()
+        self._define()
         self._changed = not layout.database.exists()
         self._published_at = self._publishing_took = 0.0
 
@@ -75,18 +90,26 @@ class Ingest:
     def _open(self) -> duckdb.DuckDBPyConnection:
         db = duckdb.connect()
         db.execute("SET TimeZone = 'UTC'")
+        db.execute("SET temp_directory = $place", {"place": str(self._layout.work / "spill")})
         place = str(self._path).replace("'", "''")
         db.execute(f"ATTACH '{place}' AS work (STORAGE_VERSION '{_STORAGE}')")
         db.execute("USE work")
         self._check_version(db)
+        db.execute(arrivals.STATE)
+        normalise.prepare(db, self._sql)
+        return db
+
+    def _define(self) -> None:
+        """Make the tables, their comments and the macros; once, for it takes half a second."""
+        self._db.execute("BEGIN")
         for table in (ABOUT, LEDGER, *TABLES.values()):
-            db.execute(table.ddl)
-        db.execute(
+            self._db.execute(table.ddl)
+        self._db.execute(
             "INSERT OR REPLACE INTO about VALUES ('schema', $schema), ('recorder', $recorder)",
             {"schema": str(SCHEMA_VERSION), "recorder": __version__},
         )
-        normalise.prepare(db, self._sql)
-        return db
+        canned.install_macros(self._db)
+        self._db.execute("COMMIT")
 
     def _check_version(self, db: duckdb.DuckDBPyConnection) -> None:
         if not db.execute("FROM duckdb_tables() WHERE table_name = 'about'").fetchone():
@@ -111,10 +134,12 @@ class Ingest:
         total = 0
         for feed in self._layout.feeds():
             frames = sum(self._segment(feed, stem, tell) for stem in self._stems(feed))
-            if frames:
+            # At first also without frames: a kill may have come between the last ones and this.
+            if frames or feed not in self._gaps_made:
                 self._db.execute("BEGIN")
                 markers.apply_gaps(self._db, feed)
                 self._db.execute("COMMIT")
+                self._gaps_made.add(feed)
             total += frames
         self._changed |= total > 0
         return total
@@ -130,12 +155,16 @@ class Ingest:
         return size
 
     def _stems(self, feed: str) -> list[str]:
-        """Segments that may hold more than the ledger knows, oldest first."""
+        """Segments that may hold more than the ledger knows, in the order they were written.
+
+        That is by run and number: the time in front goes back when the wall clock is set back.
+        """
         done = self._db.execute(
             "SELECT segment FROM ledger WHERE feed = $feed AND sealed", {"feed": feed}
         ).fetchall()
         there = {*self._layout.active(feed), *self._layout.sealed(feed)}
-        return sorted(there - {row[0] for row in done} - self._skipped)
+        skipped = {path.stem for path in self._skipped}
+        return sorted(there - {row[0] for row in done} - skipped, key=lambda stem: stem[16:])
 
     def _segment(self, feed: str, stem: str, tell: Callable[[int], None]) -> int:
         known = self._known(stem)
@@ -148,8 +177,10 @@ class Ingest:
                 except FileNotFoundError:
                     pass  # it was sealed just now
             self._from_parquet(feed, stem, known, tell)
+        except FileNotFoundError:
+            pass  # a journal that held no frame was cleared away, or the file was pruned
         except DataError as error:
-            self._skipped.add(stem)
+            self._skipped.add(self._layout.parquet(feed, stem))
             self._warn(f"segment left out: {error}")
         return known.rows - before
 
@@ -164,10 +195,19 @@ class Ingest:
     def _from_parquet(
         self, feed: str, stem: str, known: _Known, tell: Callable[[int], None]
     ) -> None:
-        for table in raw.of_parquet(self._layout.parquet(feed, stem), known.rows):
+        path = self._layout.parquet(feed, stem)
+        if known.rows:
+            # Of a journal whose end was written again into the next one, more may have been read.
+            with suppress(OSError, pa.ArrowException):
+                known.rows = min(known.rows, pq.read_metadata(path).num_rows)
+        for table in _gathered(raw.of_parquet(path, known.rows)):
             self._batch(feed, stem, known, table)
             tell(len(table))
-        self._db.execute("UPDATE ledger SET sealed = true WHERE segment = $stem", {"stem": stem})
+        self._db.execute(
+            "UPDATE ledger SET sealed = true, rows = $rows WHERE segment = $stem",
+            {"rows": known.rows, "stem": stem},
+        )
+        self._changed = True  # its frames are in the view `raw` now
 
     def _known(self, stem: str) -> _Known:
         row = self._db.execute(
@@ -178,19 +218,35 @@ class Ingest:
     # -- one batch, one transaction
 
     def _batch(self, feed: str, stem: str, known: _Known, table: pa.Table) -> None:
+        new = self._unseen(feed, table)
         try:
-            self._transact(feed, table, pa.array([], pa.int64()))
+            self._transact(feed, new, pa.array([], pa.int64()))
+        except _WRONG_SQL as error:
+            self._db.execute("ROLLBACK")
+            why = str(error).splitlines()[0]
+            raise DataError(why, where=f"the SQL that normalises '{feed}'") from error
         except duckdb.Error:
             # Some frame breaks the feed's SQL. Find it, reject it, and go on with the others.
             self._db.execute("ROLLBACK")
-            bad = list(self._poison(feed, table, 0, len(table)))
+            bad = list(self._poison(feed, new, 0, len(new)))
             if not bad:
                 raise
             self._warn(f"{len(bad)} frames of '{feed}' break its SQL; they are in rejects")
-            self._transact(feed, table, pa.array(bad, pa.int64()))
+            self._transact(feed, new, pa.array(bad, pa.int64()))
         known.rows += len(table)
         self._note(feed, stem, known, table)
         self._db.execute("COMMIT")
+
+    def _unseen(self, feed: str, table: pa.Table) -> pa.Table:
+        """The batch without frames that an earlier segment brought.
+
+        After a failed sync capture writes the doubtful frames again, into the next journal; the
+        end of the first one may have been read before.
+        """
+        self._db.register("batch", table)
+        if not markers.overlaps(self._db, feed):
+            return table
+        return table.filter(markers.unseen(self._db, feed)["unseen"])
 
     def _transact(self, feed: str, table: pa.Table, bad: pa.Array) -> None:
         """Everything of a batch but the ledger, in a transaction left open."""
@@ -198,6 +254,7 @@ class Ingest:
         self._db.execute("BEGIN")
         self._db.register("batch", table)
         markers.apply(self._db, feed)
+        arrivals.apply(self._db, feed)
         if rules.sql is None:
             return
         if len(bad):
@@ -251,14 +308,19 @@ class Ingest:
     # -- publishing
 
     def publish_due(self) -> bool:
-        """True if there is something new and publishing it now costs at most 5 % of the time."""
+        """True if there is something new, and publishing it now is worth its time.
+
+        It takes at most 5 % of the time, unless the promise of freshness (5 s) asks for more.
+        """
         wait = max(1.0, 20 * self._publishing_took)
+        if self._path.stat().st_size < _FRESH_BYTES:
+            wait = min(wait, 2.0)
         return self._changed and time.monotonic() - self._published_at >= wait
 
     def publish(self) -> None:
         """Let readers see what was ingested."""
         start = time.monotonic()
-        publish.prepare(self._db, self._layout)
+        publish.prepare(self._db, self._layout, self._skipped)
         self._db.execute("CHECKPOINT work")
         # Copied after closing: closing any descriptor of a database file in the process that has
         # it open would drop DuckDB's lock on it.
@@ -268,3 +330,15 @@ class Ingest:
         self._changed = False
         self._published_at = time.monotonic()
         self._publishing_took = self._published_at - start
+
+
+def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in larger tables."""
+    some: list[pa.Table] = []
+    for table in tables:
+        some.append(table)
+        if sum(map(len, some)) >= _BATCH_ROWS or sum(t.nbytes for t in some) >= _BATCH_BYTES:
+            yield pa.concat_tables(some)
+            some = []
+    if some:
+        yield pa.concat_tables(some)

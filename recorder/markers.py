@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import duckdb
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # One row per connection seen in a batch: what its markers and frames add to what is known.
 _SEEN = """
 CREATE OR REPLACE TEMP TABLE seen AS
 WITH told AS (
-    SELECT *, CASE WHEN kind IN ('open', 'closed', 'stats') THEN TRY(decode(payload)) END AS text
-    FROM batch
+    SELECT *, CASE WHEN json_valid(marker) THEN marker END AS text
+    FROM (SELECT *, CASE WHEN kind IN ('open', 'closed', 'stats') THEN TRY(decode(payload)) END
+          AS marker FROM batch)
 )
 SELECT
     connection,
@@ -54,7 +60,7 @@ SELECT
     coalesce(h.previous_ns, c.last_heard_ns) AS from_ns, h.recv_ns AS to_ns,
     CASE
         WHEN h.kind = 'gap'
-            THEN coalesce(json_extract_string(TRY(decode(h.payload)), '$.cause'), 'lost')
+            THEN coalesce(TRY(json_extract_string(decode(h.payload), '$.cause')), 'lost')
         ELSE 'the journal was damaged'
     END AS cause,
     h.seq - coalesce(h.previous, c.last_seq, -1) - 1 AS frames_missing,
@@ -74,6 +80,26 @@ _HAS_HOLES = """
 SELECT count(*)
 FROM seen AS s JOIN connections AS c ON c.connection = s.connection AND c.feed = $feed
 WHERE s.first_seq > coalesce(c.last_seq, -1) + 1 OR s.last_seq - s.first_seq + 1 <> s.rows
+"""
+
+_OVERLAPS = """
+SELECT count(*)
+FROM (SELECT connection, min(seq) AS first_seq FROM batch GROUP BY connection) AS s
+JOIN connections AS c ON c.connection = s.connection AND c.feed = $feed
+WHERE s.first_seq <= c.last_seq
+"""
+
+# A number at or below the connection's last is new only where a hole was noted.
+_UNSEEN = """
+SELECT
+    c.last_seq IS NULL OR b.seq > c.last_seq OR EXISTS (
+        FROM gaps AS g
+        WHERE g.feed = $feed AND g.connection = b.connection
+            AND b.seq >= g.seq - g.frames_missing AND b.seq < g.seq
+    ) AS unseen
+FROM (SELECT connection, seq, row_number() OVER () AS place FROM batch) AS b
+LEFT JOIN connections AS c ON c.connection = b.connection AND c.feed = $feed
+ORDER BY b.place
 """
 
 _UPDATE = """
@@ -129,6 +155,16 @@ SELECT
 FROM lives AS g
 WHERE next_opened_ns IS NOT NULL OR g.closed_ns IS NOT NULL
 """
+
+
+def overlaps(connection: duckdb.DuckDBPyConnection, feed: str) -> bool:
+    """True if the relation `batch` has frame numbers that lie behind what is known."""
+    return connection.execute(_OVERLAPS, {"feed": feed}).fetchall() != [(0,)]
+
+
+def unseen(connection: duckdb.DuckDBPyConnection, feed: str) -> pa.Table:
+    """For each row of the relation `batch`, in order: `unseen`, was it never ingested?"""
+    return connection.sql(_UNSEEN, params={"feed": feed}).to_arrow_table()
 
 
 def apply(connection: duckdb.DuckDBPyConnection, feed: str) -> None:

@@ -92,7 +92,7 @@ SELECT
     b.payload, b.text, CASE WHEN json_valid(b.text) THEN b.text END AS json,
     c.line, c.clock_error_ns
 FROM (
-    SELECT *, TRY(decode(payload)) AS text FROM batch WHERE kind IN ('text', 'binary')
+    SELECT *, TRY(decode(payload)) AS text FROM fresh WHERE kind IN ('text', 'binary')
 ) AS b
 LEFT JOIN connections AS c ON c.connection = b.connection AND c.feed = $feed
 """
@@ -124,7 +124,7 @@ FROM (SELECT NULL::BIGINT AS publish_ns, NULL::BIGINT AS dispatch_ns WHERE false
 def apply(
     connection: duckdb.DuckDBPyConnection, normaliser: Normaliser, feed: str, *, whale_usd: float
 ) -> None:
-    """Insert the rows of the relation `batch` (raw columns) into the tables.
+    """Insert the rows of the relation `fresh` (raw columns) into the tables.
 
     `feed` is the name that the rows carry; `whale_usd` the least notional of a whale's trade.
     """
@@ -141,7 +141,7 @@ def apply(
 
 
 def reject(connection: duckdb.DuckDBPyConnection, feed: str, reason: str) -> None:
-    """Put every data frame of the relation `batch` into `rejects`."""
+    """Put every data frame of the relation `fresh` into `rejects`."""
     connection.execute(_FRAMES, {"feed": feed})
     connection.execute(
         "INSERT INTO rejects BY NAME "

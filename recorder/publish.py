@@ -1,19 +1,23 @@
-"""Publishing the tables: views and macros for readers, and a name that is never half a file."""
+"""Publishing the tables: the raw frames beside them, and a name that is never half a file."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 import duckdb
 
-from recorder import canned, durable
+from recorder import durable
 from recorder.segment import Layout
 
 _COLUMNS = """
     recv_ns, make_timestamptz(recv_ns // 1000) AS recv_time, mono_ns, seq, connection, kind,
     TRY(decode(payload)) AS text, payload
 """
+
+#: Where sealed files lie below the raw directory.
+_PLACE = "feed=*/date=*/*.parquet"
 
 _NOTHING = """
     SELECT NULL::BIGINT AS recv_ns, NULL::BIGINT AS mono_ns, NULL::BIGINT AS seq,
@@ -27,17 +31,23 @@ _COMMENT = (
 )
 
 
-def prepare(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None:
-    """Put the `raw` view and the canned queries' macros into the current database."""
-    if any(layout.raw.glob("feed=*/date=*/*.parquet")):
-        pattern = str(layout.raw.resolve() / "feed=*" / "date=*" / "*.parquet").replace("'", "''")
-        source = f"read_parquet('{pattern}', hive_partitioning = true)"
-    else:
-        source = f"({_NOTHING})"
+def prepare(
+    connection: duckdb.DuckDBPyConnection, layout: Layout, damaged: Collection[Path] = ()
+) -> None:
+    """Put the view `raw` into the current database.
+
+    It leaves the `damaged` files out: one of them would fail every query.
+    """
+    root = layout.raw.resolve()
+    names = [_PLACE]
+    good = [path for path in layout.raw.glob(_PLACE) if path not in damaged]
+    if any(path.exists() for path in damaged):
+        names = sorted(str(path.relative_to(layout.raw)) for path in good)
+    files = ", ".join("'" + str(root / name).replace("'", "''") + "'" for name in names)
+    source = f"read_parquet([{files}], hive_partitioning = true)" if good else f"({_NOTHING})"
     # The path is ours and its quotes are doubled.
     connection.execute(f"CREATE OR REPLACE VIEW raw AS SELECT feed, date, {_COLUMNS} FROM {source}")  # noqa: S608
     connection.execute(f"COMMENT ON VIEW raw IS '{_COMMENT}'")
-    canned.install_macros(connection)
 
 
 def copy(private: Path, published: Path) -> None:

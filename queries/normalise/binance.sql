@@ -18,7 +18,7 @@ FROM (
         *,
         -- A text may stand where the event is due, and is no JSON by itself.
         CASE WHEN json_type(json, '$.data') IN ('OBJECT', 'ARRAY') THEN wrapped[2] ELSE json END AS data,
-        wrapped[1] AS stream,
+        CASE WHEN length(wrapped[1]) <= 200 THEN wrapped[1] END AS stream, -- each item repeats it
         json_extract_string(data, '$.e') AS type,
         len(list_filter(wrapped[3:6], lambda part: part IS NOT NULL)) > 0 AS answer
     FROM (
@@ -78,15 +78,15 @@ FROM (
 -- table: rejects
 -- One row per frame, however many of its items are wrong: each row holds the whole frame.
 SELECT
-    m.id.*, e.item, m.stream AS channel, 'binance' AS exchange, m.payload,
-    e.reason || CASE WHEN e.items > 1 THEN ' (' || e.items || ' items, the first of them)' ELSE '' END AS reason
+    id.*, item, stream AS channel, 'binance' AS exchange, payload,
+    wrong || CASE WHEN items > 1 THEN ' (the first of ' || items || ' wrong items)' ELSE '' END AS reason
 FROM (
-    SELECT id, min(item) AS item, arg_min(wrong, item) AS reason, count(*) AS items
+    SELECT id AS frame, min(item) AS item, arg_min(wrong, item) AS wrong, count(*) AS items
     FROM events
     WHERE wrong IS NOT NULL
     GROUP BY id
-) AS e
-JOIN messages AS m ON m.id = e.id;
+)
+JOIN messages ON messages.id = frame;
 
 -- table: funding
 SELECT

@@ -5,18 +5,20 @@
 SELECT
     f.*,
     m,
+    -- Every ticker becomes a row that repeats the title: a huge list would fill the disk.
+    len(list_intersect(kinds, ['ARRAY', 'OBJECT'])) > 0 OR length(m.ticker) > 10000 AS odd,
     CASE
         WHEN m.type IN ('welcome', 'heartbeat', 'error', 'test_announcement', 'changelog', 'renewal_notice')
             THEN 'control'
-        WHEN m.type = 'announcement' AND coalesce(m.ticker, '') = ''
-            AND coalesce(m.listingType, '') <> 'not_listing' THEN 'control'
-        WHEN m.type = 'announcement' AND coalesce(m.title, '') = '' THEN NULL
-        WHEN m.type = 'announcement' THEN 'announcement'
+        WHEN m.type IS DISTINCT FROM 'announcement' OR odd THEN NULL
+        WHEN m.ticker = '' AND coalesce(m.listingType, '') <> 'not_listing' THEN 'control'
+        WHEN coalesce(nullif(trim(m.title), ''), nullif(trim(m.ticker), '')) IS NOT NULL THEN 'announcement'
     END AS class,
     CASE
-        WHEN m.type = 'announcement' THEN 'an announcement without a title'
+        WHEN m.type = 'announcement' AND odd THEN 'an announcement whose ticker or title is no plain text'
+        WHEN m.type = 'announcement' THEN 'an announcement without a title and without a ticker'
         WHEN m.type IS NULL THEN 'a message without a type'
-        ELSE 'unknown message type ' || m.type
+        ELSE 'unknown message type ' || short(m.type)
     END AS reason
 FROM (
     SELECT
@@ -26,7 +28,8 @@ FROM (
             "listingType": "VARCHAR", "url": "VARCHAR", "publishTimestampUs": "VARCHAR",
             "detectedTimestampUs": "VARCHAR", "dispatchTimestampUs": "VARCHAR",
             "abnormalDetectionLatency": "VARCHAR"
-        }') AS m
+        }') AS m,
+        json_type(json, ['$.ticker', '$.title']) AS kinds
     FROM frames
 ) AS f;
 

@@ -27,17 +27,15 @@ SELECT
         WHEN type IN ('liquidation', 'open_interest', 'openinterest', 'open_interest_update', 'signal',
             'confirmation', 'signal_update') THEN 'a ' || type || ' without a symbol'
         WHEN type IN ('exchange_flow', 'flow', 'onchain_flow', 'flow_update') THEN 'a flow without an asset'
-        ELSE 'unknown message type ' || type
+        ELSE 'unknown message type ' || short(type)
     END AS reason,
-    time_ns(coalesce(m.timestamp, m.time, m.ts), 1000000) AS event_ns,
-    rest(inner_json, '{"type": null, "channel": null, "wallet": null, "asset": null, "symbol": null,
-        "exchange": null, "action": null, "side": null, "size_usd": null, "price": null,
-        "entry_price": null, "quantity": null, "tx": null, "tx_hash": null, "rate": null,
-        "interval_hours": null, "predicted_rate": null, "next_funding_time": null, "mark_price": null,
-        "index_price": null, "open_interest": null, "open_interest_usd": null, "change_pct": null,
-        "direction": null, "amount": null, "amount_usd": null, "signal_type": null, "score": null,
-        "alert_type": null, "severity": null, "title": null, "message": null, "component": null,
-        "status": null, "timestamp": null, "time": null, "ts": null, "url": null}') AS extra
+    coalesce(time_ns(m.timestamp, 1000000), time_ns(m.time, 1000000), time_ns(m.ts, 1000000)) AS event_ns,
+    -- What a column of every table holds is no extra; a time that could not be read is.
+    json_merge_patch(inner_json, CASE
+        WHEN event_ns IS NULL THEN '{"type": null, "channel": null, "exchange": null, "symbol": null}'
+        ELSE '{"type": null, "channel": null, "exchange": null, "symbol": null,
+            "timestamp": null, "time": null, "ts": null}'
+    END) AS more
 FROM (
     SELECT
         *,
@@ -60,7 +58,11 @@ FROM (
         SELECT
             *,
             json_extract_string(json, ['$.type', '$.channel', '$.payload']) AS envelope,
-            CASE WHEN json_type(json, '$.payload') = 'OBJECT' THEN envelope[3] ELSE json END AS inner_json
+            CASE
+                WHEN coalesce(json_type(json, '$.payload') <> 'OBJECT', true) THEN json
+                WHEN len(json_keys(json)) = len(envelope) THEN envelope[3]
+                ELSE json_merge_patch(json, '{"payload": null}', envelope[3]) -- the envelope says more
+            END AS inner_json
         FROM frames
     )
 ) AS f;
@@ -71,7 +73,9 @@ SELECT
     coalesce(m.symbol, m.asset) AS symbol, event_ns, 'position' AS kind, m.wallet AS wallet,
     m.asset AS asset, m.action AS action, lower(m.side) AS side,
     coalesce(num(m.price), num(m.entry_price)) AS price, num(m.quantity) AS quantity,
-    num(m.size_usd) AS notional_usd, coalesce(m.tx, m.tx_hash) AS tx, extra
+    num(m.size_usd) AS notional_usd, coalesce(m.tx, m.tx_hash) AS tx,
+    rest(more, '{"wallet": null, "asset": null, "action": null, "side": null, "price": null,
+        "quantity": null, "size_usd": null, "tx": null, "tx_hash": null}') AS extra
 FROM messages
 WHERE class = 'whale';
 
@@ -80,7 +84,9 @@ SELECT
     id.*, 0 AS item, coalesce(channel, 'derivatives:funding') AS channel, lower(m.exchange) AS exchange,
     m.symbol AS symbol, event_ns, num(m.rate) AS rate, num(m.interval_hours) AS interval_hours,
     num(m.predicted_rate) AS predicted_rate, time_ns(m.next_funding_time, 1000000) AS next_funding_ns,
-    num(m.mark_price) AS mark_price, num(m.index_price) AS index_price, extra
+    num(m.mark_price) AS mark_price, num(m.index_price) AS index_price,
+    rest(more, '{"rate": null, "interval_hours": null, "predicted_rate": null,
+        "next_funding_time": null, "mark_price": null, "index_price": null}') AS extra
 FROM messages
 WHERE class = 'funding';
 
@@ -91,7 +97,8 @@ SELECT
     CASE WHEN lower(m.side) IN ('long', 'short') THEN lower(m.side) END AS position_side,
     m.side AS raw_side, num(m.price) AS price, num(m.quantity) AS quantity,
     CASE WHEN num(m.quantity) IS NOT NULL THEN 'base' END AS quantity_unit,
-    num(m.size_usd) AS notional_usd, extra
+    num(m.size_usd) AS notional_usd,
+    rest(more, '{"side": null, "price": null, "quantity": null, "size_usd": null}') AS extra
 FROM messages
 WHERE class = 'liquidation';
 
@@ -100,7 +107,8 @@ SELECT
     id.*, 0 AS item, coalesce(channel, 'derivatives:openinterest') AS channel,
     lower(m.exchange) AS exchange, m.symbol AS symbol, event_ns,
     num(m.open_interest) AS open_interest, num(m.open_interest_usd) AS open_interest_usd,
-    num(m.change_pct) AS change_pct, extra
+    num(m.change_pct) AS change_pct,
+    rest(more, '{"open_interest": null, "open_interest_usd": null, "change_pct": null}') AS extra
 FROM messages
 WHERE class = 'open_interest';
 
@@ -110,7 +118,9 @@ SELECT
     coalesce(m.symbol, m.asset) AS symbol, event_ns, coalesce(m.asset, m.symbol) AS asset,
     lower(m.direction) AS direction, num(m.amount) AS amount,
     coalesce(num(m.amount_usd), num(m.size_usd)) AS amount_usd, m.wallet AS wallet,
-    coalesce(m.tx, m.tx_hash) AS tx, extra
+    coalesce(m.tx, m.tx_hash) AS tx,
+    rest(more, '{"asset": null, "direction": null, "amount": null, "amount_usd": null,
+        "size_usd": null, "wallet": null, "tx": null, "tx_hash": null}') AS extra
 FROM messages
 WHERE class = 'flow';
 
@@ -118,7 +128,8 @@ WHERE class = 'flow';
 SELECT
     id.*, 0 AS item, coalesce(channel, 'signals:confirmation') AS channel,
     lower(m.exchange) AS exchange, m.symbol AS symbol, event_ns, m.signal_type AS signal_type,
-    m.direction AS direction, num(m.score) AS score, extra
+    m.direction AS direction, num(m.score) AS score,
+    rest(more, '{"signal_type": null, "direction": null, "score": null}') AS extra
 FROM messages
 WHERE class = 'signal';
 
@@ -126,14 +137,17 @@ WHERE class = 'signal';
 SELECT
     id.*, 0 AS item, coalesce(channel, 'market:alerts') AS channel, lower(m.exchange) AS exchange,
     m.symbol AS symbol, event_ns, m.alert_type AS alert_type, m.severity AS severity,
-    m.title AS title, m.message AS message, extra
+    m.title AS title, m.message AS message,
+    rest(more, '{"alert_type": null, "severity": null, "title": null, "message": null}') AS extra
 FROM messages
 WHERE class = 'alert';
 
 -- table: system_status
 SELECT
-    id.*, 0 AS item, coalesce(channel, 'system:status') AS channel, m.symbol AS symbol, event_ns,
-    m.component AS component, m.status AS status, m.message AS message, extra
+    id.*, 0 AS item, coalesce(channel, 'system:status') AS channel, lower(m.exchange) AS exchange,
+    m.symbol AS symbol, event_ns,
+    m.component AS component, m.status AS status, m.message AS message,
+    rest(more, '{"component": null, "status": null, "message": null}') AS extra
 FROM messages
 WHERE class = 'status';
 

@@ -21,10 +21,11 @@ _PLANNED = Verdict("planned reconnect", wait=0.0)
 
 @dataclass(slots=True)
 class Budget:
-    """Attempts at one endpoint, shared by all lines that connect there."""
+    """Attempts at one endpoint, shared by all lines that connect there, in the order they wait."""
 
     pace: Pace
     attempts: deque[float] = field(default_factory=deque)
+    queue: list[object] = field(default_factory=list)  # who is due and waits, longest first
 
     def earliest(self, wanted: float) -> float:
         """The first moment at or after `wanted` at which an attempt is allowed."""
@@ -34,11 +35,22 @@ class Budget:
             wanted = max(wanted, self.attempts[-self.pace.attempts_per_minute] + 60.0)
         return wanted
 
-    def spend(self, at: float) -> None:
-        """Note an attempt."""
+    def take(self, who: object, at: float) -> bool:
+        """Take an attempt now, if one is allowed and nobody has been waiting for longer."""
+        if who not in self.queue:
+            self.queue.append(who)
+        if self.queue[0] is not who or at < self.earliest(at):
+            return False
+        self.leave(who)
         self.attempts.append(at)
         while len(self.attempts) > self.pace.attempts_per_minute:
             self.attempts.popleft()
+        return True
+
+    def leave(self, who: object) -> None:
+        """Wait no longer."""
+        if who in self.queue:
+            self.queue.remove(who)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +169,7 @@ class Machine:
         self.plan, self.budget, self.pace = plan, budget, budget.pace
         self._random, self._max_retries = random, max_retries
         self.state = State.WAITING
-        self.until = start_at  # while waiting: when to connect
+        self.until = start_at  # while waiting: when to connect, as far as the budget allows
         self.failures = 0  # in a row, since the last healthy connection
         self.reason = ""
         self._control_ping_every = plan.control_ping_every
@@ -192,7 +204,7 @@ class Machine:
     @property
     def retry_at(self) -> float | None:
         """When the next attempt is due, while waiting for it."""
-        return self.until if self.state is State.WAITING else None
+        return self.budget.earliest(self.until) if self.state is State.WAITING else None
 
     @property
     def ending(self) -> str:
@@ -227,15 +239,13 @@ class Machine:
         if self._max_retries is not None and self.failures > self._max_retries:
             return self._finish(f"failures in a row: {self.failures}; {self.reason}", NOT_CONNECTED)
         delay = self._back_off() if verdict.wait is None else verdict.wait
-        self.state, self.until = State.WAITING, self.budget.earliest(at + delay)
+        self.state, self.until = State.WAITING, at + delay
         return []
 
     def _tick(self, tick: Tick) -> list[Action]:
         if self.state is State.WAITING:
-            self.until = self.budget.earliest(self.until)
-            if tick.at < self.until:
+            if tick.at < self.until or not self.budget.take(self, tick.at):
                 return []
-            self.budget.spend(tick.at)
             self.state = State.CONNECTING
             return [Connect(self.failures)]
         if self.state is not State.LIVE:
@@ -316,5 +326,6 @@ class Machine:
         return self._random() * highest
 
     def _finish(self, reason: str, code: int) -> list[Action]:
+        self.budget.leave(self)
         self.state, self.reason = State.FINISHED, reason
         return [Finish(reason, code)]

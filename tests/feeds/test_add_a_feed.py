@@ -1,0 +1,142 @@
+"""The README's section "Add a feed", followed to the letter by a package of one's own."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import duckdb
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from recorder.errors import DataError
+from recorder.normalise import load
+
+from .recording import Outcome, capture, recorder
+
+ROOT = Path(__file__).parents[2]
+TRADES = [
+    {"event": "subscribed", "feed": "trade", "product_ids": ["PI_XBTUSD"]},
+    {"feed": "trade", "product_id": "PI_XBTUSD", "time": 1791565600992, "price": 82396.5},
+    {"feed": "trade", "product_id": "PI_XBTUSD", "time": 1791565601058, "price": "82394.0"},
+    {"feed": "something else"},
+]
+
+
+def readme(language: str) -> str:
+    """The section's only block of code in this language."""
+    section = (ROOT / "README.md").read_text("utf-8").split("\n## Add a feed\n")[1]
+    [block] = re.findall(rf"```{language}\n(.*?)```", section.split("\n## ")[0], re.DOTALL)
+    return str(block)
+
+
+def install(site: Path) -> None:
+    """The two files as a package with an entry point, as pip would lay it down."""
+    package = site / "kraken_feed"
+    package.mkdir(parents=True)
+    module = readme("python")
+    assert module.count('normalise="kraken"') == 1
+    own = 'normalise=Path(__file__).with_name("kraken.sql")'
+    module = module.replace('normalise="kraken"', own)
+    module = module.replace("\nfrom recorder.", "\nfrom pathlib import Path\n\nfrom recorder.", 1)
+    (package / "__init__.py").write_text(module, "utf-8")
+    (package / "kraken.sql").write_text(readme("sql"), "utf-8")
+    about = site / "kraken_feed-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: kraken-feed\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[recorder.feeds]\nkraken = kraken_feed:FEED\n")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    install(tmp_path / "site")
+    return tmp_path / "site"
+
+
+async def record(tmp_path: Path, site: Path) -> tuple[Outcome, list[str]]:
+    """Capture the new feed from a server that plays its part; what the server heard."""
+    heard: list[str] = []
+
+    async def play(connection: ServerConnection) -> None:
+        heard.append(str(await connection.recv()))
+        for message in TRADES:
+            await connection.send(json.dumps(message))
+        await connection.wait_closed()
+
+    async with serve(play, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        feeds = {"kraken": {"url": f"ws://127.0.0.1:{port}"}}
+        return await capture(tmp_path, feeds, seconds=1, PYTHONPATH=str(site)), heard
+
+
+async def test_two_files_make_a_feed(tmp_path: Path, site: Path) -> None:
+    listed = await recorder("feeds", "kraken", cwd=tmp_path, PYTHONPATH=str(site))
+    assert listed.out.startswith("Trades (Kraken futures)")
+
+    outcome, heard = await record(tmp_path, site)
+    assert outcome.code == 0, outcome.err
+    assert [json.loads(text) for text in heard] == [
+        {"event": "subscribe", "feed": "trade", "product_ids": ["PI_XBTUSD"]}
+    ]
+
+    ingested = await recorder("ingest", cwd=tmp_path, PYTHONPATH=str(site))
+    assert ingested.code == 0, ingested.err
+    with duckdb.connect(str(tmp_path / "data/recorder.duckdb"), read_only=True) as connection:
+        prices = connection.execute(
+            "SELECT feed, exchange, symbol, kind, price, event_ns FROM prices ORDER BY seq"
+        ).fetchall()
+        rejects = connection.execute("SELECT decode(payload), reason FROM rejects").fetchall()
+    assert prices == [
+        ("kraken", "kraken", "PI_XBTUSD", "last", 82396.5, 1791565600992_000_000),
+        ("kraken", "kraken", "PI_XBTUSD", "last", 82394.0, 1791565601058_000_000),
+    ]
+    assert rejects == [('{"feed": "something else"}', "neither a trade nor an event")]
+
+
+async def test_a_record_of_a_feed_that_is_not_installed_here_stays_raw(
+    tmp_path: Path, site: Path
+) -> None:
+    await record(tmp_path, site)
+    (tmp_path / "recorder.toml").unlink()
+    ingested = await recorder("ingest", cwd=tmp_path)
+    assert ingested.code == 0, ingested.err
+    with duckdb.connect(str(tmp_path / "data/recorder.duckdb"), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM prices").fetchall() == [(0,)]
+        assert connection.execute("SELECT count(*) FROM connections").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("raise RuntimeError('broken')", "RuntimeError: broken"),
+        ("FEED = 5", "it is no recorder.feed.Feed"),
+        ("", "AttributeError"),
+    ],
+)
+async def test_a_broken_package_is_named_and_breaks_nothing_else(
+    tmp_path: Path, site: Path, code: str, why: str
+) -> None:
+    (site / "kraken_feed/__init__.py").write_text(code)
+    one = await recorder("feeds", "kraken", cwd=tmp_path, PYTHONPATH=str(site))
+    assert one.code == 2
+    assert "kraken_feed:FEED" in one.err
+    assert why in one.err
+    assert "Traceback" not in one.err
+    if code:
+        return
+    every = await recorder("feeds", cwd=tmp_path, PYTHONPATH=str(site))
+    assert every.code == 0
+    assert "smartmoney" in every.out
+    assert "kraken_feed:FEED" in every.err
+
+
+def test_messages_about_a_plug_in_s_sql_name_its_file(tmp_path: Path) -> None:
+    missing = tmp_path / "mine.sql"
+    with pytest.raises(DataError, match="is missing") as caught:
+        load(tmp_path, missing)
+    assert caught.value.where == str(missing)
+    missing.write_text("-- table: prices\nSELECT 1")
+    with pytest.raises(DataError, match="messages") as caught:
+        load(tmp_path, missing)
+    assert caught.value.where == str(missing)
