@@ -132,7 +132,6 @@ class Feed:
     default_channels: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     key_help: str | None = None  # None: no key needed
-    key_pattern: str | None = None  # what a key looks like
     pace: Pace = Pace()
     on_close: Callable[[int | None, str], Verdict | None] = plain_close
     on_refused: Callable[[Refusal], Verdict] = refused

@@ -210,10 +210,10 @@ class Ingest:
         self._changed = True  # its frames are in the view `raw` now
 
     def _known(self, stem: str) -> _Known:
-        row = self._db.execute(
+        found = self._db.execute(
             "SELECT rows, journal_offset FROM ledger WHERE segment = $stem", {"stem": stem}
-        ).fetchone()
-        return _Known(*row) if row else _Known()
+        ).fetchall()
+        return _Known(*found[0]) if found else _Known()
 
     # -- one batch, one transaction
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from recorder.config import FeedSettings, Settings
+from recorder.config import FeedSettings, Settings, key_variable
 from recorder.errors import ConfigError, CredentialsError
 from recorder.feed import Feed, Options, Plan
 from recorder.feeds import feed as feed_of
@@ -42,7 +42,7 @@ def sources(settings: Settings, keys: Mapping[str, str | None]) -> list[Source]:
 def _source(name: str, chosen: FeedSettings, key: str | None) -> Source:
     feed = feed_of(chosen.kind or name, where=f"feeds.{name}")
     if feed.key_help is not None and not key:
-        variable = f"RECORDER_{name.upper().replace('-', '_').replace('.', '_')}_KEY"
+        variable = key_variable(name)
         raise CredentialsError(
             f"this feed needs {feed.key_help}",
             where=f"feeds.{name}",
@@ -50,19 +50,23 @@ def _source(name: str, chosen: FeedSettings, key: str | None) -> Source:
         )
     options = Options(
         name=name,
-        url=chosen.urls[0] if chosen.urls else None,
         channels=tuple(chosen.channels or ()),
         key=key,
         headers=chosen.headers,
         subscribe=tuple(chosen.subscribe),
     )
-    plans = []
-    for plan in feed.plan(options):
-        urls = chosen.urls if len(chosen.urls) > 1 else plan.urls
-        urls = tuple(_with_query(url, chosen.query, key) for url in urls)
-        silence = chosen.silence_seconds or plan.silence
-        plans.append(replace(plan, urls=urls, silence=silence))
-    return Source(name, feed, chosen, tuple(plans))
+    # The feed shapes each endpoint of the user's in turn; without any, its own.
+    shaped = [feed.plan(replace(options, url=url)) for url in chosen.urls or (None,)]
+    return Source(
+        name, feed, chosen, tuple(_plan(chosen, key, same) for same in zip(*shaped, strict=True))
+    )
+
+
+def _plan(chosen: FeedSettings, key: str | None, shaped: Sequence[Plan]) -> Plan:
+    """One connection's plan over all endpoints, with what the user set."""
+    urls = (_with_query(url, chosen.query, key) for plan in shaped for url in plan.urls)
+    silence = chosen.silence_seconds or shaped[0].silence
+    return replace(shaped[0], urls=tuple(urls), silence=silence)
 
 
 def _with_query(url: str, query: Mapping[str, str], key: str | None) -> str:

@@ -17,6 +17,7 @@ COMMANDS = {
     "capture": "recorder.cli.capture",
     "ingest": "recorder.cli.ingest",
     "query": "recorder.cli.query",
+    "verify": "recorder.cli.verify",
     "demo": "recorder.cli.demo",
     "simulate": "recorder.cli.simulate",
     "feeds": "recorder.cli.feeds",
@@ -27,6 +28,7 @@ SUMMARIES = {
     "capture": "Record every frame of the configured feeds.",
     "ingest": "Normalise recorded frames into the tables of recorder.duckdb.",
     "query": "Answer a canned question from recorder.duckdb.",
+    "verify": "Prove what was recorded: checksums, numbers, days, ledger.",
     "demo": "See the whole flow at work, without network or key.",
     "simulate": "Serve a simulated feed on this machine.",
     "feeds": "List the feeds, their channels, tables and key needs.",
@@ -62,7 +64,7 @@ class _Commands(click.Group):
 @click.command(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Example: recorder demo",
+    epilog="\b\nExample:\n  recorder demo",
 )
 @click.version_option(__version__, prog_name="recorder")
 @click.option("--debug", is_flag=True, help="Show tracebacks and debug messages.")

@@ -23,7 +23,7 @@ _STATUS_SECONDS = 10.0
 
 
 @click.command(
-    epilog="Examples:  recorder capture   |   recorder capture --feed binance --duration 60"
+    epilog="\b\nExamples:\n  recorder capture\n  recorder capture --feed binance --duration 60"
 )
 @options.config
 @options.data_dir

@@ -6,7 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 
-@click.command(epilog='Example: eval "$(recorder completion bash)"')
+@click.command(epilog='\b\nExample:\n  eval "$(recorder completion bash)"')
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script for SHELL; put it where the shell reads its own."""

@@ -57,7 +57,7 @@ _QUESTIONS = (
 )
 
 
-@click.command(epilog="Example: recorder demo --seconds 10")
+@click.command(epilog="\b\nExample:\n  recorder demo --seconds 10")
 @click.option(
     "--seconds",
     type=click.FloatRange(min=2),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 
-@click.command(epilog="Examples:  recorder feeds   |   recorder feeds binance")
+@click.command(epilog="\b\nExamples:\n  recorder feeds\n  recorder feeds binance")
 @click.argument("kind", required=False)
 def feeds(kind: str | None) -> None:
     """List the feeds; with KIND, show one with its channels and an example configuration."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.5
 
 
-@click.command(epilog="Examples:  recorder ingest   |   recorder ingest --follow")
+@click.command(epilog="\b\nExamples:\n  recorder ingest\n  recorder ingest --follow")
 @options.config
 @options.data_dir
 @click.option("--follow", is_flag=True, help="Go on: ingest and publish as capture records.")

@@ -31,7 +31,8 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 
 
 @click.command(
-    epilog="Example: recorder query whale_moves -p min_usd 1000000 -p since '1d ago'",
+    epilog="\b\nExamples:\n  recorder query --list\n"
+    "  recorder query whale_moves -p min_usd 1000000 -p since '1d ago'",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("name", required=False, shell_complete=_complete)

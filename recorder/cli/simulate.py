@@ -11,7 +11,7 @@ import click
 SERVICES = ("cryptolisting", "smartmoney")
 
 
-@click.command(epilog="Example: recorder simulate smartmoney --port 8765 --rate 50")
+@click.command(epilog="\b\nExample:\n  recorder simulate smartmoney --port 8765 --rate 50")
 @click.argument("service", type=click.Choice(SERVICES))
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(

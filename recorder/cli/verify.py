@@ -10,7 +10,9 @@ import click
 from recorder.cli import options
 
 
-@click.command(epilog="Examples:  recorder verify   |   recorder verify --json > report.json")
+@click.command(
+    epilog="\b\nExamples:\n  recorder verify\n  recorder verify --data-dir data/sample --json"
+)
 @options.config
 @options.data_dir
 @click.option("--json", "as_json", is_flag=True, help="The whole report as one JSON object.")

@@ -101,7 +101,7 @@ class Line:
             for action in self.machine.handle(event):
                 self._act(action)
         if self._attempt is not None:
-            await self._attempt
+            await asyncio.wait([self._attempt])
         return self.outcome
 
     def _now(self) -> float:
@@ -137,6 +137,7 @@ class Line:
         match action:
             case Connect(attempt):
                 self._attempt = asyncio.create_task(self._connect(attempt))
+                self._attempt.add_done_callback(self._never_began)
             case Send(text) if connection is not None:
                 self._send(connection, text)
             case Ping() if connection is not None:
@@ -157,6 +158,10 @@ class Line:
     def _send(self, connection: RecordingConnection, text: str) -> None:
         if connection.send_text(text) and self.tape is not None:
             self.tape.mark(frame.SENT, self.wiring.redactor(text).encode())
+
+    def _never_began(self, attempt: asyncio.Task[None]) -> None:
+        if attempt.cancelled():  # stopped in the very turn of the loop that scheduled it
+            self._events.put_nowait(Ended(self._now(), Verdict("stopped while connecting")))
 
     async def _connect(self, attempt: int) -> None:
         wiring = self.wiring
