@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+from zlib import crc32
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +20,9 @@ from recorder.journal.block import Block, Damage, records
 from recorder.segment import Layout
 
 SCHEMA_VERSION = "1"
+
+#: The metadata key of a sealed file's checksum: of the values, from journal to reader.
+CHECKSUM = "recorder.checksum"
 RAW = pa.schema(
     [
         pa.field("recv_ns", pa.int64(), nullable=False),
@@ -96,30 +101,65 @@ def of_journal(
         yield Part(rows.table(), end)
 
 
+@contextmanager
+def sealed_file(path: Path, *, verify: bool = False) -> Iterator[pq.ParquetFile]:
+    """Open a sealed file; with `verify`, the checksum of each page that is read is compared.
+
+    Raises:
+        DataError: the file is damaged, or is none of ours; also while it is being read.
+        FileNotFoundError: it is gone.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=verify) as file:
+            if not file.schema_arrow.equals(RAW):
+                raise DataError("is no sealed file: its columns are others", where=str(path))
+            yield file
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        what = f"cannot be read: {str(error).splitlines()[0]}"
+        raise DataError(what, where=str(path)) from error
+
+
 def of_parquet(path: Path, skip: int = 0) -> Iterator[pa.Table]:
     """The frames of a sealed file after the first `skip`, in parts of bounded size.
 
     Raises:
         DataError: the file is damaged, or holds fewer rows than `skip`.
     """
-    try:
-        with pq.ParquetFile(path) as file:
-            if file.metadata.num_rows < skip:
-                raise DataError(
-                    f"holds {file.metadata.num_rows} frames, but {skip} were ingested from it",
-                    where=str(path),
-                    hint="rebuild the tables: recorder ingest --rebuild",
-                )
-            for batch in file.iter_batches(batch_size=_PART_ROWS):
-                if skip >= len(batch):
-                    skip -= len(batch)
-                    continue
-                yield pa.Table.from_batches([batch.slice(skip)])
-                skip = 0
-    except (OSError, pa.ArrowException) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise DataError(f"cannot be read: {error}", where=str(path)) from error
+    with sealed_file(path) as file:
+        if file.metadata.num_rows < skip:
+            raise DataError(
+                f"holds {file.metadata.num_rows} frames, but {skip} were ingested from it",
+                where=str(path),
+                hint="rebuild the tables: recorder ingest --rebuild",
+            )
+        for batch in file.iter_batches(batch_size=_PART_ROWS):
+            if skip >= len(batch):
+                skip -= len(batch)
+                continue
+            yield pa.Table.from_batches([batch.slice(skip)])
+            skip = 0
+
+
+def checksum(table: pa.Table) -> int:
+    """A checksum of the values alone: Arrow may pad its buffers as it likes."""
+    check = 0
+    for column in table.combine_chunks().columns:
+        for chunk in column.chunks:
+            *offsets, values = chunk.buffers()[1:]
+            for buffer in offsets:
+                check = crc32(buffer[: 4 * (len(chunk) + 1)], check)
+            size = 8 * len(chunk)
+            if offsets:
+                size = int.from_bytes(offsets[0][4 * len(chunk) :][:4].to_pybytes(), "little")
+            check = crc32(values[:size], check)
+    return check
+
+
+def combined(sums: Sequence[int]) -> str:
+    """One checksum of all row groups' checksums, in order."""
+    return f"{crc32(b''.join(part.to_bytes(4, 'little') for part in sums)):08x}"
 
 
 def kind_of(layout: Layout, feed: str) -> str:

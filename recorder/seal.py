@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from zlib import crc32
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,7 +22,7 @@ from recorder import durable
 from recorder.errors import DataError
 from recorder.journal import reader
 from recorder.journal.block import Damage
-from recorder.raw import RAW, SCHEMA_VERSION, of_journal
+from recorder.raw import CHECKSUM, RAW, SCHEMA_VERSION, checksum, combined, of_journal, sealed_file
 from recorder.segment import Layout
 
 
@@ -60,9 +59,10 @@ def write(path: Path, parts: Iterator[pa.Table], metadata: dict[str, str]) -> in
         rows = 0
         while part is not None:
             writer.write_table(part, row_group_size=len(part))
-            sums.append(_checksum(part))
+            sums.append(checksum(part))
             rows += len(part)
             part = next(parts, None)
+        writer.add_key_value_metadata({CHECKSUM: combined(sums)})
     _compare(temporary, sums)
     durable.publish(temporary, path)
     return rows
@@ -71,35 +71,14 @@ def write(path: Path, parts: Iterator[pa.Table], metadata: dict[str, str]) -> in
 def _compare(path: Path, sums: list[int]) -> None:
     # ParquetWriter.close() on a full disk says nothing and leaves no footer: read it back.
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            found = [_checksum(file.read_row_group(i)) for i in range(file.num_row_groups)]
-    except (OSError, pa.ArrowException) as error:
+        with sealed_file(path, verify=True) as file:
+            found = [checksum(file.read_row_group(i)) for i in range(file.num_row_groups)]
+        if found != sums:
+            raise DataError("differs from the journal", where=str(path))
+    except DataError as error:
         path.unlink(missing_ok=True)
-        raise DataError(
-            f"the sealed file cannot be read back: {error}",
-            where=str(path),
-            hint="the journal is kept; free disk space, and sealing is tried again",
-        ) from error
-    if found != sums:
-        path.unlink(missing_ok=True)
-        raise DataError(
-            "the sealed file differs from the journal", where=str(path), hint="the journal is kept"
-        )
-
-
-def _checksum(table: pa.Table) -> int:
-    """A checksum of the values alone: Arrow may pad its buffers as it likes."""
-    check = 0
-    for column in table.combine_chunks().columns:
-        for chunk in column.chunks:
-            *offsets, values = chunk.buffers()[1:]
-            for buffer in offsets:
-                check = crc32(buffer[: 4 * (len(chunk) + 1)], check)
-            size = 8 * len(chunk)
-            if offsets:
-                size = int.from_bytes(offsets[0][4 * len(chunk) :][:4].to_pybytes(), "little")
-            check = crc32(values[:size], check)
-    return check
+        error.hint = "the journal is kept; free disk space, and sealing is tried again"
+        raise
 
 
 @dataclass(frozen=True, slots=True)

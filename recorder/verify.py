@@ -14,10 +14,10 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from recorder import raw
 from recorder.clock import DAY_NS, iso
+from recorder.errors import DataError
 from recorder.journal.block import Damage
 from recorder.segment import Layout, day_of
 
@@ -104,14 +104,22 @@ class _Walk:
 
     def _parquet(self, stem: str, path: Path) -> None:
         self.feed.segments += 1
+        sums = []
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            with raw.sealed_file(path, verify=True) as file:
                 self.rows[stem] = file.metadata.num_rows
-                for batch in file.iter_batches():
-                    self._part(pa.Table.from_batches([batch]), stem, str(path))
-        except (OSError, pa.ArrowException) as error:
-            first = str(error).splitlines()[0]
-            self._wrong(f"cannot be read: {first}", str(path), "restore this file from a copy")
+                for group in range(file.num_row_groups):
+                    table = file.read_row_group(group)
+                    sums.append(raw.checksum(table))
+                    self._part(table, stem, str(path))
+                told = (file.metadata.metadata or {}).get(raw.CHECKSUM.encode())
+        except DataError as error:
+            self._wrong(error.what, str(path), "restore this file from a copy")
+            return
+        if told is None:
+            self._note("carries no checksum of its values", str(path), "it was not sealed by us")
+        elif told.decode("utf-8", "replace") != raw.combined(sums):
+            self._wrong("its values are not those sealed", str(path), "restore it from a copy")
 
     def _journal(self, stem: str, path: Path) -> None:
         self.feed.journals += 1
