@@ -23,8 +23,9 @@ from recorder.journal.writer import UNNAMED, Journal, Limits, Reports
 from recorder.redact import Redactor
 from recorder.sealer import Sealer
 from recorder.segment import Layout
+from recorder.session.budget import Budget
 from recorder.session.line import Line, Wiring
-from recorder.session.machine import NOT_CONNECTED, Budget, Machine
+from recorder.session.machine import NOT_CONNECTED, Machine
 from recorder.sources import Source, connect_options
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,7 +30,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from recorder.errors import ConfigError, CredentialsError, did_you_mean
+from recorder.errors import ConfigError, did_you_mean
 from recorder.segment import FEED_NAME
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
@@ -225,59 +224,3 @@ def _known_beside(place: list[str]) -> Iterator[str]:
     models: dict[str, type[BaseModel]] = {"capture": CaptureSettings, "feeds": FeedSettings}
     model = models.get(place[0], Settings) if len(place) > 1 else Settings
     return iter(model.model_fields)
-
-
-def key_variable(name: str) -> str:
-    """The variable that holds a feed's key; with `_FILE` behind it, the path of a key file."""
-    return f"RECORDER_{name.upper().replace('-', '_').replace('.', '_')}_KEY"
-
-
-def key_of(name: str, settings: FeedSettings, environ: Mapping[str, str]) -> str | None:
-    """A feed's key, from the first place that has one; None if none has.
-
-    Places, in order: `RECORDER_<NAME>_KEY`, the file that `RECORDER_<NAME>_KEY_FILE` or
-    `key_file` names, `$CREDENTIALS_DIRECTORY/<name>_key`, `key` in the TOML.
-
-    Raises:
-        CredentialsError: a key file cannot be read, is empty, or others than its owner can read
-            it; or what is there can be no key.
-    """
-    where, key = _find_key(name, settings, environ)
-    key = key.strip()
-    if not key.isprintable():
-        raise CredentialsError("holds more than one line, or what is no text", where=where)
-    return key or None
-
-
-def _find_key(name: str, settings: FeedSettings, environ: Mapping[str, str]) -> tuple[str, str]:
-    """Where the key was found, and the key."""
-    variable = key_variable(name)
-    if environ.get(variable):
-        return variable, environ[variable]
-    named = environ.get(f"{variable}_FILE") or settings.key_file
-    if named:
-        return str(named), _key_file(Path(named).expanduser(), private=True)
-    directory = environ.get("CREDENTIALS_DIRECTORY")
-    if directory and (path := Path(directory) / f"{name}_key").is_file():
-        return str(path), _key_file(path, private=False)
-    return f"feeds.{name}.key", settings.key.get_secret_value() if settings.key else ""
-
-
-def _key_file(path: Path, *, private: bool) -> str:
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        key = path.read_text("utf-8")
-    except OSError as error:
-        what = f"the key file cannot be read: {error.strerror}"
-        raise CredentialsError(what, where=str(path)) from None
-    except UnicodeDecodeError:
-        raise CredentialsError("the key file is not UTF-8 text", where=str(path)) from None
-    if private and mode & 0o077:
-        raise CredentialsError(
-            f"others can read this key file (mode {mode:04o})",
-            where=str(path),
-            hint=f"chmod 600 {path}",
-        )
-    if not key.strip():
-        raise CredentialsError("the key file is empty", where=str(path))
-    return key

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from recorder.config import FeedSettings, Settings, key_variable
+from recorder.config import FeedSettings, Settings
 from recorder.errors import ConfigError, CredentialsError
 from recorder.feed import Feed, Options, Plan
 from recorder.feeds import feed as feed_of
+from recorder.keys import key_variable
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,8 @@ def capture(
     """
     from recorder import log
     from recorder.capture import Capture
-    from recorder.config import key_of, load
+    from recorder.config import load
+    from recorder.keys import key_of
     from recorder.redact import Redactor
     from recorder.sources import sources
 

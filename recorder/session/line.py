@@ -20,22 +20,21 @@ from recorder.journal.block import Buffer
 from recorder.journal.writer import Journal
 from recorder.redact import Redactor, safe_url
 from recorder.session.connection import RecordingConnection, Tape, ended, open_connection
-from recorder.session.machine import (
+from recorder.session.events import (
     Action,
     Close,
     Connect,
     Ended,
     Event,
     Finish,
-    Machine,
     Opened,
     Ping,
     Send,
-    State,
     Stop,
     Tick,
     Told,
 )
+from recorder.session.machine import Machine, State
 
 _CLOSE_PATIENCE = 5.0  # seconds for the peer to answer a close
 _TICK = 0.2

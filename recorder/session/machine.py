@@ -9,139 +9,29 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
 
-from recorder.feed import Pace, Plan, Verdict
+from recorder.feed import Plan, Verdict
+from recorder.session.budget import Budget
+from recorder.session.events import (
+    Action,
+    Close,
+    Connect,
+    Ended,
+    Event,
+    Finish,
+    Opened,
+    Ping,
+    Say,
+    Send,
+    Stop,
+    Tick,
+    Told,
+)
 
 NOT_CONNECTED = 3
 
 _PLANNED = Verdict("planned reconnect", wait=0.0)
-
-
-@dataclass(slots=True)
-class Budget:
-    """Attempts at one endpoint, shared by all lines that connect there, in the order they wait."""
-
-    pace: Pace
-    attempts: deque[float] = field(default_factory=deque)
-    queue: list[object] = field(default_factory=list)  # who is due and waits, longest first
-
-    def earliest(self, wanted: float) -> float:
-        """The first moment at or after `wanted` at which an attempt is allowed."""
-        if self.attempts:
-            wanted = max(wanted, self.attempts[-1] + self.pace.spacing)
-        if len(self.attempts) >= self.pace.attempts_per_minute:
-            wanted = max(wanted, self.attempts[-self.pace.attempts_per_minute] + 60.0)
-        return wanted
-
-    def take(self, who: object, at: float) -> bool:
-        """Take an attempt now, if one is allowed and nobody has been waiting for longer."""
-        if who not in self.queue:
-            self.queue.append(who)
-        if self.queue[0] is not who or at < self.earliest(at):
-            return False
-        self.leave(who)
-        self.attempts.append(at)
-        while len(self.attempts) > self.pace.attempts_per_minute:
-            self.attempts.popleft()
-        return True
-
-    def leave(self, who: object) -> None:
-        """Wait no longer."""
-        if who in self.queue:
-            self.queue.remove(who)
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The handshake succeeded."""
-
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The attempt failed, or the connection is gone."""
-
-    at: float
-    verdict: Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Time passed; `heard` is when the last byte came, `data` when the last data frame came."""
-
-    at: float
-    heard: float
-    data: float
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """A command for the service; kept until there is a connection to say it on."""
-
-    at: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """The service said something that ends the connection, such as a refused key.
-
-    It may come together with the handshake's answer, and so before `Opened`.
-    """
-
-    at: float
-    verdict: Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """The user wants to end."""
-
-    at: float
-
-
-Event = Opened | Ended | Tick | Say | Told | Stop
-
-
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """Open the connection, after so many failures in a row."""
-
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send a text message."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ping:
-    """Send a WebSocket ping."""
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """End the connection: politely, or at once where the peer is believed dead."""
-
-    reason: str
-    abort: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """This line is over; `code` is the exit code it asks for (0: the user stopped it)."""
-
-    reason: str
-    code: int
-
-
-Action = Connect | Send | Ping | Close | Finish
 
 
 class State(Enum):

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from recorder.feed import Pace, Plan, Verdict
-from recorder.session.machine import (
+from recorder.session.budget import Budget
+from recorder.session.events import (
     Action,
-    Budget,
     Close,
     Connect,
     Ended,
     Event,
-    Machine,
     Opened,
     Say,
     Send,
@@ -21,6 +20,7 @@ from recorder.session.machine import (
     Tick,
     Told,
 )
+from recorder.session.machine import Machine
 
 TICK = 0.25
 LOST = Verdict("lost")

@@ -7,7 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from recorder.feed import Pace, Verdict
-from recorder.session.machine import NOT_CONNECTED, Budget, Close, Finish, Opened, Ping, State
+from recorder.session.budget import Budget
+from recorder.session.events import Close, Finish, Opened, Ping
+from recorder.session.machine import NOT_CONNECTED, State
 
 from .driven import TICK, Driven, closes, plan, texts
 

@@ -9,17 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from recorder.feed import Pace, Plan, Verdict
-from recorder.session.machine import (
-    Budget,
-    Connect,
-    Ended,
-    Machine,
-    Opened,
-    Say,
-    Stop,
-    Tick,
-    Told,
-)
+from recorder.session.budget import Budget
+from recorder.session.events import Connect, Ended, Opened, Say, Stop, Tick, Told
+from recorder.session.machine import Machine
 
 from .driven import plan
 from .world import Service, Socket, World

@@ -10,24 +10,23 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from recorder.feed import Plan, Verdict
-from recorder.session.machine import (
+from recorder.session.budget import Budget
+from recorder.session.events import (
     Action,
-    Budget,
     Close,
     Connect,
     Ended,
     Event,
     Finish,
-    Machine,
     Opened,
     Ping,
     Say,
     Send,
-    State,
     Stop,
     Tick,
     Told,
 )
+from recorder.session.machine import Machine, State
 
 TICK = 0.2
 _CLOSING_TAKES = 0.5  # seconds for the peer to answer a close

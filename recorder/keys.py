@@ -1,0 +1,66 @@
+"""Where a feed's key comes from, and who may read it."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from recorder.config import FeedSettings
+from recorder.errors import CredentialsError
+
+
+def key_variable(name: str) -> str:
+    """The variable that holds a feed's key; with `_FILE` behind it, the path of a key file."""
+    return f"RECORDER_{name.upper().replace('-', '_').replace('.', '_')}_KEY"
+
+
+def key_of(name: str, settings: FeedSettings, environ: Mapping[str, str]) -> str | None:
+    """A feed's key, from the first place that has one; None if none has.
+
+    Places, in order: `RECORDER_<NAME>_KEY`, the file that `RECORDER_<NAME>_KEY_FILE` or
+    `key_file` names, `$CREDENTIALS_DIRECTORY/<name>_key`, `key` in the TOML.
+
+    Raises:
+        CredentialsError: a key file cannot be read, is empty, or others than its owner can read
+            it; or what is there can be no key.
+    """
+    where, key = _find_key(name, settings, environ)
+    key = key.strip()
+    if not key.isprintable():
+        raise CredentialsError("holds more than one line, or what is no text", where=where)
+    return key or None
+
+
+def _find_key(name: str, settings: FeedSettings, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Where the key was found, and the key."""
+    variable = key_variable(name)
+    if environ.get(variable):
+        return variable, environ[variable]
+    named = environ.get(f"{variable}_FILE") or settings.key_file
+    if named:
+        return str(named), _key_file(Path(named).expanduser(), private=True)
+    directory = environ.get("CREDENTIALS_DIRECTORY")
+    if directory and (path := Path(directory) / f"{name}_key").is_file():
+        return str(path), _key_file(path, private=False)
+    return f"feeds.{name}.key", settings.key.get_secret_value() if settings.key else ""
+
+
+def _key_file(path: Path, *, private: bool) -> str:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        key = path.read_text("utf-8")
+    except OSError as error:
+        what = f"the key file cannot be read: {error.strerror}"
+        raise CredentialsError(what, where=str(path)) from None
+    except UnicodeDecodeError:
+        raise CredentialsError("the key file is not UTF-8 text", where=str(path)) from None
+    if private and mode & 0o077:
+        raise CredentialsError(
+            f"others can read this key file (mode {mode:04o})",
+            where=str(path),
+            hint=f"chmod 600 {path}",
+        )
+    if not key.strip():
+        raise CredentialsError("the key file is empty", where=str(path))
+    return key

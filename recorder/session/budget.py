@@ -1,0 +1,42 @@
+"""How often an endpoint may be tried."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from recorder.feed import Pace
+
+
+@dataclass(slots=True)
+class Budget:
+    """Attempts at one endpoint, shared by all lines that connect there, in the order they wait."""
+
+    pace: Pace
+    attempts: deque[float] = field(default_factory=deque)
+    queue: list[object] = field(default_factory=list)  # who is due and waits, longest first
+
+    def earliest(self, wanted: float) -> float:
+        """The first moment at or after `wanted` at which an attempt is allowed."""
+        if self.attempts:
+            wanted = max(wanted, self.attempts[-1] + self.pace.spacing)
+        if len(self.attempts) >= self.pace.attempts_per_minute:
+            wanted = max(wanted, self.attempts[-self.pace.attempts_per_minute] + 60.0)
+        return wanted
+
+    def take(self, who: object, at: float) -> bool:
+        """Take an attempt now, if one is allowed and nobody has been waiting for longer."""
+        if who not in self.queue:
+            self.queue.append(who)
+        if self.queue[0] is not who or at < self.earliest(at):
+            return False
+        self.leave(who)
+        self.attempts.append(at)
+        while len(self.attempts) > self.pace.attempts_per_minute:
+            self.attempts.popleft()
+        return True
+
+    def leave(self, who: object) -> None:
+        """Wait no longer."""
+        if who in self.queue:
+            self.queue.remove(who)
