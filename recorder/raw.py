@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from recorder.errors import DataError
 from recorder.frame import KINDS
 from recorder.journal import reader
-from recorder.journal.block import Block, Damage, records
+from recorder.journal.block import Block, Damage, columns
 from recorder.segment import Layout
 
 SCHEMA_VERSION = "1"
@@ -34,7 +34,7 @@ RAW = pa.schema(
     ]
 )
 _PART_ROWS = 65_536
-_PART_BYTES = 16 << 20
+_PART_BYTES = 8 << 20
 
 
 @dataclass(slots=True)
@@ -52,9 +52,9 @@ class _Rows:
     def add(self, block: Block) -> None:
         """Append all frames of a block."""
         count = block.frames
-        for code, payload in records(block):
-            self.kind.append(KINDS[code])
-            self.payload.append(payload)
+        kinds, payloads = columns(block)
+        self.kind += map(KINDS.__getitem__, kinds)
+        self.payload += payloads
         self.recv_ns += [block.recv_ns] * count
         self.mono_ns += [block.mono_ns] * count
         self.seq += range(block.first_seq, block.first_seq + count)

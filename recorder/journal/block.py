@@ -130,12 +130,21 @@ def _next_good(data: Readable, position: int, salt: int, limit: int) -> int | No
     return None
 
 
-def records(block: Block) -> Iterator[tuple[int, bytes]]:
-    """`(kind, payload)` of each record of a good block."""
+def columns(block: Block) -> tuple[list[int], list[bytes]]:
+    """The kinds and the payloads of a good block's records."""
     body, position = block.body, 0
     unpack, size = RECORD.unpack_from, RECORD.size
+    kinds: list[int] = []
+    payloads: list[bytes] = []
     for _ in range(block.frames):
         kind, length = unpack(body, position)
         position += size
-        yield kind, body[position : position + length]
+        kinds.append(kind)
+        payloads.append(body[position : position + length])
         position += length
+    return kinds, payloads
+
+
+def records(block: Block) -> Iterator[tuple[int, bytes]]:
+    """`(kind, payload)` of each record of a good block."""
+    return zip(*columns(block), strict=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 from recorder.frame import KINDS, Frame
 from recorder.journal.block import ABOUT, Block, Damage, records, scan, seed
 
+_RELEASE = 8 << 20
+
 
 def blocks(path: Path, start: int = 0) -> Iterator[Block | Damage]:
     """Blocks and damage of a journal from byte `start`; the description block is left out.
@@ -21,9 +23,14 @@ def blocks(path: Path, start: int = 0) -> Iterator[Block | Damage]:
         if size <= start:
             return
         with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
+            released = 0
             for found in scan(data, seed(path.stem), start):
                 if isinstance(found, Damage) or not _describes(found):
                     yield found
+                if found.end - released > _RELEASE:  # what was read need not stay in memory
+                    through = found.end - found.end % mmap.PAGESIZE
+                    data.madvise(mmap.MADV_DONTNEED, released, through - released)
+                    released = through
 
 
 def _describes(block: Block) -> bool:
