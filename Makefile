@@ -4,7 +4,7 @@ PYTHON ?= python3
 SECONDS ?= 15
 BIN := .venv/bin
 
-.PHONY: demo test bench clean
+.PHONY: demo test bench torture clean
 
 demo: .venv/installed
 	$(BIN)/recorder demo --seconds $(SECONDS)
@@ -17,6 +17,9 @@ test: .venv/installed-dev
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks.capture
+
+torture: .venv/installed-dev
+	$(BIN)/python -m benchmarks.reliability
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

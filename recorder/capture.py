@@ -72,6 +72,7 @@ class Capture:
         sealer.request()  # orphans of an earlier crash first
         gc.collect()
         gc.freeze()  # what is loaded stays; collections then look only at what is new
+        gc.set_threshold(50_000, 20, 50)  # frames make no cycles: look seldom
         pool = ThreadPoolExecutor(max(2, len(self.journals)), "sync")
         beats = [
             asyncio.create_task(self._keep_durable(journal, pool))
@@ -196,8 +197,11 @@ class Capture:
         """Make everything durable; how many frames could not be kept."""
         lost = 0
         for name, journal in self.journals.items():
-            journal.rotate()
-            await _sync(journal, pool)
+            # What a disk refused until now is written again by the first sync, or, if that fails
+            # in turn, by the second: into a journal of its own, which is to be finished too.
+            for _ in range(3):
+                journal.rotate()
+                await _sync(journal, pool)
             if journal.trouble is not None:
                 self.log.error(
                     "frames were lost: the disk refused to the end",

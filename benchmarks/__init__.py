@@ -1,0 +1,1 @@
+"""Measurements of the recorder, each against the plain thing it replaces."""
