@@ -9,7 +9,8 @@ import duckdb
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# One row per connection seen in a batch: what its markers and frames add to what is known.
+# One row per connection seen in a batch: what its markers and frames add to what is known. Each
+# field is the first or last that is told, so that it does not matter where a batch ends.
 _SEEN = """
 CREATE OR REPLACE TEMP TABLE seen AS
 WITH told AS (
@@ -31,12 +32,16 @@ SELECT
     )) AS heard_ns,
     max(recv_ns) FILTER (kind = 'open') AS opened_ns,
     max(recv_ns) FILTER (kind = 'closed') AS closed_ns,
-    arg_max(json_extract_string(text, ['$.line', '$.group', '$.url']), seq)
-        FILTER (kind IN ('open', 'closed')) AS who,
-    arg_max(json_extract_string(text, ['$.code', '$.reason']), seq)
-        FILTER (kind = 'closed') AS ending,
-    arg_max(json_extract_string(text, ['$.rtt', '$.clock.error_ns']), seq)
-        FILTER (kind = 'stats') AS health
+    arg_min(json_extract_string(text, '$.line'), seq) FILTER (kind <> 'stats') AS line,
+    arg_min(json_extract_string(text, '$.group'), seq) FILTER (kind <> 'stats') AS channel,
+    arg_min(json_extract_string(text, '$.url'), seq) FILTER (kind <> 'stats') AS url,
+    arg_max(TRY_CAST(json_extract_string(text, '$.code') AS INTEGER), seq)
+        FILTER (kind = 'closed') AS code,
+    arg_max(json_extract_string(text, '$.reason'), seq) FILTER (kind = 'closed') AS reason,
+    arg_max(TRY_CAST(json_extract_string(text, '$.rtt') AS DOUBLE), seq)
+        FILTER (kind = 'stats') AS rtt,
+    arg_max(TRY_CAST(json_extract_string(text, '$.clock.error_ns') AS BIGINT), seq)
+        FILTER (kind = 'stats') AS clock_error_ns
 FROM told
 GROUP BY connection
 """
@@ -44,9 +49,9 @@ GROUP BY connection
 _NEW = """
 INSERT INTO connections BY NAME
 SELECT
-    $feed AS feed, who[2] AS channel, first_ns AS recv_ns,
+    $feed AS feed, channel, first_ns AS recv_ns,
     make_timestamptz(first_ns // 1000) AS recv_time, connection, first_seq AS seq, 0 AS item,
-    who[1] AS line, who[3] AS url, opened_ns, 0 AS frames, 0 AS bytes
+    line, url, opened_ns, 0 AS frames, 0 AS bytes
 FROM seen
 WHERE connection NOT IN (SELECT connection FROM connections WHERE feed = $feed)
 """
@@ -104,19 +109,19 @@ ORDER BY b.place
 
 _UPDATE = """
 UPDATE connections AS c SET
-    line = coalesce(c.line, s.who[1]),
-    channel = coalesce(c.channel, s.who[2]),
-    url = coalesce(c.url, s.who[3]),
+    line = coalesce(c.line, s.line),
+    channel = coalesce(c.channel, s.channel),
+    url = coalesce(c.url, s.url),
     opened_ns = coalesce(c.opened_ns, s.opened_ns),
     closed_ns = coalesce(s.closed_ns, c.closed_ns),
-    code = coalesce(TRY_CAST(s.ending[1] AS INTEGER), c.code),
-    reason = coalesce(s.ending[2], c.reason),
+    code = coalesce(s.code, c.code),
+    reason = coalesce(s.reason, c.reason),
     frames = c.frames + s.frames,
     bytes = c.bytes + s.bytes,
     last_seq = greatest(c.last_seq, s.last_seq),
     last_heard_ns = greatest(c.last_heard_ns, s.heard_ns),
-    rtt = coalesce(TRY_CAST(s.health[1] AS DOUBLE), c.rtt),
-    clock_error_ns = coalesce(TRY_CAST(s.health[2] AS BIGINT), c.clock_error_ns)
+    rtt = coalesce(s.rtt, c.rtt),
+    clock_error_ns = coalesce(s.clock_error_ns, c.clock_error_ns)
 FROM seen AS s
 WHERE c.connection = s.connection AND c.feed = $feed
 """

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import shutil
 from collections.abc import Collection
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from recorder import durable
 from recorder.segment import Layout
@@ -36,18 +39,33 @@ def prepare(
 ) -> None:
     """Put the view `raw` into the current database.
 
-    It leaves the `damaged` files out: one of them would fail every query.
+    It leaves the `damaged` files out, and what else cannot be opened: one of them would fail
+    every query.
     """
-    root = layout.raw.resolve()
-    names = [_PLACE]
     good = [path for path in layout.raw.glob(_PLACE) if path not in damaged]
-    if any(path.exists() for path in damaged):
-        names = sorted(str(path.relative_to(layout.raw)) for path in good)
-    files = ", ".join("'" + str(root / name).replace("'", "''") + "'" for name in names)
-    source = f"read_parquet([{files}], hive_partitioning = true)" if good else f"({_NOTHING})"
+    hurt = any(path.exists() for path in damaged)
+    try:
+        _view(connection, layout, good if hurt or not good else [layout.raw / _PLACE])
+    except duckdb.Error:
+        _view(connection, layout, [path for path in good if _opens(path)])
+
+
+def _view(connection: duckdb.DuckDBPyConnection, layout: Layout, files: list[Path]) -> None:
+    root = glob.escape(str(layout.raw.resolve()))
+    names = [f"{root}/{path.relative_to(layout.raw)}".replace("'", "''") for path in files]
+    listed = ", ".join(f"'{name}'" for name in sorted(names))
+    source = f"read_parquet([{listed}], hive_partitioning = true)" if files else f"({_NOTHING})"
     # The path is ours and its quotes are doubled.
     connection.execute(f"CREATE OR REPLACE VIEW raw AS SELECT feed, date, {_COLUMNS} FROM {source}")  # noqa: S608
     connection.execute(f"COMMENT ON VIEW raw IS '{_COMMENT}'")
+
+
+def _opens(path: Path) -> bool:
+    try:
+        pq.read_schema(path)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
 
 
 def copy(private: Path, published: Path) -> None:

@@ -322,4 +322,4 @@ def test_the_shell_completes_names_and_formats() -> None:
 
 def test_help_ends_with_an_example() -> None:
     text = command.get_help(click.Context(command))
-    assert "Example: recorder query whale_moves" in text.splitlines()[-1]
+    assert "recorder query whale_moves" in text.splitlines()[-1]
