@@ -22,7 +22,7 @@ from pyarrow import compute
 
 from recorder import __version__, arrivals, canned, durable, markers, normalise, publish, raw
 from recorder.errors import DataError
-from recorder.schema import ABOUT, LEDGER, SCHEMA_VERSION, TABLES
+from recorder.schema import SCHEMA_VERSION
 from recorder.segment import Layout, day_of
 
 #: Sealed frames are gathered to about this much before a transaction: less than one row group
@@ -102,13 +102,11 @@ class Ingest:
     def _define(self) -> None:
         """Make the tables, their comments and the macros; once, for it takes half a second."""
         self._db.execute("BEGIN")
-        for table in (ABOUT, LEDGER, *TABLES.values()):
-            self._db.execute(table.ddl)
+        publish.define(self._db, self._layout)
         self._db.execute(
             "INSERT OR REPLACE INTO about VALUES ('schema', $schema), ('recorder', $recorder)",
             {"schema": str(SCHEMA_VERSION), "recorder": __version__},
         )
-        canned.install_macros(self._db)
         self._db.execute("COMMIT")
 
     def _check_version(self, db: duckdb.DuckDBPyConnection) -> None:

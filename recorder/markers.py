@@ -127,39 +127,59 @@ WHERE c.connection = s.connection AND c.feed = $feed
 """
 
 # Between the last proof of life of one connection of a line and the opening of its next. A row
-# without frames_missing is such an interval; it is made anew from `connections` each time.
+# without frames_missing is such an interval; it is made anew from `connections` each time. It is
+# covered if no moment of it is bare: neither its beginning, nor the end of another line's
+# connection within it, may lie outside every other line's connections. A connection of which no end
+# is known counts up to its last sign of life, but for a gap that still lasts it counts as open.
 _INTERVALS = """
 INSERT INTO gaps BY NAME
 WITH lives AS (
     SELECT
         *,
+        coalesce(last_heard_ns, opened_ns) AS heard_ns,
         lead(opened_ns) OVER line AS next_opened_ns,
         lead(connection) OVER line AS next_connection,
-        lead(recv_ns) OVER line AS next_recv_ns
+        lead(recv_ns) OVER line AS next_recv_ns,
+        CASE WHEN closed_ns IS NULL AND next_opened_ns IS NULL THEN $for_ever ELSE heard_ns END
+            AS until_ns
     FROM connections
     WHERE feed = $feed AND opened_ns IS NOT NULL
     WINDOW line AS (PARTITION BY channel, line ORDER BY opened_ns)
+), without AS (
+    SELECT *, next_opened_ns IS NULL AS lasts, coalesce(next_opened_ns, $for_ever) AS to_ns
+    FROM lives
+    WHERE next_opened_ns IS NOT NULL OR closed_ns IS NOT NULL
+), moments AS (
+    SELECT connection, channel, line, lasts, heard_ns AS at_ns FROM without
+    UNION ALL
+    SELECT w.connection, w.channel, w.line, w.lasts, if(w.lasts, o.until_ns, o.heard_ns) AS at_ns
+    FROM without AS w
+    JOIN lives AS o ON o.channel IS NOT DISTINCT FROM w.channel AND o.line <> w.line
+    WHERE at_ns >= w.heard_ns AND at_ns < w.to_ns
+), bare AS (
+    SELECT DISTINCT connection
+    FROM moments AS m
+    WHERE NOT EXISTS (
+        FROM lives AS o
+        WHERE o.channel IS NOT DISTINCT FROM m.channel AND o.line <> m.line
+            AND o.opened_ns <= m.at_ns AND if(m.lasts, o.until_ns, o.heard_ns) > m.at_ns
+    )
 )
 SELECT
-    g.feed, g.channel, coalesce(next_recv_ns, g.recv_ns) AS recv_ns,
-    make_timestamptz(coalesce(next_recv_ns, g.recv_ns) // 1000) AS recv_time,
-    coalesce(next_connection, g.connection) AS connection, 0 AS seq, 0 AS item, g.line,
-    coalesce(g.last_heard_ns, g.opened_ns) AS from_ns, next_opened_ns AS to_ns,
+    feed, channel, coalesce(next_recv_ns, recv_ns) AS recv_ns,
+    make_timestamptz(coalesce(next_recv_ns, recv_ns) // 1000) AS recv_time,
+    coalesce(next_connection, connection) AS connection, 0 AS seq, 0 AS item, line,
+    heard_ns AS from_ns, next_opened_ns AS to_ns,
     CASE
-        WHEN g.closed_ns IS NULL THEN 'the recorder ended without closing'
-        WHEN g.reason = 'stopping' THEN 'the recorder was stopped'
-        ELSE g.reason
+        WHEN closed_ns IS NULL THEN 'the recorder ended without closing'
+        WHEN reason = 'stopping' THEN 'the recorder was stopped'
+        ELSE reason
     END AS cause,
-    EXISTS (
-        FROM connections AS o
-        WHERE o.feed = g.feed AND o.channel IS NOT DISTINCT FROM g.channel AND o.line <> g.line
-            AND o.opened_ns <= coalesce(g.last_heard_ns, g.opened_ns)
-            AND (next_opened_ns IS NOT NULL AND o.last_heard_ns >= next_opened_ns
-                 OR next_opened_ns IS NULL AND o.closed_ns IS NULL)
-    ) AS covered
-FROM lives AS g
-WHERE next_opened_ns IS NOT NULL OR g.closed_ns IS NOT NULL
+    connection NOT IN (SELECT connection FROM bare) AS covered
+FROM without
 """
+
+_FOR_EVER = (1 << 63) - 1
 
 
 def overlaps(connection: duckdb.DuckDBPyConnection, feed: str) -> bool:
@@ -188,4 +208,4 @@ def apply_gaps(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
     connection.execute(
         "DELETE FROM gaps WHERE feed = $feed AND frames_missing IS NULL", {"feed": feed}
     )
-    connection.execute(_INTERVALS, {"feed": feed})
+    connection.execute(_INTERVALS, {"feed": feed, "for_ever": _FOR_EVER})

@@ -11,12 +11,14 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recorder import durable
+from recorder import canned, durable
+from recorder.schema import ABOUT, LEDGER, TABLES
 from recorder.segment import Layout
 
+# Qualified: DuckDB confuses a view's bare column with the parameter of a macro that reads the view.
 _COLUMNS = """
-    recv_ns, make_timestamptz(recv_ns // 1000) AS recv_time, mono_ns, seq, connection, kind,
-    TRY(decode(payload)) AS text, payload
+    r.feed, r.date, r.recv_ns, make_timestamptz(r.recv_ns // 1000) AS recv_time, r.mono_ns, r.seq,
+    r.connection, r.kind, TRY(decode(r.payload)) AS text, r.payload
 """
 
 #: Where sealed files lie below the raw directory.
@@ -32,6 +34,14 @@ _COMMENT = (
     "The raw frames of all sealed segments. text is the payload as text, NULL if it is not UTF-8. "
     "The newest frames, not yet sealed, are in the tables but not here."
 )
+
+
+def define(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None:
+    """Make everything that readers find in the current database: tables, `raw`, macros."""
+    for table in (ABOUT, LEDGER, *TABLES.values()):
+        connection.execute(table.ddl)
+    prepare(connection, layout)
+    canned.install_macros(connection)
 
 
 def prepare(
@@ -56,7 +66,7 @@ def _view(connection: duckdb.DuckDBPyConnection, layout: Layout, files: list[Pat
     listed = ", ".join(f"'{name}'" for name in sorted(names))
     source = f"read_parquet([{listed}], hive_partitioning = true)" if files else f"({_NOTHING})"
     # The path is ours and its quotes are doubled.
-    connection.execute(f"CREATE OR REPLACE VIEW raw AS SELECT feed, date, {_COLUMNS} FROM {source}")  # noqa: S608
+    connection.execute(f"CREATE OR REPLACE VIEW raw AS SELECT {_COLUMNS} FROM {source} AS r")  # noqa: S608
     connection.execute(f"COMMENT ON VIEW raw IS '{_COMMENT}'")
 
 

@@ -14,10 +14,10 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder import canned
+from recorder import canned, publish
 from recorder.cli.query import query as command
 from recorder.errors import DataError, RecorderError, UsageError
-from recorder.schema import LEDGER, TABLES
+from recorder.segment import Layout
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 QUERIES = canned.load()
@@ -34,6 +34,9 @@ SELECT $n AS n, '$no' AS text, $since AS since -- $neither
 """
 
 # --- header ----------------------------------------------------------------------------------
+
+#: A data directory without a record.
+NOWHERE = Layout(Path("nowhere"))
 
 
 def test_a_file_is_read_with_its_header() -> None:
@@ -159,8 +162,7 @@ def test_a_wrong_parameter_is_refused_with_the_nearest() -> None:
 
 def test_a_value_that_the_query_refuses_is_a_usage_error() -> None:
     with duckdb.connect() as connection:
-        for table in TABLES.values():
-            connection.execute(table.ddl)
+        publish.define(connection, NOWHERE)
         with pytest.raises(UsageError, match="negative"):
             canned.run(connection, QUERIES["listings"], {"limit": "-1"})
         with pytest.raises(UsageError, match="kind is one of: whales"):
@@ -208,8 +210,7 @@ def test_a_macro_names_its_parameters_and_carries_its_title() -> None:
         " -- $neither"
     )
     with duckdb.connect() as connection:
-        for table in TABLES.values():
-            connection.execute(table.ddl)
+        publish.define(connection, NOWHERE)
         canned.install_macros(connection)
         canned.install_macros(connection)
         sql = "SELECT function_name, comment FROM duckdb_functions() WHERE comment IS NOT NULL"
@@ -242,8 +243,7 @@ def test_the_example_runs(name: str, data_dir: Path) -> None:
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     with duckdb.connect(str(tmp_path / "recorder.duckdb")) as connection:
-        for table in [*TABLES.values(), LEDGER]:
-            connection.execute(table.ddl)
+        publish.define(connection, NOWHERE)
         connection.execute("INSERT INTO whales BY NAME " + ROW).fetchall()
     return tmp_path
 

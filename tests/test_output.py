@@ -260,11 +260,11 @@ def test_markdown_escapes_what_would_be_markup() -> None:
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Any) -> None:
     import duckdb
 
-    from recorder.schema import LEDGER, TABLES
+    from recorder import publish
+    from recorder.segment import Layout
 
     with duckdb.connect(str(tmp_path / "recorder.duckdb")) as connection:
-        for table in [*TABLES.values(), LEDGER]:
-            connection.execute(table.ddl)
+        publish.define(connection, Layout(tmp_path))
         connection.execute(
             "INSERT INTO whales BY NAME SELECT 'f' AS feed, range AS recv_ns, 'c' AS connection,"
             " to_timestamp(0) AS recv_time, range AS seq, 0 AS item FROM range(20000)"

@@ -11,8 +11,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from recorder import canned
-from recorder.schema import EVENT_TABLES, LEDGER, TABLES
+from recorder import canned, publish
+from recorder.schema import EVENT_TABLES, TABLES
+from recorder.segment import Layout
 
 QUERIES = canned.load()
 SECOND = 1_000_000_000
@@ -22,13 +23,15 @@ DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 Connection = duckdb.DuckDBPyConnection
 
+#: A data directory without a record.
+NOWHERE = Layout(Path("nowhere"))
+
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("empty") / "recorder.duckdb"
     with duckdb.connect(str(path)) as connection:
-        for table in [*TABLES.values(), LEDGER]:
-            connection.execute(table.ddl)
+        publish.define(connection, NOWHERE)
     return path
 
 
@@ -139,7 +142,7 @@ def fill(connection: Connection) -> None:
         )
 
 
-@pytest.mark.parametrize("name", QUERIES)
+@pytest.mark.parametrize("name", sorted(QUERIES.keys() - {"line_race"}))  # it reads raw files
 def test_the_macro_answers_as_the_text_does(database: Connection, name: str) -> None:
     fill(database)
     canned.install_macros(database)
@@ -159,8 +162,7 @@ def test_the_macros_live_in_a_database_for_older_clients(tmp_path: Path) -> None
     with duckdb.connect() as connection:
         connection.execute(f"ATTACH '{path}' AS made (STORAGE_VERSION 'v1.4.0')")
         connection.execute("USE made")
-        for table in [*TABLES.values(), LEDGER]:
-            connection.execute(table.ddl)
+        publish.define(connection, NOWHERE)
         canned.install_macros(connection)
     with duckdb.connect(str(path), read_only=True) as reader:
         for name in QUERIES:

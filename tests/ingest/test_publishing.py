@@ -56,15 +56,17 @@ while time.time() < end:
 print(number)
 """
 
-# Each look is one statement on a fresh connection, so all its numbers are of one moment.
+# Each look is one statement on a fresh connection, so all its numbers are of one moment. The
+# readers are polite: ten that never rest would take the processor from the ingest they look at.
 READER = """
-import json, sys, time
+import json, os, sys, time
 import duckdb
 
+os.nice(19)
 database, end = sys.argv[1], time.time() + float(sys.argv[2])
 looks, errors, torn, back, oldest, last = 0, [], [], [], 0.0, (0,)
-began = time.time()
 while time.time() < end:
+    now = time.time()
     try:
         with duckdb.connect(database, read_only=True) as db:
             seen = db.execute(
@@ -85,8 +87,7 @@ while time.time() < end:
     if seen[:1] < last[:1]:
         back.append((last, seen))
     last = seen
-    if time.time() - began > 2.0:
-        oldest = max(oldest, time.time() - newest / 1e9)
+    oldest = max(oldest, now - newest / 1e9)
     time.sleep(0.005)
 print(json.dumps({"looks": looks, "errors": errors[:3], "torn": torn[:3], "back": back[:3],
                   "oldest": oldest, "last": last}))
@@ -126,8 +127,8 @@ def test_many_readers_meet_no_lock_and_no_torn_state_while_frames_are_ingested(
         assert one["errors"] == []
         assert one["torn"] == []
         assert one["back"] == []
-        assert one["looks"] > 5
-    assert len({one["last"][0] for one in told}) >= 1
+        assert one["looks"] > 0
+    assert max(one["last"][0] for one in told) > 500
     assert record.sql("SELECT count(*), count(DISTINCT ticker) FROM listings") == [
         (written, written)
     ]

@@ -1,0 +1,66 @@
+-- title: Which redundant line brings a frame first, and what each alone would have missed
+-- description: For feeds recorded on two or more lines: equal payloads, counted per line as ingest does, are
+--   one frame. wins are frames that this line brought first; win_rate is their part of the frames
+--   that it and another line both brought. The advantage is the lead over the next line, in
+--   milliseconds, over its wins. missed are frames that another line brought and this one never did:
+--   what it alone would have lost. Read from the sealed raw record, so the newest frames are not in.
+-- param since TIMESTAMPTZ = now() - INTERVAL 1 DAY  -- only frames received at or after this time
+-- param until TIMESTAMPTZ = NULL  -- only frames received before this time
+-- param feed VARCHAR = NULL  -- only this feed
+-- example: recorder query line_race -p since '7d ago'
+WITH raced AS (
+    SELECT c.feed AS feed, c.channel AS channel, count(DISTINCT c.line) AS lines
+    FROM connections c
+    WHERE c.opened_ns IS NOT NULL AND ($feed IS NULL OR c.feed = $feed)
+    GROUP BY c.feed, c.channel
+    HAVING count(DISTINCT c.line) > 1
+),
+arrived AS (
+    SELECT
+        c.feed AS feed,
+        c.channel AS channel,
+        c.line AS line,
+        r.recv_ns AS recv_ns,
+        hash(r.payload) AS payload,
+        row_number() OVER (
+            PARTITION BY c.feed, c.channel, c.line, hash(r.payload) ORDER BY r.recv_ns, r.seq
+        ) AS times
+    FROM raw r
+    JOIN connections c ON c.feed = r.feed AND c.connection = r.connection
+    JOIN raced d ON d.feed = c.feed AND d.channel IS NOT DISTINCT FROM c.channel
+    WHERE r.kind IN ('text', 'binary')
+        AND ($since IS NULL OR r.date >= CAST($since AS DATE))
+        AND ($since IS NULL OR r.recv_ns >= epoch_ns($since))
+        AND ($until IS NULL OR r.recv_ns < epoch_ns($until))
+),
+placed AS (
+    SELECT
+        a.*,
+        row_number() OVER frames AS place,
+        count(*) OVER (PARTITION BY a.feed, a.channel, a.payload, a.times) AS brought_by,
+        lead(a.recv_ns) OVER frames - a.recv_ns AS lead_ns
+    FROM arrived a
+    WINDOW frames AS (
+        PARTITION BY a.feed, a.channel, a.payload, a.times ORDER BY a.recv_ns, a.line
+    )
+),
+totals AS (
+    SELECT p.feed AS feed, p.channel AS channel, count(*) FILTER (p.place = 1) AS frames
+    FROM placed p
+    GROUP BY p.feed, p.channel
+)
+SELECT
+    p.feed AS feed,
+    p.channel AS channel,
+    p.line AS line,
+    count(*) AS arrivals,
+    count(*) FILTER (p.place = 1 AND p.brought_by > 1) AS wins,
+    wins / nullif(count(*) FILTER (p.brought_by > 1), 0) AS win_rate,
+    quantile_cont(p.lead_ns, 0.5) FILTER (p.place = 1) / 1e6 AS advantage_p50,
+    quantile_cont(p.lead_ns, 0.9) FILTER (p.place = 1) / 1e6 AS advantage_p90,
+    quantile_cont(p.lead_ns, 0.99) FILTER (p.place = 1) / 1e6 AS advantage_p99,
+    any_value(t.frames) - count(*) AS missed
+FROM placed p
+JOIN totals t ON t.feed = p.feed AND t.channel IS NOT DISTINCT FROM p.channel
+GROUP BY p.feed, p.channel, p.line
+ORDER BY p.feed, p.channel, p.line
