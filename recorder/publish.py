@@ -21,6 +21,9 @@ _COLUMNS = """
     r.connection, r.kind, TRY(decode(r.payload)) AS text, r.payload
 """
 
+#: The newest state, and the one before it for who has resolved the link but not opened it yet.
+_STATES = 2
+
 #: Where sealed files lie below the raw directory.
 _PLACE = "feed=*/date=*/*.parquet"
 
@@ -79,7 +82,23 @@ def _opens(path: Path) -> bool:
 
 
 def copy(private: Path, published: Path) -> None:
-    """Make the closed database `private` visible as `published`, whole or not at all."""
-    temporary = private.with_name(f"{published.name}.tmp")
+    """Make the closed database `private` visible as `published`, whole or not at all.
+
+    `published` is a link to a file that never changes: DuckDB opens a database file several
+    times, and a file renamed into place between its reading of the header and of the rest would
+    show it two states as one. It resolves links first, so what it opens is one state.
+    """
+    states = private.parent / "published"
+    newest = max((int(path.name) for path in states.glob("*")), default=0)
+    place = states / f"{newest + 1:08d}" / published.name
+    durable.make_directory(place.parent)
+    temporary = place.with_suffix(".tmp")
     shutil.copyfile(private, temporary)
-    durable.publish(temporary, published)
+    durable.publish(temporary, place)
+    link = private.with_name(f"{published.name}.link")
+    link.unlink(missing_ok=True)
+    link.symlink_to(place.relative_to(published.parent))
+    link.rename(published)
+    durable.sync_directory(published.parent)
+    for old in sorted(states.glob("*"))[:-_STATES]:
+        shutil.rmtree(old)
