@@ -142,16 +142,6 @@ class Ingest:
         self._changed |= total > 0
         return total
 
-    def backlog(self) -> int:
-        """Bytes of segments that the ledger has not marked as done: how much `run` may read."""
-        layout = self._layout
-        size = 0
-        for feed in layout.feeds():
-            for stem in self._stems(feed):
-                for path in (layout.parquet(feed, stem), layout.journal(feed, stem)):
-                    size += path.stat().st_size if path.exists() else 0
-        return size
-
     def _stems(self, feed: str) -> list[str]:
         """Segments that may hold more than the ledger knows, in the order they were written.
 
@@ -312,7 +302,7 @@ class Ingest:
         """
         wait = max(1.0, 20 * self._publishing_took)
         if self._path.stat().st_size < _FRESH_BYTES:
-            wait = min(wait, 2.0)
+            wait = min(wait, max(1.0, 3.0 - self._publishing_took))
         return self._changed and time.monotonic() - self._published_at >= wait
 
     def publish(self) -> None:

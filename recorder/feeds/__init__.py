@@ -36,7 +36,7 @@ def feed(kind: str, *, where: str = "") -> Feed:
             raise ConfigError(
                 f"no feed of kind '{kind}'",
                 where=where,
-                hint=f'{did_you_mean(kind, kinds())} For any other WebSocket: kind = "generic".',
+                hint=f'{did_you_mean(kind, kinds())}; for any other WebSocket: kind = "generic".',
             )
         found = _offered(points[kind], where)
     assert isinstance(found, Feed)

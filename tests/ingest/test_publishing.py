@@ -20,6 +20,8 @@ from .records import T0, Record, clean, frames_of, recorder, start
 
 #: Longer for a thorough look.
 SECONDS = float(os.environ.get("RECORDER_TEST_SECONDS", "4"))
+#: The promise to readers of a small database.
+FRESH_SECONDS = 5.0
 READERS = 20 if SECONDS >= 30 else 10
 
 WRITER = """
@@ -64,7 +66,7 @@ import duckdb
 
 os.nice(19)
 database, end = sys.argv[1], time.time() + float(sys.argv[2])
-looks, errors, torn, back, oldest, last = 0, [], [], [], 0.0, (0,)
+errors, torn, back, ages, last = [], [], [], [], (0,)
 while time.time() < end:
     now = time.time()
     try:
@@ -80,17 +82,16 @@ while time.time() < end:
     except Exception as error:
         errors.append(f"{type(error).__name__}: {error}")
         continue
-    looks += 1
     ledger, numbered, frames, listings, tickers, newest = seen
     if not (ledger == numbered == frames + 1 and frames == listings == tickers):
         torn.append(seen)
     if seen[:1] < last[:1]:
         back.append((last, seen))
     last = seen
-    oldest = max(oldest, now - newest / 1e9)
+    ages.append(now - newest / 1e9)
     time.sleep(0.005)
-print(json.dumps({"looks": looks, "errors": errors[:3], "torn": torn[:3], "back": back[:3],
-                  "oldest": oldest, "last": last}))
+print(json.dumps({"errors": errors[:3], "torn": torn[:3], "back": back[:3], "ages": ages,
+                  "last": last}))
 """
 
 
@@ -122,12 +123,14 @@ def test_many_readers_meet_no_lock_and_no_torn_state_while_frames_are_ingested(
         following.terminate()
         _, said = following.communicate(timeout=60)
     assert following.returncode == 0, said
-    print("oldest frame seen, seconds:", max(one["oldest"] for one in told))
     for one in told:
         assert one["errors"] == []
         assert one["torn"] == []
         assert one["back"] == []
-        assert one["looks"] > 0
+    ages = sorted(age for one in told for age in one["ages"])
+    assert len(ages) > READERS
+    # Of all looks at a moment's newest frame; one in twenty may meet a machine out of breath.
+    assert ages[len(ages) * 95 // 100] < FRESH_SECONDS
     assert max(one["last"][0] for one in told) > 500
     assert record.sql("SELECT count(*), count(DISTINCT ticker) FROM listings") == [
         (written, written)
@@ -220,6 +223,35 @@ def test_a_reader_that_stays_keeps_what_it_opened_while_newer_states_are_publish
         record.take("cryptolisting", frames_of(payloads, first_seq=1))
         assert old.execute("SELECT count(*) FROM listings").fetchall() == [(1,)]
     assert record.sql("SELECT count(*) FROM listings") == [(2,)]
+
+
+def test_what_is_published_never_changes_and_stays_for_who_is_about_to_open_it(
+    record: Record,
+) -> None:
+    payloads = ['{"type":"announcement","title":"x","ticker":"A"}']
+    states: list[tuple[Path, bytes]] = []
+    for number in range(4):
+        record.take("cryptolisting", frames_of(payloads, first_seq=number))
+        state = record.layout.database.resolve()
+        for older, content in states[-1:]:
+            assert older.read_bytes() == content
+        assert not any(older.exists() for older, _ in states[:-1])
+        states.append((state, state.read_bytes()))
+    assert len({state for state, _ in states}) == 4
+    assert {state.name for state, _ in states} == {"recorder.duckdb"}
+
+
+def test_a_data_directory_that_is_moved_keeps_its_database(tmp_path: Path) -> None:
+    record = Record(tmp_path / "here")
+    record.take("cryptolisting", frames_of(['{"type":"announcement","title":"x","ticker":"A"}']))
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert Record(tmp_path / "there").rows("listings", "ticker") == [("A",)]
+
+
+def test_a_database_published_as_a_file_gives_way(record: Record) -> None:
+    record.layout.database.write_bytes(b"of an older version")
+    record.ingest()
+    assert record.sql("FROM listings") == []
 
 
 def test_files_and_quotes_in_the_directorys_name_are_no_sql(tmp_path: Path) -> None:

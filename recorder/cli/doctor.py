@@ -1,0 +1,59 @@
+"""`recorder doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from recorder.cli import options
+
+
+@click.command(epilog="\b\nExamples:\n  recorder doctor\n  recorder doctor --connect")
+@options.config
+@options.data_dir
+@click.option("--connect", is_flag=True, help="Also open and close each endpoint once.")
+@click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
+@click.pass_context
+def doctor(
+    ctx: click.Context,
+    config_path: Path | None,
+    data_dir: Path | None,
+    connect: bool,
+    as_json: bool,
+) -> None:
+    """Examine this machine, the settings and the data directory before months of recording.
+
+    Says where each key comes from, never what it is. Exit code 10 if something is not well.
+    """
+    import dataclasses
+    import json
+    import os
+
+    from recorder.cells import visible
+    from recorder.config import load
+    from recorder.doctor import examine
+    from recorder.keys import key_of
+    from recorder.redact import Redactor
+
+    settings = load(config_path, data_dir=data_dir)
+    checks = list(examine(settings))
+    if connect and all(check.ok is not False for check in checks if check.name.startswith("feed")):
+        import asyncio
+
+        from recorder.doctor import reach
+        from recorder.sources import sources
+
+        keys = {name: key_of(name, feed, os.environ) for name, feed in settings.feeds.items()}
+        hide = Redactor(key for key in keys.values() if key)
+        found = asyncio.run(reach(settings, sources(settings, keys)))
+        checks += [dataclasses.replace(check, says=hide(check.says)) for check in found]
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(check) for check in checks], indent=2))
+    else:
+        for check in checks:
+            mark = {True: "ok  ", False: "BAD ", None: "note"}[check.ok]
+            click.echo(f"{mark} {visible(check.name):12} {visible(check.says)}")
+            if check.ok is False and check.hint:
+                click.echo(f"     {'':12} {visible(check.hint)}")
+    ctx.exit(10 if any(check.ok is False for check in checks) else 0)

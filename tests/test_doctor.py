@@ -1,0 +1,74 @@
+"""`recorder doctor`: what keeps a recorder from recording is named before it does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from recorder import doctor
+from recorder.cli import cli
+from recorder.config import load
+from recorder.simulate import SERVICES
+from recorder.sources import sources
+
+KEY = "dsk_" + "5e" * 32
+
+
+def ask(tmp_path: Path, toml: str, *flags: str, **environment: str) -> Result:
+    config = tmp_path / "recorder.toml"
+    config.write_text(toml)
+    command = ["doctor", "--config", str(config), "--data-dir", str(tmp_path / "data"), *flags]
+    return CliRunner().invoke(cli, command, env=environment)
+
+
+def checks(result: Result) -> dict[str, dict[str, object]]:
+    return {check["name"]: check for check in json.loads(result.stdout)}
+
+
+def test_a_feed_without_its_key_is_bad_and_says_which_variable_to_set(tmp_path: Path) -> None:
+    result = ask(tmp_path, "[feeds.cryptolisting]\n", "--json")
+    found = checks(result)["feed cryptolisting"]
+    assert (result.exit_code, found["ok"]) == (10, False)
+    assert "RECORDER_CRYPTOLISTING_KEY" in str(found["hint"])
+
+
+def test_where_a_key_comes_from_is_said_and_the_key_is_not(tmp_path: Path) -> None:
+    result = ask(tmp_path, "[feeds.cryptolisting]\n", RECORDER_CRYPTOLISTING_KEY=KEY)
+    assert "key from RECORDER_CRYPTOLISTING_KEY" in result.stdout
+    assert KEY not in result.output
+
+
+def test_a_key_file_that_others_can_read_is_bad(tmp_path: Path) -> None:
+    secret = tmp_path / "key"
+    secret.write_text(KEY)
+    secret.chmod(0o644)
+    result = ask(tmp_path, f'[feeds.cryptolisting]\nkey_file = "{secret}"\n', "--json")
+    found = checks(result)["feed cryptolisting"]
+    assert found["ok"] is False and "chmod 600" in str(found["hint"])
+
+
+def test_free_disk_is_told_in_hours_at_the_recorded_rate(tmp_path: Path) -> None:
+    day = tmp_path / "data" / "raw" / "feed=toy" / "date=2026-01-01"
+    day.mkdir(parents=True)
+    (day / "some.parquet").write_bytes(bytes(1_000_000))
+    result = ask(tmp_path, '[feeds.toy]\nkind = "generic"\nurl = "ws://x"\n', "--json")
+    says = str(checks(result)["disk"]["says"])
+    assert "hours at the last day's rate of 12.0 MB an hour" in says  # counted over 5 minutes
+
+
+@pytest.mark.parametrize(("keys", "ok"), [(None, True), (frozenset({"dsk_" + "0" * 64}), False)])
+async def test_an_endpoint_is_reached_or_its_refusal_is_told(
+    tmp_path: Path, keys: frozenset[str] | None, ok: bool
+) -> None:
+    service = SERVICES["cryptolisting"]
+    async with await service.serve(service.options(keys=keys, limits=None)) as server:
+        config = tmp_path / "recorder.toml"
+        config.write_text(f'[feeds.cryptolisting]\nurl = "{server.url}"\n')
+        settings = load(config)
+        ready = sources(settings, {"cryptolisting": KEY})
+        (found,) = await doctor.reach(settings, ready)
+    assert found.ok is ok, found.says
+    assert ("answers in" in found.says) is ok and ("403" in found.says) is not ok
