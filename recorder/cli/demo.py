@@ -199,10 +199,14 @@ def _answer(home: Path) -> None:
             output.write(answer.select(ask.columns), "table", sys.stdout)
             sys.stdout.flush()
     where = f"--data-dir {home}"
+    program = "recorder"
+    if shutil.which(program) is None:  # as after `make demo`: the environment is not activated
+        program = os.path.relpath(Path(sys.executable).with_name(program))
     say(
         f"\nThe record and its tables are in {home}. What to type next:\n"
-        f"  recorder query --list                        every canned question\n"
-        f"  recorder query event_history {where}\n"
-        f"  recorder query coverage {where}\n"
-        f"  recorder feeds                               the real services; then: recorder capture"
+        f"  {program} query --list\n"
+        f"  {program} query event_history {where}\n"
+        f"  {program} query coverage {where}\n"
+        f"  {program} verify {where}\n"
+        f"  {program} feeds      the real services; then: {program} capture"
     )
