@@ -101,13 +101,11 @@ class Ingest:
 
     def _define(self) -> None:
         """Make the tables, their comments and the macros; once, for it takes half a second."""
-        self._db.execute("BEGIN")
         publish.define(self._db, self._layout)
         self._db.execute(
             "INSERT OR REPLACE INTO about VALUES ('schema', $schema), ('recorder', $recorder)",
             {"schema": str(SCHEMA_VERSION), "recorder": __version__},
         )
-        self._db.execute("COMMIT")
 
     def _check_version(self, db: duckdb.DuckDBPyConnection) -> None:
         if not db.execute("FROM duckdb_tables() WHERE table_name = 'about'").fetchone():

@@ -41,10 +41,14 @@ _COMMENT = (
 
 def define(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None:
     """Make everything that readers find in the current database: tables, `raw`, macros."""
+    connection.execute("BEGIN")
     for table in (ABOUT, LEDGER, *TABLES.values()):
         connection.execute(table.ddl)
-    prepare(connection, layout)
+    connection.execute("COMMIT")
+    prepare(connection, layout)  # tries again where it fails, which ends a transaction
+    connection.execute("BEGIN")
     canned.install_macros(connection)
+    connection.execute("COMMIT")
 
 
 def prepare(
