@@ -3,7 +3,7 @@
     <data_dir>/journal/<feed>/<stem>.journal                      active, or waiting to be sealed
     <data_dir>/raw/feed=<feed>/date=<day>/<stem>.parquet          sealed, immutable
     <data_dir>/recorder.duckdb                                    the tables; a link, see publish.py
-    <data_dir>/work/                                              ingest's private and published files
+    <data_dir>/work/                    private to ingest, and the published states
 
 A stem is `<UTC time of the first frame>-<run>-<number>`, a run being one feed in one capture: it
 sorts by time, says the day, and cannot collide between runs or hosts.

@@ -15,6 +15,8 @@ _RELEASE = 8 << 20
 def blocks(path: Path, start: int = 0) -> Iterator[Block | Damage]:
     """Blocks and damage of a journal from byte `start`; the description block is left out.
 
+    A good block that is there twice, as a misdirected write leaves it, is damage the second time.
+
     Raises:
         FileNotFoundError: the journal was sealed and is gone.
     """
@@ -24,13 +26,43 @@ def blocks(path: Path, start: int = 0) -> Iterator[Block | Damage]:
             return
         with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
             released = 0
+            numbers = _Numbers()
             for found in scan(data, seed(path.stem), start):
-                if isinstance(found, Damage) or not _describes(found):
+                if isinstance(found, Damage):
                     yield found
+                elif not _describes(found):
+                    yield found if numbers.take(found) else Damage(found.start, found.end, False)
                 if found.end - released > _RELEASE:  # what was read need not stay in memory
                     through = found.end - found.end % mmap.PAGESIZE
                     data.madvise(mmap.MADV_DONTNEED, released, through - released)
                     released = through
+
+
+class _Numbers:
+    """Which frame numbers of each connection have been read."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, int] = {}
+        self._holes: list[tuple[str, int, int]] = []
+
+    def take(self, block: Block) -> bool:
+        """Note a block's numbers; False if they were read before."""
+        name, first, end = block.connection, block.first_seq, block.first_seq + block.frames
+        expected = self._next.get(name, 0)
+        if first < expected:
+            return self._fill(name, first, end)
+        if first > expected:
+            self._holes.append((name, expected, first))
+        self._next[name] = end
+        return True
+
+    def _fill(self, name: str, first: int, end: int) -> bool:
+        for hole in self._holes:
+            if hole[0] == name and hole[1] <= first and end <= hole[2]:
+                self._holes.remove(hole)
+                self._holes += [(name, hole[1], first), (name, end, hole[2])]
+                return True
+        return False
 
 
 def _describes(block: Block) -> bool:
