@@ -23,7 +23,7 @@ from pyarrow import compute
 from recorder import __version__, arrivals, canned, durable, markers, normalise, publish, raw
 from recorder.errors import DataError
 from recorder.schema import SCHEMA_VERSION
-from recorder.segment import Layout, day_of
+from recorder.segment import Layout, day_of, order
 
 #: Sealed frames are gathered to about this much before a transaction: less than one row group
 #: (122,880 rows) goes through DuckDB's log and costs twice the time.
@@ -150,7 +150,7 @@ class Ingest:
         ).fetchall()
         there = {*self._layout.active(feed), *self._layout.sealed(feed)}
         skipped = {path.stem for path in self._skipped}
-        return sorted(there - {row[0] for row in done} - skipped, key=lambda stem: stem[16:])
+        return sorted(there - {row[0] for row in done} - skipped, key=order)
 
     def _segment(self, feed: str, stem: str, tell: Callable[[int], None]) -> int:
         known = self._known(stem)

@@ -37,6 +37,11 @@ def is_stem(name: str) -> bool:
     return _STEM.fullmatch(name) is not None
 
 
+def order(name: str) -> str:
+    """What sorts stems in the order they were written, even if the wall clock was set back."""
+    return name[16:]
+
+
 def day_of(name: str) -> str:
     """The UTC day, `YYYY-MM-DD`, of a segment's frames."""
     return f"{name[:4]}-{name[4:6]}-{name[6:8]}"

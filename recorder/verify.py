@@ -19,7 +19,7 @@ from recorder import raw
 from recorder.clock import DAY_NS, iso
 from recorder.errors import DataError
 from recorder.journal.block import Damage
-from recorder.segment import Layout, day_of
+from recorder.segment import Layout, day_of, order
 
 _EPOCH = "1970-01-01"
 
@@ -89,7 +89,8 @@ class _Walk:
     def run(self) -> None:
         layout, name = self._layout, self._name
         sealed, active = set(layout.sealed(name)), set(layout.active(name))
-        for stem in sorted(sealed | active):
+        # By run and number: the time in front goes back when the wall clock is set back.
+        for stem in sorted(sealed | active, key=order):
             if stem in sealed:
                 self._parquet(stem, layout.parquet(name, stem))
             else:

@@ -194,13 +194,19 @@ def _display(run: Capture, data_dir: Path, *, wanted: bool) -> Iterator[None]:
 
 
 class _Stderr:
-    """Standard error as it is when written to: the live table moves it aside and back."""
+    """Standard error as it is when written to: the live table moves it aside and back.
+
+    That nobody reads it any more is no reason to stop recording.
+    """
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
 
     def isatty(self) -> bool:
         return sys.stderr.isatty()

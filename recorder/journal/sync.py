@@ -18,6 +18,7 @@ class JournalFile:
     salt: int
     day: int
     opened_mono_ns: int
+    head: int = 0  # bytes of its description, before any frame
     size: int = 0
     synced_size: int = 0
     named: bool = False  # its directory entry is durable

@@ -161,7 +161,7 @@ class Journal:
             os.close(fd)
             unnamed.unlink(missing_ok=True)
             raise
-        file.size = len(block)
+        file.size = file.head = len(block)
         self._active = file
         return file
 
@@ -220,11 +220,20 @@ class Journal:
     # -- trouble
 
     def _refused(self, verb: str, error: OSError) -> None:
+        self._drop_empty()
         self.rotate()  # what the active file holds is synced as usual, its torn tail cut off
         what = f"the disk refuses to {verb} the journal: {error.strerror or error}"
         if self.trouble is None:
             self._reports.trouble(what)
         self.trouble = what
+
+    def _drop_empty(self) -> None:
+        """Take back a journal in which not one frame found room: retries must not pile them up."""
+        file = self._active
+        if file is not None and file.size == file.head:
+            self._layout.journal(self._feed, file.stem).unlink(missing_ok=True)
+            os.close(file.fd)
+            self._active = None
 
     def _keep_or_lose(self, entry: _Entry) -> None:
         # Once one frame is lost all are, until the disk takes them again: one gap, not many.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -194,6 +196,24 @@ async def test_a_signal_in_mid_stream_drains_and_seals_all_with_exit_code_0(
     found = received(connection)
     assert len(found) > 1_000 and found == server.peers[0].sent[: len(found)]
     assert marker(connection[-1])["reason"] == "stopping"
+    assert not journals(data)
+
+
+async def test_that_nobody_reads_what_it_says_ends_no_recording(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with serving(_well) as server:
+        settings = tmp_path / "recorder.toml"
+        settings.write_text(f'[feeds.mine]\nkind = "generic"\nurl = "{server.url}"\n')
+        command = [sys.executable, "-m", "recorder", "capture", "--config", str(settings)]
+        reading, writing = os.pipe()
+        os.close(reading)
+        process = await asyncio.create_subprocess_exec(
+            *command, "--data-dir", str(data), "--duration", "1.5", stderr=writing
+        )
+        os.close(writing)
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+    (connection,) = recorded(data, "mine")
+    assert received(connection) == server.peers[0].sent
     assert not journals(data)
 
 

@@ -1,0 +1,163 @@
+"""`kill -9` at random points: of capture, of sealing, of ingest."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+
+import duckdb
+from captures import capturing, eventually, journals, litter, rows
+
+from recorder.segment import Layout
+from recorder.verify import verify
+
+from .outcome import Outcome, Scale, by_connection, judge
+from .source import Source
+from .written import whale, write_journals
+
+_FEED = "mine"
+
+
+def kill_capture(seed: int, scale: Scale) -> Outcome:
+    """Capture killed while it starts, records, rotates and ends, and started again on the rest."""
+    outcome, dice = Outcome(), Random(seed)
+    rounds = scale.of(short=1, full=11)
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as place:
+            kills = scale.of(short=3, full=8)
+            asyncio.run(_capture_round(Path(place) / "data", dice, kills, outcome))
+    return outcome
+
+
+async def _capture_round(data: Path, dice: Random, kills: int, outcome: Outcome) -> None:
+    async with Source(dice.randrange(1 << 30)).serving() as source:
+        feeds = {_FEED: {"url": source.url}}
+        for _ in range(kills):
+            async with capturing(data, feeds, rotate_mb=0.1) as child:
+                if dice.random() < 0.3:  # anywhere, also before there is a connection
+                    await asyncio.sleep(dice.random() * 1.2)
+                else:
+                    before = len(source.talks)
+                    await eventually(lambda: len(source.talks) > before)  # noqa: B023
+                    await asyncio.sleep(dice.random() * 0.6)
+                if dice.random() < 0.2:
+                    child.signal(signal.SIGTERM)  # while it ends
+                    await asyncio.sleep(dice.random() * 0.3)
+                with contextlib.suppress(ProcessLookupError):  # it has just ended
+                    await child.killed()
+            await _all_gone(source)
+        async with capturing(data, feeds, rotate_mb=0.1) as child:
+            await eventually(lambda: source.live)
+            await source.settle()
+            code = await child.stopped()
+    problem = outcome.add(judge(source.talks, by_connection(rows(data, _FEED))))
+    for _ in range(kills):
+        outcome.survive(problem, clean(data, code, child.said))
+
+
+async def _all_gone(source: Source) -> None:
+    await eventually(lambda: not source.live)
+
+
+def clean(data: Path, code: int, said: str) -> str:
+    """What is wrong with a data directory after a clean end; empty if nothing is."""
+    findings = [f.what for f in verify(Layout(data)).findings if f.wrong]
+    left = [path.name for path in (*journals(data), *litter(data))]
+    if code == 0 and not findings and not left and "Traceback" not in said:
+        return ""
+    return f"exit code {code}, findings {findings[:3]}, left over {left[:3]}, said {said[-300:]}"
+
+
+def kill_seal(seed: int, scale: Scale) -> Outcome:
+    """The sealing process killed within the moments in which it works."""
+    outcome, dice = Outcome(), Random(seed)
+    for _ in range(scale.of(short=1, full=7)):
+        kills = scale.of(short=3, full=10)
+        with tempfile.TemporaryDirectory() as place:
+            data = Path(place) / "data"
+            talk = write_journals(data, _FEED, dice, frames=60_000, rotate_bytes=400_000)
+            landed = sum(_kill_one_seal(data, dice) for _ in range(kills))
+            done = _seal(data)
+            code, said = done.wait(), done.communicate()[1]
+            problem = outcome.add(judge([talk], by_connection(rows(data, _FEED))))
+            for _ in range(landed):
+                outcome.survive(problem, clean(data, code, said))
+    return outcome
+
+
+def _seal(data: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "recorder.seal", str(data)], stderr=subprocess.PIPE, text=True
+    )
+
+
+def _kill_one_seal(data: Path, dice: Random) -> bool:
+    """Kill a sealing process some milliseconds after it began its next file."""
+    before = len(list(data.rglob("*.parquet")))
+    skip = dice.randrange(3)
+    process = _seal(data)
+    while process.poll() is None and len(list(data.rglob("*.parquet"))) < before + skip:
+        time.sleep(0.001)
+    while process.poll() is None and skip == 0 and not litter(data):
+        time.sleep(0.001)
+    time.sleep(dice.random() * 0.05)
+    running = process.poll() is None
+    process.kill()
+    process.communicate()
+    return running
+
+
+def kill_ingest(seed: int, scale: Scale) -> Outcome:
+    """`recorder ingest` killed at random points, once and following; each event has one row."""
+    outcome, dice = Outcome(), Random(seed)
+    for _ in range(scale.of(short=1, full=6)):
+        kills = scale.of(short=2, full=10)
+        with tempfile.TemporaryDirectory() as place:
+            data = Path(place) / "data"
+            talk = write_journals(data, "smartmoney", dice, frames=20_000, rotate_bytes=100_000)
+            sealing = _seal(data)
+            for number in range(kills):
+                if number == kills // 2:
+                    sealing.communicate()  # the first kills meet files that are being sealed
+                _kill_one_ingest(data, dice)
+            code, said = _ingest(data).wait(), ""
+            problem = outcome.add(judge([talk], [_ingested(data)]))
+            for _ in range(kills):
+                outcome.survive(problem, clean(data, code, said))
+    return outcome
+
+
+def _ingest(data: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "recorder", "ingest", "--data-dir", str(data), *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=data,
+        text=True,
+    )
+
+
+def _kill_one_ingest(data: Path, dice: Random) -> None:
+    process = _ingest(data, *(["--follow"] if dice.random() < 0.5 else []))
+    lock = data / "work" / ".lock"
+    while process.poll() is None:
+        if lock.exists() and lock.read_text() == f"{process.pid}\n":
+            break
+        time.sleep(0.005)
+    time.sleep(dice.random() * 0.9)
+    process.kill()
+    process.wait()
+
+
+def _ingested(data: Path) -> list[tuple[str, bytes]]:
+    """The events of the published tables, written again as the frames that they came from."""
+    with duckdb.connect(str(Layout(data).database), read_only=True) as database:
+        found = database.execute("SELECT wallet, notional_usd, tx FROM whales ORDER BY seq")
+        return [("text", whale(*row)) for row in found.fetchall()]
