@@ -44,6 +44,8 @@ class Plan:
     silence: float = 60.0  # no byte for so long: the connection is dead
     cadence: float | None = None  # no data frame for so long: it is mute
     max_age: float | None = None  # the service ends connections at this age
+    sign: Callable[[str, int], str] | None = field(default=None, repr=False, compare=False)
+    """Makes one attempt's URL from the endpoint and the wall clock (ns), where it is signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,12 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the service said about the connection: a refused channel, an error."""
+    """Something the service said about the connection: a refused channel, an error, a question."""
 
-    text: str
+    text: str = ""  # for the log; empty: nothing worth a line
     refused_channel: str | None = None
     verdict: Verdict | None = None  # given: the connection is to be ended with it
+    reply: str | None = None  # given: the message that the service asks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,37 @@ class Refusal:
     status: int
     headers: Mapping[str, str]
     body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What a venue says of one of its instruments; None is unknown."""
+
+    symbol: str  # as frames spell it
+    name: str  # as channels spell it
+    contract_size: float | None = None  # one contract (or one unit of size) is so much ...
+    contract_unit: str | None = None  # ... of this: base or usd
+    funding_interval_hours: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request to a venue's REST interface: GET, or POST where there is a JSON body."""
+
+    url: str
+    body: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Where a venue lists its instruments.
+
+    `read` takes an answer's body and gives the instruments that trade, and what to ask next
+    (None: this was the last page). It raises ValueError for anything but such a list: never guess.
+    """
+
+    asks: tuple[Ask, ...]
+    read: Callable[[bytes], tuple[list[Instrument], Ask | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +146,11 @@ def no_notice(payload: bytes) -> Notice | None:
     return None
 
 
+def reconnect(old: Plan, new: Plan) -> None:
+    """A feed whose subscriptions cannot change on a living connection."""
+    del old, new
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
     """One service's WebSocket endpoint and its rules.
@@ -122,6 +161,9 @@ class Feed:
     whatever the service sent: read it with `parsed`, `words` and `seconds`.
     `normalise` names the SQL file below `queries/normalise` (without `.sql`), or is the absolute
     path of a plug-in's own; None keeps raw frames only.
+    `catalogue` is where the symbols come from that a `*` in a channel stands for, and the sizes of
+    contracts. `resubscribe(old, new)` gives the messages that turn one plan's subscriptions into
+    the other's on a living connection; None where only a new connection can.
     """
 
     kind: str
@@ -138,6 +180,8 @@ class Feed:
     control: re.Pattern[bytes] | None = None
     notice: Callable[[bytes], Notice | None] = no_notice
     normalise: str | Path | None = None
+    catalogue: Catalogue | None = None
+    resubscribe: Callable[[Plan, Plan], Sequence[str] | None] = reconnect
 
 
 # -- what the feeds' functions are made of
