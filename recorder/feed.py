@@ -235,6 +235,25 @@ def wrong_channel(options: Options, channel: str, hint: str) -> ConfigError:
     )
 
 
+def grouped(
+    channels: Sequence[str], group: Callable[[str], str], at_most: int = 1 << 30
+) -> dict[str, list[str]]:
+    """Channels by data type, each at most once, and in parts of a size that one connection takes.
+
+    The parts of a group `trades` are `trades`, `trades 2`, `trades 3`, ...
+    """
+    found: dict[str, list[str]] = {}
+    parts: dict[str, int] = {}
+    for channel in dict.fromkeys(channels):
+        kind = group(channel)
+        part = parts.setdefault(kind, 1)
+        name = kind if part == 1 else f"{kind} {part}"
+        found.setdefault(name, []).append(channel)
+        if len(found[name]) == at_most:
+            parts[kind] += 1
+    return found
+
+
 def message(**fields: object) -> str:
     """A compact JSON message to send."""
     return json.dumps(fields, separators=(",", ":"))

@@ -11,6 +11,7 @@ OPEN = 16
 CLOSED = 17
 STATS = 18
 GAP = 19
+INSTRUMENTS = 20
 
 #: The code of a kind in the journal, and its name in Parquet and the tables.
 KINDS: dict[int, str] = {
@@ -21,6 +22,7 @@ KINDS: dict[int, str] = {
     CLOSED: "closed",  # marker: connection ended, or an attempt failed
     STATS: "stats",  # marker: how the connection and the recorder fare
     GAP: "gap",  # marker: frames that could not be written
+    INSTRUMENTS: "instruments",  # marker: the venue's list of instruments, as we understood it
 }
 
 

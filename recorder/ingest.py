@@ -20,7 +20,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import compute
 
-from recorder import __version__, arrivals, canned, durable, markers, normalise, publish, raw
+from recorder import (
+    __version__,
+    arrivals,
+    canned,
+    carry,
+    durable,
+    instruments,
+    markers,
+    normalise,
+    publish,
+    raw,
+)
 from recorder.errors import DataError
 from recorder.schema import SCHEMA_VERSION
 from recorder.segment import Layout, day_of, order
@@ -96,6 +107,7 @@ class Ingest:
         db.execute("USE work")
         self._check_version(db)
         db.execute(arrivals.STATE)
+        db.execute(carry.STATE)
         normalise.prepare(db, self._sql)
         return db
 
@@ -240,6 +252,7 @@ class Ingest:
         self._db.execute("BEGIN")
         self._db.register("batch", table)
         markers.apply(self._db, feed)
+        instruments.apply(self._db, feed)
         arrivals.apply(self._db, feed)
         if rules.sql is None:
             return

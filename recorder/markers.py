@@ -16,7 +16,7 @@ CREATE OR REPLACE TEMP TABLE seen AS
 WITH told AS (
     SELECT *, CASE WHEN json_valid(marker) THEN marker END AS text
     FROM (SELECT *, CASE WHEN kind IN ('open', 'closed', 'stats') THEN TRY(decode(payload)) END
-          AS marker FROM batch)
+          AS marker FROM batch WHERE kind <> 'instruments')
 )
 SELECT
     connection,

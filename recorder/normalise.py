@@ -6,11 +6,18 @@
                            `class` (what the frame is; 'control' for what is no event, NULL for
                            what cannot be used) and `reason` (why, in words, where class is NULL)
     -- step: <name>        any other intermediate result
+    -- state: <name>       what to carry to the next batch, see `recorder.carry`
     -- table: <table>      rows of a table of `recorder.schema`, by column name
+    -- table: <table> once (<columns>)
+                           the same, without events that another connection has brought before:
+                           those with the same values in these columns (NULL is like nothing)
 
 `frames` holds the text and binary frames of one batch: `id` (a struct of feed, connection, seq,
 recv_ns, recv_time: `SELECT id.*` gives a row its way back to raw), `payload` (bytes), `text` (NULL
-if not UTF-8), `json` (NULL if not JSON), `line` and `clock_error_ns` of its connection.
+if not UTF-8), `json` (NULL if not JSON), and of its connection `line`, `opened_ns` and
+`clock_error_ns`. Two more relations are made where the SQL names them: `all_frames` has also what
+a second line brought again (`fresh` is false there), `contracts` has what is known of each
+instrument (see `recorder.instruments`).
 The same text runs here and anywhere else DuckDB runs.
 """
 
@@ -25,19 +32,23 @@ from typing import Literal, cast
 
 import duckdb
 
+from recorder import carry, instruments
 from recorder.errors import DataError
 from recorder.schema import TABLES
 
-_HEADING = re.compile(r"^-- (step|table): (\w+)[ \t]*$", re.MULTILINE)
+_HEADING = re.compile(
+    r"^-- (step|state|table): (\w+)(?:[ \t]+once[ \t]*\(([\w, ]+)\))?[ \t]*$", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
     """One SELECT of a feed's SQL, and where its rows go."""
 
-    kind: Literal["step", "table"]
+    kind: Literal["step", "state", "table"]
     name: str
     sql: str
+    once: tuple[str, ...] = ()  # the columns that tell an event sent again
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +59,45 @@ class Normaliser:
     sections: tuple[Section, ...]
     fingerprint: str
 
+    def reads(self, relation: str) -> bool:
+        """True if the SQL names this relation."""
+        return any(re.search(rf"\b{relation}\b", section.sql) for section in self.sections)
+
 
 def parse(feed: str, text: str, where: str = "") -> Normaliser:
     """Read a feed's SQL; `where` is its file, for messages.
 
     Raises:
-        DataError: it has no `messages` step, or names a table that does not exist.
+        DataError: it has no `messages` step, or names a table or column that does not exist.
     """
     where = where or f"queries/normalise/{feed}.sql"
     pieces = _HEADING.split(text)[1:]
     sections = tuple(
-        Section(cast(Literal["step", "table"], kind), name, sql.strip().removesuffix(";"))
-        for kind, name, sql in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=True)
+        Section(
+            cast(Literal["step", "state", "table"], kind),
+            name,
+            sql.strip().removesuffix(";"),
+            tuple(column.strip() for column in (once or "").split(",") if column.strip()),
+        )
+        for kind, name, once, sql in zip(
+            pieces[::4], pieces[1::4], pieces[2::4], pieces[3::4], strict=True
+        )
     )
     if not any(s.kind == "step" and s.name == "messages" for s in sections):
         raise DataError("has no '-- step: messages'", where=where)
     for section in sections:
-        if section.kind == "table" and section.name not in TABLES:
-            raise DataError(f"fills a table that does not exist: {section.name}", where=where)
+        if section.kind == "table":
+            _check_table(section, where)
     return Normaliser(feed, sections, hashlib.sha256(text.encode()).hexdigest()[:12])
+
+
+def _check_table(section: Section, where: str) -> None:
+    if section.name not in TABLES:
+        raise DataError(f"fills a table that does not exist: {section.name}", where=where)
+    columns = {column.name for column in TABLES[section.name].columns}
+    for name in section.once:
+        if name not in columns:
+            raise DataError(f"table {section.name} has no column '{name}'", where=where)
 
 
 @cache
@@ -85,16 +116,25 @@ def prepare(connection: duckdb.DuckDBPyConnection, directory: Path) -> None:
 
 
 _FRAMES = """
-CREATE OR REPLACE TEMP TABLE frames AS
+CREATE OR REPLACE TEMP TABLE {name} AS
 SELECT
-    {'feed': $feed, 'connection': b.connection, 'seq': b.seq, 'recv_ns': b.recv_ns,
-     'recv_time': make_timestamptz(b.recv_ns // 1000)} AS id,
+    {{'feed': $feed, 'connection': b.connection, 'seq': b.seq, 'recv_ns': b.recv_ns,
+     'recv_time': make_timestamptz(b.recv_ns // 1000)}} AS id,
     b.payload, b.text, CASE WHEN json_valid(b.text) THEN b.text END AS json,
-    c.line, c.clock_error_ns
+    c.line, c.opened_ns, c.clock_error_ns{more}
 FROM (
-    SELECT *, TRY(decode(payload)) AS text FROM fresh WHERE kind IN ('text', 'binary')
+    SELECT *, TRY(decode(payload)) AS text FROM {source} WHERE kind IN ('text', 'binary')
 ) AS b
 LEFT JOIN connections AS c ON c.connection = b.connection AND c.feed = $feed
+"""
+_FRESH = _FRAMES.format(name="frames", source="fresh", more="")
+_ALL = _FRAMES.format(
+    name="all_frames",
+    source="batch",
+    more=", (b.connection, b.seq) IN (SELECT (connection, seq) FROM fresh) AS fresh",
+)
+_FRESH_OF_ALL = """
+CREATE OR REPLACE TEMP TABLE frames AS SELECT * EXCLUDE (fresh) FROM all_frames WHERE fresh
 """
 
 _REJECTS = """
@@ -121,6 +161,23 @@ FROM (SELECT NULL::BIGINT AS publish_ns, NULL::BIGINT AS dispatch_ns WHERE false
 """
 
 
+# Of equal events, those of the connection that brought the first; none, if an earlier batch had it.
+_ONCE = """
+SELECT n.*
+FROM (
+    FROM ({sql})
+    QUALIFY {unknown}
+        OR first_value(connection) OVER (
+            PARTITION BY {columns} ORDER BY recv_ns, connection, seq
+        ) = connection
+) AS n
+WHERE NOT EXISTS (
+    FROM {table} AS known
+    WHERE known.feed = $feed AND known.connection <> n.connection AND {same}
+)
+"""
+
+
 def apply(
     connection: duckdb.DuckDBPyConnection, normaliser: Normaliser, feed: str, *, whale_usd: float
 ) -> None:
@@ -128,21 +185,50 @@ def apply(
 
     `feed` is the name that the rows carry; `whale_usd` the least notional of a whale's trade.
     """
-    connection.execute(_FRAMES, {"feed": feed})
+    _make_frames(connection, normaliser, feed)
     connection.execute(f"SET VARIABLE whale_usd = {float(whale_usd)!r}")
     for section in normaliser.sections:
-        sql = section.sql
-        if section.kind == "step":
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE {section.name} AS {sql}")
-        else:
-            sql = _LATENCY.format(sql=sql) if section.name == "latency" else sql
-            connection.execute(f"INSERT INTO {section.name} BY NAME {sql}")
+        match section.kind:
+            case "step":
+                connection.execute(f"CREATE OR REPLACE TEMP TABLE {section.name} AS {section.sql}")
+            case "state":
+                carry.remember(connection, feed, section.name, section.sql)
+            case "table":
+                _insert(connection, section, feed)
     connection.execute(_REJECTS)
+
+
+def _make_frames(connection: duckdb.DuckDBPyConnection, normaliser: Normaliser, feed: str) -> None:
+    name = {"feed": feed}
+    if normaliser.reads("all_frames"):
+        connection.execute(_ALL, name)
+        connection.execute(_FRESH_OF_ALL)
+    else:
+        connection.execute(_FRESH, name)
+    if normaliser.reads("contracts"):
+        instruments.contracts(connection, feed)
+    if normaliser.reads("carried"):
+        carry.recall(connection, feed)
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, section: Section, feed: str) -> None:
+    sql = _LATENCY.format(sql=section.sql) if section.name == "latency" else section.sql
+    if not section.once:
+        connection.execute(f"INSERT INTO {section.name} BY NAME {sql}")
+        return
+    once = _ONCE.format(
+        sql=sql,
+        table=section.name,
+        columns=", ".join(section.once),
+        unknown=" OR ".join(f"{column} IS NULL" for column in section.once),
+        same=" AND ".join(f"known.{column} = n.{column}" for column in section.once),
+    )
+    connection.execute(f"INSERT INTO {section.name} BY NAME {once}", {"feed": feed})
 
 
 def reject(connection: duckdb.DuckDBPyConnection, feed: str, reason: str) -> None:
     """Put every data frame of the relation `fresh` into `rejects`."""
-    connection.execute(_FRAMES, {"feed": feed})
+    connection.execute(_FRESH, {"feed": feed})
     connection.execute(
         "INSERT INTO rejects BY NAME "
         "SELECT id.*, 0 AS item, payload, $reason AS reason FROM frames",

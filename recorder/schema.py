@@ -81,6 +81,12 @@ COMMON = (
 
 EXTRA = Column("extra", "JSON", "fields that the feed sent and no column holds")
 
+BACKFILL = Column(
+    "backfill",
+    "BOOLEAN",
+    "true for a past event sent after a subscription: recv_ns is not its time; NULL if unknown",
+)
+
 _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
     "whales": (
         "A whale's position change, or a trade at or above the feed's threshold (whale_usd).",
@@ -104,6 +110,7 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
                 "notional_usd", "DOUBLE", "value in US dollars (stablecoins counted as dollars)"
             ),
             Column("tx", "VARCHAR", "transaction hash or trade id"),
+            BACKFILL,
             EXTRA,
         ),
     ),
@@ -126,6 +133,7 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
             ),
             Column("mark_price", "DOUBLE", "mark price at the observation"),
             Column("index_price", "DOUBLE", "index price at the observation"),
+            BACKFILL,
             EXTRA,
         ),
     ),
@@ -149,6 +157,7 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
                 "DOUBLE",
                 "value in US dollars; NULL where the contract's value is unknown",
             ),
+            BACKFILL,
             EXTRA,
         ),
     ),
@@ -168,6 +177,7 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
             Column("detected_ns", "BIGINT", "detected by the service, ns since epoch UTC"),
             Column("dispatch_ns", "BIGINT", "dispatched by the service, ns since epoch UTC"),
             Column("abnormal_latency", "BOOLEAN", "the service's own flag of a late detection"),
+            BACKFILL,
             EXTRA,
         ),
     ),
@@ -177,6 +187,7 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
             Column("open_interest", "DOUBLE", "open interest in the feed's unit"),
             Column("open_interest_usd", "DOUBLE", "open interest in US dollars"),
             Column("change_pct", "DOUBLE", "change in per cent, over the feed's own period"),
+            BACKFILL,
             EXTRA,
         ),
     ),
@@ -189,6 +200,7 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
             Column("amount_usd", "DOUBLE", "amount in US dollars"),
             Column("wallet", "VARCHAR", "the wallet on the other side"),
             Column("tx", "VARCHAR", "transaction hash"),
+            BACKFILL,
             EXTRA,
         ),
     ),
@@ -198,6 +210,7 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
             Column("signal_type", "VARCHAR", "the service's name of the signal"),
             Column("direction", "VARCHAR", "bullish/bearish or long/short, as sent"),
             Column("score", "DOUBLE", "score or confidence as sent"),
+            BACKFILL,
             EXTRA,
         ),
     ),
@@ -208,6 +221,7 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
             Column("severity", "VARCHAR", "severity as sent"),
             Column("title", "VARCHAR", "short text"),
             Column("message", "VARCHAR", "long text"),
+            BACKFILL,
             EXTRA,
         ),
     ),
@@ -217,14 +231,23 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
             Column("component", "VARCHAR", "what it is about"),
             Column("status", "VARCHAR", "the state as sent"),
             Column("message", "VARCHAR", "text"),
+            BACKFILL,
             EXTRA,
         ),
     ),
     "prices": (
-        "One price observation.",
+        "One price observation; every trade is one (last).",
         (
             Column("kind", "VARCHAR", "mark, index, last or mid"),
             Column("price", "DOUBLE", "price in quote currency"),
+        ),
+    ),
+    "instruments": (
+        "What a venue's public list says of an instrument, from recv_ns on; a row per change.",
+        (
+            Column("contract_size", "DOUBLE", "one contract is so much of contract_unit"),
+            Column("contract_unit", "VARCHAR", "base or usd; NULL if unknown, or a third coin"),
+            Column("funding_interval_hours", "DOUBLE", "hours between two fundings"),
         ),
     ),
     "latency": (
@@ -349,7 +372,7 @@ ABOUT = Table(
 )
 
 #: Raised whenever a table changes; an older database is rebuilt from raw.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TABLES: dict[str, Table] = {
     name: Table(name, comment, COMMON + own) for name, (comment, own) in _OWN.items()

@@ -70,5 +70,5 @@ def test_every_feed_with_sql_fills_the_tables_it_promises(name: str) -> None:
 def test_the_design_tables_all_exist() -> None:
     promised = {"whales", "funding", "liquidations", "listings", "prices", "latency"}
     promised |= {"open_interest", "flows", "signals", "alerts", "system_status"}
-    promised |= {"connections", "gaps", "rejects"}
+    promised |= {"connections", "gaps", "rejects", "instruments"}
     assert set(TABLES) == promised

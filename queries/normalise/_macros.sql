@@ -23,3 +23,10 @@ CREATE OR REPLACE TEMP MACRO rest(object, known) AS (
 CREATE OR REPLACE TEMP MACRO short(x) AS (
     CASE WHEN length(x) > 60 THEN left(x, 60) || '...' ELSE x END
 );
+
+-- The value in US dollars of a size in contracts (or in base currency, where a contract is one unit
+-- of it); NULL where the contract is unknown. Stablecoins count as dollars,
+-- so that `price` is taken to be in dollars.
+CREATE OR REPLACE TEMP MACRO notional(quantity, price, size, unit) AS (
+    CASE unit WHEN 'base' THEN num(quantity * size * price) WHEN 'usd' THEN num(quantity * size) END
+);

@@ -1,0 +1,71 @@
+"""The venues' lists of instruments, as capture recorded them: what a contract was worth when."""
+
+from __future__ import annotations
+
+import duckdb
+
+# A list is long and seldom new: only what differs from the last known makes a row.
+_CHANGES = """
+INSERT INTO instruments BY NAME
+WITH listed AS (
+    SELECT
+        connection, seq, recv_ns, exchange, unnest(range(len(list)))::INTEGER AS item,
+        unnest(list) AS listed
+    FROM (
+        SELECT connection, seq, recv_ns, told.exchange, told.instruments AS list
+        FROM (
+            SELECT connection, seq, recv_ns, from_json(decode(payload), '{
+                "exchange": "VARCHAR",
+                "instruments": [{
+                    "symbol": "VARCHAR", "contract_size": "DOUBLE", "contract_unit": "VARCHAR",
+                    "funding_interval_hours": "DOUBLE"
+                }]
+            }') AS told
+            FROM batch
+            WHERE kind = 'instruments'
+        )
+    )
+), known AS (
+    SELECT
+        exchange, symbol, recv_ns, connection, seq, item, true AS old,
+        {'size': contract_size, 'unit': contract_unit, 'hours': funding_interval_hours} AS facts
+    FROM instruments
+    WHERE feed = $feed
+    UNION ALL
+    SELECT
+        exchange, listed.symbol, recv_ns, connection, seq, item, false AS old,
+        {'size': listed.contract_size, 'unit': listed.contract_unit,
+         'hours': listed.funding_interval_hours} AS facts
+    FROM listed
+)
+SELECT
+    $feed AS feed, exchange, symbol, recv_ns, make_timestamptz(recv_ns // 1000) AS recv_time,
+    connection, seq, item, facts.size AS contract_size, facts.unit AS contract_unit,
+    facts.hours AS funding_interval_hours
+FROM (
+    SELECT *, lag(facts) OVER history AS before, row_number() OVER history AS place
+    FROM known
+    WINDOW history AS (PARTITION BY symbol ORDER BY recv_ns, connection, seq, item)
+)
+WHERE NOT old AND (place = 1 OR facts IS DISTINCT FROM before)
+"""
+
+_CONTRACTS = """
+CREATE OR REPLACE TEMP TABLE contracts AS
+SELECT
+    symbol, contract_size, contract_unit, funding_interval_hours, recv_ns AS from_ns,
+    lead(recv_ns, 1, 9223372036854775807) OVER (PARTITION BY symbol ORDER BY recv_ns) AS to_ns
+FROM instruments
+WHERE feed = $feed
+"""
+
+
+def apply(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
+    """Take the lists in the relation `batch` into the table `instruments`."""
+    if connection.execute("SELECT 1 FROM batch WHERE kind = 'instruments' LIMIT 1").fetchone():
+        connection.execute(_CHANGES, {"feed": feed})
+
+
+def contracts(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
+    """Make the relation `contracts`: what is known of each symbol from `from_ns` to `to_ns`."""
+    connection.execute(_CONTRACTS, {"feed": feed})
