@@ -9,7 +9,19 @@ from recorder.errors import ConfigError, did_you_mean
 from recorder.feed import Feed
 
 #: Feeds that come with the recorder: module `recorder.feeds.<kind>`, object `FEED`.
-KINDS = ("cryptolisting", "smartmoney", "binance", "generic")
+KINDS = (
+    "cryptolisting",
+    "smartmoney",
+    "binance",
+    "bybit",
+    "okx",
+    "hyperliquid",
+    "deribit",
+    "bitmex",
+    "treeofalpha",
+    "binance_announcements",
+    "generic",
+)
 
 #: Other packages offer `name = "package.module:FEED"` here.
 ENTRY_POINTS = "recorder.feeds"
