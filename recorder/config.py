@@ -67,6 +67,7 @@ class FeedSettings(BaseModel):
 
     kind: str | None = None
     url: Annotated[str | tuple[str, ...], _Hidden] = ()
+    rest_url: Annotated[str | None, _Hidden] = None
     lines: Annotated[int, Field(ge=1, le=8)] = 1
     channels: list[str] | None = None
     key: SecretStr | None = None
@@ -91,22 +92,34 @@ class FeedSettings(BaseModel):
             _check_url(url)
         return tuple(urls)
 
+    @field_validator("rest_url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is not None:
+            _check_url(value, ("https", "http"), "https://host, or http://host:port")
+        return value
+
     @property
     def urls(self) -> tuple[str, ...]:
         """The endpoints set by the user, one per line in turn."""
         return (self.url,) if isinstance(self.url, str) else self.url
 
 
-def _check_url(url: str) -> None:
+def _check_url(
+    url: str,
+    schemes: tuple[str, ...] = ("wss", "ws"),
+    example: str = "wss://host/path or ws://host:port",
+) -> None:
+    what = "WebSocket URL" if "ws" in schemes else "HTTP URL"
     try:
         parts = urlsplit(url)
-        right = parts.scheme in {"ws", "wss"} and parts.hostname and parts.port != 0
+        right = parts.scheme in schemes and parts.hostname and parts.port != 0
     except ValueError:
         right = False
     if not right or not url.isprintable() or " " in url:
-        raise ValueError("not a WebSocket URL; one looks like wss://host/path or ws://host:port")
+        raise ValueError(f"not a {what}; one looks like {example}")
     if parts.fragment:
-        raise ValueError("a WebSocket URL has no '#' part")
+        raise ValueError(f"this {what} may have no '#' part")
 
 
 class Settings(BaseSettings):

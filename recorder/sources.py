@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from recorder.catalogue import Listing, Reach, expand, is_pattern, names_of
 from recorder.config import FeedSettings, Settings
 from recorder.errors import ConfigError, CredentialsError
 from recorder.feed import Feed, Options, Plan
@@ -23,10 +24,25 @@ class Source:
     feed: Feed
     settings: FeedSettings
     plans: tuple[Plan, ...]
+    listing: Listing | None = None  # the venue's instruments, as far as they are known
+    unmatched: tuple[str, ...] = ()  # channels with a `*` that stands for nothing (yet)
+
+    @property
+    def reach(self) -> Reach:
+        """How to ask the venue for its instruments."""
+        settings = self.settings
+        return Reach(settings.rest_url, settings.ca_file, settings.proxy)
 
 
-def sources(settings: Settings, keys: Mapping[str, str | None]) -> list[Source]:
+def sources(
+    settings: Settings,
+    keys: Mapping[str, str | None],
+    listings: Mapping[str, Listing] | None = None,
+) -> list[Source]:
     """Every configured feed with its plans; nothing is opened.
+
+    `listings` are the venues' instruments, by the feed's name, where they are known: a `*` in a
+    channel stands for them. A channel whose `*` stands for nothing is left out.
 
     Raises:
         ConfigError: no feed is configured, or a feed's settings are wrong.
@@ -37,10 +53,14 @@ def sources(settings: Settings, keys: Mapping[str, str | None]) -> list[Source]:
             "no feed is configured",
             hint="add one to recorder.toml, for example [feeds.binance], or try: recorder demo",
         )
-    return [_source(name, chosen, keys.get(name)) for name, chosen in settings.feeds.items()]
+    known = listings or {}
+    return [
+        _source(name, chosen, keys.get(name), known.get(name))
+        for name, chosen in settings.feeds.items()
+    ]
 
 
-def _source(name: str, chosen: FeedSettings, key: str | None) -> Source:
+def _source(name: str, chosen: FeedSettings, key: str | None, listing: Listing | None) -> Source:
     feed = feed_of(chosen.kind or name, where=f"feeds.{name}")
     if feed.key_help is not None and not key:
         variable = key_variable(name)
@@ -49,18 +69,32 @@ def _source(name: str, chosen: FeedSettings, key: str | None) -> Source:
             where=f"feeds.{name}",
             hint=f"set {variable}, or {variable}_FILE to a file of mode 0600 that holds it",
         )
+    channels, unmatched = _channels(feed, chosen, listing)
     options = Options(
         name=name,
-        channels=tuple(chosen.channels or ()),
+        channels=tuple(channels),
         key=key,
         headers=chosen.headers,
         subscribe=tuple(chosen.subscribe),
     )
-    # The feed shapes each endpoint of the user's in turn; without any, its own.
-    shaped = [feed.plan(replace(options, url=url)) for url in chosen.urls or (None,)]
-    return Source(
-        name, feed, chosen, tuple(_plan(chosen, key, same) for same in zip(*shaped, strict=True))
+    plans: tuple[Plan, ...] = ()
+    if channels or not unmatched:
+        # The feed shapes each endpoint of the user's in turn; without any, its own.
+        shaped = [feed.plan(replace(options, url=url)) for url in chosen.urls or (None,)]
+        plans = tuple(_plan(chosen, key, same) for same in zip(*shaped, strict=True))
+    return Source(name, feed, chosen, plans, listing, tuple(unmatched))
+
+
+def _channels(
+    feed: Feed, chosen: FeedSettings, listing: Listing | None
+) -> tuple[list[str], list[str]]:
+    """What to subscribe to, and the patterns that stand for nothing (yet)."""
+    wanted = chosen.channels or (
+        list(feed.default_channels) if any(map(is_pattern, feed.default_channels)) else []
     )
+    if feed.catalogue is None or not any(map(is_pattern, wanted)):
+        return wanted, []
+    return expand(wanted, names_of(listing) if listing else [])
 
 
 def _plan(chosen: FeedSettings, key: str | None, shaped: Sequence[Plan]) -> Plan:

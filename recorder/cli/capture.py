@@ -94,7 +94,9 @@ def _secrets(settings: Settings, keys: dict[str, str | None]) -> Iterator[str]:
     from urllib.parse import urlsplit
 
     for name, feed in settings.feeds.items():
-        yield keys[name] or ""
+        key = keys[name] or ""
+        yield key
+        yield from (part for part in key.split(":") if len(part) >= 8)  # such as KEY:SECRET
         yield from (value for value in feed.headers.values() if len(value) >= 8)
         yield (urlsplit(feed.proxy).password or "") if feed.proxy else ""
 

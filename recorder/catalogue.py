@@ -1,0 +1,220 @@
+"""The venues' lists of instruments: fetched from REST, kept on disk, put in the place of `*`.
+
+A list is fetched when capture starts and every day. While a venue's REST interface is in trouble
+the last list serves, which is kept in `<data_dir>/instruments/<feed>.json`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+from recorder import durable
+from recorder.errors import RecorderError
+from recorder.feed import Ask, Catalogue, Instrument
+from recorder.redact import safe_url
+
+if TYPE_CHECKING:
+    import urllib3
+
+#: More pages or bytes than any venue's list has.
+_PAGES = 100
+_LARGEST = 64 << 20
+
+_ATTEMPTS = 3
+
+#: What a `*` stands in: a channel's part between two of its marks.
+_PATTERN = re.compile(r"[^.@:/\s]*\*[^.@:/\s]*")
+
+
+class CatalogueError(RecorderError):
+    """A venue's list of instruments could not be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A venue's instruments, when they were asked for, and where."""
+
+    fetched_ns: int
+    url: str
+    instruments: tuple[Instrument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How to get to a venue's REST interface, where the user set something."""
+
+    base: str | None = None  # scheme and host in place of the venue's own
+    ca_file: Path | None = None
+    proxy: str | None = None
+
+
+def fetch(catalogue: Catalogue, now_ns: int, reach: Reach | None = None) -> Listing:
+    """Ask a venue for its instruments. Blocks; tries each request several times.
+
+    Raises:
+        CatalogueError: no answer, or one that is no list of instruments.
+    """
+    reach = reach or Reach()
+    found: dict[str, Instrument] = {}
+    waiting = list(catalogue.asks)
+    with contextlib.closing(_Client(reach)) as client:
+        for _ in range(_PAGES):
+            if not waiting:
+                break
+            ask = waiting.pop(0)
+            body = client.body(ask)
+            try:
+                instruments, following = catalogue.read(body)
+            except Exception as error:  # a feed's own rules may be anyone's code
+                what = f"the answer is no list of instruments: {error}"
+                raise CatalogueError(what, where=safe_url(client.url(ask))) from error
+            found.update((instrument.symbol, instrument) for instrument in instruments)
+            if following is not None:
+                waiting.insert(0, following)
+    where = safe_url(catalogue.asks[0].url)
+    if not found:
+        raise CatalogueError("the list of instruments is empty", where=where)
+    return Listing(now_ns, where, tuple(found.values()))
+
+
+class _Client:
+    """One exchange of requests with a venue."""
+
+    def __init__(self, reach: Reach) -> None:
+        import urllib3
+
+        self._base = reach.base
+        retries = urllib3.Retry(
+            total=_ATTEMPTS - 1,
+            backoff_factor=0.5,
+            status_forcelist=(429, 500, 502, 503, 504),
+            allowed_methods=None,  # a question changes nothing, also as a POST
+            respect_retry_after_header=False,  # it may be hours; the caller comes back in a minute
+            raise_on_status=False,
+        )
+        options: dict[str, object] = {
+            "timeout": urllib3.Timeout(connect=5, read=10),
+            "retries": retries,
+            "ca_certs": None if reach.ca_file is None else str(reach.ca_file),
+        }
+        self._http: urllib3.PoolManager = (
+            urllib3.ProxyManager(reach.proxy, **options)  # type: ignore[arg-type]  # its own types
+            if reach.proxy is not None and reach.proxy.startswith("http")
+            else urllib3.PoolManager(**options)  # type: ignore[arg-type]  # are per argument
+        )
+
+    def close(self) -> None:
+        self._http.clear()
+
+    def url(self, ask: Ask) -> str:
+        """Where a request goes to."""
+        if self._base is None:
+            return ask.url
+        base, own = urlsplit(self._base), urlsplit(ask.url)
+        return urlunsplit(
+            (base.scheme, base.netloc, base.path.rstrip("/") + own.path, own.query, "")
+        )
+
+    def body(self, ask: Ask) -> bytes:
+        import urllib3
+
+        url = self.url(ask)
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        try:
+            answer = self._http.request(
+                "GET" if ask.body is None else "POST",
+                url,
+                body=ask.body,
+                headers=headers,
+                preload_content=False,
+            )
+            body = answer.read(_LARGEST + 1)
+            answer.release_conn()
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            what = f"no answer: {type(error).__name__}"
+            raise CatalogueError(what, where=safe_url(url)) from error
+        if answer.status != 200:
+            raise CatalogueError(f"HTTP {answer.status}", where=safe_url(url))
+        if len(body) > _LARGEST:
+            raise CatalogueError("the answer is too long", where=safe_url(url))
+        return bytes(body)
+
+
+# -- kept on disk
+
+
+def keep(path: Path, listing: Listing) -> None:
+    """Remember a list for a day when the venue does not answer."""
+    durable.make_directory(path.parent)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(msgspec.json.encode(listing))
+    durable.publish(temporary, path)
+
+
+def kept(path: Path) -> Listing | None:
+    """The list that was kept; None if there is none that can be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Listing)
+    except (OSError, ValueError):
+        return None
+
+
+def told(exchange: str, listing: Listing) -> bytes:
+    """The marker's payload: with the list in the journal the record explains itself."""
+    return msgspec.json.encode(
+        {
+            "exchange": exchange,
+            "url": listing.url,
+            "fetched_ns": listing.fetched_ns,
+            "instruments": listing.instruments,
+        }
+    )
+
+
+# -- patterns
+
+
+def is_pattern(channel: str) -> bool:
+    """True for a channel that stands for several: it has a `*`."""
+    return "*" in channel
+
+
+def expand(channels: Iterable[str], names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Put the instruments' names in the place of `*`; and the patterns that match none.
+
+    A `*` matches any characters of a name, in any case: `allLiquidation.*USDT` becomes
+    `allLiquidation.BTCUSDT` and so on.
+    """
+    found: dict[str, None] = {}
+    unmatched = []
+    for channel in channels:
+        if not is_pattern(channel):
+            found[channel] = None
+            continue
+        matches = _matches(channel, names)
+        found.update(dict.fromkeys(matches))
+        if not matches:
+            unmatched.append(channel)
+    return list(found), unmatched
+
+
+def _matches(channel: str, names: Sequence[str]) -> list[str]:
+    place = _PATTERN.search(channel)
+    assert place is not None
+    pattern = re.compile(translate(place[0].replace("[", "[[]").replace("?", "[?]")), re.IGNORECASE)
+    before, after = channel[: place.start()], channel[place.end() :]
+    return [f"{before}{name}{after}" for name in sorted(names) if pattern.match(name)]
+
+
+def names_of(listing: Listing) -> list[str]:
+    """The instruments as channels spell them."""
+    return sorted({instrument.name for instrument in listing.instruments})
