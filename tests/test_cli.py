@@ -19,7 +19,11 @@ from click.testing import CliRunner
 
 from recorder import __version__, canned
 from recorder.cli import COMMANDS, SUMMARIES, cli, main
+from recorder.config import load
 from recorder.errors import RecorderError
+from recorder.feeds import KINDS
+from recorder.schema import TABLES
+from recorder.sources import sources
 
 ROOT = Path(__file__).parents[1]
 KEYLESS = {name: value for name, value in os.environ.items() if not name.startswith("RECORDER_")}
@@ -336,24 +340,47 @@ def test_a_port_that_is_taken_is_named(here: Here) -> None:
 
 def test_every_feed_is_listed(here: Here) -> None:
     listed = here.run("feeds")
-    assert [line.split()[0] for line in listed.out.splitlines()][:4] == [
-        "cryptolisting",
-        "smartmoney",
-        "binance",
-        "generic",
-    ]
+    assert [line.split()[0] for line in listed.out.splitlines()][: len(KINDS)] == [*KINDS]
+    objects = [json.loads(line) for line in here.run("feeds", "--json").out.splitlines()]
+    assert [found["kind"] for found in objects][: len(KINDS)] == [*KINDS]
+    for found in objects:
+        assert found["title"]
+        assert found["endpoints"] or found["kind"] == "generic"
+        assert set(found["tables"]) <= set(TABLES)
 
 
-@pytest.mark.parametrize("kind", ["cryptolisting", "smartmoney", "binance", "generic"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_example_of_a_feed_is_a_configuration_that_works(here: Here, kind: str) -> None:
-    from recorder.config import load
-    from recorder.sources import sources
-
     shown = here.run("feeds", kind)
     assert shown.code == 0
     here.config(shown.out.split("in recorder.toml\n")[1])
     settings = load(None)
-    assert sources(settings, dict.fromkeys(settings.feeds, "k"))
+    [source] = sources(settings, dict.fromkeys(settings.feeds, "key:secret"))
+    assert source.plans or source.unmatched
+
+
+# -- init
+
+
+def test_the_settings_that_init_writes_work(here: Here) -> None:
+    outcome = here.run("init", *(word for kind in KINDS for word in ("--feed", kind)))
+    assert outcome.code == 0, outcome.err
+    assert outcome.out == ""
+    assert "RECORDER_SMARTMONEY_KEY" in outcome.err
+    settings = load(None)
+    found = sources(settings, dict.fromkeys(settings.feeds, "key:secret"))
+    assert [source.feed.kind for source in found] == [*KINDS]
+
+
+def test_init_writes_nothing_over_and_says_what_is_wrong(here: Here) -> None:
+    assert "no feed was named" in here.refuses("init")
+    assert "did you mean 'bybit'" in here.refuses("init", "--feed", "bibyt")
+    here.config("# mine\n")
+    assert "--force" in here.refuses("init", "--feed", "binance")
+    assert (here.place / "recorder.toml").read_text() == "# mine\n"
+    assert here.run("init", "--feed", "binance", "--force").code == 0
+    assert list(load(None).feeds) == ["binance"]
+    assert "cannot be written" in here.refuses("init", "--feed", "binance", "--config", "no/x.toml")
 
 
 def test_an_unknown_feed_is_answered_with_the_nearest(here: Here) -> None:

@@ -14,6 +14,7 @@ from recorder.errors import RecorderError, did_you_mean
 
 #: Command name -> module that holds a click command of the same name.
 COMMANDS = {
+    "init": "recorder.cli.init",
     "capture": "recorder.cli.capture",
     "ingest": "recorder.cli.ingest",
     "query": "recorder.cli.query",
@@ -26,6 +27,7 @@ COMMANDS = {
 }
 
 SUMMARIES = {
+    "init": "Write a settings file for the feeds you pick.",
     "capture": "Record every frame of the configured feeds.",
     "ingest": "Normalise recorded frames into the tables of recorder.duckdb.",
     "query": "Answer a canned question from recorder.duckdb.",

@@ -2,53 +2,86 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
+from recorder.cli import options
 
-@click.command(epilog="\b\nExamples:\n  recorder feeds\n  recorder feeds binance")
-@click.argument("kind", required=False)
-def feeds(kind: str | None) -> None:
+if TYPE_CHECKING:
+    from recorder.feed import Feed
+
+
+@click.command(
+    epilog="\b\nExamples:\n  recorder feeds\n  recorder feeds binance\n  recorder feeds --json"
+)
+@click.argument("kind", required=False, shell_complete=options.feed_kinds)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+def feeds(kind: str | None, as_json: bool) -> None:
     """List the feeds; with KIND, show one with its channels and an example configuration."""
     from recorder.feeds import feed
 
-    if kind is None:
+    if as_json:
+        for found in [feed(kind)] if kind else _all():
+            click.echo(_json(found))
+    elif kind is None:
         _list()
-        return
-    found = feed(kind)
+    else:
+        _show(feed(kind))
+
+
+def _show(found: Feed) -> None:
+    from recorder.example import feed_table
+
     click.echo(found.title)
     click.echo(f"\nendpoints  {', '.join(found.endpoints) or 'set by you'}")
     click.echo(f"key        {found.key_help or 'none needed'}")
     click.echo(f"tables     {', '.join(found.tables) or 'none: raw frames only'}")
+    if found.catalogue is not None:
+        click.echo("patterns   a * in a channel stands for the venue's symbols, kept up to date")
     if found.channels:
         click.echo("\nchannels")
+        width = max(26, *map(len, found.channels))
         for name, brings in found.channels.items():
-            click.echo(f"  {name:26} {brings}")
-    click.echo(f"\nin recorder.toml\n\n{example(kind)}")
+            click.echo(f"  {name:{width}} {brings}")
+    click.echo(f"\nin recorder.toml\n\n{feed_table(found)}")
 
 
-def _list() -> None:
+def _all() -> list[Feed]:
+    """Every feed that can be used; what is wrong with another package's is said."""
     from recorder.errors import ConfigError
     from recorder.feeds import feed, kinds
 
+    found = []
     for name in kinds():
         try:
-            found = feed(name)
-        except ConfigError as error:  # another package's; the others are fine
+            found.append(feed(name))
+        except ConfigError as error:  # the others are fine
             click.echo(f"recorder: {error}", err=True)
-            continue
-        key = "key" if found.key_help else "no key"
-        click.echo(f"{name:14} {key:7} {found.title}")
+    return found
 
 
-def example(kind: str) -> str:
-    """A configuration of this feed that works as it stands (but for a key)."""
-    from recorder.feeds import feed
+def _list() -> None:
+    known = _all()
+    width = max(len(found.kind) for found in known)
+    for found in known:
+        key = "key   " if found.key_help else "no key"
+        click.echo(f"{found.kind:{width}}  {key}  {found.title}")
+    click.echo("\nOne feed, its channels, tables and endpoints: recorder feeds KIND", err=True)
+    click.echo("A settings file for some of them: recorder init", err=True)
 
-    found = feed(kind)
-    if kind == "generic":
-        return (
-            '[feeds.mine]\nkind = "generic"\nurl = "wss://example.org/ws"\n'
-            'subscribe = [\'{"op":"subscribe"}\']'
-        )
-    channels = ", ".join(f'"{name}"' for name in found.default_channels)
-    return f"[feeds.{kind}]" + (f"\nchannels = [{channels}]" if channels else "")
+
+def _json(found: Feed) -> str:
+    import json
+
+    told: dict[str, Any] = {
+        "kind": found.kind,
+        "title": found.title,
+        "endpoints": found.endpoints,
+        "key": found.key_help,
+        "channels": found.channels,
+        "default_channels": found.default_channels,
+        "patterns": found.catalogue is not None,
+        "tables": found.tables,
+    }
+    return json.dumps(told)

@@ -45,3 +45,11 @@ def logging(command: F) -> F:
         show_default=True,
         help="Least serious message shown.",
     )(command)
+
+
+def feed_kinds(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Completes the kinds of feeds."""
+    from recorder.feeds import kinds
+
+    del ctx, param
+    return [kind for kind in kinds() if kind.startswith(incomplete)]

@@ -1,7 +1,8 @@
 """cryptolisting.ws: exchange announcements, every frame BINARY holding UTF-8 JSON.
 
 There is no subscribe message: the key and `?cex=` decide what comes. The server pings every 15 s
-and sends a JSON heartbeat every 30 s; it may count what a client sends, so we send nothing.
+and sends a JSON heartbeat every 30 s. It counts what a client sends (3 messages a minute), so we
+send nothing but, where the channel `test` is asked for, one request for a test announcement.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from recorder.feed import (
     Plan,
     Refusal,
     Verdict,
+    message,
     parsed,
     refused,
     seconds,
@@ -40,6 +42,9 @@ def plan(options: Options) -> list[Plan]:
             group="announcements",
             urls=(options.url,) if options.url else FEED.endpoints,
             headers={"X-API-Key": options.key or "", **options.headers},
+            channels=tuple(dict.fromkeys(options.channels)),
+            hello=(message(type="test"),) if "test" in options.channels else (),
+            send_every=30.0,
             control_ping_every=None,
             silence=65.0,  # no recv() timeout under about 60 s, says the documentation
         )
@@ -80,7 +85,10 @@ FEED = Feed(
     title="Exchange announcements: listings, delistings, airdrops (cryptolisting.ws)",
     endpoints=("wss://cryptolisting.ws", "wss://kr.cryptolisting.ws"),
     plan=plan,
-    channels={"announcements": "every announcement that the key and ?cex= allow"},
+    channels={
+        "announcements": "every announcement that the key and ?cex= allow",
+        "test": "beside them, one test announcement on each connection: no row, but proof of life",
+    },
     tables=("listings", "latency"),
     key_help="a key of the form dsk_<64 hex digits>",
     pace=Pace(first=1.0, longest=300.0, spacing=6.0),  # 5 s cooldown per key and address

@@ -116,6 +116,17 @@ async def test_the_service_s_own_ping_is_kept_up(tmp_path: Path) -> None:
     assert payloads(frames, "sent").count(b'{"type":"ping"}') == len(pings)
 
 
+async def test_a_test_announcement_can_be_asked_for(tmp_path: Path) -> None:
+    async with await listings(rate=0.001) as server:
+        feeds = {"cryptolisting": {"url": server.url, "channels": ["announcements", "test"]}}
+        outcome = await capture(tmp_path, feeds, seconds=2, **KEYS)
+    assert outcome.code == 0, outcome.err
+    assert received(server) == [[{"type": "test"}]]
+    [frames] = raw(tmp_path / "data", "cryptolisting").values()
+    heard = [json.loads(payload)["type"] for payload in payloads(frames, "binary")]
+    assert heard.count("test_announcement") == 1
+
+
 async def test_a_refused_key_ends_its_feed_and_the_others_go_on(tmp_path: Path) -> None:
     async with (
         await listings() as announcements,
