@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import translate
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,13 +77,24 @@ def fetch(catalogue: Catalogue, now_ns: int, reach: Reach | None = None) -> List
             except Exception as error:  # a feed's own rules may be anyone's code
                 what = f"the answer is no list of instruments: {error}"
                 raise CatalogueError(what, where=safe_url(client.url(ask))) from error
-            found.update((instrument.symbol, instrument) for instrument in instruments)
+            for instrument in instruments:
+                _merge(found, instrument, ask)
             if following is not None:
-                waiting.insert(0, following)
+                waiting.insert(0, replace(following, completes=ask.completes))
     where = safe_url(catalogue.asks[0].url)
     if not found:
         raise CatalogueError("the list of instruments is empty", where=where)
     return Listing(now_ns, where, tuple(found.values()))
+
+
+def _merge(found: dict[str, Instrument], more: Instrument, ask: Ask) -> None:
+    """Take an instrument in; an answer that completes others adds only what was unknown."""
+    if not ask.completes:
+        found[more.symbol] = more
+    elif (known := found.get(more.symbol)) is not None:
+        told = {name: value for name, value in asdict(more).items() if value is not None}
+        told.update((name, value) for name, value in asdict(known).items() if value is not None)
+        found[more.symbol] = Instrument(**told)
 
 
 class _Client:

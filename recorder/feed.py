@@ -97,6 +97,7 @@ class Ask:
 
     url: str
     body: str | None = None
+    completes: bool = False  # the answer says more of instruments that other answers list
 
 
 @dataclass(frozen=True, slots=True)

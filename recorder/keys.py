@@ -32,6 +32,11 @@ def key_of(name: str, settings: FeedSettings, environ: Mapping[str, str]) -> str
     return key or None
 
 
+def secrets_of(key: str | None) -> tuple[str, ...]:
+    """What must never be shown of a key: the whole, and the parts of one like `KEY:SECRET`."""
+    return (key, *(part for part in key.split(":") if len(part) >= 8)) if key else ()
+
+
 def _find_key(name: str, settings: FeedSettings, environ: Mapping[str, str]) -> tuple[str, str]:
     """Where the key was found, and the key."""
     variable = key_variable(name)

@@ -138,7 +138,8 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
         ),
     ),
     "liquidations": (
-        "One liquidation. Binance pushes only the largest per symbol and second: sums undercount.",
+        "One liquidation. Sums undercount where a venue does not push all: Binance pushes only the "
+        "largest per symbol and second, OKX says that its channel is not complete.",
         (
             Column(
                 "position_side",
@@ -157,6 +158,7 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
                 "DOUBLE",
                 "value in US dollars; NULL where the contract's value is unknown",
             ),
+            Column("order_id", "VARCHAR", "the venue's id of the liquidation order, if it tells"),
             BACKFILL,
             EXTRA,
         ),

@@ -102,6 +102,22 @@ def test_a_question_with_a_body_is_posted() -> None:
     assert venue.asked == [("POST", "/proxied/info", b'{"type":"meta"}')]
 
 
+def test_an_answer_may_complete_what_others_list() -> None:
+    def intervals(body: bytes) -> tuple[list[Instrument], Ask | None]:
+        told = json.loads(body)
+        if isinstance(told, dict):
+            return read(body)
+        return [Instrument(symbol, symbol, None, None, 4.0) for symbol in told], None
+
+    asks = (Ask("https://venue.example/list"), Ask("https://venue.example/hours", completes=True))
+    with serving(Venue(page("A", "B"), (200, b'["B", "GONE"]'))) as venue:
+        listing = fetch(Catalogue(asks, intervals), 0, Reach(venue.base))
+    assert listing.instruments == (
+        Instrument("A", "a", 10.0, "usd"),
+        Instrument("B", "b", 10.0, "usd", 4.0),
+    )
+
+
 def test_trouble_that_passes_is_sat_out() -> None:
     with serving(Venue((503, b""), (429, b"slow down"), page("A"))) as venue:
         assert len(fetch(CATALOGUE, 0, Reach(venue.base)).instruments) == 1

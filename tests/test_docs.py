@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from recorder import canned
+from recorder.feeds import KINDS, feed
 from recorder.normalise import load
 from recorder.schema import ABOUT, COMMON, LEDGER, TABLES, Table
 
@@ -72,3 +73,9 @@ def test_the_design_tables_all_exist() -> None:
     promised |= {"open_interest", "flows", "signals", "alerts", "system_status"}
     promised |= {"connections", "gaps", "rejects", "instruments"}
     assert set(TABLES) == promised
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if feed(kind).normalise])
+def test_the_meaning_of_columns_is_told_for_every_feed(kind: str) -> None:
+    told = (ROOT / "docs/semantics.md").read_text("utf-8")
+    assert re.search(rf"^\| {kind}\b|, {kind}\b", told, re.MULTILINE)

@@ -1,7 +1,10 @@
--- Binance USD-M futures: bare or wrapped ({"stream", "data"}) frames; one event, or an array of them.
--- Times are milliseconds: E is when the venue sent the event, T when it happened (in a mark price: the
--- next funding). The side of a liquidation is the order's: SELL closed a long. st 2 marks COIN-M,
--- whose sizes are contracts. Keys differ by case alone (e, E), which structs cannot hold: paths can.
+-- Binance futures (USD-M, COIN-M) and spot: bare or wrapped ({"stream", "data"}) frames; one event, or an
+-- array of them. Times are milliseconds: E is when the venue sent the event, T when it happened (in a
+-- mark price: the next funding). The side of a liquidation is the order's: SELL closed a long. st 2 marks
+-- COIN-M, whose sizes are contracts, worth what the list of instruments says; other sizes are in the coin.
+-- Nothing is sent again after a subscription. A futures trade whose X is not MARKET (an insurance fund's,
+-- a deleveraging) is no price of the market. What is quoted in no dollar (ETHBTC) has no value in
+-- dollars. Keys differ by case alone (e, E), which structs cannot hold: paths can.
 
 -- step: messages
 SELECT
@@ -9,6 +12,7 @@ SELECT
     CASE
         WHEN json_type(data) = 'ARRAY' AND json_array_length(data) = 0 THEN 'control'
         WHEN json_type(data) = 'ARRAY' THEN 'events'
+        WHEN type = 'serverShutdown' OR wrapped[7] = 'serverShutdown' THEN 'control'
         WHEN type IS NOT NULL THEN 'event'
         WHEN answer THEN 'control'
     END AS class,
@@ -24,8 +28,10 @@ FROM (
     FROM (
         SELECT
             *,
-            json_extract_string(json, ['$.stream', '$.data', '$.result', '$.id', '$.error', '$.msg'])
-                AS wrapped
+            json_extract_string(
+                json,
+                ['$.stream', '$.data', '$.result', '$.id', '$.error', '$.msg', '$.event.e']
+            ) AS wrapped
         FROM frames
     )
 );
@@ -39,17 +45,20 @@ SELECT
             THEN 'a liquidation without a symbol, or without a side'
         WHEN type = 'markPriceUpdate'
                 AND (symbol IS NULL OR coalesce(num(price), num(rate), num(index_price)) IS NULL)
-            OR type = 'aggTrade' AND (symbol IS NULL OR num(price) IS NULL OR num(quantity) IS NULL)
+            OR traded AND (symbol IS NULL OR num(price) IS NULL OR num(quantity) IS NULL)
             THEN type || ' without a symbol, or without a number as price'
-        WHEN type NOT IN ('forceOrder', 'markPriceUpdate', 'aggTrade')
+        WHEN NOT traded AND type NOT IN ('forceOrder', 'markPriceUpdate')
                 AND coalesce(time_ns(sent, 1000000), time_ns(happened, 1000000)) IS NULL
             THEN 'no table for the event type ' || short(type) || ', and it carries no time'
     END AS wrong
 FROM (
     SELECT
-        id, line, clock_error_ns, item, stream, part[1] AS type, part[2] AS sent, part[3] AS happened,
+        id, line, clock_error_ns, item, stream, part[1] AS type,
+        type IN ('aggTrade', 'trade') AND coalesce(part[20], 'MARKET') = 'MARKET' AS traded,
+        part[2] AS sent, part[3] AS happened,
         part[4] AS symbol, part[5] AS price, part[6] AS index_price, part[7] AS rate,
-        part[8] AS quantity, part[9] AS buyer_is_maker, part[10] AS trade, part[11] AS margin,
+        part[8] AS quantity, part[9] AS buyer_is_maker,
+        CASE type WHEN 'trade' THEN part[21] ELSE part[10] END AS trade,
         part[12] AS liquidated, part[13] AS side, part[14] AS ordered, part[15] AS limit_price,
         part[16] AS average_price, part[17] AS filled, part[18] AS filled_at,
         coalesce(part[19], part[11], '1') = '2' AS coin_margined
@@ -58,7 +67,7 @@ FROM (
             * EXCLUDE (event),
             json_extract_string(event, [
                 '$.e', '$.E', '$.T', '$.s', '$.p', '$.i', '$.r', '$.q', '$.m', '$.a', '$.st',
-                '$.o.s', '$.o.S', '$.o.q', '$.o.p', '$.o.ap', '$.o.z', '$.o.T', '$.o.st'
+                '$.o.s', '$.o.S', '$.o.q', '$.o.p', '$.o.ap', '$.o.z', '$.o.T', '$.o.st', '$.X', '$.t'
             ]) AS part
         FROM (
             SELECT id, line, clock_error_ns, stream, 0 AS item, data AS event
@@ -88,13 +97,25 @@ FROM (
 )
 JOIN messages ON messages.id = frame;
 
+-- step: sound
+-- Events that make rows, with what their contract was worth at the time.
+SELECT
+    e.*, c.contract_size, c.contract_unit, c.funding_interval_hours,
+    regexp_matches(coalesce(e.symbol, liquidated), '(USD|USDT|USDC|USD1|FDUSD|TUSD|BUSD)(_.*)?$') AS dollars
+FROM events AS e
+LEFT JOIN contracts AS c
+    ON c.symbol = coalesce(e.symbol, e.liquidated)
+    AND e.id.recv_ns >= c.from_ns AND e.id.recv_ns < c.to_ns
+WHERE wrong IS NULL;
+
 -- table: funding
 SELECT
     id.*, item, coalesce(stream, '!markPrice@arr') AS channel, 'binance' AS exchange, symbol,
-    time_ns(sent, 1000000) AS event_ns, num(rate) AS rate, time_ns(happened, 1000000) AS next_funding_ns,
-    num(price) AS mark_price, num(index_price) AS index_price
-FROM events
-WHERE type = 'markPriceUpdate' AND wrong IS NULL;
+    time_ns(sent, 1000000) AS event_ns, num(rate) AS rate, funding_interval_hours AS interval_hours,
+    time_ns(happened, 1000000) AS next_funding_ns, num(price) AS mark_price,
+    num(index_price) AS index_price, false AS backfill
+FROM sound
+WHERE type = 'markPriceUpdate';
 
 -- table: prices
 FROM (
@@ -102,8 +123,14 @@ FROM (
         id.*, item, coalesce(stream, '!markPrice@arr') AS channel, 'binance' AS exchange, symbol,
         time_ns(sent, 1000000) AS event_ns, unnest(['mark', 'index']) AS kind,
         unnest([num(price), num(index_price)]) AS price
-    FROM events
-    WHERE type = 'markPriceUpdate' AND wrong IS NULL
+    FROM sound
+    WHERE type = 'markPriceUpdate'
+    UNION ALL BY NAME
+    SELECT
+        id.*, item, coalesce(stream, lower(symbol) || '@' || type) AS channel, 'binance' AS exchange,
+        symbol, time_ns(happened, 1000000) AS event_ns, 'last' AS kind, num(price) AS price
+    FROM sound
+    WHERE traded
 )
 WHERE price IS NOT NULL;
 
@@ -120,23 +147,39 @@ SELECT
     coalesce(num(filled), num(ordered)) AS quantity,
     CASE WHEN coin_margined THEN 'contracts' ELSE 'base' END AS quantity_unit,
     CASE
-        WHEN NOT coin_margined
-            THEN num(coalesce(num(filled), num(ordered)) * coalesce(num(average_price), num(limit_price)))
-    END AS notional_usd
-FROM events
-WHERE type = 'forceOrder' AND wrong IS NULL;
+        WHEN coin_margined
+        THEN notional(
+            coalesce(num(filled), num(ordered)), coalesce(num(average_price), num(limit_price)),
+            contract_size, contract_unit
+        )
+        WHEN dollars
+        THEN num(coalesce(num(filled), num(ordered)) * coalesce(num(average_price), num(limit_price)))
+    END AS notional_usd,
+    false AS backfill
+FROM sound
+WHERE type = 'forceOrder';
 
 -- table: whales
 SELECT
-    id.*, item, coalesce(stream, lower(symbol) || '@aggTrade') AS channel, 'binance' AS exchange, symbol,
+    id.*, item, coalesce(stream, lower(symbol) || '@' || type) AS channel, 'binance' AS exchange, symbol,
     time_ns(happened, 1000000) AS event_ns, 'trade' AS kind,
-    regexp_replace(symbol, '(USDT|USDC|BUSD|USD)(_.*)?$', '') AS asset,
+    regexp_replace(symbol, '(USDT|USDC|USD1|FDUSD|TUSD|BUSD|USD)(_.*)?$', '') AS asset,
     CASE buyer_is_maker WHEN 'true' THEN 'sell' WHEN 'false' THEN 'buy' END AS side,
-    num(price) AS price, num(quantity) AS quantity, num(num(price) * num(quantity)) AS notional_usd,
-    trade AS tx
-FROM events
-WHERE type = 'aggTrade' AND wrong IS NULL AND NOT coin_margined
-    AND num(price) * num(quantity) >= getvariable('whale_usd');
+    num(price) AS price,
+    -- A contract of so many dollars is that much of the coin at the trade's own price.
+    CASE WHEN coin_margined THEN num(value / num(price)) ELSE num(quantity) END AS quantity,
+    value AS notional_usd, trade AS tx, false AS backfill
+FROM (
+    SELECT
+        *,
+        CASE
+            WHEN coin_margined THEN notional(num(quantity), num(price), contract_size, contract_unit)
+            WHEN dollars THEN num(num(price) * num(quantity))
+        END AS value
+    FROM sound
+    WHERE traded
+)
+WHERE value >= getvariable('whale_usd');
 
 -- table: latency
 SELECT

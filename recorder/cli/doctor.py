@@ -33,7 +33,7 @@ def doctor(
     from recorder.cells import visible
     from recorder.config import load
     from recorder.doctor import examine
-    from recorder.keys import key_of
+    from recorder.keys import key_of, secrets_of
     from recorder.redact import Redactor
 
     settings = load(config_path, data_dir=data_dir)
@@ -45,7 +45,7 @@ def doctor(
         from recorder.sources import sources
 
         keys = {name: key_of(name, feed, os.environ) for name, feed in settings.feeds.items()}
-        hide = Redactor(key for key in keys.values() if key)
+        hide = Redactor(part for key in keys.values() for part in secrets_of(key))
         found = asyncio.run(reach(settings, sources(settings, keys)))
         checks += [dataclasses.replace(check, says=hide(check.says)) for check in found]
     if as_json:

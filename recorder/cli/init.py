@@ -69,15 +69,16 @@ def _asked() -> tuple[str, ...]:
     from recorder.errors import UsageError, did_you_mean
     from recorder.feeds import feed, kinds
 
-    if not sys.stdin.isatty():
-        raise UsageError("no feed was named", hint="for example: recorder init --feed binance")
     known = kinds()
+    free = next(kind for kind in known if feed(kind).key_help is None)
+    if not sys.stdin.isatty():
+        raise UsageError("no feed was named", hint=f"for example: recorder init --feed {free}")
     width = max(map(len, known))
     for number, kind in enumerate(known, 1):
         key = "(key)" if feed(kind).key_help else ""
         click.echo(f"{number:3}  {kind:{width}}  {feed(kind).title} {key}", err=True)
     while True:
-        answer = click.prompt("\nWhich? Numbers or names", default="binance", err=True)
+        answer = click.prompt("\nWhich? Numbers or names", default=free, err=True)
         words = answer.replace(",", " ").split()
         picked = tuple(
             known[int(word) - 1] if word.isdecimal() and 0 < int(word) <= len(known) else word

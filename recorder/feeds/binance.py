@@ -1,71 +1,214 @@
-"""Binance USD-M futures: liquidations, funding and mark prices, large trades. No key.
+"""Binance: liquidations, funding, mark prices and trades of futures; the spot market's trades.
 
-The market route `/market/stream` carries these streams since the old URLs were retired
-(2026-04-23); an old path may connect and stay mute, so mark prices have a cadence.
+Since the old URLs were retired (2026-04-23) futures have two routes: `/public` carries books and
+single trades, `/market` everything else. A stream on the wrong route is silent, and so is an old
+path: mark prices have a cadence. For the spot market set `url = "wss://stream.binance.com:9443"`.
+No key is needed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote, urlsplit, urlunsplit
 
-from recorder.feed import Feed, Notice, Options, Pace, Plan, parsed, unused, words, wrong_channel
+import msgspec
 
-_STREAM = re.compile(r"!?[A-Za-z0-9_]+(@[A-Za-z0-9_]+)+")
+from recorder.feed import (
+    Ask,
+    Catalogue,
+    Feed,
+    Instrument,
+    Notice,
+    Options,
+    Pace,
+    Plan,
+    Verdict,
+    grouped,
+    message,
+    parsed,
+    unused,
+    words,
+    wrong_channel,
+)
+
+#: Names of symbols may be Chinese.
+_STREAM = re.compile(r"!\w+(@\w+)*|\w+(@\w+)+")
+_GROUPS = {
+    "forceOrder": "liquidations",
+    "markPrice": "prices",
+    "aggTrade": "trades",
+    "trade": "single trades",
+    "bookTicker": "books",
+    "depth": "books",
+}
+_PUBLIC = ("single trades", "books")
+_MARKET_ROUTE = "wss://fstream.binance.com/market/stream"
+_PUBLIC_ROUTE = "wss://fstream.binance.com/public/stream"
+
 _MAX_AGE = 23.5 * 3600  # connections end at 24 h
+_PER_CONNECTION = 1024
+_AT_ONCE = 100  # streams in one message
+_LONGEST_URL = 2000  # beyond it a server may refuse the handshake: subscribe by message
 
 
 def plan(options: Options) -> list[Plan]:
-    """Liquidations, prices and trades on connections of their own."""
+    """Liquidations, prices, trades and the rest on connections of their own."""
     unused(options, "subscribe", hint="its channels are the streams to record")
-    groups: dict[str, list[str]] = {}
-    for channel in dict.fromkeys(options.channels or FEED.default_channels):
+    channels = options.channels or FEED.default_channels
+    for channel in channels:
         if not _STREAM.fullmatch(channel):
             raise wrong_channel(options, channel, "for example: " + ", ".join(FEED.channels))
-        groups.setdefault(_group(channel), []).append(channel)
-    return [_plan(group, channels, options) for group, channels in groups.items()]
+    groups = grouped(channels, _group, _PER_CONNECTION)
+    return [_plan(group, named, options) for group, named in groups.items()]
 
 
 def _group(channel: str) -> str:
-    if "forceOrder" in channel:
-        return "liquidations"
-    return "prices" if "markPrice" in channel else "trades"
+    parts = channel.removeprefix("!").split("@")
+    kind = parts[0] if channel.startswith("!") else parts[1]
+    return _GROUPS.get("depth" if kind.startswith("depth") else kind, "others")
 
 
 def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
-    base = options.url or FEED.endpoints[0]
+    public = group.startswith(_PUBLIC)
+    base = _base(options.url) if options.url else _PUBLIC_ROUTE if public else _MARKET_ROUTE
+    asked = f"{base}{'&' if '?' in base else '?'}streams=" + quote("/".join(channels), safe="!@/")
+    in_url = len(asked) <= _LONGEST_URL and not urlsplit(base).path.endswith("/ws")
     return Plan(
         group=group,
-        urls=(f"{base}?streams={'/'.join(channels)}",),
+        urls=(asked if in_url else base,),
         channels=tuple(channels),
         headers=options.headers,
-        cadence=30.0 if group == "prices" else None,
+        hello=() if in_url else tuple(_requests("SUBSCRIBE", channels)),
+        send_every=0.25,  # 5 (spot) or 10 messages a second, pings counted
+        cadence=30.0 if group.startswith("prices") else None,
         max_age=_MAX_AGE,
     )
 
 
+def _base(url: str) -> str:
+    """The user's endpoint; a host alone is asked for combined streams."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path="/stream")) if parts.path in {"", "/"} else url
+
+
+def _requests(method: str, channels: Sequence[str]) -> Iterator[str]:
+    for number, start in enumerate(range(0, len(channels), _AT_ONCE), 1):
+        params = list(channels[start : start + _AT_ONCE])
+        yield message(method=method, params=params, id=number)
+
+
+def resubscribe(old: Plan, new: Plan) -> list[str] | None:
+    """Unsubscribe what went, subscribe what came; streams in the URL need a new connection."""
+    if old.urls != new.urls:
+        return None
+    gone = [channel for channel in old.channels if channel not in new.channels]
+    come = [channel for channel in new.channels if channel not in old.channels]
+    return [*_requests("UNSUBSCRIBE", gone), *_requests("SUBSCRIBE", come)]
+
+
 def notice(payload: bytes) -> Notice | None:
-    """`{"error": …}` or `{"code": …, "msg": …}`: the service refuses a request."""
+    """`{"error": …}` or `{"code": …, "msg": …}`: a refused request; an announced shutdown."""
     told = parsed(payload)
-    if told is not None and ("error" in told or "msg" in told):
+    if told is None:
+        return None
+    if "error" in told or "msg" in told:
         return Notice(f"the service reports: {words(payload.decode('utf-8', 'replace'))}")
+    inner = (told, told.get("data"), told.get("event"))
+    if any(isinstance(event, dict) and event.get("e") == "serverShutdown" for event in inner):
+        why = "the server is about to shut down"
+        return Notice(why, verdict=Verdict(why, wait=0.0))
     return None
+
+
+def on_close(code: int | None, reason: str) -> Verdict | None:
+    """Addresses that keep exceeding the limit of messages are banned: wait."""
+    if code == 1008 and re.search(r"too many|limit", reason, re.IGNORECASE):
+        return Verdict(f"rate limited: {words(reason)}", wait=60.0)
+    return None
+
+
+# -- instruments
+
+
+class _Listed(msgspec.Struct):
+    """A symbol as the lists of USD-M (status) and COIN-M (contractStatus, contractSize) have it."""
+
+    symbol: str
+    status: str | None = None
+    contractStatus: str | None = None
+    contractSize: float | None = None
+
+
+class _List(msgspec.Struct):
+    symbols: list[_Listed]
+
+
+class _Interval(msgspec.Struct):
+    """What `/fapi/v1/fundingInfo` says of a symbol; it lists those that were ever adjusted."""
+
+    symbol: str
+    fundingIntervalHours: float
+
+
+_LIST: msgspec.json.Decoder[_List] = msgspec.json.Decoder(_List)
+_INTERVALS: msgspec.json.Decoder[list[_Interval]] = msgspec.json.Decoder(list[_Interval])
+
+
+def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
+    """The symbols that trade, of `/fapi/v1/exchangeInfo` or `/dapi/v1/exchangeInfo`: one page.
+
+    Or, of `/fapi/v1/fundingInfo`, the funding intervals of some symbols.
+    """
+    if body.lstrip().startswith(b"["):
+        return [
+            Instrument(
+                symbol=told.symbol,
+                name=told.symbol.lower(),
+                funding_interval_hours=told.fundingIntervalHours,
+            )
+            for told in _INTERVALS.decode(body)
+            if told.fundingIntervalHours > 0
+        ], None
+    return [
+        Instrument(
+            symbol=listed.symbol,
+            name=listed.symbol.lower(),
+            # Sizes are in the coin, but for COIN-M: in contracts of so many dollars.
+            contract_size=size if size is None or size > 0 else None,
+            contract_unit="usd" if listed.contractStatus is not None else "base",
+        )
+        for listed in _LIST.decode(body).symbols
+        if "TRADING" in (listed.status, listed.contractStatus)
+        for size in [listed.contractSize if listed.contractStatus is not None else 1.0]
+    ], None
 
 
 FEED = Feed(
     kind="binance",
-    title="Liquidations, funding, mark prices and large trades (Binance USD-M futures)",
-    endpoints=("wss://fstream.binance.com/market/stream",),
+    title="Liquidations, funding, mark prices and large trades (Binance futures; spot)",
+    endpoints=(_MARKET_ROUTE, _PUBLIC_ROUTE),
     plan=plan,
     channels={
         "!forceOrder@arr": "the largest liquidation per symbol and second, all symbols",
         "!markPrice@arr": "mark price and funding of all symbols, every 3 s (@1s: every second)",
         "btcusdt@aggTrade": "trades of one symbol; those of whale_usd or more become whales",
+        "btcusdt@trade": "the same, single",
     },
     default_channels=("!forceOrder@arr", "!markPrice@arr", "btcusdt@aggTrade", "ethusdt@aggTrade"),
     tables=("liquidations", "funding", "prices", "whales", "latency"),
     pace=Pace(first=1.0, longest=60.0),
-    control=re.compile(rb'^\s*\{\s*"(error|code|msg)"'),
+    on_close=on_close,
+    control=re.compile(rb'^\s*\{\s*"(error|code|msg)"|"e"\s*:\s*"serverShutdown"'),
     notice=notice,
     normalise="binance",
+    catalogue=Catalogue(
+        (
+            Ask("https://fapi.binance.com/fapi/v1/exchangeInfo"),
+            Ask("https://dapi.binance.com/dapi/v1/exchangeInfo"),
+            Ask("https://fapi.binance.com/fapi/v1/fundingInfo", completes=True),
+        ),
+        read,
+    ),
+    resubscribe=resubscribe,
 )

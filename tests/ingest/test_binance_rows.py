@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from recorder.clock import NS
+from recorder.clock import NS, ulid
 
-from .records import CONNECTION, MS, T0, Workbench, frames_of, lines, shared
+from .records import CONNECTION, MS, T0, Workbench, frames_of, lines, marker, shared
 
 AGG_TRADE = (
     '{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","E":1791391082024,"a":3478018549,'
@@ -42,6 +42,16 @@ BOOK_TICKER = (
     '{"e":"bookTicker","u":11730346419457,"s":"BTCUSDT","ps":"BTCUSDT","b":"84788.20","B":"5.923",'
     '"a":"84788.30","A":"2.824","T":1791091007473,"E":1791091007473,"st":1}'
 )
+#: Of the spot market: ids and marks of both sides, no st.
+SPOT_TRADE = (
+    '{"stream":"btcusdt@trade","data":{"e":"trade","E":1791391082024,"s":"BTCUSDT","t":12345,'
+    '"p":"50000.00","q":"2.00000000","T":1791391082023,"m":false,"M":true}}'
+)
+COIN_MARGINED_TRADE = (
+    '{"stream":"btcusd_perp@aggTrade","data":{"e":"aggTrade","E":1791391082024,"a":7,'
+    '"s":"BTCUSD_PERP","p":"50000.0","q":"1000","f":1,"l":2,"T":1791391081874,"m":true,"st":2}}'
+)
+SHUTDOWN = '{"e":"serverShutdown","E":1791391082024}'
 
 COMMON = ("channel", "exchange", "symbol", "event_ns", "connection", "seq", "item")
 LIQUIDATION = (
@@ -275,7 +285,83 @@ def test_the_captured_frames_end_as_exactly_these_rows(bench: Workbench) -> None
         (12, 50 * MS, 50 * MS)
     ]
     assert bench.rows("rejects", "reason") == []
-    assert bench.sql("SELECT count(*) FROM prices") == [(8,)]
+    assert bench.sql("SELECT kind, count(*) FROM prices GROUP BY kind ORDER BY kind") == [
+        ("index", 4),
+        ("last", 1),
+        ("mark", 4),
+    ]
+
+
+# -- what the list of instruments and the spot market add
+
+
+def with_list(bench: Workbench, *payloads: str, whale_usd: float = 1_000.0) -> None:
+    """Ingest the frames after a list of instruments."""
+    told = {
+        "exchange": "binance",
+        "instruments": [
+            {"symbol": "BTCUSDT", "contract_size": 1.0, "contract_unit": "base"},
+            {"symbol": "BTCUSD_PERP", "contract_size": 100.0, "contract_unit": "usd",
+             "funding_interval_hours": 8.0},
+        ],
+    }  # fmt: skip
+    about = marker(0, "instruments", T0 - 1, ulid(T0, bytes([9] * 10)))
+    listed = about._replace(payload=json.dumps(told).encode())
+    bench.take("binance", [listed, *frames_of(payloads)], whale_usd)
+
+
+def test_a_contract_is_worth_what_the_list_says(bench: Workbench) -> None:
+    coin = BUY.replace('"st":1', '"st":2').replace("XRPUSDT", "BTCUSD_PERP")
+    with_list(bench, COIN_MARGINED_TRADE, coin, COIN_MARGINED_PRICE)
+    columns = ("symbol", "side", "price", "quantity", "notional_usd", "tx", "asset")
+    assert bench.rows("whales", *columns) == [
+        ("BTCUSD_PERP", "sell", 50000.0, 2.0, 100_000.0, "7", "BTC")
+    ]
+    columns = ("quantity", "quantity_unit", "notional_usd", "backfill")
+    assert bench.rows("liquidations", *columns) == [(127.2, "contracts", 12_720.0, False)]
+    assert bench.rows("funding", "interval_hours", "backfill") == [(8.0, False)]
+
+
+def test_a_contract_of_unknown_value_is_no_whale(bench: Workbench) -> None:
+    ingested(bench, COIN_MARGINED_TRADE, whale_usd=1)
+    assert bench.rows("whales", "seq") == []
+    assert bench.rows("prices", "symbol", "kind", "price") == [("BTCUSD_PERP", "last", 50000.0)]
+
+
+def test_a_spot_trade_is_a_price_and_may_be_a_whale(bench: Workbench) -> None:
+    ingested(bench, SPOT_TRADE)
+    columns = ("channel", "symbol", "event_ns", "side", "quantity", "notional_usd", "tx")
+    assert bench.rows("whales", *columns) == [
+        ("btcusdt@trade", "BTCUSDT", 1791391082023 * MS, "buy", 2.0, 100_000.0, "12345")
+    ]
+    assert bench.rows("prices", "channel", "kind", "price", "event_ns") == [
+        ("btcusdt@trade", "last", 50000.0, 1791391082023 * MS)
+    ]
+    assert bench.rows("latency", "channel", "network_ns") == [("btcusdt@trade", 50 * MS)]
+
+
+def test_a_trade_of_the_insurance_fund_is_no_price(bench: Workbench) -> None:
+    odd = SPOT_TRADE.replace('"m":false', '"X":"INSURANCE_FUND","m":false')
+    ingested(bench, odd, odd.replace("INSURANCE_FUND", "MARKET"))
+    assert bench.rows("prices", "seq") == [(1,)]
+    assert bench.rows("whales", "seq") == [(1,)]
+    assert bench.rows("latency", "seq") == [(0,), (1,)]
+
+
+@pytest.mark.parametrize("symbol", ["ETHBTC", "BTCTRY", "USDTTRY"])
+def test_what_is_not_quoted_in_dollars_has_no_value_in_dollars(
+    bench: Workbench, symbol: str
+) -> None:
+    ingested(bench, SPOT_TRADE.replace("BTCUSDT", symbol), SELL.replace("BTCUSDT", symbol),
+             whale_usd=1)  # fmt: skip
+    assert bench.rows("whales", "seq") == []
+    assert bench.rows("liquidations", "quantity", "notional_usd") == [(0.19, None)]
+
+
+def test_an_announced_shutdown_is_no_event(bench: Workbench) -> None:
+    wrapped = [f'{{"stream":"","data":{SHUTDOWN}}}', f'{{"event":{SHUTDOWN}}}']
+    bench.take("binance", frames_of([SHUTDOWN, *wrapped]))
+    assert bench.places() == {}
 
 
 def recorded(name: str) -> list[tuple[int, str]]:

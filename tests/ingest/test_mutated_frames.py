@@ -13,21 +13,43 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recorder import canned, normalise
+from recorder import canned, carry, normalise
 from recorder.schema import EVENT_TABLES, TABLES
 
 from .records import T0, frames_of, table
-from .test_binance_rows import AGG_TRADE, BOOK_TICKER, BUY, COIN_MARGINED_PRICE, MARK_PRICE, SELL
+from .test_binance_announcements_rows import FRAMES as BINANCE_ANNOUNCEMENTS
+from .test_binance_rows import (
+    AGG_TRADE,
+    BOOK_TICKER,
+    BUY,
+    COIN_MARGINED_PRICE,
+    MARK_PRICE,
+    SELL,
+    SPOT_TRADE,
+)
+from .test_bitmex_rows import FRAMES as BITMEX
+from .test_bybit_rows import FRAMES as BYBIT
 from .test_cryptolisting_rows import ERROR, FREE, HEARTBEAT, NEW, TEST, THREE, WELCOME
+from .test_deribit_rows import FRAMES as DERIBIT
+from .test_hyperliquid_rows import FRAMES as HYPERLIQUID
+from .test_okx_rows import FRAMES as OKX
 from .test_smartmoney_rows import EVENTS, flat, wrapped
+from .test_treeofalpha_rows import FRAMES as TREEOFALPHA
 
 GOLDEN = {
     "binance": [
         AGG_TRADE, BOOK_TICKER, BUY, COIN_MARGINED_PRICE, MARK_PRICE, SELL,
-        f"[{MARK_PRICE},{SELL}]", f'{{"stream":"x","data":[{AGG_TRADE}]}}',
+        SPOT_TRADE, f"[{MARK_PRICE},{SELL}]", f'{{"stream":"x","data":[{AGG_TRADE}]}}',
         '{"result":null,"id":1}',
     ],
+    "bybit": BYBIT,
+    "bitmex": BITMEX,
+    "binance_announcements": BINANCE_ANNOUNCEMENTS,
+    "treeofalpha": TREEOFALPHA,
     "cryptolisting": [ERROR, FREE, HEARTBEAT, NEW, TEST, THREE, WELCOME],
+    "deribit": DERIBIT,
+    "hyperliquid": HYPERLIQUID,
+    "okx": OKX,
     "smartmoney": [
         *(flat(kind, fields) for kind, _, _, fields, _ in EVENTS),
         *(wrapped(kind, channel, fields) for kind, channel, _, fields, _ in EVENTS),
@@ -102,6 +124,7 @@ def tables() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as db:
         for made in TABLES.values():
             db.execute(made.ddl)
+        db.execute(carry.STATE)
         normalise.prepare(db, canned.sql_directory() / "normalise")
         yield db
 
@@ -122,6 +145,7 @@ def test_every_changed_frame_is_in_a_table_or_control_or_in_rejects_once(
         tables.execute("BEGIN")
         try:
             tables.register("fresh", table(frames_of(payloads)))
+            tables.register("batch", table(frames_of(payloads)))
             # The least threshold: every trade that can be read is a whale's.
             normalise.apply(tables, normaliser, feed, whale_usd=-1e308)
             assert unaccounted(tables, payloads) == []

@@ -1,0 +1,90 @@
+-- Binance announcements: {"type": "DATA", "topic", "data"}, where data is JSON inside a text: catalogId,
+-- catalogName, publishDate (ms), title, body, disclaimer. Beside it answers to commands.
+-- One row per ticker that the title names, and one row without a ticker where it names none. Tickers are
+-- read in the catalogues 48 (new listings) and 161 (delistings) alone: (ABC); Will Delist ABC, DEF on
+-- <date>; ABCUSDT of a futures contract. The type is told only by titles of a known form; a removal of
+-- trading pairs, for instance, delists no coin. Body and disclaimer stay in raw: they are long.
+
+-- step: messages
+SELECT
+    * EXCLUDE (told, part),
+    part[1] AS catalogue, part[2] AS title, time_ns(part[3], 1000000) AS publish_ns,
+    CASE
+        WHEN type = 'DATA' AND nullif(trim(title), '') IS NOT NULL THEN 'announcement'
+        WHEN type = 'DATA' THEN NULL
+        WHEN type IN ('COMMAND', 'ERROR', 'PING', 'PONG') OR type IS NULL AND (told[4] OR told[5])
+            THEN 'control'
+    END AS class,
+    CASE
+        WHEN type IS NULL THEN 'a message without a type'
+        WHEN type <> 'DATA' THEN 'unknown message type ' || short(type)
+        WHEN inner_json IS NULL THEN 'an announcement whose data is no JSON object'
+        ELSE 'an announcement without a title'
+    END AS reason
+FROM (
+    SELECT
+        *, json_extract_string(inner_json, ['$.catalogId', '$.title', '$.publishDate']) AS part
+    FROM (
+        SELECT
+            *, envelope[1] AS type, envelope[2] AS topic,
+            list_transform(envelope, lambda piece: piece IS NOT NULL) AS told,
+            CASE
+                WHEN json_valid(envelope[3]) AND json_type(envelope[3]) = 'OBJECT' THEN envelope[3]::JSON
+            END AS inner_json
+        FROM (
+            SELECT
+                *,
+                json_extract_string(json, ['$.type', '$.topic', '$.data', '$.code', '$.error']) AS envelope
+            FROM frames
+        )
+    )
+);
+
+-- step: announcements
+SELECT
+    *,
+    CASE
+        WHEN catalogue NOT IN ('48', '161') OR catalogue IS NULL THEN NULL
+        WHEN regexp_matches(title, '^Binance Futures Will (Launch|List) ') THEN 'futures_listing'
+        WHEN regexp_matches(title, '^Binance Futures Will Delist ') THEN 'futures_delisting'
+        WHEN catalogue = '48' AND regexp_matches(title, '^Binance Will List ') THEN 'spot_listing'
+        WHEN catalogue = '161' AND regexp_matches(title, '^Binance Will Delist ') THEN 'spot_delisting'
+        WHEN catalogue = '48' AND regexp_matches(title, '(?i)\bHODLer Airdrops?\b') THEN 'hodler_airdrop'
+    END AS listing_type,
+    CASE
+        WHEN coalesce(catalogue NOT IN ('48', '161'), true) THEN []
+        WHEN listing_type LIKE 'futures_%'
+            THEN regexp_extract_all(title, '\b([A-Z0-9]{1,20}?)(?:USDT|USDC)\b', 1)
+        WHEN listing_type = 'spot_delisting'
+            THEN regexp_split_to_array(regexp_extract(
+                title,
+                '^Binance Will Delist ((?:[A-Z0-9]{1,20}(?:, and | and |, | & ))*[A-Z0-9]{1,20}) on \d{4}-',
+                1
+            ), ', and | and |, | & ')
+        ELSE regexp_extract_all(title, '\(([A-Z0-9]{1,20})\)', 1)
+    END AS named,
+    -- Neither a count nor a time zone is a ticker, and each is named once.
+    list_filter(named, lambda t, place: regexp_matches(t, '[A-Z]') AND t <> 'UTC'
+        AND list_position(named, t) = place) AS tickers
+FROM messages
+WHERE class = 'announcement';
+
+-- table: listings
+SELECT
+    *, ticker AS symbol
+FROM (
+    SELECT
+        id.*, topic AS channel, 'binance' AS exchange, publish_ns AS event_ns,
+        unnest(range(greatest(len(tickers), 1)))::INTEGER AS item, 'binance' AS publisher,
+        unnest(CASE WHEN len(tickers) = 0 THEN [NULL] ELSE tickers END) AS ticker,
+        listing_type, title, publish_ns, coalesce(publish_ns < opened_ns, false) AS backfill,
+        rest(inner_json, '{"title": null, "publishDate": null, "body": null, "disclaimer": null}') AS extra
+    FROM announcements
+);
+
+-- table: latency
+SELECT
+    id.*, 0 AS item, topic AS channel, 'binance' AS exchange, line, clock_error_ns,
+    coalesce(publish_ns < opened_ns, false) AS backfill, publish_ns, publish_ns AS event_ns
+FROM announcements
+WHERE publish_ns IS NOT NULL;

@@ -1,0 +1,303 @@
+-- BitMEX: {"table", "action", "data": [...]}: a partial (what the table holds now), then inserts, updates
+-- and deletes; beside them a welcome, acknowledgements, errors and the text pong. Times are ISO 8601.
+-- What is an event: each trade and each funding (inserted as it happens; the last one comes again in a
+-- partial), each liquidation order as it appears (insert; those still open come again in a partial, told
+-- by their orderID; its updates and its deletion are no further event), each change of an instrument.
+-- An instrument's update holds what changed: a field that is absent is unchanged, a null is unknown.
+-- A liquidation's side is the order's (Buy closes a short), its price the order's limit, its size
+-- contracts. It carries no time. foreignNotional of a trade is its value in the quote currency.
+-- BitMEX writes XBT for BTC. indicativeSettlePrice is the underlying index.
+
+-- step: heard
+SELECT
+    *,
+    CASE
+        WHEN octet_length(payload) <= 8 AND trim(text) IN ('pong', 'ping') THEN 'control'
+        WHEN kind IS NULL AND (told[4] OR told[5] OR told[6]) THEN 'control'
+        WHEN kind IS NULL OR coalesce(json_type(json, '$.data') <> 'ARRAY', true) THEN NULL
+        WHEN json_array_length(json, '$.data') = 0 OR action = 'delete' THEN 'control'
+        WHEN kind = 'liquidation' THEN CASE WHEN action = 'update' THEN 'control' ELSE 'items' END
+        WHEN kind IN ('trade', 'funding', 'instrument') THEN 'items'
+        -- Order books and the like have no table here: a time is all that they are good for.
+        WHEN first_ns IS NOT NULL THEN 'items'
+        WHEN kind IN ('orderBookL2', 'orderBookL2_25', 'orderBook10', 'quote', 'announcement', 'chat',
+            'connected', 'insurance', 'settlement', 'publicNotifications') THEN 'control'
+    END AS class,
+    CASE
+        WHEN kind IS NULL THEN 'a message without a table'
+        WHEN coalesce(json_type(json, '$.data') <> 'ARRAY', true) THEN 'a table without an array of data'
+        ELSE 'no place for the table ' || short(kind) || ', and it carries no time'
+    END AS reason
+FROM (
+    SELECT
+        *, envelope[1] AS kind, envelope[2] AS action,
+        CASE
+            WHEN regexp_full_match(envelope[3], '\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z')
+            THEN time_ns(epoch_us(TRY_CAST(envelope[3] AS TIMESTAMP)), 1000)
+        END AS first_ns,
+        list_transform(envelope, lambda part: part IS NOT NULL) AS told
+    FROM (
+        SELECT
+            *,
+            json_extract_string(
+                json,
+                ['$.table', '$.action', '$.data[0].timestamp', '$.info', '$.success', '$.error']
+            ) AS envelope
+        FROM all_frames
+    )
+);
+
+-- step: messages
+SELECT * EXCLUDE (fresh) FROM heard WHERE fresh;
+
+-- step: items
+SELECT
+    * EXCLUDE (told), told[2] AS symbol, kind || coalesce(':' || left(told[2], 100), '') AS channel,
+    CASE
+        WHEN regexp_full_match(told[1], '\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z')
+        THEN time_ns(epoch_us(TRY_CAST(told[1] AS TIMESTAMP)), 1000)
+    END AS event_ns,
+    told[3] AS side, num(told[4]) AS price, num(told[5]) AS size, told[6] AS trade,
+    num(told[7]) AS base_size, num(told[8]) AS quote_value, told[9] AS trade_kind, told[10] AS order_id,
+    num(told[11]) AS left_size, told[12] AS span, num(told[13]) AS rate
+FROM (
+    SELECT
+        *,
+        json_extract_string(element, [
+            '$.timestamp', '$.symbol', '$.side', '$.price', '$.size', '$.trdMatchID', '$.homeNotional',
+            '$.foreignNotional', '$.trdType', '$.orderID', '$.leavesQty', '$.fundingInterval',
+            '$.fundingRate'
+        ]) AS told
+    FROM (
+        SELECT
+            id, fresh, line, opened_ns, clock_error_ns, kind, action,
+            unnest(range(json_array_length(json, '$.data')::BIGINT))::INTEGER AS item,
+            unnest(json_transform(json_extract(json, '$.data'), '["JSON"]')) AS element
+        FROM heard
+        WHERE class = 'items' AND (fresh OR kind = 'instrument')
+            OR kind = 'instrument' AND json_type(json, '$.data') = 'ARRAY'
+    )
+);
+
+-- step: tickers
+-- Each change of an instrument, and what was known of it then: `raw` is JSON, where null is no absence.
+SELECT
+    * EXCLUDE (known),
+    num(raw[1] ->> '$') AS mark, coalesce(num(raw[2] ->> '$'), num(raw[3] ->> '$')) AS index,
+    num(raw[4] ->> '$') AS last, num(raw[5] ->> '$') AS mid, num(raw[6] ->> '$') AS interest,
+    num(raw[7] ->> '$') AS told_rate, num(raw[8] ->> '$') AS told_predicted,
+    known,
+    num(known.mark ->> '$') AS known_mark,
+    coalesce(num(known.index_price ->> '$'), num(known.settle ->> '$')) AS known_index,
+    num(known.rate ->> '$') AS known_rate, num(known.predicted ->> '$') AS known_predicted,
+    known.next ->> '$' AS next_funding, known.span ->> '$' AS known_span
+FROM (
+    SELECT
+        *,
+        {
+            'mark': last_value(raw[1] IGNORE NULLS) OVER era,
+            'index_price': last_value(raw[2] IGNORE NULLS) OVER era,
+            'settle': last_value(raw[3] IGNORE NULLS) OVER era,
+            'rate': last_value(raw[7] IGNORE NULLS) OVER era,
+            'predicted': last_value(raw[8] IGNORE NULLS) OVER era,
+            'next': last_value(raw[9] IGNORE NULLS) OVER era,
+            'span': last_value(raw[10] IGNORE NULLS) OVER era
+        } AS known
+    FROM (
+        SELECT
+            *,
+            sum((action IS DISTINCT FROM 'update')::INTEGER) OVER (
+                PARTITION BY connection, symbol ORDER BY seq, item
+            ) AS whole
+        FROM (
+            SELECT
+                id.connection AS connection, id.seq AS seq, item, id, fresh, line, opened_ns,
+                clock_error_ns, kind, action, symbol, channel, event_ns,
+                CASE
+                    WHEN action = 'delete' THEN list_transform(range(10), lambda n: NULL::JSON)
+                    ELSE json_extract(element, [
+                        '$.markPrice', '$.indexPrice', '$.indicativeSettlePrice', '$.lastPrice',
+                        '$.midPrice', '$.openInterest', '$.fundingRate', '$.indicativeFundingRate', '$.fundingTimestamp',
+                        '$.fundingInterval'
+                    ])
+                END AS raw
+            FROM items
+            WHERE kind = 'instrument' AND symbol IS NOT NULL
+            UNION ALL BY NAME
+            SELECT
+                connection, seq // 1000000 AS seq, -1 AS item, false AS fresh, 'update' AS action,
+                key AS symbol,
+                list_concat(
+                    json_extract(state, ['$.mark', '$.index_price', '$.settle']),
+                    [NULL::JSON, NULL::JSON, NULL::JSON],
+                    json_extract(state, ['$.rate', '$.predicted', '$.next', '$.span'])
+                ) AS raw
+            FROM carried
+            WHERE name = 'instrument'
+        )
+    )
+    WINDOW era AS (PARTITION BY connection, symbol, whole ORDER BY seq, item)
+);
+
+-- state: instrument
+-- One frame may change an instrument twice: the place within the frame counts too.
+SELECT connection, symbol AS key, seq * 1000000 + item + 1 AS seq, known AS state FROM tickers;
+
+-- step: wrongs
+SELECT
+    id, item,
+    CASE
+        WHEN symbol IS NULL THEN 'an item of the table ' || kind || ' without a symbol'
+        WHEN kind = 'liquidation' THEN 'a liquidation without a side'
+        WHEN kind = 'trade' AND coalesce(price, size) IS NOT NULL AND trade_kind <> 'Regular'
+            THEN 'no place for a trade of the kind ' || short(trade_kind) || ', and it carries no time'
+        WHEN kind = 'trade' THEN 'a trade without a number as price, or as size'
+        WHEN kind = 'funding' THEN 'a funding without a number as rate'
+    END AS wrong
+FROM items
+WHERE fresh AND action IS DISTINCT FROM 'delete' AND (
+    symbol IS NULL AND kind IN ('liquidation', 'trade', 'funding', 'instrument')
+    OR kind = 'liquidation' AND side IS NULL
+    OR kind = 'trade' AND (price IS NULL OR size IS NULL OR trade_kind <> 'Regular' AND event_ns IS NULL)
+    OR kind = 'funding' AND rate IS NULL
+)
+UNION ALL BY NAME
+SELECT id, item, 'an instrument without a time, and without anything that a table holds' AS wrong
+FROM tickers
+WHERE fresh AND event_ns IS NULL AND action IS DISTINCT FROM 'delete'
+    AND coalesce(mark, index, last, mid, interest, told_rate, told_predicted) IS NULL;
+
+-- table: rejects
+-- One row per frame, however many of its items are wrong: each row holds the whole frame.
+SELECT
+    id.*, item, kind AS channel, 'bitmex' AS exchange, payload,
+    wrong || CASE WHEN items > 1 THEN ' (the first of ' || items || ' wrong items)' ELSE '' END AS reason
+FROM (
+    SELECT id AS frame, min(item) AS item, arg_min(wrong, item) AS wrong, count(*) AS items
+    FROM wrongs
+    GROUP BY id
+)
+JOIN messages ON messages.id = frame;
+
+-- step: sound
+-- Items that make rows, with what their contract was worth at the time.
+SELECT
+    i.*, c.contract_size, c.contract_unit, c.funding_interval_hours,
+    coalesce(i.action = 'partial', false) OR coalesce(i.event_ns < i.opened_ns, false) AS past
+FROM items AS i
+ANTI JOIN wrongs AS w ON w.id = i.id AND w.item = i.item
+LEFT JOIN contracts AS c
+    ON c.symbol = i.symbol AND i.id.recv_ns >= c.from_ns AND i.id.recv_ns < c.to_ns
+WHERE i.fresh AND i.action IS DISTINCT FROM 'delete';
+
+-- table: liquidations once (order_id)
+SELECT
+    id.*, item, 'liquidation' AS channel, 'bitmex' AS exchange, symbol, event_ns,
+    CASE side WHEN 'Buy' THEN 'short' WHEN 'Sell' THEN 'long' END AS position_side, side AS raw_side, price,
+    CASE WHEN price IS NOT NULL THEN 'limit' END AS price_kind, left_size AS quantity,
+    CASE WHEN left_size IS NOT NULL THEN 'contracts' END AS quantity_unit,
+    notional(left_size, price, contract_size, contract_unit) AS notional_usd, order_id, past AS backfill
+FROM sound
+WHERE kind = 'liquidation';
+
+-- step: trades
+-- What a symbol does not say of its quote currency, the list of instruments may.
+SELECT
+    *,
+    CASE
+        WHEN regexp_matches(symbol, '(USD|USDT|USDC)([FGHJKMNQUVXZ]\d\d)?$') AND quote_value IS NOT NULL
+        THEN quote_value
+        ELSE notional(size, price, contract_size, contract_unit)
+    END AS value,
+    regexp_replace(symbol, '_?(USD|USDT|USDC)?([FGHJKMNQUVXZ]\d\d)?$', '') AS coin
+FROM sound
+WHERE kind = 'trade' AND coalesce(trade_kind, 'Regular') = 'Regular'; -- a settlement is no trade
+
+-- table: whales once (symbol, tx)
+SELECT
+    id.*, item, channel, 'bitmex' AS exchange, symbol, event_ns, 'trade' AS kind,
+    CASE coin WHEN 'XBT' THEN 'BTC' ELSE coin END AS asset,
+    CASE side WHEN 'Buy' THEN 'buy' WHEN 'Sell' THEN 'sell' END AS side, price, base_size AS quantity,
+    value AS notional_usd, trade AS tx, past AS backfill
+FROM trades
+WHERE value >= getvariable('whale_usd');
+
+-- table: prices
+SELECT id.*, item, channel, 'bitmex' AS exchange, symbol, event_ns, 'last' AS kind, price
+FROM trades
+WHERE NOT past;
+
+-- table: prices once (symbol, kind, event_ns, price)
+SELECT id.*, item, channel, 'bitmex' AS exchange, symbol, event_ns, 'last' AS kind, price
+FROM trades
+WHERE past;
+
+-- table: prices
+FROM (
+    SELECT
+        id.*, item, channel, 'bitmex' AS exchange, symbol, event_ns,
+        unnest(['mark', 'index', 'last', 'mid']) AS kind, unnest([mark, index, last, mid]) AS price
+    FROM tickers
+    WHERE fresh AND action IS DISTINCT FROM 'delete'
+)
+WHERE price IS NOT NULL;
+
+-- table: funding once (channel, symbol, event_ns)
+-- As exchanged at event_ns (funding), or as it stands before the next exchange (instrument).
+SELECT
+    id.*, item, 'funding' AS channel, 'bitmex' AS exchange, symbol, event_ns, rate,
+    coalesce(
+        -- A span is written as the moment so long after the beginning of 2000.
+        CASE
+            WHEN regexp_full_match(span, '2000-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z')
+            THEN nullif((epoch_us(TRY_CAST(span AS TIMESTAMP)) - 946684800000000) / 3600000000, 0)
+        END,
+        funding_interval_hours
+    ) AS interval_hours,
+    past AS backfill
+FROM sound
+WHERE kind = 'funding'
+UNION ALL BY NAME
+SELECT
+    id.*, t.item, t.channel, 'bitmex' AS exchange, t.symbol, t.event_ns, known_rate AS rate,
+    coalesce(
+        CASE
+            WHEN regexp_full_match(known_span, '2000-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z')
+            THEN nullif((epoch_us(TRY_CAST(known_span AS TIMESTAMP)) - 946684800000000) / 3600000000, 0)
+        END,
+        c.funding_interval_hours
+    ) AS interval_hours,
+    known_predicted AS predicted_rate,
+    CASE
+        WHEN regexp_full_match(next_funding, '\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z')
+        THEN time_ns(epoch_us(TRY_CAST(next_funding AS TIMESTAMP)), 1000)
+    END AS next_funding_ns,
+    known_mark AS mark_price, known_index AS index_price,
+    coalesce(t.event_ns < t.opened_ns, false) AS backfill
+FROM tickers AS t
+LEFT JOIN contracts AS c
+    ON c.symbol = t.symbol AND t.id.recv_ns >= c.from_ns AND t.id.recv_ns < c.to_ns
+WHERE fresh AND action IS DISTINCT FROM 'delete' AND coalesce(told_rate, told_predicted) IS NOT NULL;
+
+-- table: open_interest once (symbol, event_ns)
+SELECT
+    id.*, t.item, t.channel, 'bitmex' AS exchange, t.symbol, t.event_ns, interest AS open_interest,
+    notional(interest, known_mark, c.contract_size, c.contract_unit) AS open_interest_usd,
+    coalesce(t.event_ns < t.opened_ns, false) AS backfill
+FROM tickers AS t
+LEFT JOIN contracts AS c
+    ON c.symbol = t.symbol AND t.id.recv_ns >= c.from_ns AND t.id.recv_ns < c.to_ns
+WHERE fresh AND action IS DISTINCT FROM 'delete' AND interest IS NOT NULL;
+
+-- table: latency
+-- The newest event of each frame that carries a time. An instrument's partial is no past event.
+SELECT
+    id.*, item, CASE WHEN kind IN ('funding', 'liquidation') THEN kind ELSE channel END AS channel,
+    'bitmex' AS exchange, symbol, line, clock_error_ns, event_ns,
+    CASE
+        WHEN kind IN ('trade', 'funding') THEN past
+        ELSE coalesce(event_ns < opened_ns, false)
+    END AS backfill
+FROM sound
+WHERE event_ns IS NOT NULL
+QUALIFY row_number() OVER (PARTITION BY id ORDER BY event_ns DESC, item) = 1;

@@ -1,0 +1,282 @@
+-- Bybit V5 public streams: {"topic", "type", "ts", "data"}. Times are milliseconds: ts is when the
+-- venue made the frame, T when the event happened, cts when the matching engine did it.
+-- The side of a liquidation is the position's: Buy was a long; its price is the bankruptcy price.
+-- Sizes are base currency, but for inverse contracts (BTCUSD, BTCUSDM26): theirs are contracts of one
+-- dollar, which counts only where the venue's list of instruments says so (relation contracts).
+-- A ticker comes whole (snapshot), then as changes (delta): what a delta leaves out is unchanged. What
+-- is known of a symbol is carried per connection, from its last snapshot, or else from the first value
+-- seen; a null says no more than a field left out.
+-- Trades of API v2 (trade.BTCUSD: trade_time_ms, symbol, side, size, price) are read as well; topics
+-- without a table (order books, candles) give their latency.
+
+-- step: messages
+SELECT
+    *,
+    CASE
+        WHEN topic IS NULL THEN CASE WHEN answer THEN 'control' END
+        WHEN stream IN ('publicTrade', 'trade') AND form = 'ARRAY'
+            THEN CASE WHEN items > 0 THEN 'trades' ELSE 'control' END
+        WHEN stream = 'allLiquidation' AND form = 'ARRAY'
+            THEN CASE WHEN items > 0 THEN 'liquidations' ELSE 'control' END
+        WHEN stream IN ('publicTrade', 'trade', 'allLiquidation') THEN NULL
+        WHEN stream = 'tickers' THEN CASE
+            WHEN form = 'OBJECT' AND symbol IS NOT NULL AND (sent_ns IS NOT NULL OR told) THEN 'ticker'
+        END
+        WHEN sent_ns IS NOT NULL THEN 'other'
+    END AS class,
+    CASE
+        WHEN topic IS NULL THEN 'a message without a topic'
+        WHEN stream IN ('publicTrade', 'trade', 'allLiquidation')
+            THEN short(topic) || ' without a list of events'
+        WHEN stream = 'tickers' THEN 'a ticker without a symbol, or without a time and any value'
+        ELSE 'no table for the topic ' || short(topic) || ', and it carries no time'
+    END AS reason
+FROM (
+    SELECT
+        * EXCLUDE (head),
+        head[1] AS topic,
+        CASE WHEN length(head[1]) <= 200 THEN head[1] END AS channel, -- each item repeats it
+        split_part(head[1], '.', 1) AS stream,
+        json_type(json, '$.data') AS form,
+        CASE WHEN form = 'ARRAY' THEN json_array_length(json, '$.data') END AS items,
+        coalesce(time_ns(head[2], 1000000), time_ns(head[3], 1000)) AS sent_ns,
+        time_ns(head[4], 1000000) AS matched_ns,
+        -- A list of trades or liquidations is in the order of their times.
+        coalesce(time_ns(head[5], 1000000), time_ns(head[6], 1000000)) AS newest_ns,
+        CASE WHEN length(head[7]) <= 200 THEN head[7] END AS symbol,
+        len(list_filter(head[8:13], lambda value: num(value) IS NOT NULL)) > 0 AS told,
+        len(list_filter(head[14:], lambda value: value IS NOT NULL)) > 0 AS answer
+    FROM (
+        SELECT
+            *,
+            json_extract_string(json, [
+                '$.topic', '$.ts', '$.timestamp_e6', '$.cts', '$.data[#-1].T', '$.data[#-1].trade_time_ms',
+                '$.data.symbol', '$.data.markPrice', '$.data.indexPrice', '$.data.lastPrice',
+                '$.data.fundingRate', '$.data.openInterest', '$.data.openInterestValue', '$.op', '$.success',
+                '$.ret_msg', '$.conn_id'
+            ]) AS head
+        FROM frames
+    )
+);
+
+-- step: events
+SELECT
+    e.* EXCLUDE (spelled, part),
+    -- What the venue lists, or else what its way to spell contracts in base currency says.
+    CASE WHEN c.symbol IS NOT NULL THEN c.contract_unit WHEN spelled THEN 'base' END AS unit,
+    CASE WHEN c.symbol IS NOT NULL THEN c.contract_size WHEN spelled THEN 1.0 END AS size,
+    coalesce(event_ns < opened_ns, false) AS backfill,
+    CASE
+        WHEN class = 'trades' AND (e.symbol IS NULL OR price IS NULL OR quantity IS NULL)
+            THEN 'a trade without a symbol, or without a number as price or size'
+        WHEN class = 'liquidations' AND (e.symbol IS NULL OR side IS NULL)
+            THEN 'a liquidation without a symbol, or without a side'
+    END AS wrong
+FROM (
+    SELECT
+        *,
+        coalesce(time_ns(part[1], 1000000), time_ns(part[2], 1000000)) AS event_ns,
+        coalesce(part[3], part[4]) AS symbol,
+        coalesce(part[5], part[6]) AS side,
+        num(coalesce(part[7], part[8])) AS quantity,
+        num(coalesce(part[9], part[10])) AS price,
+        coalesce(part[11], part[12]) AS trade,
+        part[13] = 'true' AS block,
+        regexp_full_match(symbol,
+            '[A-Z0-9]+((USDT|USDC|PERP)(-\d{1,2}[A-Z]{3}\d{2})?|-\d{1,2}[A-Z]{3}\d{2})') AS spelled
+    FROM (
+        SELECT
+            * EXCLUDE (event),
+            json_extract_string(event, [
+                '$.T', '$.trade_time_ms', '$.s', '$.symbol', '$.S', '$.side', '$.v', '$.size', '$.p',
+                '$.price', '$.i', '$.trade_id', '$.BT'
+            ]) AS part
+        FROM (
+            SELECT
+                id, opened_ns, class, channel,
+                unnest(range(items::BIGINT))::INTEGER AS item,
+                unnest(json_transform(json_extract(json, '$.data'), '["JSON"]')) AS event
+            FROM messages
+            WHERE class IN ('trades', 'liquidations')
+        )
+    )
+) AS e
+LEFT JOIN contracts AS c
+    ON c.symbol = e.symbol AND e.id.recv_ns >= c.from_ns AND e.id.recv_ns < c.to_ns;
+
+-- step: tickers
+-- What each ticker says, and what is known after it: all of a connection's, also those that another
+-- line brought first. The row that an earlier batch left begins the sequence, as a snapshot does.
+SELECT
+    *,
+    last_value(mark IGNORE NULLS) OVER since AS known_mark,
+    last_value(index IGNORE NULLS) OVER since AS known_index,
+    last_value(hours IGNORE NULLS) OVER since AS known_hours,
+    last_value(next_funding IGNORE NULLS) OVER since AS known_next_funding,
+    last_value(interest IGNORE NULLS) OVER since AS known_interest,
+    last_value(interest_value IGNORE NULLS) OVER since AS known_interest_value
+FROM (
+    SELECT
+        *,
+        count(*) FILTER (WHERE whole) OVER (PARTITION BY connection, symbol ORDER BY seq) AS epoch
+    FROM (
+        SELECT
+            id, fresh, id.connection AS connection, id.seq AS seq, part[1] AS channel,
+            part[2] = 'snapshot' AS whole, part[3] AS sent, part[4] AS symbol, part[5] AS mark,
+            part[6] AS index, part[7] AS last, part[8] AS rate, part[9] AS hours, part[10] AS next_funding,
+            part[11] AS interest, part[12] AS interest_value, part[13] AS single_interest,
+            part[14] AS single_interest_value
+        FROM (
+            SELECT
+                *,
+                json_extract_string(json, [
+                    '$.topic', '$.type', '$.ts', '$.data.symbol', '$.data.markPrice', '$.data.indexPrice',
+                    '$.data.lastPrice', '$.data.fundingRate', '$.data.fundingIntervalHour',
+                    '$.data.nextFundingTime', '$.data.openInterest', '$.data.openInterestValue',
+                    '$.data.singleOpenInterest', '$.data.singleOpenInterestValue'
+                ]) AS part
+            FROM all_frames
+            WHERE json IS NOT NULL AND (contains(text, 'tickers') OR contains(text, '\u'))
+        )
+        WHERE split_part(part[1], '.', 1) = 'tickers' AND json_type(json, '$.data') = 'OBJECT'
+            AND length(part[4]) <= 200
+        UNION ALL BY NAME
+        SELECT
+            false AS fresh, connection, seq, key AS symbol, true AS whole, state->>'mark' AS mark,
+            state->>'index' AS index, state->>'hours' AS hours, state->>'next_funding' AS next_funding,
+            state->>'interest' AS interest, state->>'interest_value' AS interest_value
+        FROM carried
+        WHERE name = 'tickers'
+    )
+)
+WINDOW since AS (
+    PARTITION BY connection, symbol, epoch ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+);
+
+-- state: tickers
+SELECT
+    connection, symbol AS key, seq,
+    {'mark': known_mark, 'index': known_index, 'hours': known_hours, 'next_funding': known_next_funding,
+     'interest': known_interest, 'interest_value': known_interest_value} AS state
+FROM tickers;
+
+-- step: fresh_tickers
+SELECT
+    t.*, time_ns(sent, 1000000) AS event_ns, c.funding_interval_hours AS listed_hours,
+    CASE WHEN c.symbol IS NOT NULL THEN c.contract_unit WHEN spelled THEN 'base' END AS unit
+FROM (
+    SELECT
+        * REPLACE (CASE WHEN length(channel) <= 200 THEN channel END AS channel),
+        regexp_full_match(symbol,
+            '[A-Z0-9]+((USDT|USDC|PERP)(-\d{1,2}[A-Z]{3}\d{2})?|-\d{1,2}[A-Z]{3}\d{2})') AS spelled
+    FROM tickers
+    WHERE fresh
+) AS t
+LEFT JOIN contracts AS c
+    ON c.symbol = t.symbol AND t.id.recv_ns >= c.from_ns AND t.id.recv_ns < c.to_ns;
+
+-- table: rejects
+-- One row per frame, however many of its items are wrong: each row holds the whole frame.
+SELECT
+    id.*, item, channel, 'bybit' AS exchange, payload,
+    wrong || CASE WHEN wrongs > 1 THEN ' (the first of ' || wrongs || ' wrong items)' ELSE '' END AS reason
+FROM (
+    SELECT id AS frame, min(item) AS item, arg_min(wrong, item) AS wrong, count(*) AS wrongs
+    FROM events
+    WHERE wrong IS NOT NULL
+    GROUP BY id
+)
+JOIN messages ON messages.id = frame;
+
+-- table: liquidations once (symbol, event_ns, raw_side, price, quantity)
+SELECT
+    id.*, item, channel, 'bybit' AS exchange, symbol, event_ns,
+    CASE side WHEN 'Buy' THEN 'long' WHEN 'Sell' THEN 'short' END AS position_side, side AS raw_side,
+    price, CASE WHEN price IS NOT NULL THEN 'bankruptcy' END AS price_kind, quantity,
+    CASE
+        WHEN quantity IS NULL THEN NULL
+        WHEN unit = 'base' AND size = 1 THEN 'base'
+        WHEN unit = 'usd' AND size = 1 THEN 'usd'
+        WHEN regexp_full_match(symbol, '[A-Z0-9]+USD([FGHJKMNQUVXZ]\d{2})?') THEN 'contracts'
+    END AS quantity_unit,
+    notional(quantity, price, size, unit) AS notional_usd, backfill
+FROM events
+WHERE class = 'liquidations' AND wrong IS NULL;
+
+-- table: whales once (symbol, tx)
+FROM (
+    SELECT
+        id.*, item, channel, 'bybit' AS exchange, symbol, event_ns, 'trade' AS kind,
+        regexp_replace(symbol, '((USDT|USDC|PERP|USD)([FGHJKMNQUVXZ]\d{2})?)?(-.*)?$', '') AS asset,
+        CASE side WHEN 'Buy' THEN 'buy' WHEN 'Sell' THEN 'sell' END AS side, price,
+        CASE unit WHEN 'base' THEN num(quantity * size) WHEN 'usd' THEN num(quantity * size / price) END
+            AS quantity,
+        notional(quantity, price, size, unit) AS notional_usd, trade AS tx, backfill,
+        CASE WHEN block THEN '{"BT": true}'::JSON END AS extra -- agreed outside the order book
+    FROM events
+    WHERE class = 'trades' AND wrong IS NULL
+)
+WHERE notional_usd >= getvariable('whale_usd');
+
+-- table: funding
+-- A rate of the frame itself; what the frame leaves out is what is known. A moment of funding that is
+-- past is not known to be the next one, unless the frame itself says so.
+SELECT
+    id.*, 0 AS item, channel, 'bybit' AS exchange, symbol, event_ns, num(rate) AS rate,
+    CASE WHEN num(known_hours) > 0 THEN num(known_hours) ELSE listed_hours END AS interval_hours,
+    CASE
+        WHEN next_funding IS NOT NULL
+                OR time_ns(known_next_funding, 1000000) > coalesce(event_ns, id.recv_ns)
+            THEN time_ns(known_next_funding, 1000000)
+    END AS next_funding_ns,
+    num(known_mark) AS mark_price, num(known_index) AS index_price, false AS backfill
+FROM fresh_tickers
+WHERE num(rate) IS NOT NULL;
+
+-- table: open_interest
+-- Both sides counted, as the venue's fields of this name do; one side, where it is sent, is in extra.
+-- The value is in dollars for contracts of base currency, and in coins for inverse ones.
+SELECT
+    id.*, 0 AS item, channel, 'bybit' AS exchange, symbol, event_ns, num(known_interest) AS open_interest,
+    CASE unit WHEN 'base' THEN num(known_interest_value) WHEN 'usd' THEN num(known_interest) END
+        AS open_interest_usd,
+    false AS backfill,
+    CASE
+        WHEN coalesce(num(single_interest), num(single_interest_value)) IS NOT NULL
+            THEN to_json({'singleOpenInterest': single_interest,
+                'singleOpenInterestValue': single_interest_value})
+    END AS extra
+FROM fresh_tickers
+WHERE coalesce(num(interest), num(interest_value)) IS NOT NULL;
+
+-- table: prices
+FROM (
+    SELECT
+        id.*, 0 AS item, channel, 'bybit' AS exchange, symbol, event_ns,
+        unnest(['mark', 'index', 'last']) AS kind, unnest([num(mark), num(index), num(last)]) AS price
+    FROM fresh_tickers
+)
+WHERE price IS NOT NULL;
+
+-- table: prices
+SELECT id.*, item, channel, 'bybit' AS exchange, symbol, event_ns, 'last' AS kind, price
+FROM events
+WHERE class = 'trades' AND wrong IS NULL;
+
+-- table: latency
+-- Of a list, the newest event. The present state, sent after a subscription, may be older than that.
+SELECT
+    id.*, 0 AS item, channel, 'bybit' AS exchange,
+    coalesce(symbol, split_part(channel, '.', -1)) AS symbol, line, clock_error_ns, event_ns,
+    sent_ns AS dispatch_ns, coalesce(coalesce(event_ns, sent_ns) < opened_ns, false) AS backfill
+FROM (
+    SELECT
+        *,
+        CASE
+            WHEN class IN ('trades', 'liquidations') THEN newest_ns
+            WHEN class = 'other' THEN matched_ns
+        END AS event_ns
+    FROM messages
+    WHERE class <> 'control'
+)
+WHERE coalesce(event_ns, sent_ns) IS NOT NULL;

@@ -1,0 +1,200 @@
+-- Deribit: JSON-RPC 2.0. Data comes as {"method": "subscription", "params": {"channel", "data"}}, times
+-- are milliseconds. A size (amount, open_interest) is in dollars for inverse futures, in coins for
+-- linear ones: which, only the venue's list says. A trade's direction is the aggressor's.
+-- Funding is paid continuously: funding_8h is what the last eight hours brought. The rate of this
+-- moment (current_funding, interest) is another thing, and stays in extra.
+
+-- step: messages
+SELECT
+    *,
+    CASE
+        WHEN method = 'heartbeat' OR (method IS NULL AND answer) THEN 'control'
+        WHEN method <> 'subscription' OR channel IS NULL THEN NULL
+        WHEN starts_with(channel, 'trades.') THEN CASE
+            WHEN json_type(data) = 'ARRAY' AND json_array_length(data) = 0 THEN 'control'
+            WHEN json_type(data) = 'ARRAY' THEN 'trades'
+        END
+        WHEN starts_with(channel, 'ticker.') THEN CASE
+            WHEN symbol IS NOT NULL AND coalesce(mark, index, last, interest, funding, current) IS NOT NULL
+                THEN 'ticker'
+        END
+        WHEN starts_with(channel, 'perpetual.') THEN CASE
+            WHEN coalesce(rate, index) IS NOT NULL THEN 'perpetual'
+        END
+        -- A candle has no table, and no time but that of its beginning.
+        WHEN starts_with(channel, 'chart.') THEN 'control'
+        WHEN event_ns IS NOT NULL THEN 'other'
+    END AS class,
+    CASE
+        WHEN method IS NULL THEN 'a message without a method, and no answer'
+        WHEN method <> 'subscription' THEN 'no rule for the method ' || short(method)
+        WHEN channel IS NULL
+            THEN 'a subscription''s message without a channel, or with one beyond 200 characters'
+        WHEN starts_with(channel, 'trades.') THEN 'trades that are no list'
+        WHEN starts_with(channel, 'ticker.') THEN 'a ticker without an instrument, or without a number'
+        WHEN starts_with(channel, 'perpetual.') THEN 'an interest that is no number'
+        ELSE 'no table for the channel ' || short(channel) || ', and it carries no time'
+    END AS reason
+FROM (
+    SELECT
+        * EXCLUDE (part), part[1] AS method,
+        CASE WHEN length(part[2]) <= 200 THEN part[2] END AS channel, -- each item repeats it
+        CASE WHEN json_type(json, '$.params.data') = 'ARRAY' THEN part[3] END AS data,
+        part[4] IS NOT NULL OR part[5] IS NOT NULL OR part[6] IS NOT NULL AS answer,
+        part[7] AS symbol, time_ns(part[8], 1000000) AS event_ns,
+        coalesce(time_ns(part[8], 1000000) < opened_ns, false) AS backfill,
+        num(part[9]) AS mark, num(part[10]) AS index, num(part[11]) AS last, num(part[12]) AS interest,
+        num(part[13]) AS funding, num(part[14]) AS current, num(part[15]) AS rate
+    FROM (
+        SELECT
+            *,
+            json_extract_string(json, [
+                '$.method', '$.params.channel', '$.params.data', '$.result', '$.error', '$.id',
+                '$.params.data.instrument_name', '$.params.data.timestamp', '$.params.data.mark_price',
+                '$.params.data.index_price', '$.params.data.last_price', '$.params.data.open_interest',
+                '$.params.data.funding_8h', '$.params.data.current_funding', '$.params.data.interest'
+            ]) AS part
+        FROM frames
+    )
+);
+
+-- step: trades
+SELECT
+    t.*, c.contract_size, c.contract_unit,
+    notional(amount, price, c.contract_size, c.contract_unit) AS notional_usd,
+    coalesce(event_ns < opened_ns, false) AS backfill,
+    CASE
+        WHEN t.symbol IS NULL OR price IS NULL OR amount IS NULL
+            THEN 'a trade without an instrument, or without a number as price or amount'
+    END AS wrong
+FROM (
+    SELECT
+        * EXCLUDE (part), part[1] AS symbol, num(part[2]) AS price, num(part[3]) AS amount,
+        num(part[4]) AS count, part[5] AS direction, part[6] AS trade_id, nullif(part[7], '') AS liquidation,
+        time_ns(part[8], 1000000) AS event_ns
+    FROM (
+        SELECT
+            * EXCLUDE (trade),
+            json_extract_string(trade, [
+                '$.instrument_name', '$.price', '$.amount', '$.contracts', '$.direction', '$.trade_id',
+                '$.liquidation', '$.timestamp'
+            ]) AS part
+        FROM (
+            SELECT
+                id, line, clock_error_ns, opened_ns, channel,
+                unnest(range(json_array_length(data)::BIGINT))::INTEGER AS item,
+                unnest(json_transform(data, '["JSON"]')) AS trade
+            FROM messages
+            WHERE class = 'trades'
+        )
+    )
+) AS t
+LEFT JOIN contracts AS c
+    ON c.symbol = t.symbol AND t.id.recv_ns >= c.from_ns AND t.id.recv_ns < c.to_ns;
+
+-- table: rejects
+-- One row per frame, however many of its items are wrong: each row holds the whole frame.
+SELECT
+    id.*, item, channel, 'deribit' AS exchange, payload,
+    wrong || CASE WHEN items > 1 THEN ' (the first of ' || items || ' wrong items)' ELSE '' END AS reason
+FROM (
+    SELECT id AS frame, min(item) AS item, arg_min(wrong, item) AS wrong, count(*) AS items
+    FROM trades
+    WHERE wrong IS NOT NULL
+    GROUP BY id
+)
+JOIN messages ON messages.id = frame;
+
+-- table: whales once (symbol, tx)
+SELECT
+    id.*, item, channel, 'deribit' AS exchange, symbol, event_ns, 'trade' AS kind,
+    nullif(regexp_extract(symbol, '^([^-_]+)[-_]', 1), '') AS asset,
+    CASE WHEN direction IN ('buy', 'sell') THEN direction END AS side, price,
+    CASE contract_unit
+        WHEN 'base' THEN num(amount * contract_size)
+        WHEN 'usd' THEN num(amount * contract_size / nullif(price, 0))
+    END AS quantity,
+    notional_usd, trade_id AS tx, backfill
+FROM trades
+WHERE wrong IS NULL AND notional_usd >= getvariable('whale_usd');
+
+-- table: liquidations once (symbol, event_ns, extra)
+-- T: the aggressor was liquidated; M: who stood in the book; MT: both, which is two liquidations.
+-- Who had to buy closed a short. A second connection cuts the same trades into other frames.
+SELECT
+    id.*, item, channel, 'deribit' AS exchange, symbol, event_ns,
+    CASE
+        WHEN role = 'T' AND direction = 'buy' OR role = 'M' AND direction = 'sell' THEN 'short'
+        WHEN role = 'T' AND direction = 'sell' OR role = 'M' AND direction = 'buy' THEN 'long'
+    END AS position_side,
+    direction AS raw_side, price, 'average' AS price_kind,
+    CASE WHEN contract_unit IS NOT NULL THEN num(amount * contract_size) ELSE count END AS quantity,
+    CASE WHEN contract_unit IS NOT NULL THEN contract_unit WHEN count IS NOT NULL THEN 'contracts' END
+        AS quantity_unit,
+    notional_usd, backfill, json_object('liquidation', liquidation, 'trade_id', trade_id) AS extra
+FROM (
+    SELECT *, unnest(CASE liquidation WHEN 'MT' THEN ['M', 'T'] ELSE [liquidation] END) AS role
+    FROM trades
+    WHERE wrong IS NULL AND liquidation IS NOT NULL
+);
+
+-- table: funding once (channel, symbol, event_ns)
+SELECT
+    id.*, 0 AS item, channel, 'deribit' AS exchange, symbol, event_ns, funding AS rate, 8 AS interval_hours,
+    mark AS mark_price, index AS index_price, backfill,
+    CASE WHEN current IS NOT NULL THEN json_object('current_funding', current) END AS extra
+FROM messages
+WHERE class = 'ticker' AND coalesce(funding, current) IS NOT NULL
+UNION ALL BY NAME
+SELECT
+    id.*, 0 AS item, channel, 'deribit' AS exchange, split_part(channel, '.', 2) AS symbol, event_ns,
+    index AS index_price, backfill,
+    CASE WHEN rate IS NOT NULL THEN json_object('interest', rate) END AS extra
+FROM messages
+WHERE class = 'perpetual';
+
+-- table: open_interest once (channel, symbol, event_ns)
+SELECT
+    id.*, 0 AS item, channel, 'deribit' AS exchange, m.symbol, event_ns,
+    interest AS open_interest,
+    notional(interest, mark, contract_size, contract_unit) AS open_interest_usd, backfill
+FROM messages AS m
+LEFT JOIN contracts AS c
+    ON c.symbol = m.symbol AND m.id.recv_ns >= c.from_ns AND m.id.recv_ns < c.to_ns
+WHERE m.class = 'ticker' AND m.interest IS NOT NULL;
+
+-- table: prices once (channel, symbol, kind, event_ns, price)
+-- A ticker's last price has the ticker's time, a trade's its own.
+FROM (
+    SELECT
+        id.*, 0 AS item, channel, 'deribit' AS exchange, symbol, event_ns,
+        unnest(['mark', 'index', 'last']) AS kind, unnest([mark, index, last]) AS price
+    FROM messages
+    WHERE class = 'ticker'
+)
+WHERE price IS NOT NULL
+UNION ALL BY NAME
+SELECT
+    id.*, 0 AS item, channel, 'deribit' AS exchange, split_part(channel, '.', 2) AS symbol, event_ns,
+    'index' AS kind, index AS price
+FROM messages
+WHERE class = 'perpetual' AND index IS NOT NULL
+UNION ALL BY NAME
+SELECT id.*, item, channel, 'deribit' AS exchange, symbol, event_ns, 'last' AS kind, price
+FROM trades
+WHERE wrong IS NULL;
+
+-- table: latency
+-- A frame of trades counts from its newest; frames without a table (quotes, books) have a latency only.
+SELECT
+    id.*, item, channel, 'deribit' AS exchange, symbol, event_ns, line, clock_error_ns, backfill
+FROM trades
+WHERE event_ns IS NOT NULL
+QUALIFY row_number() OVER (PARTITION BY id.connection, id.seq ORDER BY event_ns DESC, item) = 1
+UNION ALL BY NAME
+SELECT
+    id.*, 0 AS item, channel, 'deribit' AS exchange,
+    coalesce(symbol, CASE WHEN class = 'perpetual' THEN split_part(channel, '.', 2) END) AS symbol,
+    event_ns, line, clock_error_ns, backfill
+FROM messages
+WHERE class IN ('ticker', 'perpetual', 'other') AND event_ns IS NOT NULL;

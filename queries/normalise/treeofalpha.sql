@@ -1,0 +1,111 @@
+-- Tree of Alpha: one news item a frame: title, body, source, type, link or url, time (ms), coin,
+-- suggestions [{coin, found, symbols}], and whatever else. What an exchange's own announcement feed
+-- brought (its name is the source, e.g. Binance EN, Upbit) is listings, everything else is alerts.
+-- Tickers are those that a title puts in brackets, where it speaks of listings at all; or ABCUSDT of a
+-- futures contract. The service's own guesses (coin, suggestions: BNB wherever Binance is named) are no
+-- announced tickers: they stay in extra. The type is told only by titles of a known form.
+-- `time` is when the service found the news (an item's _id begins with it): no exchange's time.
+
+-- step: messages
+SELECT
+    * EXCLUDE (part),
+    part[1] AS title, part[2] AS english, part[3] AS body, part[4] AS source, part[5] AS type,
+    coalesce(nullif(part[6], ''), nullif(part[7], '')) AS url, part[9] AS coin,
+    time_ns(part[8], 1000000) AS event_ns,
+    CASE
+        WHEN regexp_full_match(
+            left(text, 200), '(?i)\s*(ping|pong|((login|logged|welcome|connected)\b[^{]*))\s*'
+        ) THEN 'control'
+        WHEN coalesce(nullif(trim(title), ''), nullif(trim(english), ''), nullif(trim(body), '')) IS NOT NULL
+            THEN 'news'
+        WHEN coalesce(part[10], part[11], part[12], part[13]) IS NOT NULL THEN 'control'
+    END AS class,
+    'a message without a title or a body' AS reason,
+    CASE
+        WHEN class = 'news' AND regexp_full_match(lower(trim(source)),
+            '(binance|upbit|bithumb|coinbase|kraken|bybit|okx|okex|kucoin|bitfinex|huobi|htx|gate(\.io)?|'
+            || 'bitget|mexc|korbit|coinone|ftx)( (en|kr|ko|us))?')
+        THEN regexp_extract(lower(trim(source)), '^[a-z]+')
+    END AS publisher
+FROM (
+    SELECT
+        *,
+        json_extract_string(json, [
+            '$.title', '$.en', '$.body', '$.source', '$.type', '$.url', '$.link', '$.time', '$.coin',
+            '$.user', '$.error', '$.status', '$.success'
+        ]) AS part
+    FROM frames
+);
+
+-- step: announcements
+SELECT
+    *, concat_ws(' ', title, english) AS titles,
+    CASE
+        WHEN publisher = 'binance' AND regexp_matches(titles, '\bBinance Futures Will (Launch|List) ')
+            THEN 'futures_listing'
+        WHEN publisher = 'binance' AND regexp_matches(titles, '\bBinance Futures Will Delist ')
+            THEN 'futures_delisting'
+        WHEN publisher = 'binance' AND regexp_matches(titles, '\bBinance Will List ') THEN 'spot_listing'
+        WHEN publisher = 'binance' AND regexp_matches(titles, '\bBinance Will Delist ') THEN 'spot_delisting'
+        -- These two have a spot market only.
+        WHEN publisher IN ('upbit', 'bithumb') AND regexp_matches(titles, '(?i)거래지원 종료|\bdelist')
+            THEN 'spot_delisting'
+        WHEN publisher IN ('upbit', 'bithumb')
+                AND regexp_matches(titles, '(?i)신규 거래지원|마켓 추가|마켓 디지털 자산 추가|Market Support for ')
+            THEN 'spot_listing'
+    END AS listing_type,
+    CASE
+        WHEN listing_type LIKE 'futures_%'
+            THEN regexp_extract_all(titles, '\b([A-Z0-9]{1,20}?)(?:USDT|USDC)\b', 1)
+        WHEN listing_type = 'spot_delisting' AND publisher = 'binance'
+            THEN regexp_split_to_array(regexp_extract(
+                titles,
+                '\bBinance Will Delist ((?:[A-Z0-9]{1,20}(?:, and | and |, | & ))*[A-Z0-9]{1,20}) on \d{4}-',
+                1
+            ), ', and | and |, | & ')
+        WHEN listing_type IS NOT NULL
+            OR regexp_matches(titles, '(?i)\b(de)?list(s|ed|ing|ings)?\b|roadmap|market support|거래지원|마켓')
+            THEN regexp_extract_all(titles, '\(([A-Z0-9]{1,20})\)', 1)
+        ELSE []
+    END AS named,
+    -- Neither a count nor a time zone nor a market is a ticker, and each is named once.
+    list_filter(named, lambda t, place: regexp_matches(t, '[A-Z]')
+        AND t NOT IN ('UTC', 'KST', 'KRW', 'USD', 'USDT') AND list_position(named, t) = place) AS tickers
+FROM messages
+WHERE class = 'news' AND publisher IS NOT NULL;
+
+-- table: listings
+SELECT
+    *, ticker AS symbol
+FROM (
+    SELECT
+        id.*, 'news' AS channel, publisher AS exchange, event_ns,
+        unnest(range(greatest(len(tickers), 1)))::INTEGER AS item, source AS publisher,
+        unnest(CASE WHEN len(tickers) = 0 THEN [NULL] ELSE tickers END) AS ticker,
+        listing_type, coalesce(title, english, body) AS title, url, event_ns AS detected_ns,
+        coalesce(event_ns < opened_ns, false) AS backfill,
+        rest(json, CASE
+            WHEN event_ns IS NULL THEN '{"title": null, "source": null, "url": null, "link": null}'
+            ELSE '{"title": null, "source": null, "url": null, "link": null, "time": null}'
+        END) AS extra
+    FROM announcements
+);
+
+-- table: alerts
+SELECT
+    id.*, 0 AS item, 'news' AS channel, coin AS symbol, event_ns,
+    coalesce(nullif(source, ''), type) AS alert_type, coalesce(title, english) AS title, body AS message,
+    coalesce(event_ns < opened_ns, false) AS backfill,
+    rest(json, CASE
+        WHEN event_ns IS NULL THEN '{"title": null, "body": null, "source": null, "coin": null}'
+        ELSE '{"title": null, "body": null, "source": null, "coin": null, "time": null}'
+    END) AS extra
+FROM messages
+WHERE class = 'news' AND publisher IS NULL;
+
+-- table: latency
+SELECT
+    id.*, 0 AS item, 'news' AS channel, publisher AS exchange, line, clock_error_ns,
+    coalesce(event_ns < opened_ns, false) AS backfill, event_ns AS detected_ns, event_ns
+FROM messages
+WHERE class = 'news' AND event_ns IS NOT NULL;

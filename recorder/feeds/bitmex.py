@@ -1,0 +1,211 @@
+"""BitMEX: liquidations, funding, trades, mark and index prices, open interest. No key.
+
+Everything is a table of the venue's: a `partial` (what it holds now), then inserts, updates and
+deletes. Text `ping` is answered by text `pong`. How many connections an address may open is told
+in two ways (20 an hour, 3 a second): back-off is patient.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import msgspec
+
+from recorder.feed import (
+    Ask,
+    Catalogue,
+    Feed,
+    Instrument,
+    Notice,
+    Options,
+    Pace,
+    Plan,
+    Verdict,
+    grouped,
+    message,
+    parsed,
+    seconds,
+    unused,
+    words,
+    wrong_channel,
+)
+
+_CHANNEL = re.compile(r"[A-Za-z]\w*(:[\w.]+)?")
+_GROUPS = {
+    "liquidation": "liquidations",
+    "funding": "funding",
+    "instrument": "prices",
+    "trade": "trades",
+}
+_AT_ONCE = 20  # channels in one message
+_PER_CONNECTION = 400  # the welcome counts down from 720 subscriptions an hour
+_DOLLARS = {"USD", "USDT", "USDC"}
+
+
+def plan(options: Options) -> list[Plan]:
+    """Liquidations, funding, prices and trades on connections of their own."""
+    unused(options, "subscribe", hint="its channels are what is subscribed to")
+    channels = options.channels or FEED.default_channels
+    for channel in channels:
+        if not _CHANNEL.fullmatch(channel):
+            raise wrong_channel(options, channel, "for example: " + ", ".join(FEED.channels))
+    return [
+        Plan(
+            group=group,
+            urls=(options.url,) if options.url else FEED.endpoints,
+            channels=tuple(named),
+            headers=options.headers,
+            hello=tuple(_requests("subscribe", named)),
+            send_every=0.5,
+            ping="ping",
+            ping_every=15.0,
+            control_ping_every=None,  # its own pings are what it documents
+            silence=45.0,
+            cadence=60.0 if group.startswith("prices") else None,
+        )
+        for group, named in grouped(channels, _group, _PER_CONNECTION).items()
+    ]
+
+
+def _group(channel: str) -> str:
+    return _GROUPS.get(channel.partition(":")[0], "others")
+
+
+def _requests(op: str, channels: Sequence[str]) -> Iterator[str]:
+    for start in range(0, len(channels), _AT_ONCE):
+        yield message(op=op, args=list(channels[start : start + _AT_ONCE]))
+
+
+def resubscribe(old: Plan, new: Plan) -> list[str] | None:
+    """Unsubscribe what went, subscribe what came."""
+    if old.urls != new.urls:
+        return None
+    gone = [channel for channel in old.channels if channel not in new.channels]
+    come = [channel for channel in new.channels if channel not in old.channels]
+    return [*_requests("unsubscribe", gone), *_requests("subscribe", come)]
+
+
+def notice(payload: bytes) -> Notice | None:
+    """`{"status": 400, "error": …, "meta": …, "request": …}`: a request was refused."""
+    told = parsed(payload)
+    if told is None or "error" not in told:
+        return None
+    error = words(told["error"]) or "an error without a word"
+    if told.get("status") == 429:
+        meta = told.get("meta")
+        wait = seconds(meta.get("retryAfter")) if isinstance(meta, dict) else None
+        return Notice(error, verdict=Verdict(f"rate limited: {error}", wait=wait or 60.0))
+    channel = _meant(error, told.get("request"))
+    if channel is not None and "already subscribed" not in error:  # asked again when it was mute
+        return Notice(f"channel refused: {channel}: {error}", refused_channel=channel)
+    return Notice(f"the service reports: {error}")
+
+
+def _meant(error: str, request: object) -> str | None:
+    """The channel of a refused request; None where several could be meant."""
+    asked = request.get("args") if isinstance(request, dict) else None
+    args = asked if isinstance(asked, list) else [asked]
+    channels = [channel for channel in map(words, args) if channel]
+    if len(channels) > 1:
+        told = set(re.findall(r"[\w.:]+", error))
+        channels = [
+            channel for channel in channels if told & {channel, *channel.split(":")[:2]} - {""}
+        ]
+    return channels[0] if len(channels) == 1 else None
+
+
+# -- instruments
+
+
+class _Listed(msgspec.Struct):
+    """An instrument as the venue's list has it, as far as we look."""
+
+    symbol: str
+    state: str
+    quoteCurrency: str = ""
+    isInverse: bool = False
+    isQuanto: bool = False
+    multiplier: float | None = None
+    underlyingToPositionMultiplier: float | None = None
+    underlyingToSettleMultiplier: float | None = None
+    quoteToSettleMultiplier: float | None = None
+    fundingInterval: str | None = None
+
+
+_LIST: msgspec.json.Decoder[list[_Listed]] = msgspec.json.Decoder(list[_Listed])
+
+
+def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
+    """The open instruments of `/instrument/active`, which has no pages."""
+    return [
+        Instrument(
+            symbol=listed.symbol,
+            name=listed.symbol,
+            contract_size=size,
+            contract_unit=None if size is None else unit,
+            funding_interval_hours=hours(listed.fundingInterval),
+        )
+        for listed in _LIST.decode(body)
+        if listed.state == "Open"
+        for size, unit in [_contract(listed)]
+    ], None
+
+
+def _contract(listed: _Listed) -> tuple[float | None, str]:
+    """What one contract is; None where it is worth a third coin, or its price is in one."""
+    multiplier, base = listed.multiplier or 0.0, listed.underlyingToPositionMultiplier or 0.0
+    if listed.isQuanto or listed.quoteCurrency not in _DOLLARS:
+        return None, ""
+    if listed.isInverse:
+        settle = listed.underlyingToSettleMultiplier or 0.0
+        return (multiplier / settle if multiplier and settle else None), "usd"
+    value = multiplier / (listed.quoteToSettleMultiplier or float("inf"))
+    size = 1 / base if base > 0 else value
+    if size <= 0 or (value > 0 and abs(value / size - 1) > 1e-9):
+        return None, ""  # two statements that contradict each other
+    return size, "base"
+
+
+def hours(interval: str | None) -> float | None:
+    """A span that the venue writes as a moment after the beginning of 2000."""
+    try:
+        moment = datetime.fromisoformat((interval or "").replace("Z", "+00:00"))
+        span = moment - datetime(2000, 1, 1, tzinfo=moment.tzinfo)
+    except (ValueError, OverflowError):
+        return None
+    return span.total_seconds() / 3600 if span.total_seconds() > 0 else None
+
+
+FEED = Feed(
+    kind="bitmex",
+    title="Liquidations, funding, prices, open interest and large trades (BitMEX)",
+    endpoints=("wss://ws.bitmex.com/realtime",),
+    plan=plan,
+    channels={
+        "liquidation": "liquidation orders, all symbols",
+        "funding": "funding as it is exchanged, all symbols",
+        "instrument:XBTUSD": "mark, index and last price, funding rates, open interest",
+        "trade:XBTUSD": "trades of one symbol; those of whale_usd or more become whales",
+    },
+    default_channels=(
+        "liquidation",
+        "funding",
+        "instrument:XBTUSD",
+        "instrument:ETHUSD",
+        "instrument:XBTUSDT",
+        "instrument:ETHUSDT",
+        "trade:XBTUSD",
+        "trade:ETHUSD",
+        "trade:XBTUSDT",
+        "trade:ETHUSDT",
+    ),
+    tables=("liquidations", "funding", "prices", "open_interest", "whales", "latency"),
+    pace=Pace(first=2.0, longest=120.0),
+    control=re.compile(rb'^\s*\{\s*"(status|error)"'),
+    notice=notice,
+    normalise="bitmex",
+    catalogue=Catalogue((Ask("https://www.bitmex.com/api/v1/instrument/active"),), read),
+    resubscribe=resubscribe,
+)

@@ -1,0 +1,218 @@
+"""Bybit V5 public streams: liquidations, tickers (prices, funding, open interest), trades. No key.
+
+The endpoint says the market: `/linear` (USDT and USDC contracts), or, by the setting `url`,
+`/inverse` or `/spot`. One wrong topic makes the service refuse a whole subscription; it names that
+topic and repeats `req_id`, so `req_id` lists the topics, and the answer asks for the others again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from recorder.feed import (
+    Ask,
+    Catalogue,
+    Feed,
+    Instrument,
+    Notice,
+    Options,
+    Pace,
+    Plan,
+    Refusal,
+    Verdict,
+    grouped,
+    message,
+    parsed,
+    refused,
+    seconds,
+    unused,
+    words,
+    wrong_channel,
+)
+
+_TOPIC = re.compile(r"(?=.{1,64}$)[A-Za-z][A-Za-z-]*(\.[A-Za-z0-9_-]+)+", re.ASCII)
+_NAMED = re.compile(r"topic:\s*(\S+)")
+_TOO_FAST = re.compile(r"too (many|frequent)|rate.?limit", re.IGNORECASE)
+
+_ARGS = 10  # topics in one message: what /spot takes, the other markets take more
+_CHANNELS = 300  # of 64 characters with quotes and comma: below 21,000 on one connection
+_GROUPS = {"allLiquidation": "liquidations", "tickers": "prices", "publicTrade": "trades"}
+
+
+def plan(options: Options) -> list[Plan]:
+    """Liquidations, tickers and trades on connections of their own, each within its limit."""
+    unused(options, "subscribe", hint="its channels are the topics to record")
+    channels = options.channels or FEED.default_channels
+    for channel in channels:
+        if not _TOPIC.fullmatch(channel):
+            raise wrong_channel(options, channel, "for example: " + ", ".join(FEED.channels))
+    parts = grouped(channels, _group, _CHANNELS)
+    return [_plan(group, topics, options) for group, topics in parts.items()]
+
+
+def _group(channel: str) -> str:
+    kind = channel.partition(".")[0]
+    return _GROUPS.get(kind, kind)
+
+
+def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
+    url = options.url or FEED.endpoints[0]
+    # A contract's mark price moves all the time; a rare coin's spot ticker may not.
+    moving = group.startswith("prices") and not urlsplit(url).path.endswith(("/spot", "/option"))
+    return Plan(
+        group=group,
+        urls=(url,),
+        channels=tuple(channels),
+        headers=options.headers,
+        hello=tuple(_said("subscribe", channels)),
+        send_every=0.1,
+        ping=message(op="ping"),
+        ping_every=20.0,
+        silence=65.0,  # three pongs missed
+        cadence=60.0 if moving else None,
+    )
+
+
+def _said(op: str, channels: Sequence[str]) -> Iterator[str]:
+    """The messages that subscribe to channels, or unsubscribe from them."""
+    for start in range(0, len(channels), _ARGS):
+        topics = list(channels[start : start + _ARGS])
+        yield message(op=op, args=topics, req_id=",".join(topics))
+
+
+def resubscribe(old: Plan, new: Plan) -> list[str] | None:
+    """Leave what went, then ask for what came."""
+    if old.urls != new.urls:
+        return None
+    gone = [channel for channel in old.channels if channel not in set(new.channels)]
+    came = [channel for channel in new.channels if channel not in set(old.channels)]
+    return [*_said("unsubscribe", gone), *_said("subscribe", came)]
+
+
+def notice(payload: bytes) -> Notice | None:
+    """`{"success": false, "ret_msg": "error:handler not found,topic:…", "req_id": …, "op": …}`."""
+    told = parsed(payload)
+    if told is None or told.get("success") is not False:
+        return None
+    why = words(told.get("ret_msg"))
+    if _TOO_FAST.search(why):
+        return Notice(why, verdict=Verdict(f"rate limited: {why}", wait=60.0))
+    if told.get("op") != "subscribe":
+        return Notice(f"the service refuses: {why}")
+    asked = _asked(told.get("req_id"))
+    topic = _topic(told.get("ret_msg")) or ("".join(asked) if len(asked) == 1 else "")
+    # Each reply is shorter than what it answers, so this ends.
+    others = [channel for channel in asked if channel != topic] if topic in asked else []
+    reply = next(_said("subscribe", others), None)
+    if "already subscribed" in why:
+        return Notice(reply=reply)
+    if not topic:
+        return Notice(f"subscription refused: {why}: {words(told.get('req_id'))}")
+    return Notice(f"channel refused: {topic}: {why}", refused_channel=topic, reply=reply)
+
+
+def _asked(req_id: object) -> list[str]:
+    """The topics of our own subscription that the service answers to."""
+    topics = req_id.split(",") if isinstance(req_id, str) and len(req_id) <= 65 * _ARGS else []
+    ours = 0 < len(topics) <= _ARGS and all(map(_TOPIC.fullmatch, topics))
+    return topics if ours else []
+
+
+def _topic(why: object) -> str:
+    """The topic that a refusal names; empty if it names none."""
+    found = _NAMED.search(why) if isinstance(why, str) else None
+    return words(found[1]) if found else ""
+
+
+def on_refused(refusal: Refusal) -> Verdict:
+    """403 is no matter of credentials: an address that came too often, or a country not served."""
+    if refusal.status == 403 and "too frequent" in refusal.body:
+        told = seconds(refusal.headers.get("retry-after"))
+        return Verdict("rate limited (HTTP 403: access too frequent)", wait=told or 600.0)
+    if refusal.status == 403 and "your country" in refusal.body:
+        return Verdict("not served in this country (HTTP 403)", fatal=True)
+    return refused(refusal)
+
+
+# -- the list of instruments
+
+_LIST = "https://api.bybit.com/v5/market/instruments-info?category=linear&limit=1000"
+
+#: What one unit of size is: documented per category.
+_UNITS = {"linear": "base", "inverse": "usd", "spot": "base"}
+
+
+class _Listed(msgspec.Struct, rename="camel"):
+    symbol: str
+    status: str
+    quote_coin: str
+    funding_interval: int | None = None  # minutes
+
+
+class _Page(msgspec.Struct, rename="camel"):
+    category: str
+    instruments: tuple[_Listed, ...] = msgspec.field(name="list")
+    next_page_cursor: str = ""
+
+
+class _Answer(msgspec.Struct, rename="camel"):
+    ret_code: int
+    result: _Page
+
+
+def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
+    """A page of `/v5/market/instruments-info`."""
+    answer = msgspec.json.decode(body, type=_Answer)
+    page = answer.result
+    if answer.ret_code != 0 or page.category not in _UNITS:
+        raise ValueError(f"code {answer.ret_code}, category {words(page.category)!r}")
+    found = [_instrument(one, page.category) for one in page.instruments if one.status == "Trading"]
+    # The cursor comes percent-encoded and goes back as it came.
+    more = f"{_LIST}&cursor={quote(page.next_page_cursor, safe='%')}"
+    return found, Ask(more) if page.next_page_cursor and page.instruments else None
+
+
+def _instrument(listed: _Listed, category: str) -> Instrument:
+    minutes = listed.funding_interval
+    in_dollars = listed.quote_coin.startswith("USD")  # of another quote no value is known
+    return Instrument(
+        symbol=listed.symbol,
+        name=listed.symbol,
+        contract_size=1.0 if in_dollars else None,
+        contract_unit=_UNITS[category] if in_dollars else None,
+        funding_interval_hours=minutes / 60 if minutes and minutes > 0 else None,
+    )
+
+
+FEED = Feed(
+    kind="bybit",
+    title="Liquidations, funding, prices, open interest and large trades (Bybit)",
+    endpoints=("wss://stream.bybit.com/v5/public/linear",),
+    plan=plan,
+    channels={
+        "allLiquidation.BTCUSDT": "every liquidation of one symbol, twice a second",
+        "tickers.BTCUSDT": "mark, index and last price, funding, open interest, ten times a second",
+        "publicTrade.BTCUSDT": "trades of one symbol; those of whale_usd or more become whales",
+    },
+    default_channels=(
+        "allLiquidation.BTCUSDT",
+        "allLiquidation.ETHUSDT",
+        "allLiquidation.SOLUSDT",
+        "tickers.BTCUSDT",
+        "tickers.ETHUSDT",
+        "publicTrade.BTCUSDT",
+        "publicTrade.ETHUSDT",
+    ),
+    tables=("liquidations", "funding", "prices", "open_interest", "whales", "latency"),
+    pace=Pace(first=1.0, longest=60.0, spacing=0.7),  # at most 500 connections in 5 minutes
+    on_refused=on_refused,
+    control=re.compile(rb'"success"\s*:\s*false'),
+    notice=notice,
+    normalise="bybit",
+    catalogue=Catalogue(asks=(Ask(_LIST),), read=read),
+    resubscribe=resubscribe,
+)

@@ -1,0 +1,203 @@
+"""Deribit: tickers with funding and open interest, trades with their liquidations. No key.
+
+JSON-RPC 2.0. The answer to a subscription lists only the channels that were accepted, so the
+request's id names what was asked for: the answer repeats it, and what is missing was refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from recorder.feed import (
+    Ask,
+    Catalogue,
+    Feed,
+    Instrument,
+    Notice,
+    Options,
+    Pace,
+    Plan,
+    Verdict,
+    grouped,
+    message,
+    parsed,
+    unused,
+    words,
+    wrong_channel,
+)
+
+# Without an account there are aggregated channels only, no `raw` ones.
+_CHANNEL = re.compile(
+    r"(?:ticker|perpetual|trades|book)(?:\.[A-Za-z0-9_-]+)+\.(?:100ms|agg2)|quote\.[A-Za-z0-9_-]+"
+)
+_GROUPS = {"ticker": "prices", "perpetual": "prices", "trades": "trades"}
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
+_HEARTBEAT = 30  # seconds; the service takes 10 or more
+_SEND_EVERY = 0.35  # subscriptions at 3.3 a second
+_PER_REQUEST = 20  # channels; the id repeats them, so that it stays short
+_PER_CONNECTION = 200
+_TOO_MANY = 10028
+_DOLLARS = ("USD", "USDC", "USDT")  # stablecoins count as dollars
+
+
+def plan(options: Options) -> list[Plan]:
+    """Tickers, trades and books on connections of their own."""
+    unused(options, "subscribe", hint="its channels are what is subscribed to")
+    channels = tuple(dict.fromkeys(options.channels or FEED.default_channels))
+    for channel in channels:
+        if not _CHANNEL.fullmatch(channel):
+            hint = "for example: " + ", ".join(FEED.channels) + "; raw ones need an account"
+            raise wrong_channel(options, channel, hint)
+    groups = grouped(channels, _group, _PER_CONNECTION)
+    return [_plan(group, named, options) for group, named in groups.items()]
+
+
+def _group(channel: str) -> str:
+    return _GROUPS.get(channel.partition(".")[0], "books")
+
+
+def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
+    return Plan(
+        group=group,
+        urls=(options.url,) if options.url else FEED.endpoints,
+        channels=tuple(channels),
+        headers=options.headers,
+        hello=(
+            _request("heartbeat", "public/set_heartbeat", interval=_HEARTBEAT),
+            *_asking("subscribe", channels),
+        ),
+        send_every=_SEND_EVERY,
+        silence=2.5 * _HEARTBEAT,  # two heartbeats missed, and some patience
+        cadence=60.0 if group.startswith("prices") else None,
+    )
+
+
+def _asking(what: str, channels: Sequence[str]) -> Iterator[str]:
+    for start in range(0, len(channels), _PER_REQUEST):
+        some = channels[start : start + _PER_REQUEST]
+        yield _request(" ".join((what, *some)), f"public/{what}", channels=some)
+
+
+def _request(name: str, method: str, **params: object) -> str:
+    return message(jsonrpc="2.0", id=name, method=method, params=params)
+
+
+def resubscribe(old: Plan, new: Plan) -> list[str] | None:
+    """Leave what went, ask for what came; None where another endpoint is meant."""
+    if (old.urls, old.headers) != (new.urls, new.headers):
+        return None
+    gone = [channel for channel in old.channels if channel not in new.channels]
+    come = [channel for channel in new.channels if channel not in old.channels]
+    return [*_asking("unsubscribe", gone), *_asking("subscribe", come)]
+
+
+def notice(payload: bytes) -> Notice | None:
+    """A question whether we live, an error, or an answer that leaves out what was asked for."""
+    told = parsed(payload)
+    if told is None:
+        return None
+    params, error, result = told.get("params"), told.get("error"), told.get("result")
+    if told.get("method") == "heartbeat":
+        asks = isinstance(params, dict) and params.get("type") == "test_request"
+        return Notice(reply=_request("test", "public/test")) if asks else None
+    asked = _asked(told.get("id"))
+    if error is not None:
+        return _failed(error if isinstance(error, dict) else {}, asked)
+    if isinstance(result, list):
+        return _refused("not among those accepted", [c for c in asked if c not in result])
+    return None
+
+
+def _asked(name: object) -> list[str]:
+    """The channels that a request asked for, from its id."""
+    what, *channels = name.split(" ") if isinstance(name, str) else ("",)
+    return channels if what == "subscribe" else []
+
+
+def _refused(why: str, channels: Sequence[str]) -> Notice | None:
+    if not channels:
+        return None
+    first, *others = channels
+    more = f" and {len(others)} more ({words(' '.join(others))})" if others else ""
+    return Notice(f"channel refused: {words(first)}{more}: {why}", refused_channel=words(first))
+
+
+def _failed(error: dict[str, object], asked: Sequence[str]) -> Notice:
+    text = " ".join(filter(None, (words(error.get("code")), words(error.get("message")))))
+    if error.get("code") == _TOO_MANY:
+        return Notice(text, verdict=Verdict(f"rate limited: {text}", wait=30.0))
+    return _refused(text, asked) or Notice(f"the service reports: {text}")
+
+
+def read(body: bytes) -> tuple[list[Instrument], None]:
+    """The futures and perpetuals that trade now.
+
+    Raises:
+        ValueError: it is no such list.
+    """
+    told = parsed(body)
+    listed = told.get("result") if told is not None else None
+    if not isinstance(listed, list) or not listed:
+        raise ValueError("no list of instruments under 'result'")
+    return [found for found in map(_instrument, listed) if found is not None], None
+
+
+def _instrument(item: object) -> Instrument | None:
+    told = item if isinstance(item, dict) else {}
+    name, active = told.get("instrument_name"), told.get("is_active")
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or not isinstance(active, bool):
+        raise ValueError("an instrument without a name, or of an unknown state")
+    if not active:
+        return None
+    unit = _unit(told)
+    hours = 8.0 if told.get("settlement_period") == "perpetual" else None
+    return Instrument(name, name, None if unit is None else 1.0, unit, hours)
+
+
+def _unit(told: dict[str, object]) -> str | None:
+    """What one unit of a size (`amount`, `open_interest`) is; `contract_size` is another thing."""
+    quoted = told.get("counter_currency") or told.get("quote_currency")
+    match told.get("instrument_type") or told.get("future_type"):
+        case "reversed" if quoted == "USD":
+            return "usd"
+        case "linear" if quoted in _DOLLARS:
+            return "base"
+        case _:
+            return None
+
+
+FEED = Feed(
+    kind="deribit",
+    title="Funding, prices, open interest, large trades and liquidations (Deribit)",
+    endpoints=("wss://www.deribit.com/ws/api/v2",),
+    plan=plan,
+    channels={
+        "ticker.BTC-PERPETUAL.100ms": "mark, index and last price, funding, open interest",
+        "trades.BTC-PERPETUAL.100ms": "trades; those of whale_usd or more, and liquidations",
+        "trades.future.any.100ms": "the same of all futures and perpetuals",
+        "perpetual.BTC-PERPETUAL.100ms": "the current interest and the index price",
+        "quote.BTC-PERPETUAL": "best bid and offer: kept raw, with their latency",
+    },
+    default_channels=(
+        "ticker.BTC-PERPETUAL.100ms",
+        "ticker.ETH-PERPETUAL.100ms",
+        "trades.BTC-PERPETUAL.100ms",
+        "trades.ETH-PERPETUAL.100ms",
+    ),
+    tables=("whales", "liquidations", "funding", "open_interest", "prices", "latency"),
+    pace=Pace(first=1.0, longest=60.0),
+    control=re.compile(rb'"(?:error|result)"\s*:|"id"\s*:\s*"|"method"\s*:\s*"heartbeat"'),
+    notice=notice,
+    normalise="deribit",
+    catalogue=Catalogue(
+        (
+            Ask(
+                "https://www.deribit.com/api/v2/public/get_instruments"
+                "?currency=any&kind=future&expired=false"
+            ),
+        ),
+        read,
+    ),
+    resubscribe=resubscribe,
+)

@@ -1,0 +1,155 @@
+"""Hyperliquid: trades with their buyer and seller, funding, prices, open interest. No key.
+
+Channels are `<type>:<coin>`. `allDexsAssetCtxs`, all coins in one frame, is not offered: its
+contexts are lists without names, and which coin a place means is said nowhere in the frame.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from recorder.errors import ConfigError
+from recorder.feed import (
+    Ask,
+    Catalogue,
+    Feed,
+    Instrument,
+    Notice,
+    Options,
+    Pace,
+    Plan,
+    Verdict,
+    grouped,
+    message,
+    parsed,
+    unused,
+    words,
+    wrong_channel,
+)
+
+_GROUPS = {"activeAssetCtx": "prices", "trades": "trades", "bbo": "books", "l2Book": "books"}
+# BTC, kPEPE, xyz:GOLD (a builder's market), PURR/USDC and @107 (spot), #0 (an outcome)
+_COIN = re.compile(r"[A-Za-z0-9@#][A-Za-z0-9:/_.-]{0,59}")
+# The venue's limits, per address: 1,000 subscriptions, 10 connections, 2,000 messages a minute.
+_SUBSCRIPTIONS = 1_000
+_PER_CONNECTION = 500
+_SEND_EVERY = 0.1  # three connections that subscribe at a time stay below the limit
+
+
+def plan(options: Options) -> list[Plan]:
+    """Contexts, trades and books on connections of their own."""
+    unused(options, "subscribe", hint="its channels are what is subscribed to")
+    channels = tuple(dict.fromkeys(options.channels or FEED.default_channels))
+    for channel in channels:
+        kind, _, coin = channel.partition(":")
+        if kind not in _GROUPS or not _COIN.fullmatch(coin):
+            raise wrong_channel(options, channel, "for example: " + ", ".join(FEED.channels))
+    if len(channels) > _SUBSCRIPTIONS:
+        raise ConfigError(
+            f"{len(channels)} channels, but the service takes {_SUBSCRIPTIONS} from one address",
+            where=f"feeds.{options.name}.channels",
+            hint="name fewer coins, or fewer types for each",
+        )
+    groups = grouped(channels, lambda channel: _GROUPS[channel.partition(":")[0]], _PER_CONNECTION)
+    return [_plan(group, named, options) for group, named in groups.items()]
+
+
+def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
+    return Plan(
+        group=group,
+        urls=(options.url,) if options.url else FEED.endpoints,
+        channels=tuple(channels),
+        headers=options.headers,
+        hello=tuple(_asking("subscribe", channel) for channel in channels),
+        send_every=_SEND_EVERY,
+        ping=message(method="ping"),
+        ping_every=25.0,  # the server ends connections on which it sent nothing for 60 s
+        silence=60.0,
+        cadence=60.0 if group.startswith("prices") else None,
+    )
+
+
+def _asking(method: str, channel: str) -> str:
+    kind, _, coin = channel.partition(":")
+    return message(method=method, subscription={"type": kind, "coin": coin})
+
+
+def resubscribe(old: Plan, new: Plan) -> list[str] | None:
+    """Leave what went, ask for what came; None where another endpoint is meant."""
+    if (old.urls, old.headers) != (new.urls, new.headers):
+        return None
+    gone = [channel for channel in old.channels if channel not in new.channels]
+    come = [channel for channel in new.channels if channel not in old.channels]
+    return [_asking("unsubscribe", c) for c in gone] + [_asking("subscribe", c) for c in come]
+
+
+def notice(payload: bytes) -> Notice | None:
+    """`{"channel": "error", "data": "Invalid subscription {…}"}`: the text quotes the request."""
+    told = parsed(payload)
+    if told is None or told.get("channel") != "error":
+        return None
+    data = told.get("data")
+    said = data if isinstance(data, str) else ""
+    text = words(said) or "an error without a text"
+    if "messages per minute" in said:  # what was sent beyond the limit is lost
+        return Notice(text, verdict=Verdict(f"rate limited: {text}", wait=60.0))
+    channel = _quoted(said)
+    if channel and not said.startswith("Already"):  # subscribed already: it is in force
+        return Notice(f"channel refused: {text}", refused_channel=channel)
+    return Notice(f"the service reports: {text}")
+
+
+def _quoted(text: str) -> str:
+    """The channel that an error's text quotes as JSON; empty if it quotes none."""
+    found = parsed(text[text.find("{") :]) if "{" in text else None
+    inner = found.get("subscription", found) if found is not None else None
+    if not isinstance(inner, dict):
+        return ""
+    return ":".join(filter(None, (words(inner.get("type")), words(inner.get("coin")))))
+
+
+def read(body: bytes) -> tuple[list[Instrument], None]:
+    """The perpetuals of the venue's own market; sizes are in coins, funding is hourly.
+
+    Raises:
+        ValueError: it is no such list.
+    """
+    told = parsed(body)
+    universe = told.get("universe") if told is not None else None
+    if not isinstance(universe, list) or not universe:
+        raise ValueError("no list of instruments under 'universe'")
+    return [found for found in map(_instrument, universe) if found is not None], None
+
+
+def _instrument(item: object) -> Instrument | None:
+    name = item.get("name") if isinstance(item, dict) else None
+    gone = item.get("isDelisted", False) if isinstance(item, dict) else None
+    if not isinstance(name, str) or not _COIN.fullmatch(name) or not isinstance(gone, bool):
+        raise ValueError("an instrument without a name, or of an unknown state")
+    return None if gone else Instrument(name, name, 1.0, "base", 1.0)
+
+
+FEED = Feed(
+    kind="hyperliquid",
+    title="Trades with buyer and seller, funding, prices and open interest (Hyperliquid)",
+    endpoints=("wss://api.hyperliquid.xyz/ws",),
+    plan=plan,
+    channels={
+        "trades:BTC": "trades with both accounts; those of whale_usd or more become whales",
+        "activeAssetCtx:BTC": "funding (hourly), mark, oracle and mid price, open interest",
+        "bbo:BTC": "best bid and offer: kept raw, with their latency",
+        "l2Book:BTC": "order book: kept raw, with its latency",
+    },
+    default_channels=(
+        "trades:BTC", "trades:ETH", "trades:SOL", "trades:HYPE",
+        "activeAssetCtx:BTC", "activeAssetCtx:ETH", "activeAssetCtx:SOL", "activeAssetCtx:HYPE",
+    ),
+    tables=("whales", "funding", "open_interest", "prices", "latency"),
+    pace=Pace(first=1.0, longest=60.0),
+    control=re.compile(rb'"channel"\s*:\s*"error"'),
+    notice=notice,
+    normalise="hyperliquid",
+    catalogue=Catalogue((Ask("https://api.hyperliquid.xyz/info", message(type="meta")),), read),
+    resubscribe=resubscribe,
+)  # fmt: skip

@@ -1,0 +1,211 @@
+"""OKX V5 public streams: liquidations, funding, prices, open interest, trades. No key.
+
+A channel is the venue's own name, a colon, and what it is asked for: an instrument
+(`trades:BTC-USDT-SWAP`) or a type of instruments (`liquidation-orders:SWAP`, the whole market).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from recorder.feed import (
+    Ask,
+    Catalogue,
+    Feed,
+    Instrument,
+    Notice,
+    Options,
+    Pace,
+    Plan,
+    Verdict,
+    grouped,
+    message,
+    parsed,
+    unused,
+    words,
+    wrong_channel,
+)
+
+_CHANNEL = re.compile(r"([A-Za-z0-9-]{1,40}):([A-Za-z0-9_-]{1,40})", re.ASCII)
+_TYPES = frozenset({"SPOT", "MARGIN", "SWAP", "FUTURES", "OPTION", "ANY"})
+_NAMED = re.compile(r"channel:\s*([\w-]+)\s*,\s*inst(?:Id|Type|Family):\s*([\w-]+)")
+
+_ARGS = 100  # channels in one message: 480 messages an hour, 64 KB
+_CHANNELS = 500  # of at most 110 bytes: below 64 KB on one connection
+_GROUPS = {
+    "liquidation-orders": "liquidations",
+    "funding-rate": "funding",
+    "mark-price": "prices",
+    "index-tickers": "prices",
+    "tickers": "prices",
+    "open-interest": "open interest",
+    "trades": "trades",
+    "trades-all": "trades",
+}
+#: No data for so long is odd: mark prices come every 10 s at least, funding rates every 90 s.
+_CADENCES = {"mark-price": 60.0, "funding-rate": 300.0}
+
+
+def plan(options: Options) -> list[Plan]:
+    """Each data type on connections of its own, within the venue's limits."""
+    unused(options, "subscribe", hint="its channels are what is subscribed to")
+    channels = options.channels or FEED.default_channels
+    for channel in channels:
+        if not _sound(channel):
+            raise wrong_channel(options, channel, "for example: " + ", ".join(FEED.channels))
+    parts = grouped(channels, _group, _CHANNELS)
+    return [_plan(group, some, options) for group, some in parts.items()]
+
+
+def _sound(channel: str) -> bool:
+    found = _CHANNEL.fullmatch(channel)
+    # Liquidations are of a whole market: the venue refuses an instrument, or forgets it silently.
+    return found is not None and (found[1] != "liquidation-orders" or found[2] in _TYPES)
+
+
+def _group(channel: str) -> str:
+    name = channel.partition(":")[0]
+    return _GROUPS.get(name, name)
+
+
+def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
+    cadences = [_CADENCES.get(channel.partition(":")[0]) for channel in channels]
+    return Plan(
+        group=group,
+        urls=(options.url or FEED.endpoints[0],),
+        channels=tuple(channels),
+        headers=options.headers,
+        hello=tuple(_said("subscribe", channels)),
+        send_every=0.35,  # requests at most three times a second
+        ping="ping",
+        ping_every=20.0,  # it ends what is silent for 30 s
+        silence=65.0,  # three pongs missed
+        cadence=min((cadence for cadence in cadences if cadence is not None), default=None),
+    )
+
+
+def _said(op: str, channels: Sequence[str]) -> Iterator[str]:
+    """The messages that subscribe to channels, or unsubscribe from them."""
+    for start in range(0, len(channels), _ARGS):
+        yield message(op=op, args=[_arg(channel) for channel in channels[start : start + _ARGS]])
+
+
+def _arg(channel: str) -> dict[str, str]:
+    name, _, subject = channel.partition(":")
+    return {"channel": name, "instType" if subject in _TYPES else "instId": subject}
+
+
+def resubscribe(old: Plan, new: Plan) -> list[str] | None:
+    """Leave what went, then ask for what came."""
+    if old.urls != new.urls:
+        return None
+    gone = [channel for channel in old.channels if channel not in set(new.channels)]
+    came = [channel for channel in new.channels if channel not in set(old.channels)]
+    return [*_said("unsubscribe", gone), *_said("subscribe", came)]
+
+
+def notice(payload: bytes) -> Notice | None:
+    """`{"event": "error" | "notice", "code": …, "msg": …}`.
+
+    A refused channel is named in the message; the others of its request are taken to be accepted,
+    for each is acknowledged by itself (not documented in so many words).
+    """
+    told = parsed(payload)
+    if told is None or told.get("event") not in ("error", "notice", "channel-conn-count-error"):
+        return None
+    code, said = words(told.get("code")), told.get("msg")
+    text = f"{code} {words(said)}".strip()
+    if code == "64008":  # in 60 s all its connections end: be on another before
+        return Notice(text, verdict=Verdict("the service ends its connections", wait=0.0))
+    if code == "60014":
+        return Notice(text, verdict=Verdict(f"rate limited: {text}", wait=60.0))
+    found = _NAMED.search(said) if isinstance(said, str) else None
+    if found and told["event"] == "error":
+        channel = words(f"{found[1]}:{found[2]}")
+        return Notice(f"channel refused: {channel}: {text}", refused_channel=channel)
+    return Notice(f"the service reports: {text}")
+
+
+# -- the list of instruments
+
+
+class _Listed(msgspec.Struct, rename="camel"):
+    inst_id: str
+    state: str
+    uly: str = ""  # base and quote, such as BTC-USDT
+    ct_val: str = ""
+    ct_mult: str = ""
+    ct_val_ccy: str = ""
+
+
+class _Answer(msgspec.Struct):
+    code: str
+    data: tuple[_Listed, ...]
+
+
+def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
+    """The answer of `/api/v5/public/instruments`; it has one page."""
+    answer = msgspec.json.decode(body, type=_Answer)
+    if answer.code != "0":
+        raise ValueError(f"code {words(answer.code)!r}")
+    return [_instrument(one) for one in answer.data if one.state == "live"], None
+
+
+def _instrument(listed: _Listed) -> Instrument:
+    base, _, quote = listed.uly.partition("-")
+    unit = None
+    if quote.startswith("USD"):  # of another quote no value is known
+        if listed.ct_val_ccy == base:
+            unit = "base"
+        elif listed.ct_val_ccy.startswith("USD"):
+            unit = "usd"
+    return Instrument(listed.inst_id, listed.inst_id, _size(listed), unit)
+
+
+def _size(listed: _Listed) -> float | None:
+    """One contract is so much of `ctValCcy`; None where the venue does not say."""
+    try:
+        size = float(listed.ct_val) * float(listed.ct_mult)
+    except ValueError:
+        return None
+    return size if 0 < size < 1e15 else None
+
+
+FEED = Feed(
+    kind="okx",
+    title="Liquidations, funding, mark prices, open interest and large trades (OKX)",
+    endpoints=("wss://ws.okx.com:8443/ws/v5/public",),
+    plan=plan,
+    channels={
+        "liquidation-orders:SWAP": "liquidations of all perpetual swaps (the venue: not every one)",
+        "funding-rate:BTC-USDT-SWAP": "funding rate, every 30 to 90 s",
+        "mark-price:BTC-USDT-SWAP": "mark price, up to five times a second",
+        "open-interest:BTC-USDT-SWAP": "open interest, every 3 s",
+        "trades:BTC-USDT-SWAP": "trades of one symbol; those of whale_usd or more become whales",
+        "index-tickers:BTC-USDT": "index price",
+        "tickers:BTC-USDT-SWAP": "last price",
+    },
+    default_channels=(
+        "liquidation-orders:SWAP",
+        "funding-rate:BTC-USDT-SWAP",
+        "funding-rate:ETH-USDT-SWAP",
+        "mark-price:BTC-USDT-SWAP",
+        "mark-price:ETH-USDT-SWAP",
+        "open-interest:BTC-USDT-SWAP",
+        "open-interest:ETH-USDT-SWAP",
+        "trades:BTC-USDT-SWAP",
+        "trades:ETH-USDT-SWAP",
+    ),
+    tables=("liquidations", "funding", "prices", "open_interest", "whales", "latency"),
+    pace=Pace(first=1.0, longest=60.0, spacing=0.35),  # three connections a second
+    control=re.compile(rb'"event"\s*:\s*"(error|notice|channel-conn-count-error)"'),
+    notice=notice,
+    normalise="okx",
+    catalogue=Catalogue(
+        asks=(Ask("https://www.okx.com/api/v5/public/instruments?instType=SWAP"),), read=read
+    ),
+    resubscribe=resubscribe,
+)

@@ -1,0 +1,57 @@
+"""Tree of Alpha: exchanges' announcements and other crypto news as they are found.
+
+Without a key news come late; a key (`login <key>`) takes the delay away. Its keep-alive is
+documented nowhere: WebSocket pings prove life, and a text `ping` is answered.
+"""
+
+from __future__ import annotations
+
+import re
+
+from recorder.feed import Feed, Notice, Options, Pace, Plan, parsed, unused, words, wrong_channel
+
+
+def plan(options: Options) -> list[Plan]:
+    """One connection; there is nothing to subscribe to."""
+    hint = "everything comes without being asked for"
+    unused(options, "subscribe", hint=hint)
+    for channel in options.channels:
+        if channel not in FEED.channels:
+            raise wrong_channel(options, channel, f"its only channel is news: {hint}")
+    return [
+        Plan(
+            group="news",
+            urls=(options.url,) if options.url else FEED.endpoints,
+            channels=("news",),
+            headers=options.headers,
+            hello=(f"login {options.key}",) if options.key else (),
+            silence=75.0,
+        )
+    ]
+
+
+def notice(payload: bytes) -> Notice | None:
+    """A text `ping`, or an error; the forms of errors are not documented."""
+    if payload.strip() == b"ping":
+        return Notice(reply="pong")
+    told = parsed(payload)
+    if told is None or "error" not in told or "title" in told:
+        return None
+    error = told["error"]
+    text = words(error.get("message") if isinstance(error, dict) else error)
+    return Notice(f"the service reports: {text or 'an error'}")
+
+
+FEED = Feed(
+    kind="treeofalpha",
+    title="Exchange announcements and crypto news (Tree of Alpha)",
+    endpoints=("wss://news.treeofalpha.com/ws",),
+    plan=plan,
+    channels={"news": "everything: announcements of exchanges become listings, the rest alerts"},
+    default_channels=("news",),
+    tables=("listings", "alerts", "latency"),
+    pace=Pace(first=2.0, longest=120.0),
+    control=re.compile(rb'^\s*(ping\s*$|\{\s*"(error|status|success)")'),
+    notice=notice,
+    normalise="treeofalpha",
+)
