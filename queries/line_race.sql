@@ -3,10 +3,23 @@
 --   one frame. wins are frames that this line brought first; win_rate is their part of the frames
 --   that it and another line both brought. The advantage is the lead over the next line, in
 --   milliseconds, over its wins. missed are frames that another line brought and this one never did:
---   what it alone would have lost. Read from the sealed raw record, so the newest frames are not in.
+--   what it alone would have lost. While one connection of a line takes over from another, the older
+--   one counts. Read from the sealed raw record, so the newest frames are not in.
 -- param since TIMESTAMPTZ = now() - INTERVAL 1 DAY  -- only frames received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only frames received before this time
 -- param feed VARCHAR = NULL  -- only this feed
+-- topic: Latency
+-- plot: bar x=feed,channel y=win_rate series=line percent
+-- column feed: the feed
+-- column channel: the group of channels that the lines share
+-- column line: the line (A, B)
+-- column arrivals: frames that it brought
+-- column wins: frames that it brought first, of those that another line brought too
+-- column win_rate: its wins, as a part of the frames that it and another line both brought
+-- column advantage_p50: median lead over the next line when it came first, ms
+-- column advantage_p90: 90th percentile of the lead, ms
+-- column advantage_p99: 99th percentile of the lead, ms
+-- column missed: frames that another line brought and this one never did
 -- example: recorder query line_race -p since '7d ago'
 WITH raced AS (
     SELECT c.feed AS feed, c.channel AS channel, count(DISTINCT c.line) AS lines
@@ -14,6 +27,19 @@ WITH raced AS (
     WHERE c.opened_ns IS NOT NULL AND ($feed IS NULL OR c.feed = $feed)
     GROUP BY c.feed, c.channel
     HAVING count(DISTINCT c.line) > 1
+),
+speaking AS (
+    SELECT
+        c.feed AS feed,
+        c.channel AS channel,
+        c.line AS line,
+        c.connection AS connection,
+        coalesce(max(coalesce(c.closed_ns, c.last_heard_ns)) OVER (
+            PARTITION BY c.feed, c.channel, c.line ORDER BY c.opened_ns, c.connection
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ), 0) AS since_ns
+    FROM connections c
+    WHERE c.opened_ns IS NOT NULL
 ),
 arrived AS (
     SELECT
@@ -26,7 +52,8 @@ arrived AS (
             PARTITION BY c.feed, c.channel, c.line, hash(r.payload) ORDER BY r.recv_ns, r.seq
         ) AS times
     FROM raw r
-    JOIN connections c ON c.feed = r.feed AND c.connection = r.connection
+    JOIN speaking c ON c.feed = r.feed AND c.connection = r.connection
+        AND r.recv_ns >= c.since_ns
     JOIN raced d ON d.feed = c.feed AND d.channel IS NOT DISTINCT FROM c.channel
     WHERE r.kind IN ('text', 'binary')
         AND ($since IS NULL OR r.date >= CAST($since AS DATE))

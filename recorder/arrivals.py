@@ -1,10 +1,15 @@
-"""Redundant lines: the same frame arrives on each of them, and only the first becomes rows.
+"""Overlapping connections: the same frame arrives on each of them, and only the first becomes rows.
 
-Which arrivals are the same frame? Equal payloads, counted: the second time that line A brings some
-bytes and the second time that line B brings them are one event; two equal events on one connection
-stay two. Counting begins anew when some bytes have not come for a minute on any line, so that an
-event repeated later, or missed by one line, cannot pair with the wrong arrival for ever. Of every
-count exactly one arrival is kept: an event is never dropped by both lines.
+Connections of one feed and group overlap where it has redundant lines, and while one connection
+takes over from another; only there is anything counted. Which arrivals are the same frame? Equal
+payloads, counted: the second time that one connection brings some bytes and the second time that
+another brings them are one event; two equal events on one connection stay two. Counting begins
+anew with each overlap, and when some bytes have not come for a minute on any connection, so that an
+event repeated later, or missed by one connection, cannot pair with the wrong arrival for ever. Of
+every count exactly one arrival is kept: an event is never dropped by all.
+
+A copy may be under way while a connection opens or closes. So the last arrival of some bytes within
+a second before an overlap counts as its first, and counting goes on for a second behind it.
 """
 
 from __future__ import annotations
@@ -13,10 +18,19 @@ import duckdb
 
 from recorder.clock import NS
 
-#: Equal payloads further apart than this on all lines are different events.
+#: Equal payloads further apart than this on all connections are different events.
 QUIET_NS = 60 * NS
 
+#: Copies of one frame arrive within so much of an overlap's beginning or end.
+MARGIN_NS = NS
+
+_FOR_EVER = 1 << 62
+
+#: As many overlaps in one batch are looked through faster than they are sorted.
+_FEW = 50
+
 #: How often each payload came on each connection since it last was quiet; private to ingest.
+#: Outside of overlaps, what came lately, once: the next frame may begin an overlap.
 STATE = """
 CREATE TABLE IF NOT EXISTS arrivals (
     feed VARCHAR NOT NULL, hash UBIGINT NOT NULL, connection VARCHAR NOT NULL,
@@ -24,67 +38,165 @@ CREATE TABLE IF NOT EXISTS arrivals (
 )
 """
 
-_LINES = """
-SELECT count(DISTINCT line) FROM connections WHERE feed = $feed AND opened_ns IS NOT NULL
+# Most batches meet no overlap; this finds those that might, for a tenth of what `_OVERLAPS` takes.
+_MAY_OVERLAP = """
+SELECT count(*)
+FROM (
+    FROM connections
+    SELECT channel
+    WHERE feed = $feed AND opened_ns - $margin <= $last
+        AND coalesce(closed_ns, last_heard_ns + $quiet, $for_ever) + $margin >= $first
+    GROUP BY channel
+    HAVING count(*) > 1
+)
+"""
+
+# When two or more connections of a group lived at once, as far as the batch reaches into it; made
+# from all connections, so that it does not matter where a batch begins. Without an end, a
+# connection lives until it was silent for long.
+_OVERLAPS = """
+CREATE OR REPLACE TEMP TABLE overlapping AS
+WITH lives AS (
+    SELECT
+        coalesce(channel, '') AS channel, opened_ns, connection,
+        coalesce(closed_ns, last_heard_ns + $quiet, $for_ever) AS until_ns
+    FROM connections
+    WHERE feed = $feed AND opened_ns IS NOT NULL
+), two AS (
+    SELECT
+        channel, opened_ns AS from_ns,
+        least(until_ns, max(until_ns) OVER (
+            PARTITION BY channel ORDER BY opened_ns, connection
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        )) + $margin AS to_ns
+    FROM lives
+    QUALIFY to_ns >= from_ns + $margin AND row_number() OVER (
+        PARTITION BY channel ORDER BY opened_ns, connection
+    ) > 1
+), apart AS (
+    SELECT
+        *,
+        from_ns - $margin > coalesce(max(to_ns) OVER (
+            PARTITION BY channel ORDER BY from_ns, to_ns
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ), from_ns - $margin - 1) AS begins
+    FROM two
+), numbered AS (
+    SELECT
+        *,
+        sum(begins::INTEGER) OVER (
+            PARTITION BY channel ORDER BY from_ns, to_ns ROWS UNBOUNDED PRECEDING
+        ) AS number
+    FROM apart
+)
+SELECT channel, min(from_ns) - $margin AS margin_ns, min(from_ns) AS from_ns, max(to_ns) AS to_ns
+FROM numbered
+GROUP BY channel, number
+HAVING max(to_ns) >= $first AND min(from_ns) - $margin <= $last
+"""
+
+# The arrivals within overlaps; before an overlap's beginning the last of each payload.
+_ARRIVED = """
+CREATE OR REPLACE TEMP TABLE arrived AS
+WITH came AS (
+    SELECT
+        f.connection, f.seq, f.recv_ns, coalesce(c.channel, '') AS channel,
+        hash(coalesce(c.channel, ''), f.payload) AS hash
+    FROM batch AS f JOIN connections AS c ON c.feed = $feed AND c.connection = f.connection
+    WHERE f.kind IN ('text', 'binary')
+), within AS MATERIALIZED (
+    SELECT b.connection, b.seq, b.recv_ns, b.hash, o.from_ns, b.recv_ns < o.from_ns AS early
+    FROM came AS b
+    ASOF JOIN overlapping AS o ON o.channel = b.channel AND b.recv_ns >= o.margin_ns
+    WHERE b.recv_ns <= o.to_ns
+)
+FROM within WHERE NOT early
+UNION ALL
+(
+    FROM within WHERE early
+    QUALIFY row_number() OVER (PARTITION BY hash, connection, from_ns ORDER BY seq DESC) = 1
+)
+"""
+
+# What earlier batches brought, per overlap. A payload that came before the overlap came once: here,
+# or in this batch.
+_KNOWN = """
+CREATE OR REPLACE TEMP TABLE known AS
+SELECT
+    o.from_ns, a.hash, a.connection,
+    max(CASE WHEN a.last_ns < o.from_ns THEN 1 ELSE a.times END) AS times,
+    max(a.last_ns) AS last_ns
+FROM arrivals AS a
+JOIN connections AS c ON c.feed = $feed AND c.connection = a.connection
+ASOF JOIN overlapping AS o ON o.channel = coalesce(c.channel, '') AND a.last_ns >= o.margin_ns
+WHERE a.feed = $feed AND a.last_ns <= o.to_ns AND (o.from_ns, a.hash, a.connection) NOT IN (
+    SELECT (from_ns, hash, connection) FROM arrived WHERE early
+)
+GROUP BY o.from_ns, a.hash, a.connection
 """
 
 # Each arrival with its era (equal payloads without a quiet minute between them) and its count on
-# its own connection within that era. Era 0 goes on from what is stored.
+# its own connection within that era. Era 0 goes on from what is known.
 _COUNTED = """
 CREATE OR REPLACE TEMP TABLE counted AS
-WITH known AS (
-    SELECT hash, max(last_ns) AS last_ns FROM arrivals WHERE feed = $feed GROUP BY hash
-), spaced AS (
+WITH spaced AS (
     SELECT
-        b.connection, b.seq, b.recv_ns, b.hash,
+        b.*,
         b.recv_ns - coalesce(
-            lag(b.recv_ns) OVER (PARTITION BY b.hash ORDER BY b.recv_ns, b.connection, b.seq),
+            lag(b.recv_ns) OVER (
+                PARTITION BY b.hash, b.from_ns ORDER BY b.recv_ns, b.connection, b.seq
+            ),
             k.last_ns, b.recv_ns - $quiet - 1
         ) > $quiet AS begins
-    FROM (
-        SELECT connection, seq, recv_ns, hash(payload) AS hash
-        FROM batch WHERE kind IN ('text', 'binary')
-    ) AS b
-    LEFT JOIN known AS k ON k.hash = b.hash
+    FROM arrived AS b
+    LEFT JOIN (
+        SELECT hash, from_ns, max(last_ns) AS last_ns FROM known GROUP BY hash, from_ns
+    ) AS k ON k.hash = b.hash AND k.from_ns = b.from_ns
 ), eras AS (
     SELECT
         *,
-        sum(begins::INTEGER) OVER (PARTITION BY hash ORDER BY recv_ns, connection, seq) AS era
+        sum(begins::INTEGER) OVER (
+            PARTITION BY hash, from_ns ORDER BY recv_ns, connection, seq
+        ) AS era
     FROM spaced
 )
 SELECT
-    e.connection, e.seq, e.recv_ns, e.hash, e.era,
-    row_number() OVER (PARTITION BY e.hash, e.era, e.connection ORDER BY e.seq)
-        + CASE WHEN e.era = 0 THEN coalesce(a.times, 0) ELSE 0 END AS times
+    e.connection, e.seq, e.recv_ns, e.hash, e.from_ns, e.early, e.era,
+    row_number() OVER (PARTITION BY e.hash, e.from_ns, e.era, e.connection ORDER BY e.seq)
+        + CASE WHEN e.era = 0 THEN coalesce(k.times, 0) ELSE 0 END AS times
 FROM eras AS e
-LEFT JOIN arrivals AS a ON a.feed = $feed AND a.hash = e.hash AND a.connection = e.connection
+LEFT JOIN known AS k
+    ON k.hash = e.hash AND k.from_ns = e.from_ns AND k.connection = e.connection
 """
 
-# The first arrival of each count, unless an earlier batch had it already.
-_FRESH = """
-CREATE OR REPLACE TEMP TABLE first_arrivals AS
+# All but the first arrival of each count, and all whose count an earlier batch had reached.
+_REPEATED = """
+CREATE OR REPLACE TEMP TABLE repeated AS
 SELECT c.connection, c.seq
 FROM counted AS c
 LEFT JOIN (
-    SELECT hash, max(times) AS times FROM arrivals WHERE feed = $feed GROUP BY hash
-) AS a ON a.hash = c.hash AND c.era = 0
-WHERE c.times > coalesce(a.times, 0)
-QUALIFY row_number() OVER (
-    PARTITION BY c.hash, c.era, c.times ORDER BY c.recv_ns, c.connection, c.seq
-) = 1
+    SELECT hash, from_ns, max(times) AS times FROM known GROUP BY hash, from_ns
+) AS k ON k.hash = c.hash AND k.from_ns = c.from_ns AND c.era = 0
+QUALIFY NOT c.early AND (
+    c.times <= coalesce(k.times, 0) OR row_number() OVER (
+        PARTITION BY c.hash, c.from_ns, c.era, c.times ORDER BY c.recv_ns, c.connection, c.seq
+    ) > 1
+)
 """
 
 _REMEMBER = """
 CREATE OR REPLACE TEMP TABLE remembered AS
-WITH last_era AS (SELECT hash, max(era) AS era, max(recv_ns) AS last_ns FROM counted GROUP BY hash)
+WITH last_era AS (
+    SELECT hash, max((from_ns, era)) AS era FROM counted GROUP BY hash
+)
 SELECT $feed AS feed, c.hash, c.connection, max(c.times) AS times, max(c.recv_ns) AS last_ns
-FROM counted AS c JOIN last_era AS l ON l.hash = c.hash AND l.era = c.era
+FROM counted AS c JOIN last_era AS l ON l.hash = c.hash AND l.era = (c.from_ns, c.era)
 GROUP BY c.hash, c.connection
 UNION ALL
-SELECT a.*
-FROM arrivals AS a LEFT JOIN last_era AS l ON l.hash = a.hash
-WHERE a.feed = $feed AND coalesce(l.era, 0) = 0
-    AND NOT EXISTS (FROM counted AS c WHERE c.hash = a.hash AND c.connection = a.connection)
+SELECT $feed AS feed, k.hash, k.connection, k.times, k.last_ns
+FROM known AS k LEFT JOIN last_era AS l ON l.hash = k.hash
+WHERE (l.era IS NULL OR l.era = (k.from_ns, 0))
+    AND NOT EXISTS (FROM counted AS c WHERE c.hash = k.hash AND c.connection = k.connection)
 """
 
 _FORGET = """
@@ -94,26 +206,67 @@ DELETE FROM arrivals WHERE feed = $feed
 _STORE = """
 INSERT INTO arrivals
 SELECT r.* FROM remembered AS r
-WHERE r.last_ns >= (SELECT max(recv_ns) FROM batch) - $quiet
-    OR r.hash IN (
-        SELECT hash FROM remembered WHERE last_ns >= (SELECT max(recv_ns) FROM batch) - $quiet
-    )
+WHERE r.hash IN (
+    SELECT hash FROM remembered WHERE last_ns >= $last - $quiet
+)
+"""
+
+_FORGET_EARLY = """
+DELETE FROM arrivals WHERE feed = $feed AND last_ns < $last - $margin
+"""
+
+# Of what came outside of overlaps, that which an overlap could still begin with.
+_STORE_EARLY = """
+INSERT INTO arrivals
+SELECT $feed, hash(coalesce(c.channel, ''), b.payload), b.connection, 1, b.recv_ns
+FROM batch AS b JOIN connections AS c ON c.feed = $feed AND c.connection = b.connection
+WHERE b.recv_ns >= $last - $margin AND b.kind IN ('text', 'binary')
+"""
+
+_OUTSIDE = """
+AND NOT EXISTS (
+    FROM overlapping AS o
+    WHERE o.channel = coalesce(c.channel, '') AND b.recv_ns BETWEEN o.margin_ns AND o.to_ns
+)
 """
 
 
 def apply(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
-    """Make the relation `fresh`: the frames of `batch` that no other line has brought before."""
-    lines = connection.execute(_LINES, {"feed": feed}).fetchone()
-    if not lines or lines[0] < 2:
+    """Make the relation `fresh`: the frames of `batch` that nothing else has brought before."""
+    span = connection.execute("SELECT min(recv_ns), max(recv_ns) FROM batch").fetchone()
+    first, last = span or (None, None)
+    recent = {"feed": feed, "last": last, "margin": MARGIN_NS}
+    limits = {"first": first, "quiet": QUIET_NS, "for_ever": _FOR_EVER}
+    if overlaps := _overlaps(connection, recent | limits):
+        # Overlaps do not meet, so that both joins find the same one.
+        _count(connection, feed, last, "JOIN" if overlaps <= _FEW else "ASOF JOIN")
+        connection.execute(_STORE_EARLY + _OUTSIDE, recent)
+        connection.execute(
+            "CREATE OR REPLACE TEMP VIEW fresh AS "
+            "SELECT b.* FROM batch AS b ANTI JOIN repeated USING (connection, seq)"
+        )
+    else:
+        connection.execute(_FORGET_EARLY, recent)
+        connection.execute(_STORE_EARLY, recent)
         connection.execute("CREATE OR REPLACE TEMP VIEW fresh AS FROM batch")
-        return
-    both = {"feed": feed, "quiet": QUIET_NS}
-    connection.execute(_COUNTED, both)
-    connection.execute(_FRESH, {"feed": feed})
-    connection.execute(_REMEMBER, {"feed": feed})
-    connection.execute(_FORGET, {"feed": feed})
-    connection.execute(_STORE, {"quiet": QUIET_NS})
-    connection.execute(
-        "CREATE OR REPLACE TEMP VIEW fresh AS "
-        "SELECT b.* FROM batch AS b SEMI JOIN first_arrivals USING (connection, seq)"
-    )
+
+
+def _overlaps(connection: duckdb.DuckDBPyConnection, limits: dict[str, object]) -> int:
+    """Find the `overlapping` stretches that the batch reaches into; how many there are."""
+    if connection.execute(_MAY_OVERLAP, limits).fetchone() == (0,):
+        return 0
+    connection.execute(_OVERLAPS, limits)
+    found = connection.execute("SELECT count(*) FROM overlapping").fetchone()
+    return int(found[0]) if found else 0
+
+
+def _count(connection: duckdb.DuckDBPyConnection, feed: str, last: int | None, join: str) -> None:
+    """Find what is `repeated` within overlaps, and remember the counts."""
+    name, quiet = {"feed": feed}, {"quiet": QUIET_NS}
+    connection.execute(_ARRIVED.replace("ASOF JOIN", join), name)
+    connection.execute(_KNOWN.replace("ASOF JOIN", join), name)
+    connection.execute(_COUNTED, quiet)
+    connection.execute(_REPEATED)
+    connection.execute(_REMEMBER, name)
+    connection.execute(_FORGET, name)
+    connection.execute(_STORE, quiet | {"last": last})

@@ -1,31 +1,25 @@
-"""Capture: every line of every feed, their journals, and the child that seals."""
+"""Capture: the recordings of all feeds, and the child that seals."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import platform
-import random
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from string import ascii_uppercase
 from typing import Any
-from urllib.parse import urlsplit
 
-from recorder import __version__, durable
-from recorder.clock import NS, Clock, ulid
+from recorder.clock import NS, Clock
 from recorder.config import Settings
 from recorder.drift import ClockSteps, LoopLag
+from recorder.errors import BusyError
 from recorder.feed import CREDENTIALS
-from recorder.journal import sync
-from recorder.journal.writer import UNNAMED, Journal, Limits, Reports
+from recorder.journal.writer import Journal
+from recorder.recording import Recording, Room
 from recorder.redact import Redactor
 from recorder.sealer import Sealer
 from recorder.segment import Layout
-from recorder.session.budget import Budget
-from recorder.session.line import Line, Wiring
-from recorder.session.machine import NOT_CONNECTED, Machine
+from recorder.session.line import Line
+from recorder.session.machine import NOT_CONNECTED
 from recorder.sources import Source, connect_options
 
 
@@ -34,15 +28,35 @@ class Capture:
     """One run of the recorder: build it, then `await run()`."""
 
     settings: Settings
-    sources: list[Source]
+    sources: Sequence[Source]
     redactor: Redactor
     log: Any
     clock: Clock = field(default_factory=Clock)
-    lines: list[Line] = field(default_factory=list)
-    journals: dict[str, Journal] = field(default_factory=dict)
-    started_ns: int = 0
-    _locks: list[int] = field(default_factory=list)
+    recordings: dict[str, Recording] = field(default_factory=dict)
+    past: list[Line] = field(default_factory=list)
+    """Lines of feeds that are no longer recorded."""
+    _room: Room | None = None
+    _lost: int = 0
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _applying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _watchers: set[asyncio.Task[None]] = field(default_factory=set)
+    _failures: list[Exception] = field(default_factory=list)
+
+    @property
+    def lines(self) -> list[Line]:
+        """The lines of all feeds being recorded."""
+        return [line for recording in self.recordings.values() for line in recording.lines]
+
+    @property
+    def all_lines(self) -> list[Line]:
+        """Those that a change of the settings took away, too."""
+        there = [line for one in self.recordings.values() for line in one.all_lines]
+        return [*self.past, *there]
+
+    @property
+    def journals(self) -> dict[str, Journal]:
+        """The journal of each feed being recorded."""
+        return {name: recording.journal for name, recording in self.recordings.items()}
 
     def stop(self) -> None:
         """Ask for a clean end: close the connections, sync, seal."""
@@ -57,123 +71,125 @@ class Capture:
 
         Raises:
             BusyError: another process records one of these feeds here.
+            ConfigError: a feed's `ca_file` cannot be used.
         """
-        layout = Layout(self.settings.data_dir)
-        self.started_ns = self.clock.wall_ns()
-        for source in self.sources:
-            lock = layout.journal_dir(source.name) / ".lock"
-            self._locks.append(durable.claim(lock, f"capture of '{source.name}'"))
-            for left_by_a_crash in lock.parent.glob(f"*{UNNAMED}"):
-                left_by_a_crash.unlink()
-        sealer = Sealer(self.settings.data_dir, self.log)
-        lag = LoopLag()
-        for source in self.sources:
-            self._open(source, layout, sealer, lag)
-        sealer.request()  # orphans of an earlier crash first
-        gc.collect()
-        gc.freeze()  # what is loaded stays; collections then look only at what is new
-        gc.set_threshold(50_000, 20, 50)  # frames make no cycles: look seldom
-        pool = ThreadPoolExecutor(max(2, len(self.journals)), "sync")
-        beats = [
-            asyncio.create_task(self._keep_durable(journal, pool))
-            for journal in self.journals.values()
-        ]
+        sealer, lag = Sealer(self.settings.data_dir, self.log), LoopLag()
+        self._room = Room(
+            Layout(self.settings.data_dir),
+            self.settings.capture,
+            self.redactor,
+            self.log,
+            self.clock,
+            sealer,
+            lag,
+        )
         watcher = asyncio.gather(lag.watch(), self._watch_clock())
         try:
+            for source in self.sources:
+                self._open(source)
+            sealer.request()  # orphans of an earlier crash first
+            gc.collect()
+            gc.freeze()  # what is loaded stays; collections then look only at what is new
+            gc.set_threshold(50_000, 20, 50)  # frames make no cycles: look seldom
             await self._record(duration, connect_timeout)
         finally:
             watcher.cancel()
-            for beat in beats:
-                beat.cancel()
-            await asyncio.gather(watcher, *beats, return_exceptions=True)
-            lost = await self._finish(pool)
+            await asyncio.gather(watcher, return_exceptions=True)
+            for recording in self.recordings.values():
+                self._lost += await recording.close()
             await sealer.drain()
-            for lock_fd in self._locks:
-                os.close(lock_fd)
-        return 1 if lost or sealer.failed else self._exit_code()
+        return 1 if self._lost or sealer.failed else self._exit_code()
 
-    # -- building
+    async def apply(self, sources: Sequence[Source]) -> None:
+        """Record these feeds from now on, without touching what stays as it is.
 
-    def _open(self, source: Source, layout: Layout, sealer: Sealer, lag: LoopLag) -> None:
-        capture, log = self.settings.capture, self.log.bind(feed=source.name)
-        about: dict[str, object] = {
-            "recorder": __version__,
-            "host": platform.node(),
-            "kind": source.feed.kind,
-        }
-        journal = Journal(
-            layout,
-            source.name,
-            ulid(self.started_ns, os.urandom(10)),  # per feed: a stem is unique everywhere
-            limits=Limits(
-                int(capture.rotate_mb * 1e6),
-                int(capture.rotate_seconds * NS),
-                int(capture.buffer_mb * 1e6),
-            ),
-            clock=self.clock,
-            about=about,
-            reports=Reports(
-                sealer.request,
-                lambda text: log.error("recording into memory", why=text),
-                lambda text: log.warning("the disk takes frames again", lost=text),
-            ),
-        )
-        self.journals[source.name] = journal
-        wiring = Wiring(
-            feed=source.feed,
-            name=source.name,
-            journal=journal,
-            clock=self.clock,
-            redactor=self.redactor,
-            log=self.log,
-            about=about,
-            options=connect_options(source, capture.max_frame_mb),
-            stats_every=capture.stats_seconds,
-            lag=lag.take,
-        )
-        self._open_lines(source, wiring)
+        Feeds are added, removed and changed; one that had ended is tried anew. One that another
+        process records is left out, and the log says so.
 
-    def _open_lines(self, source: Source, wiring: Wiring) -> None:
-        budgets: dict[str, Budget] = {}
-        now = self.clock.mono_ns() / NS
-        for plan in source.plans:
-            for number in range(source.settings.lines):
-                url = plan.urls[number % len(plan.urls)]
-                budget = budgets.setdefault(urlsplit(url).netloc, Budget(source.feed.pace))
-                machine = Machine(
-                    plan,
-                    budget,
-                    random.SystemRandom().random,
-                    start_at=now,
-                    max_retries=source.settings.max_retries,
-                )
-                self.lines.append(Line(wiring, plan, ascii_uppercase[number], url, machine))
+        Raises:
+            ConfigError: a feed's `ca_file` cannot be used; then nothing changed.
+        """
+        options = {source.name: self._options(source) for source in sources}
+        async with self._applying:
+            if self._stop.is_set():
+                return
+            wanted = {source.name: source for source in sources}
+            leaving = {n: r for n, r in self.recordings.items() if not _stays(r, wanted.get(n))}
+            for name, source in wanted.items():
+                if name not in self.recordings:
+                    self._add(source)
+                elif name not in leaving:
+                    self.recordings[name].change(source, options[name])
+            await asyncio.gather(*map(self._remove, leaving.values()))
+            for name in leaving.keys() & wanted.keys():
+                if not self._stop.is_set():
+                    self._add(wanted[name])
+            self.sources = list(sources)
+
+    # -- feeds come and go
+
+    def _options(self, source: Source) -> dict[str, Any]:
+        return connect_options(source, self.settings.capture.max_frame_mb)
+
+    def _open(self, source: Source) -> Recording:
+        assert self._room is not None, "not running"
+        recording = Recording(self._room, source, self._options(source))
+        self.recordings[source.name] = recording
+        return recording
+
+    def _add(self, source: Source) -> None:
+        try:
+            self._begin(self._open(source))
+        except BusyError as error:
+            self.log.error("not recorded", feed=source.name, why=error.what, where=error.where)
+
+    def _begin(self, recording: Recording) -> None:
+        recording.start()
+        watcher = asyncio.create_task(self._watch(recording))
+        self._watchers.add(watcher)
+        watcher.add_done_callback(self._watchers.discard)
+
+    async def _remove(self, recording: Recording) -> None:
+        """End a feed that is no longer wanted, or is to begin anew."""
+        name = recording.source.name
+        self.log.info("no longer recorded", feed=name)
+        self.past += self.recordings.pop(name).all_lines
+        recording.stop(removed=True)
+        await recording.ended()
+        self._lost += await recording.close()
 
     # -- running
 
     async def _record(self, duration: float | None, connect_timeout: float | None) -> None:
-        tasks = [asyncio.create_task(self._run_line(line)) for line in self.lines]
         loop = asyncio.get_running_loop()
         if duration is not None:
             loop.call_later(duration, self._stop.set)
         if connect_timeout is not None:
             loop.call_later(connect_timeout, self._check_connected)
-        everything = asyncio.gather(*tasks)
-        everything.add_done_callback(lambda _: self._stop.set())
+        for recording in self.recordings.values():
+            self._begin(recording)
         await self._stop.wait()
-        for line in self.lines:
-            line.stop()
-        await everything
+        for recording in self.recordings.values():
+            recording.stop()
+        async with self._applying:  # a feed on its way out ends first
+            while self._watchers:
+                await asyncio.gather(*self._watchers)
+        for failure in self._failures:
+            raise failure
 
-    async def _run_line(self, line: Line) -> None:
-        outcome = await line.run()
-        if outcome.code:  # a fatal reason ends its feed; the others go on
-            for other in self.lines:
-                if other.wiring.name == line.wiring.name and other.outcome is None:
-                    other.stop()
+    async def _watch(self, recording: Recording) -> None:
+        """When all lines of all feeds have ended by themselves, so does the capture."""
+        try:
+            await recording.ended()
+        except Exception as error:
+            self._failures.append(error)
+            self._stop.set()
+        there = self.recordings.values()
+        if recording in there and all(one.over for one in there):
+            self._stop.set()
 
     def _check_connected(self) -> None:
-        if not any(line.connections for line in self.lines):
+        if not any(line.tally.connections for line in self.all_lines):
             self.log.error("nothing connected in time")
             self._stop.set()
 
@@ -187,53 +203,18 @@ class Capture:
                     line.mark_clock_step(step)
             await asyncio.sleep(1.0)
 
-    async def _keep_durable(self, journal: Journal, pool: ThreadPoolExecutor) -> None:
-        every = self.settings.capture.fsync_ms / 1000
-        while True:
-            await asyncio.sleep(every)
-            await _sync(journal, pool)
-
-    async def _finish(self, pool: ThreadPoolExecutor) -> int:
-        """Make everything durable; how many frames could not be kept."""
-        lost = 0
-        for name, journal in self.journals.items():
-            # What a disk refused until now is written again by the first sync, or, if that fails
-            # in turn, by the second: into a journal of its own, which is to be finished too.
-            for _ in range(3):
-                journal.rotate()
-                await _sync(journal, pool)
-            if journal.trouble is not None:
-                self.log.error(
-                    "frames were lost: the disk refused to the end",
-                    feed=name,
-                    why=journal.trouble,
-                    bytes=journal.spilled_bytes,
-                )
-            lost += journal.lost_frames + journal.spilled_bytes
-        pool.shutdown(wait=True)
-        return lost
-
     def _exit_code(self) -> int:
         codes = {line.outcome.code for line in self.lines if line.outcome is not None}
         if CREDENTIALS in codes:
             return CREDENTIALS
-        if NOT_CONNECTED in codes or not any(line.connections for line in self.lines):
+        connected = any(line.tally.connections for line in self.all_lines)
+        if NOT_CONNECTED in codes or not connected:
             return NOT_CONNECTED
         return max(codes, default=0)
 
 
-async def _sync(journal: Journal, pool: ThreadPoolExecutor) -> None:
-    """One pulse. Shielded: a job under way is always heard to its end."""
-
-    async def beat() -> None:
-        jobs = journal.pulse()
-        if jobs:
-            loop = asyncio.get_running_loop()
-            journal.synced(jobs, await loop.run_in_executor(pool, sync.run, jobs))
-
-    task = asyncio.ensure_future(beat())
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise
+def _stays(recording: Recording, source: Source | None) -> bool:
+    """True if a recording goes on under these settings, changed or not."""
+    if source is None or recording.over:
+        return False
+    return source.feed.kind == recording.source.feed.kind

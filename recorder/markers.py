@@ -126,29 +126,51 @@ FROM seen AS s
 WHERE c.connection = s.connection AND c.feed = $feed
 """
 
-# Between the last proof of life of one connection of a line and the opening of its next. A row
-# without frames_missing is such an interval; it is made anew from `connections` each time. It is
-# covered if no moment of it is bare: neither its beginning, nor the end of another line's
-# connection within it, may lie outside every other line's connections. A connection of which no end
-# is known counts up to its last sign of life, but for a gap that still lasts it counts as open.
+# Between the last proof of life of a line and the opening of its next connection. A row without
+# frames_missing is such an interval; it is made anew from `connections` each time.
+# Connections of a line may overlap, when one takes over from another: the line lives as long as any
+# of them, so that an interval begins where the longest-lived of all before it ended. Without an
+# end, a connection may live on, unless its line opened another after its last sign of life. What
+# was heard after the end was heard before the wall clock was set back.
+# An interval is covered if no moment of it is bare: neither its beginning, nor the end of another
+# line's connection within it, may lie outside every other line's connections. A connection of which
+# no end is known counts up to its last sign of life, but for a gap that still lasts it counts as
+# open.
 _INTERVALS = """
 INSERT INTO gaps BY NAME
-WITH lives AS (
+WITH opened AS (
     SELECT
         *,
-        coalesce(last_heard_ns, opened_ns) AS heard_ns,
-        lead(opened_ns) OVER line AS next_opened_ns,
-        lead(connection) OVER line AS next_connection,
-        lead(recv_ns) OVER line AS next_recv_ns,
-        CASE WHEN closed_ns IS NULL AND next_opened_ns IS NULL THEN $for_ever ELSE heard_ns END
-            AS until_ns
+        least(coalesce(last_heard_ns, opened_ns), closed_ns) AS heard_ns,
+        max(opened_ns) OVER (PARTITION BY channel, line) AS last_opened_ns
     FROM connections
     WHERE feed = $feed AND opened_ns IS NOT NULL
-    WINDOW line AS (PARTITION BY channel, line ORDER BY opened_ns)
-), without AS (
-    SELECT *, next_opened_ns IS NULL AS lasts, coalesce(next_opened_ns, $for_ever) AS to_ns
+), lives AS (
+    SELECT
+        *,
+        CASE WHEN closed_ns IS NULL AND heard_ns >= last_opened_ns THEN $for_ever ELSE heard_ns END
+            AS until_ns
+    FROM opened
+), ends AS (
+    SELECT
+        *,
+        max({'until_ns': until_ns, 'connection': connection}) OVER so_far AS latest,
+        lead(opened_ns) OVER line AS next_opened_ns,
+        lead(connection) OVER line AS next_connection,
+        lead(recv_ns) OVER line AS next_recv_ns
     FROM lives
-    WHERE next_opened_ns IS NOT NULL OR closed_ns IS NOT NULL
+    WINDOW
+        line AS (PARTITION BY channel, line ORDER BY opened_ns, connection),
+        so_far AS (
+            PARTITION BY channel, line ORDER BY opened_ns, connection ROWS UNBOUNDED PRECEDING
+        )
+), without AS (
+    SELECT
+        l.*, e.next_opened_ns, e.next_connection, e.next_recv_ns,
+        e.next_opened_ns IS NULL AS lasts, coalesce(e.next_opened_ns, $for_ever) AS to_ns
+    FROM ends AS e
+    JOIN lives AS l ON l.connection = e.latest.connection
+    WHERE e.latest.until_ns < to_ns
 ), moments AS (
     SELECT connection, channel, line, lasts, heard_ns AS at_ns FROM without
     UNION ALL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, unquote_plus, urlsplit, urlunsplit
 
 HIDDEN = "***"
 
@@ -18,7 +18,14 @@ class Redactor:
     """Replaces every known secret by `***`: plain, or escaped in any way for a URL or for JSON."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        longest_first = sorted({s for s in secrets if s}, key=len, reverse=True)
+        self._secrets: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Hide these too from now on."""
+        self._secrets |= {secret for secret in secrets if secret}
+        longest_first = sorted(self._secrets, key=lambda secret: (-len(secret), secret))
         ways = ["".join(map(_spellings, secret)) for secret in longest_first]
         self._pattern = re.compile("|".join(ways)) if ways else None
 
@@ -51,3 +58,18 @@ def safe_url(url: str) -> str:
 def _hide_value(part: str) -> str:
     name, equals, _ = part.partition("=")
     return f"{name}={HIDDEN}" if equals and name else HIDDEN
+
+
+def added_by(signed: str, url: str) -> set[str]:
+    """What a signed URL has that its endpoint has not, and that is long enough to be a secret."""
+    known, found = _pieces(url), _pieces(signed)
+    return {piece for piece in found - known if len(piece) >= 8 and not piece.isdigit()}
+
+
+def _pieces(url: str) -> set[str]:
+    """A URL's parts, as they stand and decoded."""
+    parts = urlsplit(url)
+    values = [part.partition("=")[2] or part for part in parts.query.split("&")]
+    user = parts.netloc.rpartition("@")[0]
+    pieces = {*values, *parts.path.split("/"), *user.split(":"), parts.query, parts.fragment}
+    return pieces | {unquote(piece) for piece in pieces} | {unquote_plus(p) for p in pieces}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from recorder.redact import HIDDEN, Redactor, safe_url
+from recorder.redact import HIDDEN, Redactor, added_by, safe_url
 
 KEY = 'dsk_0/9+a b"c\\d&é€😀'
 
@@ -89,3 +89,17 @@ def test_other_text_is_left_alone() -> None:
 )
 def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
     assert safe_url(url) == shown
+
+
+def test_a_secret_learned_later_is_hidden_beside_the_earlier_ones() -> None:
+    redactor = Redactor(["an earlier secret"])
+    redactor.learn(["a later secret", ""])
+    assert redactor("an earlier secret, a later secret") == f"{HIDDEN}, {HIDDEN}"
+
+
+def test_what_a_signature_adds_to_a_url_is_secret_and_its_endpoint_and_numbers_are_not() -> None:
+    endpoint = "wss://example.org/market-data?streams=everything"
+    signed = f"{endpoint}&time=1790000000123&short=abc&signature=c2lnbmVk%2Fbytes"
+    added = added_by(signed, endpoint)
+    assert {"c2lnbmVk%2Fbytes", "c2lnbmVk/bytes"} <= added
+    assert not added & {"everything", "market-data", "1790000000123", "abc"}

@@ -42,15 +42,13 @@ class Board:
 
     def _row(self, line: Line) -> list[RenderableType]:
         now = time.monotonic()
-        tape = line.tape
-        frames = line.total_frames + (tape.frames if tape else 0)
-        size = line.total_bytes + (tape.bytes if tape else 0)
+        frames, size = line.frames, line.bytes
         rate, speed = self._rates(line, now, frames, size)
         name = f"{line.wiring.name} {line.plan.group}"
         if line.wiring.feed.kind == "generic":
             name = line.wiring.name
         up = "" if line.opened_ns is None else span((time.time_ns() - line.opened_ns) / NS)
-        last = "" if not tape or not tape.data_ns else ago(now - tape.data_ns / NS)
+        last = ago(now - line.data_at) if line.data_at else ""
         return [
             f"{name} {line.letter}",
             _state(line, now),
@@ -59,7 +57,7 @@ class Board:
             f"{speed / 1000:,.1f}",
             f"{frames:,}",
             "" if line.rtt is None else f"{line.rtt * 1000:.1f} ms",
-            str(line.connections),
+            str(line.tally.connections),
             last,
         ]
 
@@ -85,10 +83,10 @@ class Board:
 
 
 def _state(line: Line, now: float) -> Text:
-    state = line.machine.state
+    state = line.state
     words = {State.LIVE: "open", State.FINISHED: "ended"}.get(state, state.value)
-    retry_at = line.machine.retry_at
-    if retry_at is not None and line.machine.failures:
+    retry_at = line.retry_at
+    if retry_at is not None and line.failures:
         words = f"again in {max(retry_at - now, 0):.0f} s"
     dot = "●" if state is State.LIVE else "○"
     return Text(f"{dot} {words}", style=_COLOURS.get(state, "yellow"))

@@ -17,7 +17,7 @@ from recorder.cli import options
 
 if TYPE_CHECKING:
     from recorder.capture import Capture
-    from recorder.config import Settings
+    from recorder.cli.reload import Reload
 
 _STATUS_SECONDS = 10.0
 
@@ -52,65 +52,27 @@ def capture(
 
     Frames go to the journal under DATA_DIR/journal as they arrive and from there to Parquet under
     DATA_DIR/raw. Ctrl-C or SIGTERM closes the connections, syncs and seals; a second Ctrl-C stops
-    at once (what was received is safe, and is sealed at the next start).
+    at once (what was received is safe, and is sealed at the next start). SIGHUP reads the settings
+    again: feeds and channels come and go without a gap in what stays.
     """
     from recorder import log
     from recorder.capture import Capture
-    from recorder.config import load
-    from recorder.keys import key_of
+    from recorder.cli.reload import Reload, Selection
     from recorder.redact import Redactor
-    from recorder.sources import sources
 
-    settings = _only(load(config_path, data_dir=data_dir), only)
-    keys = {name: key_of(name, feed, os.environ) for name, feed in settings.feeds.items()}
-    redactor = Redactor(_secrets(settings, keys))
-    ready = sources(settings, keys)
-    _check_writable(settings.data_dir)
+    selection = Selection(config_path, data_dir, only)
+    chosen = selection.read()
+    redactor = Redactor(chosen.secrets)
+    _check_writable(chosen.settings.data_dir)
     log.configure(
         redactor, level=log_level, json=log_format == "json", stream=cast(TextIO, _Stderr())
     )
-    _warn_of_keys_in_file(settings)
-    run = Capture(settings, ready, redactor, log.logger())
-    with _display(run, settings.data_dir, wanted=log_format == "text"):
-        code = asyncio.run(_main(run, duration, connect_timeout))
+    chosen.warn(log.logger())
+    run = Capture(chosen.settings, chosen.sources, redactor, log.logger())
+    reload = Reload(selection, run)
+    with _display(run, chosen.settings.data_dir, wanted=log_format == "text"):
+        code = asyncio.run(_main(run, reload, duration, connect_timeout))
     ctx.exit(code)
-
-
-def _only(settings: Settings, names: tuple[str, ...]) -> Settings:
-    from recorder.errors import ConfigError, did_you_mean
-
-    for name in names:
-        if name not in settings.feeds:
-            hint = did_you_mean(name, settings.feeds) if settings.feeds else "no feed is configured"
-            raise ConfigError(f"no feed '{name}' in the configuration", hint=hint)
-    if not names:
-        return settings
-    chosen = {name: settings.feeds[name] for name in names}
-    return settings.model_copy(update={"feeds": chosen})
-
-
-def _secrets(settings: Settings, keys: dict[str, str | None]) -> Iterator[str]:
-    """Everything that must never be shown: keys, header values, a proxy's password."""
-    from urllib.parse import urlsplit
-
-    for name, feed in settings.feeds.items():
-        key = keys[name] or ""
-        yield key
-        yield from (part for part in key.split(":") if len(part) >= 8)  # such as KEY:SECRET
-        yield from (value for value in feed.headers.values() if len(value) >= 8)
-        yield (urlsplit(feed.proxy).password or "") if feed.proxy else ""
-
-
-def _warn_of_keys_in_file(settings: Settings) -> None:
-    from recorder import log
-
-    for name, feed in settings.feeds.items():
-        if feed.key is not None:
-            log.logger().warning(
-                "a key stands in the settings file",
-                feed=name,
-                better="the environment, or a key_file of mode 0600",
-            )
 
 
 def _check_writable(data_dir: Path) -> None:
@@ -127,9 +89,18 @@ def _check_writable(data_dir: Path) -> None:
         )
 
 
-async def _main(run: Capture, duration: float | None, connect_timeout: float | None) -> int:
+async def _main(
+    run: Capture, reload: Reload, duration: float | None, connect_timeout: float | None
+) -> int:
     loop = asyncio.get_running_loop()
     asked: list[int] = []
+    on_terminal = sys.stderr.isatty()
+
+    def hang_up() -> None:
+        if on_terminal and not os.isatty(2):
+            run.stop()  # the terminal is gone: nobody asked for a reload
+        else:
+            reload.request()
 
     def ask(number: int) -> None:
         if asked and number == signal.SIGINT:
@@ -139,6 +110,7 @@ async def _main(run: Capture, duration: float | None, connect_timeout: float | N
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ask, number)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
     teller = asyncio.create_task(_tell(run))
     try:
         return await run.run(duration=duration, connect_timeout=connect_timeout)
@@ -154,7 +126,7 @@ async def _tell(run: Capture) -> None:
     before = 0
     while True:
         await asyncio.sleep(_STATUS_SECONDS)
-        frames = _frames(run)
+        frames = sum(line.frames for line in run.all_lines)
         live = sum(line.live for line in run.lines)
         run.log.info(
             "status",
@@ -165,14 +137,13 @@ async def _tell(run: Capture) -> None:
         before = frames
 
 
-def _frames(run: Capture) -> int:
-    return sum(line.total_frames + (line.tape.frames if line.tape else 0) for line in run.lines)
-
-
 def _summary(run: Capture) -> None:
-    connections = sum(line.connections for line in run.lines)
+    lines = run.all_lines
     run.log.info(
-        "recorded", frames=_frames(run), connections=connections, to=str(run.settings.data_dir)
+        "recorded",
+        frames=sum(line.frames for line in lines),
+        connections=sum(line.tally.connections for line in lines),
+        to=str(run.settings.data_dir),
     )
 
 

@@ -1,10 +1,10 @@
-"""What a line's machine hears and what it wants done. Times are monotonic seconds."""
+"""What a link's machine hears and what it wants done. Times are monotonic seconds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recorder.feed import Verdict
+from recorder.feed import Plan, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,34 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """The user wants to end."""
+class Reply:
+    """What the service asks for, to be said on this very connection or never.
+
+    It may come together with the handshake's answer, and so before `Opened`.
+    """
 
     at: float
+    text: str
 
 
-Event = Opened | Ended | Tick | Say | Told | Stop
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The plan is another from now on; `messages` bring a living connection there."""
+
+    at: float
+    plan: Plan
+    messages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The connection is to end, and none to follow it."""
+
+    at: float
+    reason: str = "stopping"
+
+
+Event = Opened | Ended | Tick | Say | Told | Reply | Change | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +109,18 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Renew:
+    """Another connection is to take over from this one, which goes on until then."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
-    """This line is over; `code` is the exit code it asks for (0: the user stopped it)."""
+    """No connection will follow; `code` is the exit code it asks for (0: it was stopped)."""
 
     reason: str
     code: int
 
 
-Action = Connect | Send | Ping | Close | Finish
+Action = Connect | Send | Ping | Close | Renew | Finish

@@ -1,7 +1,7 @@
-"""The decisions of one line: when to connect, what to say, when to give up. Pure.
+"""The decisions of one link: when to connect, what to say, when to give up. Pure.
 
 Events go in, actions come out; every event carries the time (monotonic seconds), so tests move
-the clock by hand. A line never has two connections at once: `Connect` is answered by `Opened`
+the clock by hand. A link never has two connections at once: `Connect` is answered by `Opened`
 or `Ended`, and only `Ended` leads to the next `Connect`.
 """
 
@@ -15,6 +15,7 @@ from recorder.feed import Plan, Verdict
 from recorder.session.budget import Budget
 from recorder.session.events import (
     Action,
+    Change,
     Close,
     Connect,
     Ended,
@@ -22,6 +23,8 @@ from recorder.session.events import (
     Finish,
     Opened,
     Ping,
+    Renew,
+    Reply,
     Say,
     Send,
     Stop,
@@ -31,11 +34,14 @@ from recorder.session.events import (
 
 NOT_CONNECTED = 3
 
-_PLANNED = Verdict("planned reconnect", wait=0.0)
+PLANNED = "planned reconnect"
+
+#: A service that asks faster than we may answer hears the newest answers.
+_MOST_REPLIES = 64
 
 
 class State(Enum):
-    """Where a line stands."""
+    """Where a link stands."""
 
     WAITING = "waiting"
     CONNECTING = "connecting"
@@ -45,7 +51,7 @@ class State(Enum):
 
 
 class Machine:
-    """One line's state. `random` gives numbers in [0, 1) for the jitter."""
+    """One link's state. `random` gives numbers in [0, 1) for the jitter."""
 
     def __init__(
         self,
@@ -57,20 +63,20 @@ class Machine:
         max_retries: int | None = None,
     ) -> None:
         self.plan, self.budget, self.pace = plan, budget, budget.pace
-        self._random, self._max_retries = random, max_retries
+        self._random, self.max_retries = random, max_retries
         self.state = State.WAITING
         self.until = start_at  # while waiting: when to connect, as far as the budget allows
         self.failures = 0  # in a row, since the last healthy connection
         self.reason = ""
-        self._control_ping_every = plan.control_ping_every
-        if plan.control_ping_every is not None:  # in time to hear a pong before the limit
-            self._control_ping_every = min(plan.control_ping_every, plan.silence / 3)
+        self.greeted_at: float | None = None  # on this connection: when its hello was said
         self._live_since: float | None = None
         self._hello: deque[str] = deque()  # of this connection, not yet sent
+        self._replies: deque[str] = deque(maxlen=_MOST_REPLIES)  # of this connection, too
         self._said: deque[str] = deque()  # commands not yet sent, on whatever connection
         self._next_send = self._next_ping = self._next_control = 0.0
         self._asked_again_at: float | None = None
-        self._stopping = False
+        self._renewed = False  # this connection's successor was asked for
+        self._stopping = ""  # why nothing is to follow; empty: go on
         self._own_end: Verdict | None = None  # why we closed, which outranks what the peer says
 
     def handle(self, event: Event) -> list[Action]:
@@ -88,8 +94,12 @@ class Machine:
                 return self._say(at, text)
             case Told(_, verdict):
                 return self._told(verdict)
-            case Stop():
-                return self._stop()
+            case Reply(at, text):
+                return self._reply(at, text)
+            case Change(at, plan, messages):
+                return self._change(at, plan, messages)
+            case Stop(_, reason):
+                return self._stop(reason)
 
     @property
     def retry_at(self) -> float | None:
@@ -99,7 +109,7 @@ class Machine:
     @property
     def ending(self) -> str:
         """Why we are closing the connection ourselves; empty if we are not."""
-        return self._own_end.reason if self._own_end else "stopping" if self._stopping else ""
+        return self._own_end.reason if self._own_end else self._stopping
 
     # -- events
 
@@ -113,20 +123,22 @@ class Machine:
         self._next_ping = at + self.plan.ping_every
         self._next_control = at + (self._control_ping_every or 0.0)
         self._asked_again_at = None
+        self._renewed = False
         return self._due_messages(at)
 
     def _ended(self, at: float, verdict: Verdict) -> list[Action]:
         if self._live_since is not None and at - self._live_since >= self.pace.healthy:
             self.failures = 0
-        self._live_since = None
+        self._live_since = self.greeted_at = None
+        self._replies.clear()
         verdict, self._own_end = self._own_end or verdict, None
         self.reason = verdict.reason
         if self._stopping:
             return self._finish("stopped", 0)
         if verdict.fatal:
             return self._finish(verdict.reason, verdict.exit_code)
-        self.failures += verdict is not _PLANNED
-        if self._max_retries is not None and self.failures > self._max_retries:
+        self.failures += 1
+        if self.max_retries is not None and self.failures > self.max_retries:
             return self._finish(f"failures in a row: {self.failures}; {self.reason}", NOT_CONNECTED)
         delay = self._back_off() if verdict.wait is None else verdict.wait
         self.state, self.until = State.WAITING, at + delay
@@ -140,7 +152,7 @@ class Machine:
             return [Connect(self.failures)]
         if self.state is not State.LIVE:
             return []
-        return self._overdue(tick) or self._due_messages(tick.at)
+        return self._overdue(tick) or self._renewal(tick.at) + self._due_messages(tick.at)
 
     def _say(self, at: float, text: str) -> list[Action]:
         self._said.append(text)
@@ -151,25 +163,55 @@ class Machine:
             self._own_end = verdict
         return self._close(verdict)
 
-    def _stop(self) -> list[Action]:
-        self._stopping = True
+    def _reply(self, at: float, text: str) -> list[Action]:
+        if self.state is State.CONNECTING:
+            self._replies.append(text)
+        if self.state is not State.LIVE:
+            return []
+        self._replies.append(text)
+        return self._due_messages(at)
+
+    def _change(self, at: float, plan: Plan, messages: tuple[str, ...]) -> list[Action]:
+        """Take the plan; what it changes is said behind a hello that is still being said."""
+        self.plan = plan
+        if self.state is not State.LIVE:
+            return []  # the next connection begins with the new plan's hello
+        if messages:
+            self._hello.extend(messages)
+            self.greeted_at = None
+        return self._due_messages(at)
+
+    def _stop(self, reason: str) -> list[Action]:
+        self._stopping = self._stopping or reason
         if self.state is State.WAITING:
             return self._finish("stopped", 0)
         if self.state is State.LIVE:
             self.state = State.CLOSING
-            return [Close("stopping")]
+            return [Close(self._stopping)]
         return []
 
     # -- rules of a live connection
 
+    @property
+    def _control_ping_every(self) -> float | None:
+        """In time to hear a pong before the limit of silence."""
+        every = self.plan.control_ping_every
+        return None if every is None else min(every, self.plan.silence / 3)
+
+    def _renewal(self, at: float) -> list[Action]:
+        """Old age, told once: whoever hears it has another connection take over."""
+        most, since = self.plan.max_age, self._live_since or 0.0
+        if self._renewed or most is None or at - since < most:
+            return []
+        self._renewed = True
+        return [Renew(PLANNED)]
+
     def _overdue(self, tick: Tick) -> list[Action]:
-        """Silence, old age and muteness, in this order."""
+        """Silence and muteness, in this order."""
         plan, since = self.plan, self._live_since or 0.0
         silent = tick.at - max(tick.heard, since)
         if silent >= plan.silence:
             return self._close(Verdict(f"silent for {silent:.0f} s"), abort=True)
-        if plan.max_age is not None and tick.at - since >= plan.max_age:
-            return self._close(_PLANNED)
         if plan.cadence is None:
             return []
         asked = self._asked_again_at
@@ -196,14 +238,19 @@ class Machine:
         while at >= self._next_send and (text := self._next_message(at)) is not None:
             actions.append(Send(text))
             self._next_send = at + self.plan.send_every
-        if self._control_ping_every is not None and at >= self._next_control:
+        if self.greeted_at is None and not self._hello:
+            self.greeted_at = at
+        every = self._control_ping_every
+        if every is not None and at >= self._next_control:
             actions.append(Ping())
-            self._next_control = at + self._control_ping_every
+            self._next_control = at + every
         return actions
 
     def _next_message(self, at: float) -> str | None:
         if self._hello:
             return self._hello.popleft()
+        if self._replies:
+            return self._replies.popleft()
         if self.plan.ping is not None and at >= self._next_ping:
             self._next_ping = at + self.plan.ping_every
             return self.plan.ping

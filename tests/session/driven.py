@@ -9,11 +9,13 @@ from recorder.feed import Pace, Plan, Verdict
 from recorder.session.budget import Budget
 from recorder.session.events import (
     Action,
+    Change,
     Close,
     Connect,
     Ended,
     Event,
     Opened,
+    Reply,
     Say,
     Send,
     Stop,
@@ -89,6 +91,12 @@ class Driven:
 
     def is_told(self, verdict: Verdict) -> list[Action]:
         return self.does(Told(self.now, verdict))
+
+    def is_asked(self, text: str) -> list[Action]:
+        return self.does(Reply(self.now, text))
+
+    def changes(self, facts: Plan, *messages: str) -> list[Action]:
+        return self.does(Change(self.now, facts, messages))
 
     def stops(self) -> list[Action]:
         return self.does(Stop(self.now))

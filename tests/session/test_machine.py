@@ -8,7 +8,7 @@ import pytest
 
 from recorder.feed import Pace, Verdict
 from recorder.session.budget import Budget
-from recorder.session.events import Close, Finish, Opened, Ping
+from recorder.session.events import Close, Finish, Opened, Ping, Renew
 from recorder.session.machine import NOT_CONNECTED, State
 
 from .driven import TICK, Driven, closes, plan, texts
@@ -276,14 +276,92 @@ def test_a_mute_channel_without_a_subscription_to_repeat_reconnects_directly() -
     assert line.until(30.0) == [Close("connected but mute for 30 s")]
 
 
-def test_a_planned_reconnect_comes_at_its_age_without_waiting() -> None:
-    line = Driven(plan(max_age=3600.0), max_retries=0).live()
+def test_another_connection_is_asked_for_once_at_the_age_and_this_one_goes_on() -> None:
+    line = Driven(plan(max_age=3600.0)).live()
     line.heard = 1e9
     assert line.until(3599.75) == []
-    assert line.until(3600.0) == [Close("planned reconnect")]
-    assert line.machine.ending == "planned reconnect"
-    assert line.waits(Verdict("closed 1000")) == 0.0
-    assert line.machine.failures == 0
+    assert line.until(3600.0) == [Renew("planned reconnect")]
+    assert line.until(9000.0) == []
+    assert line.machine.state is State.LIVE
+    line.waits()
+    line.opens()
+    line.heard = 1e9
+    assert line.until(line.now + 3600.0) == [Renew("planned reconnect")]
+
+
+# -- a plan that changes
+
+
+def test_a_change_is_said_on_the_living_connection_and_begins_the_next() -> None:
+    line = Driven(plan(hello=("a",))).live()
+    assert texts(line.changes(plan(hello=("a", "b")), "b")) == ["b"]
+    line.ends()
+    line.connects()
+    assert texts(line.opens()) == ["a", "b"]
+
+
+def test_a_change_without_a_connection_needs_no_messages() -> None:
+    line = Driven(plan(hello=("a",)))
+    assert line.changes(plan(hello=("b",)), "not a", "b") == []
+    line.connects()
+    assert line.changes(plan(hello=("c",)), "not b", "c") == []
+    assert texts(line.opens()) == ["c"]
+
+
+def test_a_change_during_the_hello_is_said_behind_it() -> None:
+    line = Driven(plan(hello=("a", "b"), send_every=1.0)).live()
+    assert texts(line.changes(plan(hello=("b", "c"), send_every=1.0), "not a", "c")) == []
+    assert texts(line.until(5.0)) == ["b", "not a", "c"]
+
+
+def test_what_is_left_of_a_change_is_not_said_on_the_next_connection() -> None:
+    line = Driven(plan(hello=("a",), send_every=1.0)).live()
+    line.changes(plan(hello=("b",), send_every=1.0), "not a", "b")
+    line.ends()
+    line.connects()
+    assert texts(line.opens() + line.until(line.now + 5)) == ["b"]
+
+
+def test_a_connection_that_must_say_more_is_greeted_only_then() -> None:
+    line = Driven(plan(hello=("a",), send_every=1.0)).live()
+    greeted = [line.machine.greeted_at]
+    line.changes(plan(hello=("a", "b"), send_every=1.0), "b")
+    greeted.append(line.machine.greeted_at)
+    line.until(1.0)
+    assert [*greeted, line.machine.greeted_at] == [0.0, None, 1.0]
+
+
+# -- what the service asks
+
+
+def test_an_answer_is_said_after_the_hello_and_paced() -> None:
+    line = Driven(plan(hello=("auth", "subscribe"), send_every=1.0))
+    line.connects()
+    line.says("command")
+    assert line.is_asked("early answer") == []  # asked together with the handshake
+    sent = [(line.now, text) for text in texts(line.opens() + line.is_asked("answer"))]
+    while line.now < 5:
+        sent += [(line.now, text) for text in texts(line.at(line.now + TICK))]
+    assert [text for _, text in sent] == [
+        "auth", "subscribe", "early answer", "answer", "command",
+    ]  # fmt: skip
+    assert [at for at, _ in sent] == [0, 1, 2, 3, 4]
+
+
+def test_an_answer_does_not_survive_its_connection() -> None:
+    line = Driven(plan(send_every=1.0)).live()
+    assert texts(line.is_asked("one") + line.is_asked("two")) == ["one"]
+    line.ends()
+    line.is_asked("three")
+    line.connects()
+    assert texts(line.opens() + line.until(line.now + 5)) == []
+
+
+def test_a_service_that_asks_without_end_hears_the_newest_answers() -> None:
+    line = Driven(plan(send_every=1.0)).live()
+    for number in range(10_000):
+        line.is_asked(str(number))
+    assert texts(line.until(100.0)) == [str(number) for number in range(9936, 10_000)]
 
 
 # -- what the service says

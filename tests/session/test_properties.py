@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from recorder.feed import Pace, Plan, Verdict
 from recorder.session.budget import Budget
-from recorder.session.events import Connect, Ended, Opened, Say, Stop, Tick, Told
+from recorder.session.events import Change, Connect, Ended, Opened, Reply, Say, Stop, Tick, Told
 from recorder.session.machine import Machine
 
 from .driven import plan
@@ -94,6 +94,11 @@ class Lines(RuleBasedStateMachine):
         self.world.say(self.end(number), f"command {self.words}")
 
     @rule(number=which)
+    def the_service_asks(self, number: int) -> None:
+        self.words += 1
+        self.world.ask(self.end(number), f"answer {self.words}")
+
+    @rule(number=which)
     def the_user_stops(self, number: int) -> None:
         self.world.stop(self.end(number))
 
@@ -132,6 +137,8 @@ events = st.one_of(
     st.builds(Tick, moments, moments, moments),
     st.builds(Say, moments, st.text(max_size=3)),
     st.builds(Told, moments, st.one_of(verdicts, st.just(FATAL))),
+    st.builds(Reply, moments, st.text(max_size=3)),
+    st.builds(Change, moments, plans, st.sampled_from([(), ("one", "two")])),
     st.builds(Stop, moments),
 )
 

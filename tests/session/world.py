@@ -20,6 +20,8 @@ from recorder.session.events import (
     Finish,
     Opened,
     Ping,
+    Renew,
+    Reply,
     Say,
     Send,
     Stop,
@@ -70,6 +72,8 @@ class End:
     said: deque[str] = field(default_factory=deque)  # not yet seen by the service
     hello: deque[str] = field(default_factory=deque)  # expected next on this connection
     last_sent: float = float("-inf")
+    asked: deque[str] = field(default_factory=deque)  # by the service, not yet answered
+    renewed: bool = False  # on this connection
     finish: Finish | None = None
     stopped: bool = False
 
@@ -119,6 +123,11 @@ class World:
         if end.socket in {Socket.OPENING, Socket.OPEN, Socket.CLOSING}:
             self.happens(end, Told(self.now, verdict))
 
+    def ask(self, end: End, text: str) -> None:
+        if end.socket is Socket.OPEN:
+            end.asked.append(text)
+            self.happens(end, Reply(self.now, text))
+
     def stop(self, end: End) -> None:
         self.happens(end, Stop(self.now))
 
@@ -148,6 +157,11 @@ class World:
                 assert not abort or self._silent(end) >= end.plan.silence, reason
                 end.socket = Socket.CLOSING
                 end.due = self.now + (0.0 if abort else _CLOSING_TAKES)
+            case Renew():
+                assert end.socket is Socket.OPEN, "it renews what is not open"
+                assert end.plan.max_age is not None and not end.renewed
+                assert self.now - end.opened >= end.plan.max_age
+                end.renewed = True
             case Finish(_, code):
                 assert end.socket is Socket.NONE, "it finishes with a connection"
                 assert code == 0 or not end.stopped
@@ -171,7 +185,11 @@ class World:
                 end.hello = deque(end.plan.hello)
             assert text == end.hello.popleft(), "the hello out of order"
             return
-        assert not end.hello, "a command before the hello"
+        assert not end.hello, "a command or an answer before the hello"
+        if text.startswith("answer"):
+            assert text == end.asked.popleft(), "answers out of order, or on another connection"
+            return
+        assert not end.asked, "a command before an answer"
         assert text == end.said.popleft(), "commands out of order, lost or repeated"
 
     # -- what the world does to the machine
@@ -197,6 +215,7 @@ class World:
         end.socket, end.opened = Socket.OPEN, self.now
         end.heard = self.now
         end.hello, end.last_sent = deque(end.plan.hello), float("-inf")
+        end.asked, end.renewed = deque(), False
         self.happens(end, Opened(self.now))
 
     def _gone(self, end: End, verdict: Verdict) -> None:
@@ -217,4 +236,5 @@ class World:
         if end.socket is Socket.OPEN:
             assert self._silent(end) < end.plan.silence + TICK, "silent for too long"
             age = end.plan.max_age
-            assert age is None or self.now - end.opened < age + TICK, "too old"
+            due = age is not None and self.now - end.opened >= age + TICK
+            assert end.renewed or not due or state is not State.LIVE, "old, and nobody was told"

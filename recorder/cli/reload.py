@@ -1,0 +1,146 @@
+"""Reading the settings of `recorder capture`, at its start and again at each SIGHUP."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from recorder.capture import Capture
+from recorder.config import Settings, load
+from recorder.errors import ConfigError, RecorderError, did_you_mean
+from recorder.keys import key_of, secrets_of
+from recorder.sources import Source, sources
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What is to be recorded, and what must never be shown."""
+
+    settings: Settings
+    sources: list[Source]
+    secrets: tuple[str, ...]
+
+    def warn(self, log: Any) -> None:
+        """Say which keys would be safer elsewhere."""
+        for name, feed in self.settings.feeds.items():
+            if feed.key is not None:
+                log.warning(
+                    "a key stands in the settings file",
+                    feed=name,
+                    better="the environment, or a key_file of mode 0600",
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The command line's part of the settings."""
+
+    config_path: Path | None
+    data_dir: Path | None
+    only: tuple[str, ...]
+
+    def read(self, *, may_be_none: bool = False) -> Chosen:
+        """The settings as they are now; with `may_be_none` they need not have a feed.
+
+        Raises:
+            ConfigError, CredentialsError: something is wrong with them.
+        """
+        settings = _only(load(self.config_path, data_dir=self.data_dir), self.only)
+        keys = {name: key_of(name, feed, os.environ) for name, feed in settings.feeds.items()}
+        secrets = tuple(_secrets(settings, keys))
+        if may_be_none and not settings.feeds and self._file.is_file():
+            return Chosen(settings, [], secrets)
+        return Chosen(settings, sources(settings, keys), secrets)
+
+    @property
+    def _file(self) -> Path:
+        return self.config_path or Path("recorder.toml")
+
+
+def _only(settings: Settings, names: tuple[str, ...]) -> Settings:
+    for name in names:
+        if name not in settings.feeds:
+            hint = did_you_mean(name, settings.feeds) if settings.feeds else "no feed is configured"
+            raise ConfigError(f"no feed '{name}' in the configuration", hint=hint)
+    if not names:
+        return settings
+    chosen = {name: settings.feeds[name] for name in names}
+    return settings.model_copy(update={"feeds": chosen})
+
+
+def _secrets(settings: Settings, keys: dict[str, str | None]) -> Iterator[str]:
+    """Everything that must never be shown: keys, header values, a proxy's password."""
+    for name, feed in settings.feeds.items():
+        yield from secrets_of(keys[name])
+        yield from (value for value in feed.headers.values() if len(value) >= 8)
+        yield (urlsplit(feed.proxy).password or "") if feed.proxy else ""
+
+
+class Reload:
+    """Reads the settings again and applies them to a running capture, one reload at a time."""
+
+    def __init__(self, selection: Selection, run: Capture) -> None:
+        self._selection, self._run = selection, run
+        self._task: asyncio.Task[None] | None = None
+        self._again = False
+
+    def request(self) -> None:
+        """Reload soon; asked while one is under way, it is done once more."""
+        self._again = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._work())
+
+    async def _work(self) -> None:
+        while self._again:
+            self._again = False
+            try:
+                await self._reload()
+            except RecorderError as error:
+                self._refuse(error.what, error.where, error.hint)
+            except Exception as error:  # a feed's own rules may be anyone's code
+                self._refuse(repr(error), "", "")
+
+    def _refuse(self, why: str, where: str, hint: str) -> None:
+        self._run.log.error(
+            "the settings were not reloaded; nothing changed",
+            why=why,
+            where=where,
+            next=hint or "correct it and send SIGHUP again",
+        )
+
+    async def _reload(self) -> None:
+        # Reading is quick, but a disk may not be: frames must not wait for it.
+        chosen = await asyncio.to_thread(self._selection.read, may_be_none=True)
+        self._check(chosen.settings)
+        self._run.redactor.learn(chosen.secrets)
+        chosen.warn(self._run.log)
+        await self._run.apply(chosen.sources)
+        self._run.log.info("the settings were reloaded", feeds=len(chosen.sources))
+        if not chosen.sources:
+            self._run.log.warning("no feed is left: waiting for a reload")
+
+    def _check(self, settings: Settings) -> None:
+        """Say which changes only a restart can follow.
+
+        Raises:
+            ConfigError: another data directory.
+        """
+        running = self._run.settings
+        if settings.data_dir != running.data_dir:
+            raise ConfigError(
+                "a running capture cannot change its data directory",
+                where="data_dir",
+                hint="restart it, or set data_dir back and send SIGHUP again",
+            )
+        changed = [
+            name
+            for name in type(running.capture).model_fields
+            if getattr(settings.capture, name) != getattr(running.capture, name)
+        ]
+        if changed:
+            self._run.log.warning("these settings need a restart", capture=", ".join(changed))

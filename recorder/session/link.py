@@ -1,0 +1,373 @@
+"""One link of a line: runs the machine's decisions against a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import msgspec
+from websockets.exceptions import InvalidStatus
+from websockets.protocol import CLOSING, OPEN
+
+from recorder import frame
+from recorder.clock import NS, Clock, sync_state, ulid
+from recorder.feed import Feed, Notice, Plan, Refusal, Verdict, refused
+from recorder.journal.block import Buffer
+from recorder.journal.writer import Journal
+from recorder.redact import Redactor, added_by, safe_url
+from recorder.session.connection import RecordingConnection, Tape, ended, open_connection
+from recorder.session.events import (
+    Action,
+    Change,
+    Close,
+    Connect,
+    Ended,
+    Event,
+    Finish,
+    Opened,
+    Ping,
+    Renew,
+    Reply,
+    Send,
+    Stop,
+    Tick,
+    Told,
+)
+from recorder.session.machine import Machine
+
+_CLOSE_PATIENCE = 5.0  # seconds for the peer to answer a close
+_TICK = 0.2
+_LOOK_AT = 200  # bytes of a frame searched for words of control
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What every link of a feed shares."""
+
+    feed: Feed
+    name: str
+    journal: Journal
+    clock: Clock
+    redactor: Redactor
+    log: Any
+    about: dict[str, object]  # recorder version, host: goes into every open marker
+    options: dict[str, Any]  # compression, proxy, TLS, size limit: for `websockets.connect`
+    stats_every: float
+    lag: Callable[[], float]  # worst recent delay of the event loop, seconds
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the links of one line have done."""
+
+    connections: int = 0  # opened so far
+    frames: int = 0  # of connections that are over
+    bytes: int = 0
+    refused_channels: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a link stands in its line."""
+
+    letter: str
+    url: str
+    tally: Tally
+    changed: Callable[[], None]  # to be called after whatever happened to the link
+    renew: Callable[[str], None]  # another link is to take over, for this reason
+
+
+class Link:
+    """One connection at a time to one endpoint, made anew until it is told to stop."""
+
+    def __init__(self, wiring: Wiring, place: Place, plan: Plan, machine: Machine) -> None:
+        self.wiring, self.place, self.plan, self.machine = wiring, place, plan, machine
+        self.tape: Tape | None = None
+        self.opened_ns: int | None = None
+        self.rtt: float | None = None
+        self.outcome: Finish | None = None
+        self._connection: RecordingConnection | None = None
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._attempt: asyncio.Task[None] | None = None
+        self._signature = Redactor()  # of the latest attempt's URL
+        self._closing_at: float | None = None
+        self._next_stats = 0.0
+        self._log = wiring.log.bind(feed=wiring.name, group=plan.group, line=place.letter)
+
+    def stop(self, reason: str = "stopping") -> None:
+        """Ask the link to close and finish."""
+        self._events.put_nowait(Stop(self._now(), reason))
+        if self._attempt is not None and self._connection is None:
+            self._attempt.cancel()
+
+    def change(self, plan: Plan, messages: tuple[str, ...]) -> None:
+        """Go on with another plan for the same endpoint; the messages bring the connection there.
+
+        Without a connection they are not needed: the next begins with the new plan's hello.
+        """
+        self.plan = plan
+        self._events.put_nowait(Change(self._now(), plan, messages))
+
+    async def run(self) -> None:
+        """Keep connected until stopped, or until it cannot go on; then `outcome` says how."""
+        while self.outcome is None:
+            try:
+                event = await asyncio.wait_for(self._events.get(), self._patience())
+            except TimeoutError:
+                event = self._tick()
+            for action in self.machine.handle(event):
+                self._act(action)
+            self.place.changed()
+        if self._attempt is not None:
+            await asyncio.wait([self._attempt])
+
+    @property
+    def data_at(self) -> float:
+        """When this connection's last data frame came, monotonic seconds; 0: none did."""
+        return self.tape.data_ns / NS if self.tape else 0.0
+
+    def _now(self) -> float:
+        return self.wiring.clock.mono_ns() / NS
+
+    def _patience(self) -> float:
+        retry_at = self.machine.retry_at
+        return _TICK if retry_at is None else min(_TICK, max(retry_at - self._now(), 0.001))
+
+    def _tick(self) -> Tick:
+        now = self._now()
+        if self._connection is not None:
+            self._force_close(now)
+            if now >= self._next_stats:
+                self._next_stats = now + self.wiring.stats_every
+                self._mark_stats(self._connection)
+        heard = self.tape.heard_ns / NS if self.tape else 0.0
+        return Tick(now, heard, self.data_at)
+
+    def _force_close(self, now: float) -> None:
+        connection = self._connection
+        if connection is None or connection.protocol.state is not CLOSING:
+            return
+        self._closing_at = self._closing_at or now
+        if now - self._closing_at > _CLOSE_PATIENCE:
+            connection.transport.abort()
+
+    # -- actions
+
+    def _act(self, action: Action) -> None:
+        connection = self._connection
+        match action:
+            case Connect(attempt):
+                self._attempt = asyncio.create_task(self._connect(attempt))
+                self._attempt.add_done_callback(self._never_began)
+            case Send(text) if connection is not None:
+                self._send(connection, text)
+            case Ping() if connection is not None:
+                connection.send_ping()
+            case Close(reason, abort) if connection is not None:
+                self._log.info("closing", why=reason)
+                if abort:
+                    connection.transport.abort()
+                else:
+                    connection.send_close(reason)
+            case Renew(reason):
+                self.place.renew(reason)
+            case Finish(reason, code):
+                self.outcome = action
+                if code:
+                    self._log.error("gave up", why=reason)
+            case _:
+                pass
+
+    def _send(self, connection: RecordingConnection, text: str) -> None:
+        if connection.send_text(text) and self.tape is not None:
+            self.tape.mark(frame.SENT, self.wiring.redactor(text).encode())
+
+    def _never_began(self, attempt: asyncio.Task[None]) -> None:
+        if attempt.cancelled():  # stopped in the very turn of the loop that scheduled it
+            self._events.put_nowait(Ended(self._now(), Verdict("stopped while connecting")))
+
+    async def _connect(self, attempt: int) -> None:
+        wiring = self.wiring
+        tape = Tape(wiring.journal, ulid(wiring.clock.wall_ns(), os.urandom(10)), wiring.clock)
+        look = self._look if wiring.feed.control is not None else None
+        opened = partial(self._mark_open, tape)
+        create = partial(RecordingConnection, tape=tape, opened=opened, look=look)
+        self._log.info("connecting", url=safe_url(self.place.url), attempt=attempt)
+        try:
+            url = self._address()
+            connection = await open_connection(
+                url,
+                additional_headers=dict(self.plan.headers),
+                create_connection=create,
+                **_options(wiring.options, url),
+            )
+        except asyncio.CancelledError:
+            self._failed(tape, ConnectionAbortedError("stopped while connecting"))
+            return
+        except Exception as error:
+            self._failed(tape, error)
+            return
+        self.tape, self._connection, self._closing_at = tape, connection, None
+        self.place.tally.connections += 1
+        self._next_stats = self._now() + min(1.0, wiring.stats_every)
+        self._log.info("open", connection=tape.stream.connection)
+        self._events.put_nowait(Opened(self._now()))
+        await ended(connection)
+        self._lost(tape, connection)
+
+    def _address(self) -> str:
+        """This attempt's URL; what signing adds to the endpoint's is a secret from here on."""
+        url = self.place.url
+        if self.plan.sign is None:
+            return url
+        signed = self.plan.sign(url, self.wiring.clock.wall_ns())
+        self._signature = Redactor(added_by(signed, url))
+        return signed
+
+    def _hide(self, text: str) -> str:
+        return self.wiring.redactor(self._signature(text))  # a signature may have the key in it
+
+    def _failed(self, tape: Tape, error: Exception) -> None:
+        if isinstance(error, InvalidStatus):
+            response = error.response
+            headers = {name.lower(): value for name, value in response.headers.raw_items()}
+            body = (response.body or b"").decode("utf-8", "replace")
+            refusal = Refusal(response.status_code, headers, self._hide(body))
+            verdict, code = self._ask_refused(refusal), response.status_code
+        else:
+            text = str(error) or type(error).__name__
+            verdict, code = Verdict(f"cannot connect: {self._hide(text)}"), None
+        self._mark_closed(tape, code, verdict.reason, opened=False)
+        self._end(verdict)
+
+    def _lost(self, tape: Tape, connection: RecordingConnection) -> None:
+        received, sent = connection.protocol.close_rcvd, connection.protocol.close_sent
+        close = received or sent
+        code = int(close.code) if close else 1006
+        reason = close.reason if close else "connection lost without a close frame"
+        reason = self._hide(reason)
+        verdict = self._ask_close(code, reason) if received is not None else None
+        self.place.tally.frames += tape.frames
+        self.place.tally.bytes += tape.bytes
+        self._connection = self.tape = self.opened_ns = None
+        why = self.machine.ending or f"closed {code} {reason}".strip()
+        self._mark_closed(tape, code, why, opened=True)
+        self._end(verdict or Verdict(f"closed {code} {reason}".strip()))
+
+    # A feed's own rules may be anyone's code: a mistake in them must not leave the link hanging.
+
+    def _ask_refused(self, refusal: Refusal) -> Verdict:
+        try:
+            return self.wiring.feed.on_refused(refusal)
+        except Exception as error:
+            self._log.error("this feed's on_refused failed", why=repr(error))
+            return refused(refusal)
+
+    def _ask_close(self, code: int, reason: str) -> Verdict | None:
+        try:
+            return self.wiring.feed.on_close(code, reason)
+        except Exception as error:
+            self._log.error("this feed's on_close failed", why=repr(error))
+            return None
+
+    def _end(self, verdict: Verdict) -> None:
+        if self.machine.ending:
+            self._log.info("closed", why=self.machine.ending)
+        else:
+            self._log.warning("not connected", why=verdict.reason)
+        self._events.put_nowait(Ended(self._now(), verdict))
+
+    # -- what the service says
+
+    def _look(self, payload: Buffer) -> None:
+        feed = self.wiring.feed
+        assert feed.control is not None
+        if not feed.control.search(payload, 0, _LOOK_AT):
+            return
+        # Redacted before the feed sees it: a key cut short by the feed would pass unnoticed.
+        text = self._hide(bytes(payload).decode("utf-8", "replace"))
+        try:
+            notice = feed.notice(text.encode())
+        except Exception as error:  # no frame of any content can stop capture
+            self._log.warning("a message could not be read", why=type(error).__name__)
+            return
+        if notice is not None:
+            self._heed(notice)
+
+    def _heed(self, notice: Notice) -> None:
+        if notice.text:
+            self._log.warning("notice", says=notice.text)
+        if notice.refused_channel is not None:
+            self.place.tally.refused_channels.add(notice.refused_channel)
+        if notice.reply is not None:
+            self._events.put_nowait(Reply(self._now(), notice.reply))
+        if notice.verdict is not None:
+            self._events.put_nowait(Told(self._now(), notice.verdict))
+
+    # -- markers
+
+    def _mark(self, tape: Tape, kind: int, /, **fields: object) -> None:
+        text = msgspec.json.encode({"line": self.place.letter, "group": self.plan.group, **fields})
+        tape.mark(kind, self.wiring.redactor(text.decode()).encode())
+
+    def _mark_open(self, tape: Tape) -> None:
+        self.opened_ns = self.wiring.clock.wall_ns()
+        self._mark(
+            tape,
+            frame.OPEN,
+            url=safe_url(self.place.url),
+            channels=self.plan.channels,
+            **self.wiring.about,
+        )
+
+    def _mark_closed(self, tape: Tape, code: int | None, reason: str, *, opened: bool) -> None:
+        self._mark(
+            tape,
+            frame.CLOSED,
+            url=safe_url(self.place.url),
+            opened=opened,
+            code=code,
+            reason=reason,
+            heard_ns=tape.recv_ns or None,
+            frames=tape.frames,
+            bytes=tape.bytes,
+        )
+
+    def mark_clock_step(self, step_ns: int) -> None:
+        """Note that the wall clock was stepped: later `recv_ns` are that much off the earlier."""
+        if self._connection is not None:
+            self._mark_stats(self._connection, clock_step_ns=step_ns)
+
+    def _mark_stats(self, connection: RecordingConnection, **more: object) -> None:
+        tape = self.tape
+        if tape is None or connection.protocol.state is not OPEN:
+            return
+        sync = sync_state()
+        self.rtt = connection.round_trip()
+        self._mark(
+            tape,
+            frame.STATS,
+            heard_ns=tape.recv_ns or None,
+            frames=tape.frames,
+            bytes=tape.bytes,
+            backlog=connection.backlog(),
+            rtt=self.rtt,
+            loop_lag=self.wiring.lag(),
+            clock=None
+            if sync is None
+            else {
+                "synchronised": sync.synchronised,
+                "error_ns": sync.error_ns,
+                "offset_ns": sync.offset_ns,
+            },
+            **more,
+        )
+
+
+def _options(options: dict[str, Any], url: str) -> dict[str, Any]:
+    """The options without those that mean nothing to this URL."""
+    return {k: v for k, v in options.items() if k != "ssl" or url.startswith("wss:")}
