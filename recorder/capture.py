@@ -126,6 +126,12 @@ class Capture:
                     self._add(wanted[name])
             self.sources = list(sources)
 
+    def update(self, source: Source) -> None:
+        """Record a feed with another list of instruments; one that has ended stays so."""
+        recording = self.recordings.get(source.name)
+        if recording is not None and not recording.over and not self._stop.is_set():
+            recording.change(source, self._options(source))
+
     # -- feeds come and go
 
     def _options(self, source: Source) -> dict[str, Any]:

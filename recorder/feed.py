@@ -69,6 +69,7 @@ class Notice:
     refused_channel: str | None = None
     verdict: Verdict | None = None  # given: the connection is to be ended with it
     reply: str | None = None  # given: the message that the service asks for
+    ending: bool = False  # the service is about to end the connection: another is to take over
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,8 @@ class Feed:
     `control` finds the few frames that `notice` reads while recording, looking at no more than
     the first 200 bytes of each; None skips the look. `notice`, `on_close` and `on_refused` get
     whatever the service sent: read it with `parsed`, `words` and `seconds`.
+    `answer` finds what merely answers a ping of ours, or asks us for one: proof of life, but no
+    data (see `Plan.cadence`).
     `normalise` names the SQL file below `queries/normalise` (without `.sql`), or is the absolute
     path of a plug-in's own; None keeps raw frames only.
     `catalogue` is where the symbols come from that a `*` in a channel stands for, and the sizes of
@@ -179,6 +182,7 @@ class Feed:
     on_close: Callable[[int | None, str], Verdict | None] = plain_close
     on_refused: Callable[[Refusal], Verdict] = refused
     control: re.Pattern[bytes] | None = None
+    answer: re.Pattern[bytes] | None = None
     notice: Callable[[bytes], Notice | None] = no_notice
     normalise: str | Path | None = None
     catalogue: Catalogue | None = None

@@ -6,25 +6,27 @@ import asyncio
 import os
 import platform
 from collections import Counter
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from recorder import __version__, durable
+from recorder import __version__, durable, frame
+from recorder.catalogue import told
 from recorder.clock import NS, Clock, ulid
 from recorder.config import CaptureSettings
 from recorder.drift import LoopLag
 from recorder.feed import Plan
 from recorder.journal import sync
-from recorder.journal.writer import UNNAMED, Journal, Limits, Reports
+from recorder.journal.writer import UNNAMED, Journal, Limits, Reports, Stream
 from recorder.redact import Redactor
 from recorder.sealer import Sealer
 from recorder.segment import Layout
 from recorder.session.budget import Budget
 from recorder.session.line import Line
 from recorder.session.link import Wiring
-from recorder.sources import Source
+from recorder.sources import Source, missing
 
 #: What a line's last marker says, and so the cause of the gap that follows.
 _REMOVED = "no longer configured"
@@ -69,9 +71,10 @@ class Recording:
         places = _places(source)
         self._lines = {key: self._new_line(plan, key[-1]) for key, plan in places.items()}
         self._past: list[Line] = []  # taken away by a change of the settings
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         self._pool = ThreadPoolExecutor(1, f"sync {source.name}")
         self._beat: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()  # there are lines, or there is to be none
 
     @property
     def lines(self) -> list[Line]:
@@ -85,20 +88,25 @@ class Recording:
 
     @property
     def over(self) -> bool:
-        """True if no line goes on."""
-        return all(line.outcome is not None for line in self._lines.values())
+        """True if no line goes on, and none is going to begin."""
+        return bool(self._lines) and all(line.outcome is not None for line in self._lines.values())
 
     def start(self) -> None:
         """Begin to connect and to sync."""
         self._beat = asyncio.create_task(self._keep_durable())
+        self._note_instruments()
         for line in self._lines.values():
             self._run(line)
+        self._settle()
 
     def change(self, source: Source, options: dict[str, Any]) -> None:
         """Record another selection of the same feed; what did not change is not touched."""
         anew = _way(self.source) != _way(source)
+        listed = source.listing != self.source.listing
         self._wiring = replace(self._wiring, feed=source.feed, options=options)
         self.source = source
+        if listed:
+            self._note_instruments()
         places = _places(source)
         for key in self._lines.keys() - places.keys():
             self._past.append(self._lines.pop(key))
@@ -111,9 +119,11 @@ class Recording:
             else:
                 self._lines[key] = self._new_line(plan, key[-1])
                 self._run(self._lines[key])
+        self._settle()
 
     def stop(self, *, removed: bool = False) -> None:
         """Ask all lines to end: for good where the feed was `removed` from the settings."""
+        self._settled.set()
         for line in self.all_lines:
             line.stop(_REMOVED if removed else "stopping")
 
@@ -194,8 +204,28 @@ class Recording:
 
     # -- running
 
+    def _note_instruments(self) -> None:
+        """Put the venue's list into the journal: the record explains its own sizes."""
+        listing, room = self.source.listing, self._room
+        if listing is not None:
+            stream = Stream(ulid(room.clock.wall_ns(), os.urandom(10)))
+            self.journal.mark(stream, frame.INSTRUMENTS, told(self.source.feed.kind, listing))
+
+    def _settle(self) -> None:
+        """Without a line (its channels wait for the venue's list) the recording goes on, too."""
+        waiting = missing(self.source)
+        if waiting:
+            self._room.log.warning("channels left out", feed=self.source.name, **waiting)
+        if self._lines:
+            self._settled.set()
+        elif not self._tasks:
+            self._keep(self._settled.wait())
+
     def _run(self, line: Line) -> None:
-        task = asyncio.create_task(self._run_line(line))
+        self._keep(self._run_line(line))
+
+    def _keep(self, work: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -3,6 +3,7 @@
     <data_dir>/journal/<feed>/<stem>.journal                      active, or waiting to be sealed
     <data_dir>/raw/feed=<feed>/date=<day>/<stem>.parquet          sealed, immutable
     <data_dir>/recorder.duckdb                                    the tables; a link, see publish.py
+    <data_dir>/instruments/<feed>.json                            the venue's last list of symbols
     <data_dir>/work/                    private to ingest, and the published states
 
 A stem is `<UTC time of the first frame>-<run>-<number>`, a run being one feed in one capture: it
@@ -76,6 +77,10 @@ class Layout:
     def journal_dir(self, feed: str) -> Path:
         """The directory of one feed's journals."""
         return self.journals / feed
+
+    def instruments(self, feed: str) -> Path:
+        """The venue's last list of instruments."""
+        return self.root / "instruments" / f"{feed}.json"
 
     def journal(self, feed: str, name: str) -> Path:
         """One journal file."""

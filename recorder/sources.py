@@ -28,6 +28,17 @@ class Source:
     unmatched: tuple[str, ...] = ()  # channels with a `*` that stands for nothing (yet)
 
     @property
+    def asks(self) -> bool:
+        """True if the venue's list of instruments is to be asked for.
+
+        An endpoint that is not the venue's own has other symbols: there, `rest_url` must be set.
+        """
+        if self.feed.catalogue is None or self.settings.rest_url is not None:
+            return self.feed.catalogue is not None
+        own = {urlsplit(url).hostname for url in self.feed.endpoints}
+        return {urlsplit(url).hostname for url in self.settings.urls} <= own
+
+    @property
     def reach(self) -> Reach:
         """How to ask the venue for its instruments."""
         settings = self.settings
@@ -110,6 +121,14 @@ def _with_query(url: str, query: Mapping[str, str], key: str | None) -> str:
         return url
     values = {name: value.replace("{key}", key or "") for name, value in query.items()}
     return url + ("&" if urlsplit(url).query else "?") + urlencode(values, safe=",")
+
+
+def missing(source: Source) -> Mapping[str, object]:
+    """For the log: the channels whose `*` stands for nothing, if any; and why."""
+    if not source.unmatched:
+        return {}
+    why = "no list yet" if source.listing is None else "no instrument of that name"
+    return {"channels": ", ".join(source.unmatched), "why": why}
 
 
 def connect_options(source: Source, max_frame_mb: float) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def capture(
     )
     chosen.warn(log.logger())
     run = Capture(chosen.settings, chosen.sources, redactor, log.logger())
-    reload = Reload(selection, run)
+    reload = Reload(selection, chosen, run)
     with _display(run, chosen.settings.data_dir, wanted=log_format == "text"):
         code = asyncio.run(_main(run, reload, duration, connect_timeout))
     ctx.exit(code)
@@ -112,10 +112,12 @@ async def _main(
         loop.add_signal_handler(number, ask, number)
     loop.add_signal_handler(signal.SIGHUP, hang_up)
     teller = asyncio.create_task(_tell(run))
+    reload.begin()
     try:
         return await run.run(duration=duration, connect_timeout=connect_timeout)
     finally:
         teller.cancel()
+        reload.end()
         _summary(run)
 
 
@@ -133,8 +135,17 @@ async def _tell(run: Capture) -> None:
             open=f"{live}/{len(run.lines)}",
             frames=frames,
             per_second=round((frames - before) / _STATUS_SECONDS, 1),
+            **_wanting(run),
         )
         before = frames
+
+
+def _wanting(run: Capture) -> dict[str, str]:
+    """The channels that are wanted and do not come, if any."""
+    refused = sorted(set().union(*(line.tally.refused_channels for line in run.lines)))
+    waiting = [name for one in run.recordings.values() for name in one.source.unmatched]
+    found = {"refused": ", ".join(refused), "waiting": ", ".join(waiting)}
+    return {name: channels for name, channels in found.items() if channels}
 
 
 def _summary(run: Capture) -> None:

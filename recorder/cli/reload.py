@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from recorder.capture import Capture
+from recorder.catalogue import Listing
 from recorder.config import Settings, load
 from recorder.errors import ConfigError, RecorderError, did_you_mean
 from recorder.keys import key_of, secrets_of
+from recorder.segment import Layout
 from recorder.sources import Source, sources
+from recorder.symbols import Symbols, known
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,15 @@ class Chosen:
 
     settings: Settings
     sources: list[Source]
-    secrets: tuple[str, ...]
+    keys: Mapping[str, str | None] = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+
+    def with_list(self, name: str, listing: Listing) -> Source | None:
+        """A feed's source under the venue's newest list; None if the feed is not chosen."""
+        if name not in self.settings.feeds:
+            return None
+        alone = self.settings.model_copy(update={"feeds": {name: self.settings.feeds[name]}})
+        return sources(alone, self.keys, {name: listing})[0]
 
     def warn(self, log: Any) -> None:
         """Say which keys would be safer elsewhere."""
@@ -54,8 +65,9 @@ class Selection:
         keys = {name: key_of(name, feed, os.environ) for name, feed in settings.feeds.items()}
         secrets = tuple(_secrets(settings, keys))
         if may_be_none and not settings.feeds and self._file.is_file():
-            return Chosen(settings, [], secrets)
-        return Chosen(settings, sources(settings, keys), secrets)
+            return Chosen(settings, [], keys, secrets)
+        lists = known(Layout(settings.data_dir), settings.feeds)
+        return Chosen(settings, sources(settings, keys, lists), keys, secrets)
 
     @property
     def _file(self) -> Path:
@@ -82,12 +94,22 @@ def _secrets(settings: Settings, keys: dict[str, str | None]) -> Iterator[str]:
 
 
 class Reload:
-    """Reads the settings again and applies them to a running capture, one reload at a time."""
+    """Brings what changes to a running capture: settings, one reload at a time, and lists."""
 
-    def __init__(self, selection: Selection, run: Capture) -> None:
-        self._selection, self._run = selection, run
+    def __init__(self, selection: Selection, chosen: Chosen, run: Capture) -> None:
+        self._selection, self._chosen, self._run = selection, chosen, run
+        layout = Layout(chosen.settings.data_dir)
+        self._symbols = Symbols(layout, run.clock, run.log, self._listed)
         self._task: asyncio.Task[None] | None = None
         self._again = False
+
+    def begin(self) -> None:
+        """Follow the venues' lists of instruments."""
+        self._symbols.follow(self._chosen.sources)
+
+    def end(self) -> None:
+        """Follow nothing any more."""
+        self._symbols.stop()
 
     def request(self) -> None:
         """Reload soon; asked while one is under way, it is done once more."""
@@ -105,6 +127,14 @@ class Reload:
             except Exception as error:  # a feed's own rules may be anyone's code
                 self._refuse(repr(error), "", "")
 
+    def _listed(self, name: str, listing: Listing) -> None:
+        try:
+            source = self._chosen.with_list(name, listing)
+            if source is not None:
+                self._run.update(source)
+        except Exception as error:  # what a venue lists may be too much for a feed's own rules
+            self._run.log.error("the list of instruments is not used", feed=name, why=str(error))
+
     def _refuse(self, why: str, where: str, hint: str) -> None:
         self._run.log.error(
             "the settings were not reloaded; nothing changed",
@@ -120,6 +150,8 @@ class Reload:
         self._run.redactor.learn(chosen.secrets)
         chosen.warn(self._run.log)
         await self._run.apply(chosen.sources)
+        self._chosen = chosen
+        self._symbols.follow(chosen.sources)
         self._run.log.info("the settings were reloaded", feeds=len(chosen.sources))
         if not chosen.sources:
             self._run.log.warning("no feed is left: waiting for a reload")

@@ -117,7 +117,7 @@ def notice(payload: bytes) -> Notice | None:
     inner = (told, told.get("data"), told.get("event"))
     if any(isinstance(event, dict) and event.get("e") == "serverShutdown" for event in inner):
         why = "the server is about to shut down"
-        return Notice(why, verdict=Verdict(why, wait=0.0))
+        return Notice(why, ending=True)
     return None
 
 

@@ -205,6 +205,7 @@ FEED = Feed(
     pace=Pace(first=2.0, longest=120.0),
     control=re.compile(rb'^\s*\{\s*"(status|error)"'),
     notice=notice,
+    answer=re.compile(rb"^pong$"),
     normalise="bitmex",
     catalogue=Catalogue((Ask("https://www.bitmex.com/api/v1/instrument/active"),), read),
     resubscribe=resubscribe,

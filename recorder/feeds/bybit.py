@@ -212,6 +212,7 @@ FEED = Feed(
     on_refused=on_refused,
     control=re.compile(rb'"success"\s*:\s*false'),
     notice=notice,
+    answer=re.compile(rb'"op"\s*:\s*"p[io]ng"|"ret_msg"\s*:\s*"pong"'),
     normalise="bybit",
     catalogue=Catalogue(asks=(Ask(_LIST),), read=read),
     resubscribe=resubscribe,

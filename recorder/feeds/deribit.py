@@ -189,6 +189,7 @@ FEED = Feed(
     pace=Pace(first=1.0, longest=60.0),
     control=re.compile(rb'"(?:error|result)"\s*:|"id"\s*:\s*"|"method"\s*:\s*"heartbeat"'),
     notice=notice,
+    answer=re.compile(rb'"method"\s*:\s*"heartbeat"|"result"\s*:\s*\{\s*"version"'),
     normalise="deribit",
     catalogue=Catalogue(
         (

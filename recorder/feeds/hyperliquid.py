@@ -149,6 +149,7 @@ FEED = Feed(
     pace=Pace(first=1.0, longest=60.0),
     control=re.compile(rb'"channel"\s*:\s*"error"'),
     notice=notice,
+    answer=re.compile(rb'"channel"\s*:\s*"pong"'),
     normalise="hyperliquid",
     catalogue=Catalogue((Ask("https://api.hyperliquid.xyz/info", message(type="meta")),), read),
     resubscribe=resubscribe,

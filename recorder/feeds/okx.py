@@ -119,7 +119,7 @@ def notice(payload: bytes) -> Notice | None:
     code, said = words(told.get("code")), told.get("msg")
     text = f"{code} {words(said)}".strip()
     if code == "64008":  # in 60 s all its connections end: be on another before
-        return Notice(text, verdict=Verdict("the service ends its connections", wait=0.0))
+        return Notice(text, ending=True)
     if code == "60014":
         return Notice(text, verdict=Verdict(f"rate limited: {text}", wait=60.0))
     found = _NAMED.search(said) if isinstance(said, str) else None
@@ -203,6 +203,7 @@ FEED = Feed(
     pace=Pace(first=1.0, longest=60.0, spacing=0.35),  # three connections a second
     control=re.compile(rb'"event"\s*:\s*"(error|notice|channel-conn-count-error)"'),
     notice=notice,
+    answer=re.compile(rb"^pong$"),
     normalise="okx",
     catalogue=Catalogue(
         asks=(Ask("https://www.okx.com/api/v5/public/instruments?instType=SWAP"),), read=read

@@ -117,5 +117,6 @@ FEED = Feed(
     on_close=on_close,
     control=re.compile(rb'"type"\s*:\s*"(auth_)?error"'),
     notice=notice,
+    answer=re.compile(rb'"type"\s*:\s*"pong"'),
     normalise="smartmoney",
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+import re
 import socket
 import struct
 import sys
@@ -27,6 +28,9 @@ from recorder.clock import NS, Clock
 from recorder.journal.block import RECORD, Buffer
 from recorder.journal.writer import Journal, Stream
 
+#: Bytes of a service's answer to our ping, at most.
+_LONGEST_ANSWER = 200
+
 TEXT, BINARY, CONT, PONG = Opcode.TEXT, Opcode.BINARY, Opcode.CONT, Opcode.PONG
 
 #: At DEBUG this logger prints headers, URLs and messages, keys included.
@@ -36,8 +40,14 @@ logging.getLogger("websockets").setLevel(logging.INFO)
 class Tape:
     """What one connection writes: its frames and markers, and what is known of them."""
 
-    def __init__(self, journal: Journal, connection: str, clock: Clock) -> None:
-        self._journal, self.clock = journal, clock
+    def __init__(
+        self,
+        journal: Journal,
+        connection: str,
+        clock: Clock,
+        answer: re.Pattern[bytes] | None = None,
+    ) -> None:
+        self._journal, self.clock, self._answer = journal, clock, answer
         self.stream = Stream(connection)
         self.recv_ns = 0  # the stamp of the read being processed
         self.mono_ns = 0
@@ -48,6 +58,7 @@ class Tape:
         self._records: list[Buffer] = []
         self._size = 0
         self._reading = False
+        self._data = False  # the read being processed brought more than answers to our pings
 
     def stamp(self) -> None:
         """Take the receive timestamp of the bytes at hand."""
@@ -61,6 +72,9 @@ class Tape:
         self._records += (RECORD.pack(kind, length), payload)
         self._size += length
         self.frames += 1
+        answer = self._answer
+        if answer is None or length > _LONGEST_ANSWER or answer.search(payload) is None:
+            self._data = True
 
     def flush(self) -> None:
         """Append what the bytes at hand brought to the journal, in one write."""
@@ -68,7 +82,9 @@ class Tape:
         if self._records:
             records, self._records = self._records, []
             size, self._size = self._size, 0
-            self.data_ns = self.mono_ns
+            if self._data:
+                self._data = False
+                self.data_ns = self.mono_ns
             self.bytes += size
             self._journal.write(self.stream, self.recv_ns, self.mono_ns, records, size)
 

@@ -62,6 +62,14 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """The service said that it is about to end this connection: time to open another."""
+
+    at: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """The plan is another from now on; `messages` bring a living connection there."""
 
@@ -78,7 +86,7 @@ class Stop:
     reason: str = "stopping"
 
 
-Event = Opened | Ended | Tick | Say | Told | Reply | Change | Stop
+Event = Opened | Ended | Tick | Say | Told | Reply | Change | Ending | Stop
 
 
 @dataclass(frozen=True, slots=True)

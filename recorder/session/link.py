@@ -26,6 +26,7 @@ from recorder.session.events import (
     Close,
     Connect,
     Ended,
+    Ending,
     Event,
     Finish,
     Opened,
@@ -192,7 +193,8 @@ class Link:
 
     async def _connect(self, attempt: int) -> None:
         wiring = self.wiring
-        tape = Tape(wiring.journal, ulid(wiring.clock.wall_ns(), os.urandom(10)), wiring.clock)
+        name = ulid(wiring.clock.wall_ns(), os.urandom(10))
+        tape = Tape(wiring.journal, name, wiring.clock, wiring.feed.answer)
         look = self._look if wiring.feed.control is not None else None
         opened = partial(self._mark_open, tape)
         create = partial(RecordingConnection, tape=tape, opened=opened, look=look)
@@ -305,6 +307,8 @@ class Link:
             self.place.tally.refused_channels.add(notice.refused_channel)
         if notice.reply is not None:
             self._events.put_nowait(Reply(self._now(), notice.reply))
+        if notice.ending:
+            self._events.put_nowait(Ending(self._now(), notice.text))
         if notice.verdict is not None:
             self._events.put_nowait(Told(self._now(), notice.verdict))
 

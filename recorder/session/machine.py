@@ -19,6 +19,7 @@ from recorder.session.events import (
     Close,
     Connect,
     Ended,
+    Ending,
     Event,
     Finish,
     Opened,
@@ -96,6 +97,8 @@ class Machine:
                 return self._told(verdict)
             case Reply(at, text):
                 return self._reply(at, text)
+            case Ending(_, reason):
+                return self._renew(reason) if self.state is State.LIVE else []
             case Change(at, plan, messages):
                 return self._change(at, plan, messages)
             case Stop(_, reason):
@@ -201,10 +204,11 @@ class Machine:
     def _renewal(self, at: float) -> list[Action]:
         """Old age, told once: whoever hears it has another connection take over."""
         most, since = self.plan.max_age, self._live_since or 0.0
-        if self._renewed or most is None or at - since < most:
-            return []
-        self._renewed = True
-        return [Renew(PLANNED)]
+        return [] if most is None or at - since < most else self._renew(PLANNED)
+
+    def _renew(self, reason: str) -> list[Action]:
+        renewed, self._renewed = self._renewed, True
+        return [] if renewed else [Renew(reason)]
 
     def _overdue(self, tick: Tick) -> list[Action]:
         """Silence and muteness, in this order."""

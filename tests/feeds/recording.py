@@ -17,6 +17,9 @@ from recorder.segment import Layout
 
 PATIENCE = 30.0
 
+#: The environment without any variable of the recorder's.
+KEYLESS = {k: v for k, v in os.environ.items() if not k.startswith("RECORDER_")}
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -34,14 +37,13 @@ class Outcome:
 
 async def recorder(*arguments: str, cwd: Path, **variables: str) -> Outcome:
     """Run a command to its end, with no variable of the recorder's but these."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("RECORDER_")}
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "recorder",
         *arguments,
         cwd=cwd,
-        env=inherited | variables,
+        env=KEYLESS | variables,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

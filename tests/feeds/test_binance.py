@@ -116,14 +116,13 @@ def test_streams_asked_for_by_message_can_change_on_a_living_connection() -> Non
         {"stream": "", "data": {"e": "serverShutdown", "E": 1770123456789}},
     ],
 )
-def test_an_announced_shutdown_is_left_at_once(frame: dict[str, Any]) -> None:
+def test_at_an_announced_shutdown_another_connection_takes_over(frame: dict[str, Any]) -> None:
     payload = json.dumps(frame).encode()
     assert FEED.control is not None
     assert FEED.control.search(payload, 0, 200)
     notice = FEED.notice(payload)
     assert notice is not None
-    assert notice.verdict is not None
-    assert (notice.verdict.wait, notice.verdict.fatal) == (0.0, False)
+    assert (notice.ending, notice.verdict) == (True, None)
 
 
 def test_data_are_no_notice() -> None:

@@ -170,8 +170,7 @@ def test_other_errors_are_told_and_end_nothing(told: dict[str, Any]) -> None:
 def test_an_announced_end_is_followed_at_once_and_a_rate_limit_after_a_minute() -> None:
     ending = noticed(event="notice", code="64008", msg="The connection will soon be closed.")
     assert ending is not None
-    assert ending.verdict is not None
-    assert (ending.verdict.wait, ending.verdict.fatal) == (0.0, False)
+    assert (ending.ending, ending.verdict) == (True, None)
     limited = noticed(**error("60014", "Requests too frequent"))
     assert limited is not None
     assert limited.verdict is not None

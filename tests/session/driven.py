@@ -13,6 +13,7 @@ from recorder.session.events import (
     Close,
     Connect,
     Ended,
+    Ending,
     Event,
     Opened,
     Reply,
@@ -97,6 +98,9 @@ class Driven:
 
     def changes(self, facts: Plan, *messages: str) -> list[Action]:
         return self.does(Change(self.now, facts, messages))
+
+    def is_warned(self, reason: str) -> list[Action]:
+        return self.does(Ending(self.now, reason))
 
     def stops(self) -> list[Action]:
         return self.does(Stop(self.now))

@@ -289,6 +289,17 @@ def test_another_connection_is_asked_for_once_at_the_age_and_this_one_goes_on() 
     assert line.until(line.now + 3600.0) == [Renew("planned reconnect")]
 
 
+def test_a_service_that_announces_the_end_is_left_for_another_connection_once() -> None:
+    line = Driven(plan(max_age=3600.0))
+    assert line.is_warned("too early") == []
+    line.live()
+    assert line.is_warned("shutting down") == [Renew("shutting down")]
+    assert line.is_warned("shutting down") == []
+    line.heard = 1e9
+    assert line.until(9000.0) == []  # nor is it asked for again at the age
+    assert line.machine.state is State.LIVE
+
+
 # -- a plan that changes
 
 

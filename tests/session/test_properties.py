@@ -10,7 +10,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from recorder.feed import Pace, Plan, Verdict
 from recorder.session.budget import Budget
-from recorder.session.events import Change, Connect, Ended, Opened, Reply, Say, Stop, Tick, Told
+from recorder.session.events import (
+    Change,
+    Connect,
+    Ended,
+    Ending,
+    Opened,
+    Reply,
+    Say,
+    Stop,
+    Tick,
+    Told,
+)
 from recorder.session.machine import Machine
 
 from .driven import plan
@@ -137,6 +148,7 @@ events = st.one_of(
     st.builds(Tick, moments, moments, moments),
     st.builds(Say, moments, st.text(max_size=3)),
     st.builds(Told, moments, st.one_of(verdicts, st.just(FATAL))),
+    st.builds(Ending, moments, st.just("soon")),
     st.builds(Reply, moments, st.text(max_size=3)),
     st.builds(Change, moments, plans, st.sampled_from([(), ("one", "two")])),
     st.builds(Stop, moments),
