@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from recorder import durable
-from recorder.errors import RecorderError
+from recorder.errors import CatalogueError
 from recorder.feed import Ask, Catalogue, Instrument
 from recorder.redact import safe_url
 
@@ -33,10 +33,6 @@ _ATTEMPTS = 3
 
 #: What a `*` stands in: a channel's part between two of its marks.
 _PATTERN = re.compile(r"[^.@:/\s]*\*[^.@:/\s]*")
-
-
-class CatalogueError(RecorderError):
-    """A venue's list of instruments could not be had."""
 
 
 @dataclass(frozen=True, slots=True)

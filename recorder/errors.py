@@ -6,6 +6,7 @@
     ├── NotConnectedError         3   no feed connected in time
     ├── CredentialsError          4   a key is missing, refused or expired
     ├── DataError                 1   a file on disk is damaged or from another version
+    ├── CatalogueError            1   a venue's list of instruments could not be had
     └── BusyError                 1   another process holds what this one needs
 
 Each says what happened, where, and what to do next; the number is the process's exit code.
@@ -57,6 +58,10 @@ class CredentialsError(RecorderError):
 
 class DataError(RecorderError):
     """A file on disk is damaged, incomplete or from another version."""
+
+
+class CatalogueError(RecorderError):
+    """A venue's list of instruments could not be had."""
 
 
 class BusyError(RecorderError):

@@ -11,8 +11,9 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from recorder.catalogue import CatalogueError, Listing, fetch, keep, kept
+from recorder.catalogue import Listing, fetch, keep, kept
 from recorder.clock import Clock
+from recorder.errors import CatalogueError
 from recorder.segment import Layout
 from recorder.sources import Source
 

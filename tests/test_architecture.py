@@ -18,6 +18,7 @@ BOTTOM = {"frame", "clock", "errors", "segment", "feed", "schema", "redact", "du
 
 #: Frames to tables to answers; the other half writes what these read.
 READING = {"ingest", "normalise", "canned", "markers", "arrivals", "publish", "output"}
+READING |= {"database", "sandbox", "plot", "cells"}
 WRITING = {"session", "capture", "recording", "sealer", "sources"}
 
 VENUES = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +28,9 @@ TEXT = """\
 --   param: and the second.
 -- param since TIMESTAMPTZ = now() - INTERVAL 1 DAY  -- only later = newer rows
 -- param n BIGINT = 1  -- how many -- at most
+-- column n: as given
+-- column text: a dollar sign,
+--   in quotes: no parameter
 -- example: recorder query rows -p n 3
 
 SELECT $n AS n, '$no' AS text, $since AS since -- $neither
@@ -53,6 +57,10 @@ def test_a_file_is_read_with_its_header() -> None:
         ),
         example="recorder query rows -p n 3",
         sql="SELECT $n AS n, '$no' AS text, $since AS since -- $neither",
+        columns=(
+            canned.Column("n", "as given"),
+            canned.Column("text", "a dollar sign, in quotes: no parameter"),
+        ),
     )
 
 
@@ -62,6 +70,7 @@ def test_a_file_is_read_with_its_header() -> None:
         ("-- title: Rows\n", "", "title"),
         ("-- example: recorder query rows -p n 3\n", "-- example:\n", "example"),
         ("-- param n BIGINT = 1", "-- param n BIGINT 1", "cannot read parameter 'n BIGINT 1"),
+        ("-- column n: as given", "-- column n", "cannot read column 'n'"),
         ("$n AS n, ", "", r"\$n is not used"),
         ("$n AS n", "$m AS n", r"\$m has no"),
     ],
@@ -215,7 +224,43 @@ def test_a_macro_names_its_parameters_and_carries_its_title() -> None:
         canned.install_macros(connection)
         sql = "SELECT function_name, comment FROM duckdb_functions() WHERE comment IS NOT NULL"
         titles = dict(connection.execute(sql).fetchall())
-    assert titles == {name: query.title for name, query in QUERIES.items()}
+    found = canned.shared() | QUERIES
+    assert titles == {name: query.title for name, query in found.items()}
+
+
+def test_an_expression_becomes_a_scalar_macro() -> None:
+    header = "-- title: t\n-- description: d\n-- param n BIGINT = 1  -- a\n-- example: e\n"
+    query = canned.parse("next", header + "$n + 1")
+    assert query.scalar
+    assert canned.macro_sql(query) == (
+        'CREATE OR REPLACE MACRO "next"("n" := 1) AS (CAST("n" AS BIGINT) + 1)'
+    )
+    with duckdb.connect() as connection:
+        connection.execute(canned.macro_sql(query))
+        assert connection.sql("SELECT next(), next(4), next(n := 5)").fetchall() == [(2, 5, 6)]
+        assert canned.captured(connection, canned.parse("next", header + "$n + n")) == {"n"}
+
+
+@pytest.mark.parametrize("name", canned.shared())
+def test_what_queries_share_is_explained_and_captures_nothing(name: str) -> None:
+    query = canned.shared()[name]
+    with duckdb.connect() as connection:
+        assert canned.captured(connection, query) == set()
+        publish.define(connection, NOWHERE)
+        if not query.scalar:
+            answer = connection.sql(f"FROM {name}()")
+            assert [column.name for column in query.columns] == answer.columns
+        connection.execute(query.example if query.scalar else f"FROM {name}()").fetchall()
+
+
+def test_a_wrong_sharing_is_told_as_a_missing_table_is() -> None:
+    with duckdb.connect() as connection, pytest.raises(DataError, match="latency"):
+        canned.run(connection, QUERIES["latency_percentiles"], {})
+
+
+def test_the_documentation_explains_the_columns() -> None:
+    text = canned.markdown({"rows": canned.parse("rows", TEXT)})
+    assert "| column | meaning |\n|---|---|\n| `n` | as given |\n| `text` | a dollar" in text
 
 
 # --- documentation ---------------------------------------------------------------------------
@@ -271,7 +316,8 @@ def test_without_a_name_there_is_a_menu(arguments: list[str]) -> None:
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 0
     for name, query in QUERIES.items():
-        assert f"{name}\n    {query.title}\n" in result.stdout
+        assert re.search(rf"^  {name} +{re.escape(query.title)}$", result.stdout, re.MULTILINE)
+        assert (query.topic or "More") in result.stdout
 
 
 def test_a_query_explains_its_parameters() -> None:
@@ -315,7 +361,7 @@ def test_own_queries_join_the_canned_ones(data_dir: Path) -> None:
 
 def test_the_shell_completes_names_and_formats() -> None:
     complete = ShellComplete(command, {}, "recorder", "_RECORDER_COMPLETE")
-    assert [item.value for item in complete.get_completions([], "lis")] == ["listings"]
+    assert [item.value for item in complete.get_completions([], "listings")] == ["listings"]
     formats = [item.value for item in complete.get_completions(["--format"], "j")]
     assert formats == ["json", "jsonl"]
 

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.catalogue import (
-    CatalogueError,
     Listing,
     Reach,
     expand,
@@ -23,6 +22,7 @@ from recorder.catalogue import (
     kept,
     names_of,
 )
+from recorder.errors import CatalogueError
 from recorder.feed import Ask, Catalogue, Instrument
 
 Answer = tuple[int, bytes]

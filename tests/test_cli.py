@@ -132,7 +132,7 @@ def test_a_wrong_setting_stops_every_command_that_reads_it(here: Here, command: 
 def test_a_failure_of_ours_is_one_message_and_debug_adds_the_traceback(
     here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(kind: str | None) -> None:
+    def fail(**options: object) -> None:
         raise ZeroDivisionError("what nobody expected")
 
     from recorder.cli.feeds import feeds
@@ -166,6 +166,7 @@ def test_every_error_has_its_documented_exit_code() -> None:
         "NotConnectedError": 3,
         "CredentialsError": 4,
         "DataError": 1,
+        "CatalogueError": 1,
         "BusyError": 1,
     }
 
@@ -403,13 +404,12 @@ def test_an_unknown_shell_is_refused(here: Here) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "offered"),
-    [("recorder cap", "capture"), ("recorder query wh", "whale_moves")],
+    [("recorder cap", "capture"), ("recorder query whale_m", "whale_moves")],
 )
 def test_commands_and_queries_are_completed(typed: str, offered: str) -> None:
-    words = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
     done = subprocess.run(
         [sys.executable, "-c", "from recorder.cli import main; main()"],
-        env=KEYLESS | words | {"_RECORDER_COMPLETE": "bash_complete"},
+        env=KEYLESS | {"COMP_TYPED": typed, "_RECORDER_COMPLETE": "bash_complete"},
         capture_output=True,
         text=True,
         check=False,

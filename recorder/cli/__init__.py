@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from typing import Any
@@ -18,6 +19,7 @@ COMMANDS = {
     "capture": "recorder.cli.capture",
     "ingest": "recorder.cli.ingest",
     "query": "recorder.cli.query",
+    "sql": "recorder.cli.sql",
     "verify": "recorder.cli.verify",
     "doctor": "recorder.cli.doctor",
     "demo": "recorder.cli.demo",
@@ -31,6 +33,7 @@ SUMMARIES = {
     "capture": "Record every frame of the configured feeds.",
     "ingest": "Normalise recorded frames into the tables of recorder.duckdb.",
     "query": "Answer a canned question from recorder.duckdb.",
+    "sql": "Run read-only SQL over the tables, the macros and raw.",
     "verify": "Prove what was recorded: checksums, numbers, days, ledger.",
     "doctor": "Examine the machine, the settings and the data directory.",
     "demo": "See the whole flow at work, without network or key.",
@@ -84,6 +87,10 @@ def main(argv: list[str] | None = None) -> Any:
     The traceback is for `--debug`.
     """
     arguments = sys.argv[1:] if argv is None else argv
+    if "_RECORDER_COMPLETE" in os.environ:  # the shell asks
+        from recorder.cli import bash
+
+        bash.register()
     try:
         return cli.main(args=arguments, prog_name="recorder", standalone_mode=True)
     except Exception as error:

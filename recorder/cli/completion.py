@@ -10,8 +10,9 @@ from click.shell_completion import get_completion_class
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script for SHELL; put it where the shell reads its own."""
-    from recorder.cli import cli
+    from recorder.cli import bash, cli
 
+    bash.register()
     found = get_completion_class(shell)
     assert found is not None
     click.echo(found(cli, {}, "recorder", "_RECORDER_COMPLETE").source())

@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
-import io
-import os
-import sys
-import time
 from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
 from recorder import canned
-from recorder.errors import BusyError, DataError, UsageError, did_you_mean
-from recorder.output import FORMATS, write
+from recorder.cli import answers, complete
+from recorder.errors import UsageError, did_you_mean
 
-if TYPE_CHECKING:
-    import duckdb
+#: Where a query without a topic stands in the menu, and the topics' order before it.
+_OTHER = "More"
+_TOPICS = ("Events", "Funding", "Latency", "Record")
 
 
-def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    queries = _queries(ctx.params.get("query_dir"))
+class _Query(click.Command):
+    """Completion sees a last `-p NAME` that lacks its value, which click would not read."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing:
+            args = complete.set_aside(ctx, args)
+        return super().parse_args(ctx, args)
+
+
+def _names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     return [
         CompletionItem(name, help=query.title)
-        for name, query in queries.items()
+        for name, query in _queries(ctx.params.get("query_dir")).items()
         if name.startswith(incomplete)
     ]
 
 
+def _parameters(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    query = _queries(ctx.params.get("query_dir")).get(ctx.params.get("name") or "")
+    return complete.parameters(ctx, query, incomplete) if query else []
+
+
 @click.command(
+    cls=_Query,
     epilog="\b\nExamples:\n  recorder query --list\n"
+    "  recorder query latency_over_time -p bucket '5 minutes' --plot latency.png\n"
     "  recorder query whale_moves -p min_usd 1000000 -p since '1d ago'",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.argument("name", required=False, shell_complete=_complete)
+@click.argument("name", required=False, shell_complete=_names)
 @click.option(
     "-p",
     "--param",
@@ -43,24 +57,10 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     nargs=2,
     multiple=True,
     metavar="NAME VALUE",
+    shell_complete=_parameters,
     help="Set a parameter. Times may be ISO 8601, an epoch, or e.g. '2h ago'.",
 )
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(FORMATS),
-    help="How to write the rows.  [default: table on a terminal, else csv]",
-)
-@click.option("--json", "format_", flag_value="json", help="The same as --format json.")
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="RECORDER_DATA_DIR",
-    default="data",
-    show_default=True,
-    show_envvar=True,
-    help="Where the record is.",
-)
+@answers.asking
 @click.option(
     "--query-dir",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -71,8 +71,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 def query(
     name: str | None,
     parameters: tuple[tuple[str, str], ...],
-    format_: str | None,
-    data_dir: Path,
+    how: answers.How,
     query_dir: Path | None,
     menu: bool,
     help_params: bool,
@@ -90,7 +89,7 @@ def query(
     if help_params:
         _print_parameters(queries[name])
         return
-    _answer(queries[name], _given(parameters), format_, data_dir / "recorder.duckdb")
+    _answer(queries[name], _given(parameters), how)
 
 
 def _queries(query_dir: Path | None) -> dict[str, canned.Query]:
@@ -107,10 +106,23 @@ def _given(parameters: tuple[tuple[str, str], ...]) -> dict[str, str]:
 
 
 def _print_menu(queries: Mapping[str, canned.Query]) -> None:
-    for name, found in queries.items():
-        click.echo(f"{name}\n    {found.title}")
-        click.echo(f"    -p {', '.join(p.name for p in found.parameters) or '(none)'}\n")
-    click.echo("Explain one: recorder query NAME --help-params", err=True)
+    """The questions by topic, each with what it takes."""
+    width = max(map(len, queries)) + 2
+
+    def place(query: canned.Query) -> tuple[int, str]:
+        topic = query.topic or _OTHER
+        return (_TOPICS.index(topic) if topic in _TOPICS else len(_TOPICS), topic)
+
+    for (_, topic), found in groupby(sorted(queries.values(), key=place), place):
+        click.secho(topic, bold=True)
+        for query in found:
+            click.echo(f"  {click.style(query.name, fg='cyan')}", nl=False)
+            click.echo(f"{' ' * (width - len(query.name))}{query.title}")
+            takes = ", ".join(p.name for p in query.parameters) or "no parameters"
+            click.secho(f"  {'':{width}}{takes}", dim=True)
+        click.echo()
+    click.echo("Explain one:  recorder query NAME --help-params", err=True)
+    click.echo("Ask one:      recorder query NAME -p PARAMETER VALUE", err=True)
 
 
 def _print_parameters(query: canned.Query) -> None:
@@ -126,64 +138,24 @@ def _print_parameters(query: canned.Query) -> None:
                     for p in query.parameters
                 ]
             )
+    if query.columns:
+        with formatter.section("Columns of the answer"):
+            formatter.write_dl([(c.name, c.meaning) for c in query.columns])
     click.echo(formatter.getvalue() + f"\nExample: {query.example}")
 
 
-def _answer(query: canned.Query, given: Mapping[str, str], format_: str | None, path: Path) -> None:
+def _answer(query: canned.Query, given: Mapping[str, str], how: answers.How) -> None:
+    from recorder import database
+    from recorder.segment import Layout
+
     for name in given:  # a wrong name needs no database to be found
         query.parameter(name)
-    with _connect(path) as connection:
+    how.check()
+    with database.connect(Layout(how.data_dir).database) as connection:
         try:
             table = canned.run(connection, query, given)
         except RuntimeError as error:  # DuckDB's word for Ctrl-C
             raise KeyboardInterrupt from error
-        age = _freshness(connection)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # files are UTF-8 whatever the locale
-        terminal = sys.stdout.isatty()
-        sys.stdout.reconfigure(
-            encoding=None if terminal else "utf-8", errors="backslashreplace" if terminal else None
-        )
-    try:
-        write(table, format_, sys.stdout)
-    except BrokenPipeError:  # the reader, e.g. `head`, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    rows = "1 row" if table.num_rows == 1 else f"{table.num_rows:,} rows"
-    click.echo(f"{query.title}: {rows}; {age}", err=True)
-
-
-def _connect(path: Path) -> duckdb.DuckDBPyConnection:
-    """The published database, read-only, its clock on UTC."""
-    import duckdb
-
-    if not path.exists():
-        hint = "record with 'recorder capture', then fill it with 'recorder ingest'; or --data-dir"
-        raise DataError("no database yet", where=str(path), hint=hint)
-    try:
-        connection = duckdb.connect(str(path), read_only=True)
-    except duckdb.Error as error:
-        busy = "lock" in str(error)
-        hint = "try again when it has finished" if busy else "renew it: recorder ingest --rebuild"
-        what = f"cannot open the database: {str(error).splitlines()[0]}"
-        raise (BusyError if busy else DataError)(what, where=str(path), hint=hint) from error
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
-
-
-def _freshness(connection: duckdb.DuckDBPyConnection) -> str:
-    """How old the newest ingested frame is, in words."""
-    import duckdb
-
-    try:
-        [(newest,)] = connection.execute("SELECT max(last_recv_ns) FROM ledger").fetchall()
-    except duckdb.CatalogException:
-        newest = None
-    if newest is None:
-        return "nothing ingested yet"
-    return f"newest frame {_age((time.time_ns() - newest) / 1e9)} old"
-
-
-def _age(seconds: float) -> str:
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
+        age = database.freshness(connection)
+    subtitle = ", ".join(f"{name} {value}" for name, value in given.items())
+    answers.show(table, how, title=query.title, note=f"; {age}", plot=query.plot, subtitle=subtitle)

@@ -1,0 +1,145 @@
+"""What `query` and `sql` share: where to ask, how to show the answer."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from recorder.cli import options
+from recorder.errors import UsageError
+from recorder.output import FORMATS, write
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: The value of `--plot` without a file.
+_HERE = "-"
+_PICTURES = (".png", ".svg")
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """Where the record is, and how the answer is to be shown."""
+
+    format: str | None = None
+    plot: str | None = None
+    config: Path | None = None
+    given_data_dir: Path | None = None
+
+    @property
+    def data_dir(self) -> Path:
+        """The data directory: the option, the environment, the settings file, or `data`."""
+        from recorder.config import load
+
+        return load(self.config, data_dir=self.given_data_dir).data_dir
+
+    def check(self) -> None:
+        """Refuse a drawing that could not be made before anything is asked."""
+        if self.plot is None:
+            return
+        if self.plot != _HERE and Path(self.plot).suffix.lower() not in _PICTURES:
+            hint = "name it FILE.png or FILE.svg; to draw in the terminal put --plot last"
+            raise UsageError(f"'{self.plot}' is no picture's name", where="--plot", hint=hint)
+        try:
+            if self.plot == _HERE:
+                import plotext  # noqa: F401
+            else:
+                import matplotlib as _  # noqa: F401
+        except ImportError as error:
+            hint = "install what it needs: pip install 'recorder[plot]'"
+            raise UsageError(f"{error.name} is not installed", where="--plot", hint=hint) from None
+
+
+def asking(command: F) -> F:
+    """`--format`, `--json`, `--plot`, `--config` and `--data-dir`, as one argument `how`."""
+
+    @functools.wraps(command)
+    def gathered(
+        *arguments: Any,
+        format_: str | None,
+        plot: str | None,
+        config_path: Path | None,
+        data_dir: Path | None,
+        **others: Any,
+    ) -> Any:
+        return command(*arguments, how=How(format_, plot, config_path, data_dir), **others)
+
+    found: Any = gathered
+    for add in reversed(_OPTIONS):
+        found = add(found)
+    return found  # type: ignore[no-any-return]
+
+
+_OPTIONS = (
+    click.option(
+        "--format",
+        "format_",
+        type=click.Choice(FORMATS),
+        help="How to write the rows.  [default: table on a terminal, else csv]",
+    ),
+    click.option("--json", "format_", flag_value="json", help="The same as --format json."),
+    click.option(
+        "--plot",
+        is_flag=False,
+        flag_value=_HERE,
+        metavar="[FILE]",
+        help="Draw the answer: in the terminal, or into FILE.png or FILE.svg.",
+        shell_complete=lambda ctx, param, typed: [
+            click.shell_completion.CompletionItem(typed, type="file")
+        ],
+    ),
+    options.config,
+    options.data_dir,
+)
+
+
+def show(
+    table: pa.Table, how: How, *, title: str, note: str, plot: str = "", subtitle: str = ""
+) -> None:
+    """Draw or write the answer, then say on stderr what it was."""
+    as_drawing = how.plot is not None
+    if as_drawing:
+        _draw(table, how, title, plot, subtitle)
+    if how.format or not as_drawing:
+        _write(table, how.format)
+    rows = "1 row" if table.num_rows == 1 else f"{table.num_rows:,} rows"
+    drawn = f"; drawn in {how.plot}" if how.plot not in {None, _HERE} else ""
+    click.echo(f"{title}: {rows}{note}{drawn}", err=True)
+
+
+def _write(table: pa.Table, format: str | None) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):  # files are UTF-8 whatever the locale
+        terminal = sys.stdout.isatty()
+        sys.stdout.reconfigure(
+            encoding=None if terminal else "utf-8", errors="backslashreplace" if terminal else None
+        )
+    try:
+        write(table, format, sys.stdout)
+    except BrokenPipeError:  # the reader, e.g. `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _draw(table: pa.Table, how: How, title: str, plot: str, subtitle: str) -> None:
+    from recorder.plot import picture, terminal
+    from recorder.plot.chart import chart
+    from recorder.plot.spec import checked, guess, parse
+
+    spec = checked(parse(plot, title), table, title) if plot else guess(table)
+    drawing = chart(table, spec, title, subtitle)
+    if how.plot != _HERE:
+        picture.save(drawing, Path(str(how.plot)))
+        return
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    size = shutil.get_terminal_size((80, 28))
+    terminal.draw(drawing, sys.stdout, colour=colour, width=size.columns, height=size.lines - 8)

@@ -1,0 +1,101 @@
+"""What the shell offers for `-p NAME VALUE`: the query's parameters, and values of the record."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from recorder import canned
+from recorder.schema import TABLES
+
+if TYPE_CHECKING:
+    from recorder.canned import Parameter, Query
+
+_SET_ASIDE = "recorder.query.parameter"
+_MOST = 200
+_AGO = ("15min ago", "1h ago", "6h ago", "1d ago", "7d ago")
+_WIDTHS = ("1 minute", "5 minutes", "15 minutes", "1 hour", "1 day")
+_LISTED = re.compile(r"(\w+(?:, \w+)+) or (\w+)")
+
+
+def set_aside(ctx: click.Context, args: list[str]) -> list[str]:
+    """The arguments without a last `-p` or `-p NAME`; the NAME is kept in the context."""
+    for length in (1, 2):
+        if len(args) >= length and args[-length] in {"-p", "--param"}:
+            ctx.meta[_SET_ASIDE] = args[len(args) - length + 1 :]
+            return args[:-length]
+    return args
+
+
+def parameters(ctx: click.Context, query: Query, incomplete: str) -> list[CompletionItem]:
+    """Names that are not given yet or, behind a name, values."""
+    typed = ctx.meta.get(_SET_ASIDE, [])
+    if typed:
+        known = {p.name: p for p in query.parameters}
+        found = _values(ctx, query, known[typed[0]]) if typed[0] in known else []
+        return [CompletionItem(_quoted(v)) for v in found if v.startswith(incomplete)]
+    given = {name for name, _ in ctx.params.get("parameters") or ()}
+    return [
+        CompletionItem(p.name, help=p.meaning)
+        for p in query.parameters
+        if p.name.startswith(incomplete) and p.name not in given
+    ]
+
+
+def _quoted(value: str) -> str:
+    """bash puts what it is offered on the line as it is; zsh and fish quote it themselves."""
+    in_bash = os.environ.get("_RECORDER_COMPLETE", "").startswith("bash")
+    return shlex.quote(value) if in_bash else value
+
+
+def _values(ctx: click.Context, query: Query, parameter: Parameter) -> list[str]:
+    match parameter.type:
+        case "TIMESTAMPTZ":
+            return [*_AGO, datetime.now(UTC).strftime("%Y-%m-%d")]
+        case "INTERVAL":
+            return [*_WIDTHS]
+        case "BOOLEAN":
+            return ["true", "false"]
+        case "VARCHAR":
+            if listed := _LISTED.search(parameter.meaning):
+                return [*listed[1].split(", "), listed[2]]
+            return _recorded(ctx, query, parameter.name)
+        case _:
+            return []
+
+
+def _recorded(ctx: click.Context, query: Query, column: str) -> list[str]:
+    """The values of that column in the tables that the query reads."""
+    words = set(re.findall(r"\w+", query.sql))
+    for name, shared in canned.shared().items():
+        if name in words:
+            words |= set(re.findall(r"\w+", shared.sql))
+    names = [
+        table.name
+        for table in TABLES.values()
+        if table.name in words and any(c.name == column for c in table.columns)
+    ]
+    names = names or (["connections"] if column in {"feed", "line", "channel"} else [])
+    if not names:
+        return []
+    each = " UNION ".join(f'SELECT "{column}" AS value FROM {name}' for name in names)  # noqa: S608
+    known = f"SELECT DISTINCT value FROM ({each}) WHERE value IS NOT NULL"  # noqa: S608
+    sql = f"{known} ORDER BY value LIMIT {_MOST}"
+    try:
+        from recorder import database
+        from recorder.cells import visible
+        from recorder.cli.answers import How
+        from recorder.segment import Layout
+
+        how = How(config=ctx.params.get("config_path"), given_data_dir=ctx.params.get("data_dir"))
+        with database.connect(Layout(how.data_dir).database) as connection:
+            found = connection.execute(sql).fetchall()
+    except Exception:  # completion offers nothing rather than an error
+        return []
+    return [value for (value,) in found if visible(value) == value]

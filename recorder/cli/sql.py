@@ -1,0 +1,157 @@
+"""`recorder sql`: one's own question in SQL, read-only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from recorder.cells import visible
+from recorder.cli import answers
+from recorder.errors import RecorderError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from recorder.sandbox import Limits
+
+#: How long an interrupted query may take to notice before the process ends itself.
+_GRACE_SECONDS = 5.0
+#: Memory beside the query's own: the libraries, the answer, the database's pages.
+_BESIDE_MB = 3072
+
+
+class _Sql(click.Command):
+    """SQL may begin with a comment, which is no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        begins = ("-- ", "--\n")
+        return super().parse_args(ctx, [f" {a}" if a.startswith(begins) else a for a in args])
+
+
+@click.command(
+    cls=_Sql,
+    epilog="\b\nExamples:\n"
+    "  recorder sql \"FROM liquidations WHERE symbol = 'BTCUSDT'\"\n"
+    "  recorder sql --file question.sql --plot answer.png",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.argument("text", metavar="[SQL]", required=False)
+@click.option(
+    "-f",
+    "--file",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Read the SQL from a file.",
+)
+@answers.asking
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Stop a query that takes longer; 0 waits for ever.",
+)
+@click.option(
+    "--limit", type=click.IntRange(min=0), metavar="ROWS", help="Show at most so many rows."
+)
+@click.option(
+    "--memory",
+    type=click.IntRange(min=64),
+    default=2048,
+    show_default=True,
+    metavar="MB",
+    help="Memory that the query may use.",
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: one per core]")
+def sql(
+    text: str | None,
+    file: Path | None,
+    how: answers.How,
+    timeout: float,
+    limit: int | None,
+    memory: int,
+    threads: int | None,
+) -> None:
+    """Run read-only SQL over the tables, the macros and raw.
+
+    SQL is one SELECT (or FROM, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN); - reads it from stdin. It can
+    read the record and nothing else: no other file, no network, no setting. raw holds every
+    sealed frame, its payload as text in the column text.
+    """
+    from recorder import database, sandbox
+    from recorder.segment import Layout
+
+    question = _question(text, file)
+    limits = sandbox.Limits(timeout or None, limit, memory, threads)
+    how.check()
+    with sandbox.connect(Layout(how.data_dir), limits) as connection:
+        age = database.freshness(connection)
+        with _ending(limits), _bounded(limits):
+            answer = sandbox.run(connection, question, limits)
+    note = f"; more were left out by --limit {limit}" if answer.more else ""
+    _show(answer.table, how, _title(question), f"{note}; {age}")
+
+
+def _title(question: str) -> str:
+    """What the SQL calls itself: the comment that it begins with."""
+    first = question.lstrip().partition("\n")[0]
+    said = first.removeprefix("--").strip().removeprefix("title:").strip()
+    return visible(said) if first.startswith("--") and said else "Answer"
+
+
+def _show(table: pa.Table, how: answers.How, title: str, note: str) -> None:
+    plan = table.column_names == ["explain_key", "explain_value"]
+    if plan and how == answers.How(config=how.config, given_data_dir=how.given_data_dir):
+        click.echo("\n".join(table["explain_value"].to_pylist()))  # a drawing, not a cell
+        return
+    answers.show(table, how, title=title, note=note)
+
+
+def _question(text: str | None, file: Path | None) -> str:
+    """The SQL, from wherever it was given."""
+    if (text is None) == (file is None):
+        what = "no SQL was given" if text is None else "SQL and --file were both given"
+        hint = "recorder sql 'SHOW TABLES', recorder sql --file FILE, or - for stdin"
+        raise UsageError(what, hint=hint)
+    try:
+        if file is not None:
+            return file.read_text("utf-8")
+        return sys.stdin.read() if text == "-" else str(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot be read: {error}", where=str(file or "stdin")) from None
+
+
+def _ending(limits: Limits) -> AbstractContextManager[threading.Event]:
+    """Ends the process where DuckDB does not notice the interrupt, e.g. inside one huge list."""
+    from recorder import sandbox
+
+    def end() -> None:
+        error: RecorderError = sandbox.too_late(limits)
+        click.echo(f"recorder: {error}", err=True)
+        os._exit(error.exit_code)
+
+    return sandbox.interrupting(end, limits.seconds and limits.seconds + _GRACE_SECONDS)
+
+
+@contextlib.contextmanager
+def _bounded(limits: Limits) -> Iterator[None]:
+    """Bounds the process too: DuckDB's limit does not count what one value in it takes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = (limits.memory_mb + _BESIDE_MB) << 20
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
