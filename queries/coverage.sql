@@ -9,6 +9,18 @@
 -- param until TIMESTAMPTZ = NULL  -- measure up to this time
 -- param feed VARCHAR = NULL  -- only this feed
 -- param line VARCHAR = NULL  -- only this line, e.g. A
+-- topic: Record
+-- plot: bar x=day y=gap_seconds series=feed,line
+-- column day: the day, its begin in UTC
+-- column feed: the feed
+-- column line: the line (A, B)
+-- column connected_seconds: time with a live connection and outside every gap
+-- column gap_seconds: time inside a gap
+-- column uptime: connected / (connected + gap), 0 to 1; NULL if both are 0
+-- column gaps: gaps that touch the day
+-- column worst_gap_seconds: the longest gap's part of the day; NULL without a gap
+-- column uncovered_seconds: the part of the gaps that no other line covered
+-- column frames: data frames of the connections opened that day; NULL where none was opened
 -- example: recorder query coverage -p since '7d ago'
 WITH newest AS (
     SELECT greatest(

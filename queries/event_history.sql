@@ -8,6 +8,19 @@
 -- param since TIMESTAMPTZ = NULL  -- only events received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only events received before this time
 -- param limit BIGINT = 100  -- at most this many rows
+-- topic: Events
+-- plot: dot x=recv_time y=kind series=exchange
+-- column recv_time: when we received it
+-- column kind: the table that holds the event
+-- column exchange: the venue
+-- column symbol: the instrument, or the asset or ticker
+-- column summary: the event in one line
+-- column notional_usd: its value in dollars, where it has one
+-- column event_ns: the service's own time of it, ns since epoch; NULL if it gives none
+-- column feed: the feed
+-- column connection: the connection that carried it; with seq it leads back to raw
+-- column seq: its frame's number on the connection
+-- column item: its index within the frame
 -- example: recorder query event_history -p kind liquidations -p symbol BTCUSDT -p since '1h ago'
 WITH events AS (
     SELECT

@@ -6,6 +6,16 @@
 -- param since TIMESTAMPTZ = NULL  -- only events received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only events received before this time
 -- param feed VARCHAR = NULL  -- only this feed
+-- topic: Record
+-- plot: bar x=source y=per_minute series=feed
+-- column feed: the feed
+-- column source: frames, or the table that holds the events
+-- column count: how many
+-- column per_minute: how many a minute; NULL where the length of the recording is unknown
+-- column bytes: payload bytes; only for frames
+-- column bytes_per_minute: payload bytes a minute; only for frames
+-- column first_time: first opening, or receipt of the first event
+-- column last_time: last sign of life, or receipt of the last event
 -- example: recorder query feed_rates -p since '1h ago'
 WITH lives AS (
     SELECT

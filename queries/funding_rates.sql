@@ -8,6 +8,19 @@
 -- param since TIMESTAMPTZ = NULL  -- only observations received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- the latest as of this time: only observations received before it
 -- param limit BIGINT = NULL  -- at most this many rows
+-- topic: Funding
+-- plot: dot x=symbol y=annualised series=exchange percent
+-- column exchange: the venue
+-- column symbol: the instrument
+-- column rate: funding rate, a fraction per interval
+-- column interval_hours: hours between two fundings; NULL if the feed does not say
+-- column annualised: the rate as a fraction a year; NULL if the interval is unknown
+-- column predicted_rate: the next interval's predicted rate, a fraction
+-- column next_funding_time: when the next funding is exchanged
+-- column mark_price: mark price at the observation
+-- column index_price: index price at the observation
+-- column recv_time: when we received the observation
+-- column feed: the feed
 -- example: recorder query funding_rates -p exchange binance -p limit 20
 WITH latest AS (
     SELECT

@@ -9,6 +9,20 @@
 -- param until TIMESTAMPTZ = NULL  -- the latest as of this time: only observations received before it
 -- param min_spread DOUBLE = NULL  -- only spreads of at least this much
 -- param limit BIGINT = 50  -- at most this many rows
+-- topic: Funding
+-- plot: bar x=asset y=spread_annualised percent
+-- column asset: the common asset
+-- column basis: hour (rates are per hour) or interval (of unknown length)
+-- column spread: high_rate - low_rate
+-- column spread_annualised: the spread as a fraction a year; NULL for basis interval
+-- column high_exchange: where the rate is highest
+-- column high_symbol: its instrument
+-- column high_rate: its rate, by basis
+-- column low_exchange: where the rate is lowest
+-- column low_symbol: its instrument
+-- column low_rate: its rate, by basis
+-- column high_time: when the high rate was received
+-- column low_time: when the low rate was received
 -- example: recorder query funding_spread -p asset BTC
 WITH latest AS (
     SELECT
@@ -25,40 +39,17 @@ WITH latest AS (
         AND ($until IS NULL OR f.recv_time < $until)
     GROUP BY f.exchange, f.symbol
 ),
--- One step of the spelling a line, outermost last: 1000PEPE and kPEPE, Kraken's PF_, the settlement
--- currency after a colon, the contract's suffix, the quote currency, XBT.
-unscaled AS (
+rates AS (
     SELECT
         l.exchange AS exchange,
         l.symbol AS symbol,
-        l.seen AS seen,
-        upper(regexp_replace(l.symbol, '^(1000000|10000|1000|1M|k)([A-Z])', '\2')) AS name
+        asset_of(l.symbol) AS asset,
+        CASE WHEN l.seen.hours IS NULL THEN 'interval' ELSE 'hour' END AS basis,
+        l.seen.rate / coalesce(l.seen.hours, 1) AS rate,
+        l.seen.recv_time AS recv_time
     FROM latest l
     WHERE $max_age IS NULL
         OR l.seen.recv_time >= (SELECT max(n.seen.recv_time) FROM latest n) - $max_age
-),
-bare AS (
-    SELECT
-        u.exchange AS exchange,
-        u.symbol AS symbol,
-        u.seen AS seen,
-        regexp_replace(
-            regexp_replace(regexp_replace(u.name, '^P[FI]_', ''), ':[A-Z]+$', ''),
-            '^(.+?)[-_/]?(PERPETUAL|PERP|SWAP|[UDC]MCBL)$', '\1'
-        ) AS name
-    FROM unscaled u
-),
-rates AS (
-    SELECT
-        b.exchange AS exchange,
-        b.symbol AS symbol,
-        regexp_replace(
-            regexp_replace(b.name, '^(.+?)[-_/]?(FDUSD|USDT|USDC|USD)M?$', '\1'), '^XBT$', 'BTC'
-        ) AS asset,
-        CASE WHEN b.seen.hours IS NULL THEN 'interval' ELSE 'hour' END AS basis,
-        b.seen.rate / coalesce(b.seen.hours, 1) AS rate,
-        b.seen.recv_time AS recv_time
-    FROM bare b
 ),
 -- An exchange's own highest and lowest symbol are all that a widest pair can use of it.
 extremes AS (

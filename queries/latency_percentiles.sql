@@ -7,58 +7,54 @@
 -- param until TIMESTAMPTZ = NULL  -- only frames received before this time
 -- param feed VARCHAR = NULL  -- only this feed
 -- param channel VARCHAR = NULL  -- only this channel
+-- column feed: the feed
+-- column channel: the service's own stream name
+-- column hop: detection, dispatch, network or total
+-- column count: frames on which the hop is known
+-- column p50: median, ms
+-- column p90: 90th percentile, ms
+-- column p99: 99th percentile, ms
+-- column p99_9: 99.9th percentile, ms
+-- column max: largest, ms
+-- column negatives: frames with a negative value
+-- column clock_error_p50: our clock's estimated error, median, ms; NULL if unknown, or not in this hop
+-- column clock_error_max: our clock's estimated error, largest, ms; NULL if unknown, or not in this hop
+-- topic: Latency
+-- plot: dot x=feed,channel,hop y=p50,p90,p99 unit=ms log
 -- example: recorder query latency_percentiles -p since '1d ago'
-WITH hops AS (
-    SELECT
-        l.feed AS feed,
-        l.channel AS channel,
-        -- HUGEINT: no pair of times that a feed may send can overflow the subtraction.
-        (l.detected_ns::HUGEINT - l.publish_ns)::DOUBLE AS detection,
-        (l.dispatch_ns::HUGEINT - l.detected_ns)::DOUBLE AS dispatch,
-        l.network_ns::DOUBLE AS network,
-        l.total_ns::DOUBLE AS total
-    FROM latency l
-    WHERE l.backfill IS NOT TRUE
-        AND ($since IS NULL OR l.recv_time >= $since)
-        AND ($until IS NULL OR l.recv_time < $until)
-        AND ($feed IS NULL OR l.feed = $feed)
-        AND ($channel IS NULL OR l.channel = $channel)
-),
-measured AS (
+WITH measured AS (
     SELECT
         h.feed AS feed,
         h.channel AS channel,
+        quantile_cont(h.clock_error_ns, [0.5, 1.0]) AS clock,
+        -- The last of each list is the maximum: it costs nothing beside the others.
         unnest([
             {
                 'hop': 'detection',
                 'count': count(h.detection),
-                'p': quantile_cont(h.detection, [0.5, 0.9, 0.99, 0.999]),
-                'max': max(h.detection),
-                'negatives': count(*) FILTER (h.detection < 0)
+                'p': quantile_cont(h.detection, [0.5, 0.9, 0.99, 0.999, 1.0]),
+                'negatives': count_if(h.detection < 0)
             },
             {
                 'hop': 'dispatch',
                 'count': count(h.dispatch),
-                'p': quantile_cont(h.dispatch, [0.5, 0.9, 0.99, 0.999]),
-                'max': max(h.dispatch),
-                'negatives': count(*) FILTER (h.dispatch < 0)
+                'p': quantile_cont(h.dispatch, [0.5, 0.9, 0.99, 0.999, 1.0]),
+                'negatives': count_if(h.dispatch < 0)
             },
             {
                 'hop': 'network',
                 'count': count(h.network),
-                'p': quantile_cont(h.network, [0.5, 0.9, 0.99, 0.999]),
-                'max': max(h.network),
-                'negatives': count(*) FILTER (h.network < 0)
+                'p': quantile_cont(h.network, [0.5, 0.9, 0.99, 0.999, 1.0]),
+                'negatives': count_if(h.network < 0)
             },
             {
                 'hop': 'total',
                 'count': count(h.total),
-                'p': quantile_cont(h.total, [0.5, 0.9, 0.99, 0.999]),
-                'max': max(h.total),
-                'negatives': count(*) FILTER (h.total < 0)
+                'p': quantile_cont(h.total, [0.5, 0.9, 0.99, 0.999, 1.0]),
+                'negatives': count_if(h.total < 0)
             }
         ]) AS found
-    FROM hops h
+    FROM latency_hops(since := $since, until := $until, feed := $feed, channel := $channel) h
     GROUP BY h.feed, h.channel
 )
 SELECT
@@ -70,8 +66,10 @@ SELECT
     m.found.p[2] / 1e6 AS p90,
     m.found.p[3] / 1e6 AS p99,
     m.found.p[4] / 1e6 AS p99_9,
-    m.found.max / 1e6 AS max,
-    m.found.negatives AS negatives
+    m.found.p[5] / 1e6 AS max,
+    m.found.negatives::BIGINT AS negatives,
+    CASE WHEN m.found.hop IN ('network', 'total') THEN m.clock[1] / 1e6 END AS clock_error_p50,
+    CASE WHEN m.found.hop IN ('network', 'total') THEN m.clock[2] / 1e6 END AS clock_error_max
 FROM measured m
 WHERE m.found.count > 0
 ORDER BY m.feed, m.channel, m.found.hop

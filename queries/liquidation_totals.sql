@@ -9,6 +9,15 @@
 -- param feed VARCHAR = NULL  -- only this feed
 -- param since TIMESTAMPTZ = NULL  -- only liquidations received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only liquidations received before this time
+-- topic: Events
+-- plot: bar x=time y=notional_usd series=position_side stacked
+-- column time: begin of the bucket
+-- column exchange: the venue
+-- column position_side: the position that was closed: long, short or unknown
+-- column count: liquidations
+-- column notional_usd: sum of the known dollar values; NULL if none is known
+-- column largest_usd: the largest of them
+-- column without_usd: liquidations whose dollar value is unknown
 -- example: recorder query liquidation_totals -p bucket '15 minutes' -p symbol BTCUSDT
 SELECT
     time_bucket($bucket, l.recv_time) AS time,

@@ -9,6 +9,24 @@
 -- param since TIMESTAMPTZ = NULL  -- only announcements received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only announcements received before this time
 -- param limit BIGINT = 100  -- at most this many rows
+-- topic: Events
+-- plot: dot x=recv_time y=latency_ms series=exchange log
+-- column recv_time: when we received the announcement
+-- column exchange: the venue
+-- column ticker: the announced ticker
+-- column listing_type: the service's type of it
+-- column title: its title
+-- column latency_ms: from publication to receipt, ms
+-- column publish_time: published by the exchange
+-- column detected_time: detected by the service
+-- column dispatch_time: sent by the service
+-- column abnormal_latency: the service's own flag of a late detection
+-- column publisher: who published it
+-- column url: link to it
+-- column feed: the feed
+-- column connection: the connection that carried it; with seq it leads back to raw
+-- column seq: its frame's number on the connection
+-- column item: its index within the frame
 -- example: recorder query listings -p exchange binance -p since '7d ago'
 SELECT
     l.recv_time AS recv_time,

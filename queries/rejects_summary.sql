@@ -6,6 +6,15 @@
 -- param since TIMESTAMPTZ = NULL  -- only frames received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only frames received before this time
 -- param limit BIGINT = NULL  -- at most this many rows
+-- topic: Record
+-- plot: bar x=reason y=count series=feed
+-- column feed: the feed
+-- column channel: the service's own stream name; NULL if the frame does not say
+-- column reason: what was wrong
+-- column count: how many
+-- column first_time: when the first one was received
+-- column last_time: when the last one was received
+-- column example: the newest payload, cut to 120 characters
 -- example: recorder query rejects_summary -p since '1d ago'
 WITH reasons AS (
     SELECT

@@ -10,6 +10,27 @@
 -- param since TIMESTAMPTZ = NULL  -- only moves received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only moves received before this time
 -- param limit BIGINT = 50  -- at most this many rows
+-- topic: Events
+-- plot: dot x=recv_time y=notional_usd series=symbol log
+-- column recv_time: when we received it
+-- column exchange: the venue
+-- column symbol: the instrument
+-- column asset: the coin
+-- column kind: position (a wallet's change) or trade
+-- column action: what the whale did, in the service's words
+-- column side: long or short; for a trade the aggressor's buy or sell
+-- column notional_usd: value in dollars; NULL if unknown
+-- column price: price in quote currency
+-- column quantity: size in base currency
+-- column wallet: the wallet whose position changed
+-- column buyer: the buying account, where the venue names it
+-- column seller: the selling account, where the venue names it
+-- column tx: transaction hash or trade id
+-- column event_time: the service's own time of it; NULL if it gives none
+-- column feed: the feed
+-- column connection: the connection that carried it; with seq it leads back to raw
+-- column seq: its frame's number on the connection
+-- column item: its index within the frame
 -- example: recorder query whale_moves -p min_usd 1000000 -p since '1d ago'
 SELECT
     w.recv_time AS recv_time,

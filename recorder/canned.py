@@ -6,10 +6,16 @@ A file begins with its header:
     -- title: ...
     -- description: ...                                (a deeper indented line continues the text)
     -- param NAME TYPE = DEFAULT  -- meaning           (DEFAULT: any SQL expression, often NULL)
+    -- column NAME: meaning                            (of the answer, in its order)
+    -- topic: ...                                      (its heading in the menu; may be left out)
+    -- plot: line x=time y=p50,p99 series=feed         (see recorder/plot/spec.py; may be left out)
     -- example: recorder query NAME -p since '1d ago'
 
 and its SQL uses the parameters as `$NAME`. Inside a macro DuckDB silently takes an unqualified
 column spelled like a parameter for the parameter: qualify it (`w.symbol`; `install_macros` checks).
+
+What several queries need is in `queries/shared/`, written the same way and called as a macro
+(`FROM latency_hops(since := $since)`); a file there may be an expression instead of a SELECT.
 """
 
 from __future__ import annotations
@@ -40,8 +46,16 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a query's answer, and its meaning."""
+
+    name: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
-    """A canned query; `sql` is one SELECT that uses the parameters as `$name`."""
+    """A canned query; `sql` is one SELECT (or expression) that uses the parameters as `$name`."""
 
     name: str
     title: str
@@ -49,6 +63,14 @@ class Query:
     parameters: tuple[Parameter, ...]
     example: str
     sql: str
+    columns: tuple[Column, ...] = ()
+    topic: str = ""
+    plot: str = ""
+
+    @property
+    def scalar(self) -> bool:
+        """True for an expression, which makes a scalar macro."""
+        return re.match(r"(SELECT|WITH|FROM|DELETE)\b", self.sql, re.IGNORECASE) is None
 
     def parameter(self, name: str) -> Parameter:
         """The parameter of that name, or a UsageError that names the nearest."""
@@ -71,8 +93,14 @@ def load(directory: Path | None = None) -> dict[str, Query]:
     return {f.stem: parse(f.stem, f.read_text("utf-8"), where=str(f)) for f in files}
 
 
-_ENTRY = re.compile(r"-- (?:(title|description|example):|(param) )(.*)")
+def shared() -> dict[str, Query]:
+    """What the canned queries have in common: macros that they, and anyone's SQL, may call."""
+    return load(sql_directory() / "shared")
+
+
+_ENTRY = re.compile(r"-- (?:(title|description|example|topic|plot):|(param|column) )(.*)")
 _CONTINUED = re.compile(r"--\s{2,}(\S.*)")
+_COLUMN = re.compile(r"([a-z]\w*): (\S.*)")
 _PARAMETER = re.compile(r"([a-z]\w*)\s+(\S.*?)\s*=\s*(\S.*?)\s+--\s+(\S.*)")
 #: What may hold a dollar sign that is no parameter, then a parameter.
 _TOKEN = re.compile(
@@ -90,13 +118,16 @@ def parse(name: str, text: str, where: str = "") -> Query:
         if key not in found:
             raise DataError(f"no '-- {key}: ...' line in its header", where=where)
     parameters = tuple(_parameter(value, where) for key, value in entries if key == "param")
+    columns = tuple(_column(value, where) for key, value in entries if key == "column")
     sql = "\n".join(text.splitlines()[len(header) :]).strip().rstrip("; \n")
     declared = {p.name for p in parameters}
     used = {match[2] for match in _TOKEN.finditer(sql) if match[2]}
     for parameter in sorted(used ^ declared):
         what = "is not used" if parameter in declared else "has no '-- param' line"
         raise DataError(f"${parameter} {what}", where=where)
-    return Query(name, found["title"], found["description"], parameters, found["example"], sql)
+    title, description, example = (found[key] for key in ("title", "description", "example"))
+    topic, plot = found.get("topic", ""), found.get("plot", "")
+    return Query(name, title, description, parameters, example, sql, columns, topic, plot)
 
 
 def _entries(header: list[str]) -> list[tuple[str, str]]:
@@ -118,6 +149,14 @@ def _parameter(text: str, where: str) -> Parameter:
     raise DataError(f"cannot read parameter '{text}'", where=where, hint=hint)
 
 
+def _column(text: str, where: str) -> Column:
+    if match := _COLUMN.fullmatch(text):
+        return Column(*match.groups())
+    raise DataError(
+        f"cannot read column '{text}'", where=where, hint="write: -- column NAME: meaning"
+    )
+
+
 def _replaced(sql: str, value: Callable[[str], str]) -> str:
     """The SQL with every `$name` replaced, those inside strings and comments left alone."""
     return _TOKEN.sub(lambda match: value(match[2]) if match[2] else match[0], sql)
@@ -125,17 +164,23 @@ def _replaced(sql: str, value: Callable[[str], str]) -> str:
 
 def macro_sql(query: Query) -> str:
     """`CREATE OR REPLACE MACRO`: `FROM name(since := '2026-01-01')` then answers the query."""
+    return _macro(query, "MACRO")
+
+
+def _macro(query: Query, kind: str) -> str:
     types = {p.name: p.type for p in query.parameters}
     defaults = ", ".join(f'"{p.name}" := {p.default}' for p in query.parameters)
     body = _replaced(query.sql, lambda name: f'CAST("{name}" AS {types[name]})')
-    return f'CREATE OR REPLACE MACRO "{query.name}"({defaults}) AS TABLE\n{body}'
+    body = f"({body})" if query.scalar else f"TABLE\n{body}"
+    return f'CREATE OR REPLACE {kind} "{query.name}"({defaults}) AS {body}'
 
 
 def captured(connection: duckdb.DuckDBPyConnection, query: Query) -> set[str]:
     """Unqualified column names that a macro would silently take for its parameters."""
     import json
 
-    parsed = connection.execute("SELECT json_serialize_sql($sql)", {"sql": query.sql}).fetchall()
+    sql = f"SELECT {query.sql}" if query.scalar else query.sql
+    parsed = connection.execute("SELECT json_serialize_sql($sql)", {"sql": sql}).fetchall()
     tree = json.loads(parsed[0][0])
     if tree["error"]:
         raise DataError(tree["error_message"], where=f"query '{query.name}'")
@@ -155,8 +200,8 @@ def _column_names(node: Any) -> Iterator[str]:
 
 
 def install_macros(connection: duckdb.DuckDBPyConnection) -> None:
-    """Store every canned query as a table macro, with its title as comment."""
-    for query in load().values():
+    """Store every canned query, and what they share, as a macro with its title as comment."""
+    for query in (*shared().values(), *load().values()):
         if names := captured(connection, query):
             raise DataError(
                 f"column '{min(names)}' is spelled like a parameter",
@@ -165,11 +210,22 @@ def install_macros(connection: duckdb.DuckDBPyConnection) -> None:
             )
         connection.execute(macro_sql(query))
         title = query.title.replace("'", "''")
-        connection.execute(f"COMMENT ON MACRO TABLE \"{query.name}\" IS '{title}'")
+        kind = "MACRO" if query.scalar else "MACRO TABLE"
+        connection.execute(f"COMMENT ON {kind} \"{query.name}\" IS '{title}'")
+
+
+def _share(connection: duckdb.DuckDBPyConnection, query: Query) -> None:
+    """Define what the query shares with others for this connection alone.
+
+    The database may come from another version, whose macros are others.
+    """
+    for found in shared().values():
+        if re.search(rf"\b{found.name}\(", query.sql):
+            connection.execute(_macro(found, "TEMP MACRO"))
 
 
 def run(
-    connection: duckdb.DuckDBPyConnection, query: Query, parameters: Mapping[str, str]
+    connection: duckdb.DuckDBPyConnection, query: Query, parameters: Mapping[str, str | None]
 ) -> pa.Table:
     """The query's answer. DuckDB casts the texts; times without a zone are in the connection's."""
     import duckdb
@@ -179,6 +235,7 @@ def run(
     texts |= {n: f"CAST(${n} AS {query.parameter(n).type})" for n in given}
     sql = _replaced(query.sql, texts.__getitem__)
     try:
+        _share(connection, query)
         return connection.sql(sql, params=given).to_arrow_table()
     except (duckdb.CatalogException, duckdb.OperationalError) as error:
         hint = "a table from another version is renewed by: recorder ingest --rebuild"
@@ -188,11 +245,13 @@ def run(
         raise UsageError(_first_line(error), where=f"query '{query.name}'", hint=hint) from error
 
 
-def _value(connection: duckdb.DuckDBPyConnection, parameter: Parameter, text: str) -> str | None:
+def _value(
+    connection: duckdb.DuckDBPyConnection, parameter: Parameter, text: str | None
+) -> str | None:
     """The text that casts to the parameter's type; `null` is NULL for all but text."""
     import duckdb
 
-    if text.lower() == "null" and parameter.type != "VARCHAR":
+    if text is None or (text.lower() == "null" and parameter.type != "VARCHAR"):
         return None
     value = moment(text, datetime.now(UTC)) if parameter.type == "TIMESTAMPTZ" else text
     try:
@@ -244,5 +303,8 @@ def markdown(queries: Mapping[str, Query]) -> str:
         lines += ["| parameter | type | default | meaning |", "|---|---|---|---|"]
         for p in query.parameters:
             lines.append(f"| `{p.name}` | {p.type} | `{p.default}` | {p.meaning} |")
+        if query.columns:
+            lines += ["", "| column | meaning |", "|---|---|"]
+            lines += [f"| `{c.name}` | {c.meaning} |" for c in query.columns]
         lines += ["", "```sh", query.example, "```", ""]
     return "\n".join(lines)

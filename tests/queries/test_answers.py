@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,57 +11,22 @@ import pytest
 
 from recorder import canned, publish
 from recorder.schema import EVENT_TABLES, TABLES
-from recorder.segment import Layout
 
-QUERIES = canned.load()
-SECOND = 1_000_000_000
-HOUR = 3600 * SECOND
-START = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z
-DAY = datetime(2026, 1, 1, tzinfo=UTC)
+from .rows import (
+    DAY,
+    HOUR,
+    NOWHERE,
+    QUERIES,
+    SECOND,
+    START,
+    Connection,
+    ask,
+    connected,
+    gap,
+    put,
+)
 
-Connection = duckdb.DuckDBPyConnection
-
-#: A data directory without a record.
-NOWHERE = Layout(Path("nowhere"))
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("empty") / "recorder.duckdb"
-    with duckdb.connect(str(path)) as connection:
-        publish.define(connection, NOWHERE)
-    return path
-
-
-@pytest.fixture
-def database(empty: Path, tmp_path: Path) -> Iterator[Connection]:
-    with duckdb.connect(str(shutil.copy(empty, tmp_path))) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        yield connection
-
-
-def put(connection: Connection, table: str, at_ns: int, **values: Any) -> None:
-    """Insert a row received at START + at_ns; what is not given is NULL, or a harmless default."""
-    recv_ns = START + at_ns
-    row: dict[str, Any] = {
-        "feed": "f",
-        "channel": "c",
-        "exchange": "binance",
-        "symbol": "BTCUSDT",
-        "recv_ns": recv_ns,
-        "recv_time": DAY + timedelta(microseconds=at_ns // 1000),
-        "connection": "one",
-        "seq": at_ns,
-        "item": 0,
-        **values,
-    }
-    marks = ", ".join(f"${name}" for name in row)
-    connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", row).fetchall()
-
-
-def ask(connection: Connection, name: str, **parameters: str) -> list[dict[str, Any]]:
-    return list(canned.run(connection, QUERIES[name], parameters).to_pylist())
-
+SHARED = canned.shared()
 
 # --- every query -----------------------------------------------------------------------------
 
@@ -71,6 +34,12 @@ def ask(connection: Connection, name: str, **parameters: str) -> list[dict[str, 
 @pytest.mark.parametrize("name", QUERIES)
 def test_an_empty_database_answers_with_no_rows(database: Connection, name: str) -> None:
     assert ask(database, name) == []
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_every_column_of_the_answer_is_explained(database: Connection, name: str) -> None:
+    answer = canned.run(database, QUERIES[name], {})
+    assert [column.name for column in QUERIES[name].columns] == answer.column_names
 
 
 HOSTILE = {
@@ -102,11 +71,20 @@ MACRO_PARAMETERS = {
     "feed_rates": {"feed": "f", "since": "2026-01-01T01:00Z", "until": "2026-01-01T02:00Z"},
     "funding_rates": {"symbol": "ethusdt", "exchange": "OKX", "until": "2026-01-01T04:00Z"},
     "funding_spread": {"asset": "eth", "max_age": "2 hours", "min_spread": "0.00001"},
+    "event_window": {"kind": "whales", "span": "20 minutes", "max_age": "1 hour", "limit": "3"},
+    "funding_extremes": {"min_count": "2", "exchange": "OKX", "until": "2026-01-01T08:00Z"},
+    "latency_heatmap": {"hop": "network", "channel": "d"},
     "latency_over_time": {"bucket": "2 hours", "hop": "network", "channel": "d"},
     "latency_percentiles": {"feed": "f", "channel": "d", "since": "2026-01-01T02:00Z"},
+    "latency_waterfall": {"feed": "f", "until": "2026-01-01T02:00Z"},
+    "liquidation_cascades": {"max_pause": "2 hours", "min_count": "3", "symbol": "ethusdt"},
     "liquidation_totals": {"bucket": "3 hours", "symbol": "ETHUSDT", "exchange": "okx"},
     "listings": {"ticker": "eth", "exchange": "okx", "limit": "3"},
+    "listing_reaction": {"ticker": "eth", "max_age": "2 hours", "horizons": "[1 hour]"},
+    "open_interest_changes": {"period": "2 hours", "exchange": "okx", "limit": "1"},
     "rejects_summary": {"channel": "d", "feed": "f", "until": "2026-01-01T05:00Z"},
+    "slowest_frames": {"hop": "network", "channel": "d", "limit": "3"},
+    "whale_clusters": {"span": "3 hours", "min_whales": "2", "asset": "eth"},
     "whale_moves": {"min_usd": "3", "symbol": "ETHUSDT", "exchange": "okx", "limit": "2"},
 }
 
@@ -127,6 +105,8 @@ def fill(connection: Connection) -> None:
         put(connection, "funding", at, **own, rate=i / 1000, interval_hours=8.0)
         put(connection, "liquidations", at, **own, notional_usd=float(i), position_side="long")
         put(connection, "listings", at, **own, ticker=own["symbol"][:3])
+        put(connection, "open_interest", at, **own, open_interest=float(i + 1))
+        put(connection, "prices", at, **own, kind="last", price=float(i + 1))
         put(connection, "latency", at, **own, total_ns=i, network_ns=i, publish_ns=START)
         put(connection, "rejects", at, **own, reason=f"reason {i % 3}", payload=b"{")
         times = {"opened_ns": START + at, "closed_ns": START + at + HOUR, "frames": 9, "bytes": 99}
@@ -165,8 +145,9 @@ def test_the_macros_live_in_a_database_for_older_clients(tmp_path: Path) -> None
         publish.define(connection, NOWHERE)
         canned.install_macros(connection)
     with duckdb.connect(str(path), read_only=True) as reader:
-        for name in QUERIES:
+        for name in QUERIES | {n: q for n, q in SHARED.items() if not q.scalar}:
             assert reader.sql(f"FROM {name}()").fetchall() == []
+        assert reader.sql("SELECT asset_of('BTC-USDT-SWAP')").fetchall() == [("BTC",)]
 
 
 # --- latency ---------------------------------------------------------------------------------
@@ -188,6 +169,8 @@ def test_latency_percentiles_are_exact_and_in_milliseconds(database: Connection)
         "p99_9": pytest.approx(99.9),
         "max": 100.0,
         "negatives": 0,
+        "clock_error_p50": None,
+        "clock_error_max": None,
     }
 
 
@@ -381,28 +364,6 @@ def test_rejects_are_counted_by_reason_with_the_newest_example(database: Connect
 
 
 # --- coverage and rates ----------------------------------------------------------------------
-
-
-def connected(connection: Connection, opened: int | None, closed: int | None, **more: Any) -> None:
-    at = opened or 0
-    values = {
-        "line": "A",
-        "opened_ns": None if opened is None else START + opened,
-        "closed_ns": None if closed is None else START + closed,
-        "frames": 10,
-        "bytes": 100,
-    }
-    put(connection, "connections", at, **(values | more))
-
-
-def gap(connection: Connection, start: int, end: int | None, **more: Any) -> None:
-    to_ns = None if end is None else START + end
-    put(
-        connection,
-        "gaps",
-        start,
-        **({"line": "A", "from_ns": START + start, "to_ns": to_ns} | more),
-    )
 
 
 def test_coverage_is_cut_at_midnight_and_counts_what_is_still_open(database: Connection) -> None:

@@ -1,0 +1,237 @@
+"""How fast the canned queries answer from a large database, beside the bare SQL.
+
+`python -m benchmarks.query --help`; what each figure means is in `benchmarks/README.md`.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import click
+import duckdb
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import machine, market, report
+from benchmarks.report import Figures
+from recorder import canned, publish
+from recorder.segment import Layout
+
+SECONDS = 1.0
+RATIO = 1.15
+
+#: line_race reads the raw files, of which there is one day; the others answer as they stand.
+GIVEN = {"line_race": {"since": str(market.END - 86400)}}
+
+# The same percentiles of the same rows, and nothing beside them; {clock} is our clock's own.
+BARE = """
+SELECT
+    feed, channel,{clock}
+    quantile_cont(detected_ns - publish_ns, [0.5, 0.9, 0.99, 0.999]) AS detection,
+    quantile_cont(dispatch_ns - detected_ns, [0.5, 0.9, 0.99, 0.999]) AS dispatch,
+    quantile_cont(network_ns, [0.5, 0.9, 0.99, 0.999]) AS network,
+    quantile_cont(total_ns, [0.5, 0.9, 0.99, 0.999]) AS total
+FROM latency
+WHERE backfill IS NOT TRUE
+GROUP BY feed, channel
+"""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    rounds: int
+    rows: int
+    latency_rows: int
+    raw_frames: int
+
+
+FULL = Size(rounds=5, rows=10_000_000, latency_rows=50_000_000, raw_frames=100_000)
+QUICK = Size(rounds=1, rows=1_000_000, latency_rows=2_000_000, raw_frames=10_000)
+
+
+@click.command()
+@click.option("--rounds", type=click.IntRange(1), help="Rounds of every query.  [5; quick 1]")
+@click.option("--rows", type=click.IntRange(1000), help="Rows of all tables.  [10 M; quick 1 M]")
+@click.option(
+    "--latency-rows", type=click.IntRange(1000), help="Rows of the large one.  [50 M; quick 2 M]"
+)
+@click.option(
+    "--raw-frames", type=click.IntRange(1), help="Raw frames per line.  [100,000; quick 10,000]"
+)
+@click.option("--quick", is_flag=True, help="One round over small tables.")
+@click.option("--only", type=click.Choice(["queries", "percentiles"]), help="One of the two parts.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--strict", is_flag=True, help="Exit 1 when a bar is missed.")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(tempfile.gettempdir()),
+    help="Make the databases below this folder (3 GB).  [the system's temporary one]",
+)
+def main(  # noqa: PLR0913 - one parameter per option
+    *,
+    rounds: int | None,
+    rows: int | None,
+    latency_rows: int | None,
+    raw_frames: int | None,
+    quick: bool,
+    only: str | None,
+    as_json: bool,
+    strict: bool,
+    folder: Path,
+) -> None:
+    """Time every canned query, and latency_percentiles beside the bare SQL.
+
+    \b
+    Example: python -m benchmarks.query --quick
+    """
+    default = QUICK if quick else FULL
+    size = Size(
+        rounds or default.rounds,
+        rows or default.rows,
+        latency_rows or default.latency_rows,
+        raw_frames or default.raw_frames,
+    )
+    result = measure(folder, size, only)
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        show(result)
+    if strict and not all(bar["passed"] for bar in result["bars"]):
+        sys.exit(1)
+
+
+def measure(folder: Path, size: Size, only: str | None) -> Figures:
+    """Give every figure: medians, bars, and each round's own."""
+    named = machine.describe(folder)
+    times = machine.cpu_times()
+    result: Figures = {}
+    bars: list[report.Bar] = []
+    if only != "percentiles":
+        result["queries"] = queries(folder, size)
+        bars += [
+            report.below(f"{name}, s", figures["seconds"], SECONDS)
+            for name, figures in result["queries"].items()
+        ]
+    if only != "queries":
+        result["percentiles"] = percentiles(folder, size)
+        found = result["percentiles"]
+        bars += [
+            report.below("latency_percentiles / bare", found["ratio"], RATIO),
+            report.below(
+                "latency_percentiles / bare without clock", found["ratio_without_clock"], RATIO
+            ),
+        ]
+    named |= machine.shares(times, machine.cpu_times())
+    settings = {
+        "rounds": size.rounds,
+        "rows": size.rows,
+        "latency_rows": size.latency_rows,
+        "raw_frames": size.raw_frames,
+    }
+    head = {"benchmark": "query", "machine": named, "settings": settings}
+    return {**head, **result, "bars": report.as_rows(bars)}
+
+
+def queries(folder: Path, size: Size) -> Figures:
+    """Give each canned query's seconds and rows."""
+    found = canned.load()
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        click.echo(f"making {size.rows:,} rows", err=True)
+        path = market.build(Path(place), size.rows, size.raw_frames)
+        with reader(path) as connection:
+            return {
+                name: timed(
+                    name,
+                    size.rounds,
+                    lambda query=query: canned.run(connection, query, GIVEN.get(query.name, {})),
+                )
+                for name, query in found.items()
+            }
+
+
+def percentiles(folder: Path, size: Size) -> Figures:
+    """Give latency_percentiles and the bare SQL, in turn over the same rows."""
+    query = canned.load()["latency_percentiles"]
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        layout = Layout(Path(place))
+        click.echo(f"making {size.latency_rows:,} rows", err=True)
+        with duckdb.connect(str(layout.database)) as connection:
+            publish.define(connection, layout)
+            market.fill(connection, "latency", size.latency_rows)
+        with reader(layout.database) as connection:
+            subjects = {
+                "bare": lambda: connection.sql(bare(clock=True)).to_arrow_table(),
+                "bare_without_clock": lambda: connection.sql(bare(clock=False)).to_arrow_table(),
+                "latency_percentiles": lambda: canned.run(connection, query, {}),
+            }
+            subjects["bare"]()  # so that none is the one that reads from the disk
+            rounds = [
+                {name: timed(name, 1, run)["seconds"] for name, run in subjects.items()}
+                for _ in range(size.rounds)
+            ]
+    return {
+        "ratio": ratio(rounds, "bare"),
+        "ratio_without_clock": ratio(rounds, "bare_without_clock"),
+        **report.medians(rounds),
+        "rounds": rounds,
+    }
+
+
+def bare(*, clock: bool) -> str:
+    """Give the SQL of the percentiles alone, with or without those of our clock's error."""
+    error = " quantile_cont(clock_error_ns, [0.5, 1.0]) AS clock_error," if clock else ""
+    return BARE.format(clock=error)
+
+
+def ratio(rounds: list[Figures], name: str) -> float:
+    """Give the median of each round's own ratio: neighbours in time share the machine's mood."""
+    return round(median(each["latency_percentiles"] / each[name] for each in rounds), 4)
+
+
+def timed(name: str, rounds: int, run: Callable[[], object]) -> Figures:
+    """Give the median of several runs; the first, which reads from the disk, counts too."""
+    seconds = []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        answer = run()
+        seconds.append(round(time.perf_counter() - begin, 4))
+    middle = round(median(seconds), 4)
+    click.echo(f"{name}: {middle:.3f} s, {answer.num_rows:,} rows", err=True)
+    return {"seconds": middle, "rows": answer.num_rows, "rounds": seconds}
+
+
+@contextmanager
+def reader(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the database as `recorder query` does."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+
+
+def show(result: Figures) -> None:
+    """Print the result as tables."""
+    console = Console()
+    named = result["machine"]
+    console.print(
+        f"{named['cpu']}, {named['cores']} cores, {named['kernel']}, "
+        f"{named['file_system']}, {named['python']}; "
+        f"other processes had {named['others_share']:.0%} of it"
+    )
+    table = Table("bar", "value", "bound", "", title=f"{result['settings']['rows']:,} rows")
+    for bar in result["bars"]:
+        verdict = "[green]pass[/]" if bar["passed"] else "[red]FAIL[/]"
+        table.add_row(bar["name"], f"{bar['value']:.3g}", bar["bound"], verdict)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+-- title: Bursts of liquidations, largest first
+-- description: Liquidations of one instrument that follow each other within max_pause are one burst; it counts
+--   as a cascade from min_count on. notional_usd sums those whose dollar value is known. The price
+--   before is the last one received before the burst, the price after the last one received by its
+--   end, both of the same instrument and kind (the first of last, mark, mid and index known then)
+--   and not older than max_age. Some venues push only the largest liquidation per symbol and second,
+--   so counts and sums over them undercount. Past events re-sent after a subscription are left out.
+-- param max_pause INTERVAL = INTERVAL 10 SECOND  -- a longer pause ends a burst
+-- param min_count BIGINT = 5  -- only bursts of at least this many liquidations
+-- param min_usd DOUBLE = NULL  -- only bursts of at least this many dollars
+-- param symbol VARCHAR = NULL  -- only this symbol, in any case
+-- param exchange VARCHAR = NULL  -- only this exchange, in any case
+-- param feed VARCHAR = NULL  -- only this feed
+-- param max_age INTERVAL = INTERVAL 1 MINUTE  -- an older price is unknown
+-- param since TIMESTAMPTZ = NULL  -- only liquidations received at or after this time
+-- param until TIMESTAMPTZ = NULL  -- only liquidations received before this time
+-- param limit BIGINT = 50  -- at most this many rows
+-- column start_time: when the first liquidation was received
+-- column end_time: when the last one was received
+-- column duration_seconds: from the first to the last
+-- column exchange: the venue
+-- column symbol: the instrument
+-- column count: liquidations in the burst
+-- column side: the position that was closed: long or short; mixed if both, unknown if the feed never says
+-- column notional_usd: sum of the known dollar values; NULL if none is known
+-- column long_usd: the part of it that closed longs
+-- column short_usd: the part of it that closed shorts
+-- column without_usd: liquidations whose dollar value is unknown
+-- column price_kind: last, mark, mid or index; NULL if no price is known
+-- column price_before: the last price received before the burst
+-- column price_after: the last price received by its end
+-- column change_pct: change between the two, per cent
+-- column gap: true if the feed was without cover within the burst or max_pause of it: it may have been longer
+-- column feed: the feed
+-- column connection: the connection that carried the first liquidation
+-- column seq: its frame's number on the connection
+-- topic: Events
+-- plot: dot x=start_time y=notional_usd series=exchange log
+-- example: recorder query liquidation_cascades -p min_usd 1000000 -p since '7d ago'
+WITH spaced AS (
+    SELECT
+        q.*,
+        lag(q.recv_ns) OVER follows IS NULL
+            OR q.recv_ns - lag(q.recv_ns) OVER follows > epoch_ns($max_pause) AS begins
+    FROM liquidations q
+    WHERE q.backfill IS NOT TRUE
+        AND ($symbol IS NULL OR lower(q.symbol) = lower($symbol))
+        AND ($exchange IS NULL OR q.exchange = lower($exchange))
+        AND ($feed IS NULL OR q.feed = $feed)
+        AND ($since IS NULL OR q.recv_time >= $since)
+        AND ($until IS NULL OR q.recv_time < $until)
+    WINDOW follows AS (PARTITION BY q.feed, q.exchange, q.symbol ORDER BY q.recv_ns)
+),
+numbered AS (
+    SELECT
+        s.*,
+        count_if(s.begins) OVER (
+            PARTITION BY s.feed, s.exchange, s.symbol ORDER BY s.recv_ns
+        ) AS burst
+    FROM spaced s
+),
+bursts AS (
+    SELECT
+        n.feed AS feed,
+        n.exchange AS exchange,
+        n.symbol AS symbol,
+        min(n.recv_ns) AS from_ns,
+        max(n.recv_ns) AS to_ns,
+        count(*) AS count,
+        CASE
+            WHEN count(n.position_side) = 0 THEN 'unknown'
+            WHEN count(DISTINCT n.position_side) = 1 THEN min(n.position_side)
+            ELSE 'mixed'
+        END AS side,
+        sum(n.notional_usd) AS notional_usd,
+        sum(n.notional_usd) FILTER (n.position_side = 'long') AS long_usd,
+        sum(n.notional_usd) FILTER (n.position_side = 'short') AS short_usd,
+        count(*) FILTER (n.notional_usd IS NULL) AS without_usd,
+        arg_min(
+            {'connection': n.connection, 'seq': n.seq},
+            {'ns': n.recv_ns, 'connection': n.connection, 'seq': n.seq, 'item': n.item}
+        ) AS first
+    FROM numbered n
+    GROUP BY n.feed, n.exchange, n.symbol, n.burst
+),
+chosen AS (
+    SELECT
+        row_number() OVER (
+            ORDER BY b.notional_usd DESC NULLS LAST, b.count DESC, b.from_ns, b.feed, b.exchange, b.symbol
+        ) AS place,
+        b.*
+    FROM bursts b
+    WHERE b.count >= $min_count AND ($min_usd IS NULL OR b.notional_usd >= $min_usd)
+    ORDER BY place
+    LIMIT $limit
+),
+-- The prices known at both ends, by kind; the best kind is kept.
+priced AS (
+    SELECT
+        c.place AS place,
+        p.kind AS kind,
+        arg_max(p.price, {'ns': p.recv_ns, 'connection': p.connection, 'seq': p.seq, 'item': p.item})
+            FILTER (p.recv_ns < c.from_ns AND p.recv_ns >= c.from_ns - epoch_ns($max_age)) AS before,
+        arg_max(p.price, {'ns': p.recv_ns, 'connection': p.connection, 'seq': p.seq, 'item': p.item})
+            FILTER (p.recv_ns >= c.to_ns - epoch_ns($max_age)) AS after
+    FROM chosen c
+    JOIN prices p ON p.symbol = c.symbol
+        AND p.exchange IS NOT DISTINCT FROM c.exchange
+        AND p.recv_ns >= c.from_ns - epoch_ns($max_age)
+        AND p.recv_ns <= c.to_ns
+    WHERE (p.event_ns IS NULL OR p.event_ns::HUGEINT >= p.recv_ns - epoch_ns($max_age))
+        AND isfinite(p.price)
+    GROUP BY c.place, p.kind
+    QUALIFY row_number() OVER (
+        PARTITION BY c.place
+        ORDER BY
+            before IS NULL OR after IS NULL,
+            list_position(['last', 'mark', 'mid', 'index'], p.kind) NULLS LAST, p.kind
+    ) = 1
+),
+missed AS (
+    SELECT DISTINCT c.place AS place
+    FROM chosen c
+    JOIN uncovered() u ON u.feed = c.feed
+        AND u.from_ns < c.to_ns + epoch_ns($max_pause)
+        AND u.to_ns > c.from_ns - epoch_ns($max_pause)
+)
+SELECT
+    make_timestamptz(c.from_ns // 1000) AS start_time,
+    make_timestamptz(c.to_ns // 1000) AS end_time,
+    (c.to_ns - c.from_ns) / 1e9 AS duration_seconds,
+    c.exchange AS exchange,
+    c.symbol AS symbol,
+    c.count AS count,
+    c.side AS side,
+    c.notional_usd AS notional_usd,
+    c.long_usd AS long_usd,
+    c.short_usd AS short_usd,
+    c.without_usd AS without_usd,
+    p.kind AS price_kind,
+    p.before AS price_before,
+    p.after AS price_after,
+    100 * (p.after / nullif(p.before, 0) - 1) AS change_pct,
+    m.place IS NOT NULL AS gap,
+    c.feed AS feed,
+    c.first.connection AS connection,
+    c.first.seq AS seq
+FROM chosen c
+LEFT JOIN priced p ON p.place = c.place
+LEFT JOIN missed m ON m.place = c.place
+ORDER BY c.place

@@ -1,0 +1,146 @@
+-- title: What the price did after each listing, at several horizons
+-- description: One row per announced ticker, recorded instrument of that asset and horizon. A ticker is matched
+--   with the venues' symbols by asset_of (FOOUSDT, FOO-USDT-SWAP and FOO are FOO; quotes in dollars
+--   or dollar coins only): price_symbol says which one was used, and is NULL where none is recorded.
+--   A price is the last one that had been received by that moment, of one kind per instrument (the
+--   first of last, mark, mid and index that was recorded around the announcement), and unknown if
+--   it was older than max_age. Past announcements re-sent after a subscription are left out.
+-- param ticker VARCHAR = NULL  -- only this ticker, in any case
+-- param listing_type VARCHAR = NULL  -- only this type, e.g. spot_listing
+-- param exchange VARCHAR = NULL  -- only listings announced by this exchange, in any case
+-- param price_exchange VARCHAR = NULL  -- only prices of this exchange, in any case
+-- param horizons INTERVAL[] = [INTERVAL 1 SECOND, INTERVAL 10 SECOND, INTERVAL 1 MINUTE, INTERVAL 5 MINUTE, INTERVAL 1 HOUR]  -- times after the receipt of the announcement
+-- param max_age INTERVAL = INTERVAL 1 MINUTE  -- an older price is unknown
+-- param since TIMESTAMPTZ = NULL  -- only announcements received at or after this time
+-- param until TIMESTAMPTZ = NULL  -- only announcements received before this time
+-- param limit BIGINT = 20  -- at most this many tickers, newest first
+-- column recv_time: when the announcement was received: horizons count from here
+-- column exchange: who announced it
+-- column ticker: the announced ticker
+-- column listing_type: the service's type of the announcement
+-- column price_exchange: the exchange of the price; NULL if no instrument of the ticker is recorded
+-- column price_symbol: the instrument whose price this is, as the venue spells it
+-- column price_kind: last, mark, mid or index
+-- column base_price: the price as of the announcement; NULL if unknown
+-- column base_age_seconds: how old that price was
+-- column horizon_seconds: time after the announcement
+-- column price: the price as of the horizon; NULL if unknown
+-- column price_age_seconds: how old that price was
+-- column change_pct: change from base_price, per cent
+-- column gap: true if the price's feed was without cover between the base price and the horizon
+-- column price_feed: the feed of the price
+-- column feed: the feed of the announcement
+-- column connection: the connection that carried the announcement
+-- column seq: its frame's number on the connection
+-- column item: the ticker within the frame
+-- topic: Events
+-- plot: line x=horizon_seconds y=change_pct series=ticker
+-- example: recorder query listing_reaction -p listing_type spot_listing -p since '30d ago'
+WITH announced AS (
+    SELECT
+        row_number() OVER (ORDER BY l.recv_ns DESC, l.connection, l.seq DESC, l.item DESC) AS place,
+        l.*
+    FROM listings l
+    WHERE l.ticker IS NOT NULL
+        AND l.backfill IS NOT TRUE
+        AND ($ticker IS NULL OR lower(l.ticker) = lower($ticker))
+        AND ($listing_type IS NULL OR l.listing_type = $listing_type)
+        AND ($exchange IS NULL OR l.exchange = lower($exchange))
+        AND ($since IS NULL OR l.recv_time >= $since)
+        AND ($until IS NULL OR l.recv_time < $until)
+    ORDER BY place
+    LIMIT $limit
+),
+instruments AS (
+    SELECT DISTINCT p.feed AS feed, p.exchange AS exchange, p.symbol AS symbol
+    FROM prices p
+    WHERE $price_exchange IS NULL OR p.exchange = lower($price_exchange)
+),
+matched AS (
+    SELECT a.place AS place, a.recv_ns AS recv_ns, i.feed AS feed, i.exchange AS exchange, i.symbol AS symbol
+    FROM announced a
+    JOIN instruments i ON asset_of(i.symbol) = upper(a.ticker)
+),
+-- The few prices that a listing can use; of those received at the same instant, the last.
+around AS (
+    SELECT
+        m.place AS place, p.feed AS feed, p.exchange AS exchange, p.symbol AS symbol,
+        p.kind AS kind, p.recv_ns AS recv_ns,
+        arg_max(p.price, {'connection': p.connection, 'seq': p.seq, 'item': p.item}) AS price
+    FROM matched m
+    JOIN prices p ON p.symbol = m.symbol
+        AND p.feed = m.feed
+        AND p.exchange IS NOT DISTINCT FROM m.exchange
+        AND p.recv_ns >= m.recv_ns - epoch_ns($max_age)
+        AND p.recv_ns <= m.recv_ns
+            + (SELECT max(epoch_ns(h.after)) FROM (SELECT unnest($horizons) AS after) h)
+    -- A trade of long ago, sent after a subscription, is no price of now.
+    WHERE (p.event_ns IS NULL OR p.event_ns::HUGEINT >= p.recv_ns - epoch_ns($max_age))
+        AND isfinite(p.price)
+    GROUP BY ALL
+),
+one_kind AS (
+    SELECT r.*
+    FROM around r
+    QUALIFY dense_rank() OVER (
+        PARTITION BY r.place, r.feed, r.exchange, r.symbol
+        ORDER BY list_position(['last', 'mark', 'mid', 'index'], r.kind) NULLS LAST, r.kind
+    ) = 1
+),
+based AS (
+    SELECT m.*, b.price AS price, b.recv_ns AS price_ns, b.kind AS kind
+    FROM matched m
+    ASOF LEFT JOIN one_kind b ON b.place = m.place
+        AND b.feed = m.feed
+        AND b.exchange IS NOT DISTINCT FROM m.exchange
+        AND b.symbol = m.symbol
+        AND m.recv_ns >= b.recv_ns
+),
+moments AS (
+    SELECT b.*, b.recv_ns + epoch_ns(h.after) AS until_ns
+    FROM based b, (SELECT DISTINCT unnest($horizons) AS after) h
+),
+followed AS (
+    SELECT
+        t.*,
+        o.kind AS kind_then,
+        CASE WHEN t.until_ns - o.recv_ns <= epoch_ns($max_age) THEN o.price END AS price_then,
+        CASE WHEN t.until_ns - o.recv_ns <= epoch_ns($max_age) THEN o.recv_ns END AS then_ns
+    FROM moments t
+    ASOF LEFT JOIN one_kind o ON o.place = t.place
+        AND o.feed = t.feed
+        AND o.exchange IS NOT DISTINCT FROM t.exchange
+        AND o.symbol = t.symbol
+        AND t.until_ns >= o.recv_ns
+),
+missed AS (
+    SELECT DISTINCT f.place AS place, f.feed AS feed, f.until_ns AS until_ns
+    FROM followed f
+    JOIN uncovered() u ON u.feed = f.feed
+        AND u.from_ns < f.until_ns
+        AND u.to_ns > coalesce(f.price_ns, f.recv_ns)
+)
+SELECT
+    a.recv_time AS recv_time,
+    a.exchange AS exchange,
+    a.ticker AS ticker,
+    a.listing_type AS listing_type,
+    f.exchange AS price_exchange,
+    f.symbol AS price_symbol,
+    coalesce(f.kind, f.kind_then) AS price_kind,
+    f.price AS base_price,
+    (f.recv_ns - f.price_ns) / 1e9 AS base_age_seconds,
+    (f.until_ns - f.recv_ns) / 1e9 AS horizon_seconds,
+    f.price_then AS price,
+    (f.until_ns - f.then_ns) / 1e9 AS price_age_seconds,
+    100 * (f.price_then / nullif(f.price, 0) - 1) AS change_pct,
+    CASE WHEN f.place IS NOT NULL THEN s.place IS NOT NULL END AS gap,
+    f.feed AS price_feed,
+    a.feed AS feed,
+    a.connection AS connection,
+    a.seq AS seq,
+    a.item AS item
+FROM announced a
+LEFT JOIN followed f ON f.place = a.place
+LEFT JOIN missed s ON s.place = f.place AND s.feed = f.feed AND s.until_ns = f.until_ns
+ORDER BY a.place, f.exchange, f.symbol, f.feed, f.until_ns

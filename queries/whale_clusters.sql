@@ -1,0 +1,149 @@
+-- title: Several whales on one asset and side within a short time
+-- description: A cluster is a run of moves on one asset, kind and side in which every move has at least
+--   min_whales - 1 others with it within one span; runs that overlap are one. whales are the
+--   distinct known accounts (wallet, or the buyer or seller whose side it is); moves of unknown
+--   accounts are counted apart, as one whale each, so clusters of them may be one whale's. Past
+--   events re-sent after a subscription are left out.
+-- param span INTERVAL = INTERVAL 5 MINUTE  -- so close together min_whales moves must be
+-- param min_whales BIGINT = 3  -- only clusters of at least this many whales
+-- param min_usd DOUBLE = NULL  -- only moves worth at least this many dollars
+-- param asset VARCHAR = NULL  -- only this asset, e.g. BTC, in any case
+-- param action VARCHAR = NULL  -- only this action, in the service's words (open, close, ...)
+-- param exchange VARCHAR = NULL  -- only this exchange, in any case
+-- param feed VARCHAR = NULL  -- only this feed
+-- param since TIMESTAMPTZ = NULL  -- only moves received at or after this time
+-- param until TIMESTAMPTZ = NULL  -- only moves received before this time
+-- param limit BIGINT = 50  -- at most this many rows
+-- column start_time: when the first move was received
+-- column end_time: when the last one was received
+-- column duration_seconds: from the first to the last
+-- column asset: the coin
+-- column kind: position or trade
+-- column side: long or short, or the aggressor's buy or sell; NULL if the feed does not say
+-- column whales: distinct known accounts
+-- column unnamed: moves whose account is unknown
+-- column moves: moves in the cluster
+-- column notional_usd: sum of the known dollar values; NULL if none is known
+-- column without_usd: moves whose dollar value is unknown
+-- column actions: what they did, with counts; NULL if the feed does not say
+-- column exchanges: the exchanges it was seen on
+-- column gap: true if one of its feeds was without cover within the cluster or one span of it
+-- column feeds: the feeds that brought it
+-- topic: Events
+-- plot: dot x=start_time y=notional_usd series=asset log
+-- example: recorder query whale_clusters -p asset BTC -p span '10 minutes' -p since '7d ago'
+-- A name is brought to its asset once, not once a row.
+WITH names AS (
+    SELECT n.name AS name, asset_of(n.name) AS asset
+    FROM (SELECT DISTINCT coalesce(w.asset, w.symbol) AS name FROM whales w) n
+    WHERE $asset IS NULL OR asset_of(n.name) = upper($asset)
+),
+moves AS (
+    SELECT
+        w.feed AS feed,
+        w.exchange AS exchange,
+        n.asset AS asset,
+        w.kind AS kind,
+        w.side AS side,
+        w.action AS action,
+        w.notional_usd AS notional_usd,
+        w.recv_ns AS recv_ns,
+        coalesce(
+            w.wallet, CASE w.side WHEN 'buy' THEN w.buyer WHEN 'sell' THEN w.seller END
+        ) AS account
+    FROM whales w
+    JOIN names n ON n.name = coalesce(w.asset, w.symbol)
+    WHERE w.backfill IS NOT TRUE
+        AND ($min_usd IS NULL OR w.notional_usd >= $min_usd)
+        AND ($action IS NULL OR w.action = $action)
+        AND ($exchange IS NULL OR w.exchange = lower($exchange))
+        AND ($feed IS NULL OR w.feed = $feed)
+        AND ($since IS NULL OR w.recv_time >= $since)
+        AND ($until IS NULL OR w.recv_time < $until)
+),
+-- A move that begins a dense run knows how far the run reaches.
+reaching AS (
+    SELECT
+        m.*,
+        CASE WHEN lead(m.recv_ns, greatest($min_whales, 1) - 1) OVER follows
+                - m.recv_ns <= epoch_ns($span)
+            THEN lead(m.recv_ns, greatest($min_whales, 1) - 1) OVER follows
+        END AS until_ns
+    FROM moves m
+    WINDOW follows AS (PARTITION BY m.asset, m.kind, m.side ORDER BY m.recv_ns)
+),
+reached AS (
+    SELECT
+        r.*,
+        max(r.until_ns) OVER (follows RANGE UNBOUNDED PRECEDING) AS reach_ns,
+        max(r.until_ns) OVER (follows ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier_ns
+    FROM reaching r
+    WINDOW follows AS (PARTITION BY r.asset, r.kind, r.side ORDER BY r.recv_ns)
+),
+numbered AS (
+    SELECT
+        d.*,
+        count_if(d.earlier_ns IS NULL OR d.earlier_ns < d.recv_ns) OVER (
+            PARTITION BY d.asset, d.kind, d.side ORDER BY d.recv_ns
+        ) AS run
+    FROM reached d
+    WHERE d.reach_ns >= d.recv_ns
+),
+clusters AS (
+    SELECT
+        n.asset AS asset,
+        n.kind AS kind,
+        n.side AS side,
+        min(n.recv_ns) AS from_ns,
+        max(n.recv_ns) AS to_ns,
+        count(*) AS moves,
+        count(DISTINCT n.account) AS whales,
+        count(*) - count(n.account) AS unnamed,
+        sum(n.notional_usd) AS notional_usd,
+        count(*) - count(n.notional_usd) AS without_usd,
+        histogram(n.action) AS actions,
+        list_sort(list(DISTINCT n.exchange) FILTER (n.exchange IS NOT NULL)) AS exchanges,
+        list_sort(list(DISTINCT n.feed)) AS feeds
+    FROM numbered n
+    GROUP BY n.asset, n.kind, n.side, n.run
+),
+chosen AS (
+    SELECT
+        row_number() OVER (
+            ORDER BY c.whales + c.unnamed DESC, c.notional_usd DESC NULLS LAST, c.from_ns, c.asset,
+                c.kind, c.side
+        ) AS place,
+        c.*
+    FROM clusters c
+    WHERE c.whales + c.unnamed >= $min_whales
+    ORDER BY place
+    LIMIT $limit
+),
+missed AS (
+    SELECT DISTINCT c.place AS place
+    FROM chosen c
+    JOIN uncovered() u ON list_contains(c.feeds, u.feed)
+        AND u.from_ns < c.to_ns + epoch_ns($span)
+        AND u.to_ns > c.from_ns - epoch_ns($span)
+)
+SELECT
+    make_timestamptz(c.from_ns // 1000) AS start_time,
+    make_timestamptz(c.to_ns // 1000) AS end_time,
+    (c.to_ns - c.from_ns) / 1e9 AS duration_seconds,
+    c.asset AS asset,
+    c.kind AS kind,
+    c.side AS side,
+    c.whales AS whales,
+    c.unnamed AS unnamed,
+    c.moves AS moves,
+    c.notional_usd AS notional_usd,
+    c.without_usd AS without_usd,
+    array_to_string(
+        list_transform(map_entries(c.actions), lambda done: done.key || ' ' || done.value), ', '
+    ) AS actions,
+    array_to_string(c.exchanges, ', ') AS exchanges,
+    m.place IS NOT NULL AS gap,
+    array_to_string(c.feeds, ', ') AS feeds
+FROM chosen c
+LEFT JOIN missed m ON m.place = c.place
+ORDER BY c.place
