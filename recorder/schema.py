@@ -242,6 +242,7 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
         (
             Column("kind", "VARCHAR", "mark, index, last or mid"),
             Column("price", "DOUBLE", "price in quote currency"),
+            BACKFILL,
         ),
     ),
     "instruments": (

@@ -122,13 +122,14 @@ FROM (
     SELECT
         id.*, item, coalesce(stream, '!markPrice@arr') AS channel, 'binance' AS exchange, symbol,
         time_ns(sent, 1000000) AS event_ns, unnest(['mark', 'index']) AS kind,
-        unnest([num(price), num(index_price)]) AS price
+        unnest([num(price), num(index_price)]) AS price, false AS backfill
     FROM sound
     WHERE type = 'markPriceUpdate'
     UNION ALL BY NAME
     SELECT
         id.*, item, coalesce(stream, lower(symbol) || '@' || type) AS channel, 'binance' AS exchange,
-        symbol, time_ns(happened, 1000000) AS event_ns, 'last' AS kind, num(price) AS price
+        symbol, time_ns(happened, 1000000) AS event_ns, 'last' AS kind, num(price) AS price,
+        false AS backfill
     FROM sound
     WHERE traded
 )

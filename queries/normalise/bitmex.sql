@@ -223,12 +223,14 @@ FROM trades
 WHERE value >= getvariable('whale_usd');
 
 -- table: prices
-SELECT id.*, item, channel, 'bitmex' AS exchange, symbol, event_ns, 'last' AS kind, price
+SELECT
+    id.*, item, channel, 'bitmex' AS exchange, symbol, event_ns, 'last' AS kind, price, past AS backfill
 FROM trades
 WHERE NOT past;
 
 -- table: prices once (symbol, kind, event_ns, price)
-SELECT id.*, item, channel, 'bitmex' AS exchange, symbol, event_ns, 'last' AS kind, price
+SELECT
+    id.*, item, channel, 'bitmex' AS exchange, symbol, event_ns, 'last' AS kind, price, past AS backfill
 FROM trades
 WHERE past;
 
@@ -236,7 +238,8 @@ WHERE past;
 FROM (
     SELECT
         id.*, item, channel, 'bitmex' AS exchange, symbol, event_ns,
-        unnest(['mark', 'index', 'last', 'mid']) AS kind, unnest([mark, index, last, mid]) AS price
+        unnest(['mark', 'index', 'last', 'mid']) AS kind, unnest([mark, index, last, mid]) AS price,
+        false AS backfill
     FROM tickers
     WHERE fresh AND action IS DISTINCT FROM 'delete'
 )

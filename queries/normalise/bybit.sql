@@ -253,13 +253,15 @@ WHERE coalesce(num(interest), num(interest_value)) IS NOT NULL;
 FROM (
     SELECT
         id.*, 0 AS item, channel, 'bybit' AS exchange, symbol, event_ns,
-        unnest(['mark', 'index', 'last']) AS kind, unnest([num(mark), num(index), num(last)]) AS price
+        unnest(['mark', 'index', 'last']) AS kind, unnest([num(mark), num(index), num(last)]) AS price,
+        false AS backfill
     FROM fresh_tickers
 )
 WHERE price IS NOT NULL;
 
 -- table: prices
-SELECT id.*, item, channel, 'bybit' AS exchange, symbol, event_ns, 'last' AS kind, price
+SELECT
+    id.*, item, channel, 'bybit' AS exchange, symbol, event_ns, 'last' AS kind, price, backfill
 FROM events
 WHERE class = 'trades' AND wrong IS NULL;
 

@@ -168,7 +168,8 @@ WHERE m.class = 'ticker' AND m.interest IS NOT NULL;
 FROM (
     SELECT
         id.*, 0 AS item, channel, 'deribit' AS exchange, symbol, event_ns,
-        unnest(['mark', 'index', 'last']) AS kind, unnest([mark, index, last]) AS price
+        unnest(['mark', 'index', 'last']) AS kind, unnest([mark, index, last]) AS price,
+        backfill
     FROM messages
     WHERE class = 'ticker'
 )
@@ -176,11 +177,12 @@ WHERE price IS NOT NULL
 UNION ALL BY NAME
 SELECT
     id.*, 0 AS item, channel, 'deribit' AS exchange, split_part(channel, '.', 2) AS symbol, event_ns,
-    'index' AS kind, index AS price
+    'index' AS kind, index AS price, backfill
 FROM messages
 WHERE class = 'perpetual' AND index IS NOT NULL
 UNION ALL BY NAME
-SELECT id.*, item, channel, 'deribit' AS exchange, symbol, event_ns, 'last' AS kind, price
+SELECT
+    id.*, item, channel, 'deribit' AS exchange, symbol, event_ns, 'last' AS kind, price, backfill
 FROM trades
 WHERE wrong IS NULL;
 

@@ -134,7 +134,7 @@ WHERE wrong IS NULL AND num(price * quantity) >= getvariable('whale_usd');
 -- table: prices once (symbol, kind, event_ns, price)
 SELECT
     id.*, item, 'trades:' || coin AS channel, 'hyperliquid' AS exchange, coin AS symbol, event_ns,
-    'last' AS kind, price
+    'last' AS kind, price, backfill
 FROM trades
 WHERE wrong IS NULL;
 
@@ -142,7 +142,8 @@ WHERE wrong IS NULL;
 FROM (
     SELECT
         id.*, 0 AS item, 'activeAssetCtx:' || coin AS channel, 'hyperliquid' AS exchange, coin AS symbol,
-        unnest(['mark', 'index', 'mid']) AS kind, unnest([mark, oracle, mid]) AS price
+        unnest(['mark', 'index', 'mid']) AS kind, unnest([mark, oracle, mid]) AS price,
+        false AS backfill
     FROM messages
     WHERE class = 'context'
 )

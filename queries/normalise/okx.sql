@@ -227,7 +227,8 @@ WHERE name = 'open-interest' AND wrong IS NULL;
 -- table: prices
 SELECT
     id.*, item, channel, 'okx' AS exchange, symbol, event_ns,
-    CASE name WHEN 'mark-price' THEN 'mark' WHEN 'index-tickers' THEN 'index' ELSE 'last' END AS kind, price
+    CASE name WHEN 'mark-price' THEN 'mark' WHEN 'index-tickers' THEN 'index' ELSE 'last' END AS kind, price,
+    backfill
 FROM events
 WHERE name IN ('trades', 'trades-all', 'mark-price', 'index-tickers', 'tickers') AND wrong IS NULL
     AND price IS NOT NULL;

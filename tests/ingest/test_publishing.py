@@ -164,6 +164,7 @@ def test_the_tables_of_the_design_are_all_there() -> None:
     assert set(TABLES) == {
         "whales", "funding", "liquidations", "listings", "open_interest", "flows", "signals",
         "alerts", "system_status", "prices", "latency", "connections", "gaps", "rejects",
+        "instruments",
     }  # fmt: skip
 
 
