@@ -94,6 +94,16 @@ JOIN connections AS c ON c.connection = s.connection AND c.feed = $feed
 WHERE s.first_seq <= c.last_seq
 """
 
+_GOES_ON = """
+SELECT count(*)
+FROM (
+    SELECT connection, min(seq) AS first_seq, max(seq) AS last_seq, count(*) AS rows
+    FROM batch WHERE kind <> 'instruments' GROUP BY connection
+) AS s
+LEFT JOIN connections AS c ON c.connection = s.connection AND c.feed = $feed
+WHERE s.last_seq - s.first_seq + 1 <> s.rows OR s.first_seq <> coalesce(c.last_seq, -1) + 1
+"""
+
 # A number at or below the connection's last is new only where a hole was noted.
 _UNSEEN = """
 SELECT
@@ -207,6 +217,11 @@ _FOR_EVER = (1 << 63) - 1
 def overlaps(connection: duckdb.DuckDBPyConnection, feed: str) -> bool:
     """True if the relation `batch` has frame numbers that lie behind what is known."""
     return connection.execute(_OVERLAPS, {"feed": feed}).fetchall() != [(0,)]
+
+
+def goes_on(connection: duckdb.DuckDBPyConnection, feed: str) -> bool:
+    """True if the frames of the relation `batch` are the very next of their connections."""
+    return connection.execute(_GOES_ON, {"feed": feed}).fetchall() == [(0,)]
 
 
 def unseen(connection: duckdb.DuckDBPyConnection, feed: str) -> pa.Table:

@@ -116,25 +116,20 @@ def prepare(connection: duckdb.DuckDBPyConnection, directory: Path) -> None:
 
 
 _FRAMES = """
-CREATE OR REPLACE TEMP TABLE {name} AS
+CREATE OR REPLACE TEMP {what} {name} AS
 SELECT
-    {{'feed': $feed, 'connection': b.connection, 'seq': b.seq, 'recv_ns': b.recv_ns,
+    {{'feed': '{feed}', 'connection': b.connection, 'seq': b.seq, 'recv_ns': b.recv_ns,
      'recv_time': make_timestamptz(b.recv_ns // 1000)}} AS id,
     b.payload, b.text, CASE WHEN json_valid(b.text) THEN b.text END AS json,
     c.line, c.opened_ns, c.clock_error_ns{more}
 FROM (
     SELECT *, TRY(decode(payload)) AS text FROM {source} WHERE kind IN ('text', 'binary')
 ) AS b
-LEFT JOIN connections AS c ON c.connection = b.connection AND c.feed = $feed
+LEFT JOIN connections AS c ON c.connection = b.connection AND c.feed = '{feed}'
 """
-_FRESH = _FRAMES.format(name="frames", source="fresh", more="")
-_ALL = _FRAMES.format(
-    name="all_frames",
-    source="batch",
-    more=", (b.connection, b.seq) IN (SELECT (connection, seq) FROM fresh) AS fresh",
-)
+_IS_FRESH = ", (b.connection, b.seq) IN (SELECT (connection, seq) FROM fresh) AS fresh"
 _FRESH_OF_ALL = """
-CREATE OR REPLACE TEMP TABLE frames AS SELECT * EXCLUDE (fresh) FROM all_frames WHERE fresh
+CREATE OR REPLACE TEMP VIEW frames AS SELECT * EXCLUDE (fresh) FROM all_frames WHERE fresh
 """
 
 _REJECTS = """
@@ -149,8 +144,8 @@ SELECT
         WHEN json_type(json) <> 'OBJECT' THEN 'JSON, but not an object: ' || lower(json_type(json))
         ELSE 'no rule for this message'
     END AS reason
-FROM messages
-WHERE class IS NULL
+FROM frames
+JOIN (SELECT id AS unusable, reason FROM messages WHERE class IS NULL) ON id = unusable
 """
 
 _LATENCY = """
@@ -195,20 +190,25 @@ def apply(
                 carry.remember(connection, feed, section.name, section.sql)
             case "table":
                 _insert(connection, section, feed)
-    connection.execute(_REJECTS)
+    if connection.execute("FROM messages WHERE class IS NULL LIMIT 1").fetchone():
+        connection.execute(_REJECTS)
 
 
 def _make_frames(connection: duckdb.DuckDBPyConnection, normaliser: Normaliser, feed: str) -> None:
-    name = {"feed": feed}
     if normaliser.reads("all_frames"):
-        connection.execute(_ALL, name)
+        connection.execute(_frames("TABLE", "all_frames", feed, "batch", _IS_FRESH))
         connection.execute(_FRESH_OF_ALL)
     else:
-        connection.execute(_FRESH, name)
+        connection.execute(_frames("VIEW", "frames", feed, "fresh"))
     if normaliser.reads("contracts"):
         instruments.contracts(connection, feed)
     if normaliser.reads("carried"):
         carry.recall(connection, feed)
+
+
+def _frames(what: str, name: str, feed: str, source: str, more: str = "") -> str:
+    """How to make a relation of frames. A view has no parameters; a feed's name has no quotes."""
+    return _FRAMES.format(what=what, name=name, feed=feed, source=source, more=more)
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, section: Section, feed: str) -> None:
@@ -228,7 +228,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, section: Section, feed: str) 
 
 def reject(connection: duckdb.DuckDBPyConnection, feed: str, reason: str) -> None:
     """Put every data frame of the relation `fresh` into `rejects`."""
-    connection.execute(_FRESH, {"feed": feed})
+    connection.execute(_frames("VIEW", "frames", feed, "fresh"))
     connection.execute(
         "INSERT INTO rejects BY NAME "
         "SELECT id.*, 0 AS item, payload, $reason AS reason FROM frames",

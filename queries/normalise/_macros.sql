@@ -30,3 +30,20 @@ CREATE OR REPLACE TEMP MACRO short(x) AS (
 CREATE OR REPLACE TEMP MACRO notional(quantity, price, size, unit) AS (
     CASE unit WHEN 'base' THEN num(quantity * size * price) WHEN 'usd' THEN num(quantity * size) END
 );
+
+-- The fields of a JSON object that no column holds; NULL where there are none. `known` names those that
+-- a table holds, beside the type, channel, exchange and symbol that each does and, where it was
+-- understood (event_ns), the time. `found` is how many of all these there are: most objects need no
+-- more than a count.
+CREATE OR REPLACE TEMP MACRO leftover(object, found, event_ns, known) AS (
+    CASE
+        WHEN len(json_keys(object)) > found THEN rest(
+            json_merge_patch(
+                object, '{"type": null, "channel": null, "exchange": null, "symbol": null}',
+                CASE
+                    WHEN event_ns IS NULL THEN '{}' ELSE '{"timestamp": null, "time": null, "ts": null}'
+                END
+            ), known
+        )
+    END
+);

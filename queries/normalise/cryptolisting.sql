@@ -3,74 +3,76 @@
 
 -- step: messages
 SELECT
-    f.*,
-    m,
-    -- Every ticker becomes a row that repeats the title: a huge list would fill the disk.
-    len(list_intersect(kinds, ['ARRAY', 'OBJECT'])) > 0 OR length(m.ticker) > 10000 AS odd,
+    *,
     CASE
-        WHEN m.type IN ('welcome', 'heartbeat', 'error', 'test_announcement', 'changelog', 'renewal_notice')
+        WHEN type IN ('welcome', 'heartbeat', 'error', 'test_announcement', 'changelog', 'renewal_notice')
             THEN 'control'
-        WHEN m.type IS DISTINCT FROM 'announcement' OR odd THEN NULL
-        WHEN m.ticker = '' AND coalesce(m.listingType, '') <> 'not_listing' THEN 'control'
-        WHEN coalesce(nullif(trim(m.title), ''), nullif(trim(m.ticker), '')) IS NOT NULL THEN 'announcement'
+        WHEN type IS DISTINCT FROM 'announcement' OR odd THEN NULL
+        WHEN ticker = '' AND coalesce(listing_type, '') <> 'not_listing' THEN 'control'
+        WHEN coalesce(nullif(trim(title), ''), nullif(trim(ticker), '')) IS NOT NULL THEN 'announcement'
     END AS class,
     CASE
-        WHEN m.type = 'announcement' AND odd THEN 'an announcement whose ticker or title is no plain text'
-        WHEN m.type = 'announcement' THEN 'an announcement without a title and without a ticker'
-        WHEN m.type IS NULL THEN 'a message without a type'
-        ELSE 'unknown message type ' || short(m.type)
+        WHEN type = 'announcement' AND odd THEN 'an announcement whose ticker or title is no plain text'
+        WHEN type = 'announcement' THEN 'an announcement without a title and without a ticker'
+        WHEN type IS NULL THEN 'a message without a type'
+        ELSE 'unknown message type ' || short(type)
     END AS reason
 FROM (
     SELECT
-        *,
-        json_transform(json, '{
-            "type": "VARCHAR", "title": "VARCHAR", "ticker": "VARCHAR", "publisher": "VARCHAR",
-            "listingType": "VARCHAR", "url": "VARCHAR", "publishTimestampUs": "VARCHAR",
-            "detectedTimestampUs": "VARCHAR", "dispatchTimestampUs": "VARCHAR",
-            "abnormalDetectionLatency": "VARCHAR"
-        }') AS m,
-        json_type(json, ['$.ticker', '$.title']) AS kinds
-    FROM frames
-) AS f;
+        id, line, clock_error_ns, fields[1] AS type, fields[2] AS title, fields[3] AS ticker,
+        fields[4] AS publisher, fields[5] AS listing_type, fields[6] AS url,
+        time_ns(fields[7], 1000) AS publish_ns, time_ns(fields[8], 1000) AS detected_ns,
+        time_ns(fields[9], 1000) AS dispatch_ns, TRY_CAST(fields[10] AS BOOLEAN) AS abnormal_latency,
+        -- Every ticker becomes a row that repeats the title: a huge list would fill the disk.
+        CASE
+            WHEN length(fields[3]) > 10000 THEN true
+            WHEN left(fields[2], 1) IN ('[', '{') OR left(fields[3], 1) IN ('[', '{')
+                THEN len(
+                    list_intersect(json_type(json, ['$.ticker', '$.title']), ['ARRAY', 'OBJECT'])
+                ) > 0
+            ELSE false
+        END AS odd,
+        CASE
+            WHEN fields[1] <> 'announcement' OR len(json_keys(json)) <= list_count(fields) THEN NULL
+            ELSE rest(json, '{"type": null, "title": null, "ticker": null, "publisher": null,
+                    "listingType": null, "url": null, "publishTimestampUs": null,
+                    "detectedTimestampUs": null, "dispatchTimestampUs": null,
+                    "abnormalDetectionLatency": null}')
+        END AS extra
+    FROM (
+        SELECT
+            *,
+            json_extract_string(json, ['$.type', '$.title', '$.ticker', '$.publisher', '$.listingType',
+                '$.url', '$.publishTimestampUs', '$.detectedTimestampUs', '$.dispatchTimestampUs',
+                '$.abnormalDetectionLatency']) AS fields
+        FROM frames
+    )
+);
 
 -- table: listings
 SELECT
-    id.*,
-    unnest(range(greatest(len(tickers), 1)))::INTEGER AS item,
-    'announcements' AS channel,
-    lower(m.publisher) AS exchange,
-    nullif(trim(unnest(CASE WHEN len(tickers) > 0 THEN tickers ELSE [NULL] END)), '') AS symbol,
-    symbol AS ticker,
-    time_ns(m.publishTimestampUs, 1000) AS publish_ns,
-    publish_ns AS event_ns,
-    time_ns(m.detectedTimestampUs, 1000) AS detected_ns,
-    time_ns(m.dispatchTimestampUs, 1000) AS dispatch_ns,
-    m.publisher AS publisher,
-    m.listingType AS listing_type,
-    m.title AS title,
-    m.url AS url,
-    TRY_CAST(m.abnormalDetectionLatency AS BOOLEAN) AS abnormal_latency,
-    rest(json, '{"type": null, "title": null, "ticker": null, "publisher": null, "listingType": null,
-        "url": null, "publishTimestampUs": null, "detectedTimestampUs": null,
-        "dispatchTimestampUs": null, "abnormalDetectionLatency": null}') AS extra
+    id.*, item, 'announcements' AS channel, lower(publisher) AS exchange, one AS symbol, one AS ticker,
+    publish_ns, publish_ns AS event_ns, detected_ns, dispatch_ns, publisher, listing_type, title, url,
+    abnormal_latency, false AS backfill, extra
 FROM (
-    SELECT *, list_filter(string_split(m.ticker, ','), lambda t: trim(t) <> '') AS tickers
+    SELECT *, 0 AS item, nullif(trim(ticker), '') AS one
     FROM messages
-    WHERE class = 'announcement'
+    WHERE class = 'announcement' AND NOT coalesce(contains(ticker, ','), false)
+    UNION ALL BY NAME
+    SELECT
+        *,
+        unnest(range(greatest(len(tickers), 1)))::INTEGER AS item,
+        trim(unnest(CASE WHEN len(tickers) > 0 THEN tickers ELSE [NULL] END)) AS one
+    FROM (
+        SELECT *, list_filter(string_split(ticker, ','), lambda t: trim(t) <> '') AS tickers
+        FROM messages
+        WHERE class = 'announcement' AND contains(ticker, ',')
+    )
 );
 
 -- table: latency
 SELECT
-    id.*,
-    0 AS item,
-    'announcements' AS channel,
-    lower(m.publisher) AS exchange,
-    line,
-    clock_error_ns,
-    false AS backfill,
-    time_ns(m.publishTimestampUs, 1000) AS publish_ns,
-    publish_ns AS event_ns,
-    time_ns(m.detectedTimestampUs, 1000) AS detected_ns,
-    time_ns(m.dispatchTimestampUs, 1000) AS dispatch_ns
+    id.*, 0 AS item, 'announcements' AS channel, lower(publisher) AS exchange, line, clock_error_ns,
+    false AS backfill, publish_ns, publish_ns AS event_ns, detected_ns, dispatch_ns
 FROM messages
 WHERE class = 'announcement' AND coalesce(publish_ns, detected_ns, dispatch_ns) IS NOT NULL;

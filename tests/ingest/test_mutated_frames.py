@@ -161,8 +161,9 @@ def unaccounted(db: duckdb.DuckDBPyConnection, payloads: list[bytes]) -> list[tu
     rows = " UNION ALL ".join(f"SELECT seq FROM {name}" for name in kept)
     found = db.execute(
         f"""
-        SELECT m.id.seq, m.class, r.times, r.reasons, m.payload
+        SELECT m.id.seq, m.class, r.times, r.reasons, f.payload
         FROM messages AS m
+        JOIN frames AS f ON f.id = m.id
         LEFT JOIN (
             SELECT seq, count(*) AS times, list(reason) AS reasons FROM rejects GROUP BY seq
         ) AS r ON r.seq = m.id.seq

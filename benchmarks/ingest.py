@@ -1,0 +1,234 @@
+"""How fast recorded frames become rows, beside a plain Python loop and beside bare `json_valid`.
+
+`python -m benchmarks.ingest --help`; what each figure means is in `benchmarks/README.md`.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+
+import click
+import duckdb
+import msgspec
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import machine, mixed, report
+from benchmarks.report import Figures
+from recorder.segment import Layout
+
+FRAMES_PER_SECOND = 1_000_000
+TIMES_THE_LOOP = 3.0
+OF_JSON_VALID = 0.4
+PEAK_MB = 1500
+
+
+@click.command()
+@click.option("--rounds", type=click.IntRange(1), help="Rounds.  [5; quick 1]")
+@click.option("--frames", type=click.IntRange(1000), help="Mixed frames.  [1 M; quick 100,000]")
+@click.option("--backlog", type=click.IntRange(0), help="Frames of backlog.  [10 M; quick 0]")
+@click.option("--quick", is_flag=True, help="One round over few frames.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--strict", is_flag=True, help="Exit 1 when a bar is missed.")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(tempfile.gettempdir()),
+    help="Work below this folder.  [the system's temporary one]",
+)
+def main(  # noqa: PLR0913 - one parameter per option
+    *,
+    rounds: int | None,
+    frames: int | None,
+    backlog: int | None,
+    quick: bool,
+    as_json: bool,
+    strict: bool,
+    folder: Path,
+) -> None:
+    """Ingest mixed frames into all tables, beside a Python loop and bare `json_valid`.
+
+    \b
+    Example: python -m benchmarks.ingest --quick
+    """
+    rounds = rounds or (1 if quick else 5)
+    frames = frames or (100_000 if quick else 1_000_000)
+    backlog = (0 if quick else 10_000_000) if backlog is None else backlog
+    result = measure(folder, rounds, frames, backlog)
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        show(result)
+    if strict and not all(bar["passed"] for bar in result["bars"]):
+        sys.exit(1)
+
+
+def measure(folder: Path, rounds: int, frames: int, backlog: int) -> Figures:
+    """Give every figure: medians, bars, and each round's own."""
+    named, times = machine.describe(folder), machine.cpu_times()
+    subjects: dict[str, Callable[[Path], float]] = {
+        "ingest": ingest,
+        "python": python_loop,
+        "json_valid": json_valid,
+    }
+    found: dict[str, list[float]] = {name: [] for name in subjects}
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        layout = Layout(Path(place))
+        mixed.record(layout, frames)
+        for _ in range(rounds):
+            for name, subject in subjects.items():
+                found[name].append(frames / subject(layout.root))
+    rates = {name: median(each) for name, each in found.items()}
+    result: Figures = {
+        "frames_per_second": rates,
+        "rounds": found,
+        "ratio_to_python": _ratio(found, "python"),
+        "ratio_to_json_valid": _ratio(found, "json_valid"),
+    }
+    bars = [
+        report.at_least("ingest, frames/s", rates["ingest"], FRAMES_PER_SECOND),
+        report.at_least("ingest / Python loop", result["ratio_to_python"], TIMES_THE_LOOP),
+        report.at_least("ingest / json_valid", result["ratio_to_json_valid"], OF_JSON_VALID),
+    ]
+    if backlog:
+        result["backlog"] = _backlog(folder, backlog)
+        bars.append(report.below("backlog, peak MB", result["backlog"]["peak_mb"], PEAK_MB))
+    named |= machine.shares(times, machine.cpu_times())
+    settings = {"rounds": rounds, "frames": frames, "backlog": backlog}
+    head = {"benchmark": "ingest", "machine": named, "settings": settings}
+    return {**head, **result, "bars": report.as_rows(bars)}
+
+
+def _ratio(found: dict[str, list[float]], other: str) -> float:
+    return median(ours / theirs for ours, theirs in zip(found["ingest"], found[other], strict=True))
+
+
+# -- the subjects: seconds for the whole record
+
+
+_CHILD = """
+import json, resource, sys, time
+from pathlib import Path
+from recorder.ingest import Ingest, Rules
+from recorder.segment import Layout
+
+work = Ingest(Layout(Path(sys.argv[1])), Rules)
+start = time.perf_counter()
+work.run()
+seconds = time.perf_counter() - start
+work.publish()
+work.close()
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"seconds": seconds, "peak_mb": peak * 1024 / 1e6}))
+"""
+
+
+def _ingested(root: Path) -> dict[str, float]:
+    """Ingest everything anew in a process of its own; publishing is not counted."""
+    layout = Layout(root)
+    for path in layout.work.glob("ingest.duckdb*"):
+        path.unlink()
+    child = subprocess.run(
+        [sys.executable, "-c", _CHILD, str(root)], check=True, capture_output=True, text=True
+    )
+    return dict(json.loads(child.stdout))
+
+
+def ingest(root: Path) -> float:
+    """Into all tables: latency, connections, gaps and ledger included."""
+    return _ingested(root)["seconds"]
+
+
+def json_valid(root: Path) -> float:
+    """A scan that only asks of each payload whether it is JSON: the limit."""
+    files = [str(path) for path in sorted(Layout(root).raw.rglob("*.parquet"))]
+    with duckdb.connect() as db:
+        start = time.perf_counter()
+        db.execute(
+            "SELECT count(*) FROM read_parquet($files, hive_partitioning = false) "
+            "WHERE json_valid(decode(payload))",
+            {"files": files},
+        ).fetchall()
+        return time.perf_counter() - start
+
+
+def python_loop(root: Path) -> float:
+    """What one writes in an afternoon: a loop with msgspec, and Arrow batches into DuckDB."""
+    files = sorted(Layout(root).raw.rglob("*.parquet"))
+    with tempfile.TemporaryDirectory(dir=root) as place:
+        start = time.perf_counter()
+        with duckdb.connect(str(Path(place) / "plain.duckdb")) as db:
+            for batch in _batches(files):
+                for name, rows in mixed.plain_rows(batch).items():
+                    db.register("rows", pa.Table.from_pylist(rows))
+                    db.execute(f"CREATE TABLE IF NOT EXISTS {name} AS FROM rows LIMIT 0")
+                    db.execute(f"INSERT INTO {name} BY NAME FROM rows")
+        return time.perf_counter() - start
+
+
+def _batches(files: list[Path]) -> Iterator[list[tuple[str, int, int, dict[str, object]]]]:
+    """Connection, seq, receive time and the decoded payload of each frame, in parts."""
+    import pyarrow.parquet as pq
+
+    decode = msgspec.json.Decoder().decode
+    for path in files:
+        for part in pq.ParquetFile(path).iter_batches(65_536):
+            columns = [part.column(c).to_pylist() for c in ("connection", "seq", "recv_ns")]
+            kinds, payloads = part.column("kind").to_pylist(), part.column("payload").to_pylist()
+            yield [
+                (connection, seq, recv_ns, decode(payload))
+                for connection, seq, recv_ns, kind, payload in zip(
+                    *columns, kinds, payloads, strict=True
+                )
+                if kind in {"text", "binary"}
+            ]
+
+
+def _backlog(folder: Path, frames: int) -> Figures:
+    """A long backlog, ingested at once: rate and peak memory."""
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        layout = Layout(Path(place))
+        click.echo(f"recording {frames:,} frames of backlog", err=True)
+        mixed.record(layout, frames)
+        found = _ingested(layout.root)
+        size = layout.database.stat().st_size
+    return {
+        "frames": frames,
+        "frames_per_second": frames / found["seconds"],
+        "peak_mb": found["peak_mb"],
+        "database_mb": size / 1e6,
+    }
+
+
+def show(result: Figures) -> None:
+    """Print the figures for a person."""
+    console, named = Console(), result["machine"]
+    console.print(
+        f"{named['cpu']}, {named['cores']} cores, {named['kernel']}, "
+        f"{named['file_system']}, {named['python']}; "
+        f"other processes had {named['others_share']:.0%} of it"
+    )
+    table = Table("subject", "frames/s")
+    for name, rate in result["frames_per_second"].items():
+        table.add_row(name, f"{rate:,.0f}")
+    if "backlog" in result:
+        found = result["backlog"]
+        table.add_row(f"backlog of {found['frames']:,}", f"{found['frames_per_second']:,.0f}")
+        table.add_row("  peak memory, MB", f"{found['peak_mb']:,.0f}")
+        table.add_row("  database, MB", f"{found['database_mb']:,.0f}")
+    console.print(table)
+    bars = Table("bar", "value", "bound", "")
+    for bar in result["bars"]:
+        verdict = "[green]pass[/]" if bar["passed"] else "[red]FAIL[/]"
+        bars.add_row(bar["name"], f"{bar['value']:.3g}", bar["bound"], verdict)
+    console.print(bars)
+
+
+if __name__ == "__main__":
+    main()

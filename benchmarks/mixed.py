@@ -1,0 +1,134 @@
+"""A record of mixed frames: liquidations, funding, whales, listings and control, in equal parts."""
+
+import json
+import random
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from recorder import seal
+from recorder.clock import ulid
+from recorder.raw import RAW
+from recorder.segment import Layout, stem
+
+_T0_MS = 1_790_000_000_000
+_PER_FILE = 250_000
+_SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
+_VENUES = ("binance", "bybit", "okx")
+
+Decoded = tuple[str, int, int, dict[str, object]]
+
+
+def record(layout: Layout, frames: int) -> None:
+    """Seal so many frames: a fifth announcements and their heartbeats, the rest market events."""
+    listings = frames // 5
+    _seal(layout, "cryptolisting", "binary", _announcements(listings), listings)
+    _seal(layout, "smartmoney", "text", _market(frames - listings), frames - listings)
+
+
+def _seal(layout: Layout, feed: str, kind: str, payloads: Iterator[bytes], frames: int) -> None:
+    connection = ulid(_T0_MS * 10**6, feed.encode()[:10].ljust(10))
+    run = ulid(_T0_MS * 10**6, feed.encode()[::-1][:10].ljust(10))
+    told = {"line": "A", "group": "all", "url": "wss://example.org/"}
+    for number, first in enumerate(range(0, frames, _PER_FILE), 1):
+        count = min(_PER_FILE, frames - first)
+        recv = [(_T0_MS + first + i) * 10**6 + 40_000_000 for i in range(count)]
+        kinds, bodies = [kind] * count, [next(payloads) for _ in range(count)]
+        if first == 0:
+            kinds[0], bodies[0] = "open", json.dumps(told).encode()
+        columns = [recv, recv, range(first, first + count), [connection] * count, kinds, bodies]
+        table = pa.table(
+            [pa.array(column, f.type) for column, f in zip(columns, RAW, strict=True)], RAW
+        )
+        path = layout.parquet(feed, stem(recv[0], run, number))
+        seal.write(path, iter([table]), {"recorder.kind": feed})
+
+
+def _announcements(count: int) -> Iterator[bytes]:
+    """Mostly announcements, and a heartbeat now and then."""
+    dice = random.Random(1)
+    for i in range(count):
+        us = (_T0_MS + i) * 1000
+        if i % 10 == 9:
+            yield json.dumps({"type": "heartbeat", "timestampNs": us * 1000}).encode()
+            continue
+        told = {
+            "type": "announcement",
+            "title": f"Will List TOKEN{i % 977} (T{i % 977})",
+            "ticker": f"T{i % 977}",
+            "publisher": dice.choice(_VENUES),
+            "listingType": "spot_listing",
+            "detectedTimestampUs": us,
+            "dispatchTimestampUs": us + 1000,
+            "abnormalDetectionLatency": False,
+        }
+        yield json.dumps(told, separators=(",", ":")).encode()
+
+
+def _market(count: int) -> Iterator[bytes]:
+    """A quarter each: liquidations, funding, whales, control."""
+    dice = random.Random(2)
+    for i in range(count):
+        symbol, venue = dice.choice(_SYMBOLS), dice.choice(_VENUES)
+        price = round(dice.random() * 1e5, 2)
+        told: dict[str, object]
+        match i % 4:
+            case 0:
+                told = {
+                    "type": "liquidation",
+                    "symbol": symbol,
+                    "exchange": venue,
+                    "side": dice.choice(("long", "short")),
+                    "price": price,
+                    "quantity": round(dice.random(), 4),
+                    "size_usd": round(price, 1),
+                }
+            case 1:
+                told = {
+                    "type": "funding_rate",
+                    "symbol": symbol,
+                    "exchange": venue,
+                    "rate": round(dice.random() * 1e-3, 8),
+                }
+            case 2:
+                told = {
+                    "type": "whale_update",
+                    "wallet": f"0x{dice.getrandbits(160):040x}",
+                    "asset": symbol[:3],
+                    "action": "open",
+                    "side": "long",
+                    "price": price,
+                    "size_usd": round(dice.random() * 1e6, 2),
+                }
+            case _:
+                told = {"type": "pong"}
+        if i % 4 != 3:
+            told["timestamp"] = _T0_MS + i
+        yield json.dumps(told, separators=(",", ":")).encode()  # fmt: skip
+
+
+_TABLES = {
+    "liquidation": "liquidations",
+    "funding_rate": "funding",
+    "whale_update": "whales",
+    "announcement": "listings",
+}
+
+
+def plain_rows(frames: list[Decoded]) -> dict[str, list[dict[str, object]]]:
+    """Rows as a plain loop makes them: each event's fields, and its latency."""
+    rows: dict[str, list[dict[str, object]]] = {}
+    for connection, seq, recv_ns, told in frames:
+        name = _TABLES.get(str(told.pop("type", None)))
+        if name is None:
+            continue
+        place = {"connection": connection, "seq": seq, "recv_ns": recv_ns}
+        rows.setdefault(name, []).append({**place, **told})
+        sent = told.get("timestamp")
+        event_ns = sent * 10**6 if isinstance(sent, int) else None
+        if event_ns is None and isinstance(told.get("detectedTimestampUs"), int):
+            event_ns = int(str(told["detectedTimestampUs"])) * 1000
+        if event_ns is not None:
+            latency = {**place, "event_ns": event_ns, "total_ns": recv_ns - event_ns}
+            rows.setdefault("latency", []).append(latency)
+    return rows
