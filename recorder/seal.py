@@ -14,6 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +29,12 @@ from recorder.raw import CHECKSUM, RAW, SCHEMA_VERSION, checksum, combined, of_j
 from recorder.segment import Layout
 
 
-def write(path: Path, parts: Iterator[pa.Table], metadata: dict[str, str]) -> int:
+def write(
+    path: Path, parts: Iterator[pa.Table], metadata: dict[str, str], *, level: int = 1
+) -> int:
     """Write a raw Parquet file beside its place, read it back, and give it its name.
 
-    Returns the number of rows; none means that no file was made.
+    `level` is zstd's. Returns the number of rows; none means that no file was made.
 
     Raises:
         DataError: what was read back is not what was written; nothing was published.
@@ -43,31 +46,40 @@ def write(path: Path, parts: Iterator[pa.Table], metadata: dict[str, str]) -> in
     temporary = path.with_suffix(".parquet.tmp")
     schema = RAW.with_metadata(metadata)
     sums: list[int] = []
-    with pq.ParquetWriter(
-        temporary,
-        schema,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=["connection", "kind"],
-        column_encoding={
-            "recv_ns": "DELTA_BINARY_PACKED",
-            "mono_ns": "DELTA_BINARY_PACKED",
-            "seq": "DELTA_BINARY_PACKED",
-        },
-        write_statistics=["recv_ns", "mono_ns", "seq", "connection", "kind"],
-        write_page_checksum=True,
-    ) as writer:
-        part: pa.Table | None = first
-        rows = 0
-        while part is not None:
-            writer.write_table(part, row_group_size=len(part))
-            sums.append(checksum(part))
-            rows += len(part)
-            part = next(parts, None)
+    with (
+        pq.ParquetWriter(
+            temporary,
+            schema,
+            compression="zstd",
+            compression_level=level,
+            use_dictionary=["connection", "kind"],
+            column_encoding={
+                "recv_ns": "DELTA_BINARY_PACKED",
+                "mono_ns": "DELTA_BINARY_PACKED",
+                "seq": "DELTA_BINARY_PACKED",
+            },
+            write_statistics=["recv_ns", "mono_ns", "seq", "connection", "kind"],
+            write_page_checksum=True,
+        ) as writer,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        # One part is compressed while the next is read: neither needs the interpreter for long.
+        rows, written = 0, pool.submit(_put, writer, first)
+        for part in parts:
+            rows += written.result()
+            sums.append(checksum(first))
+            first, written = part, pool.submit(_put, writer, part)
+        rows += written.result()
+        sums.append(checksum(first))
         writer.add_key_value_metadata({CHECKSUM: combined(sums)})
     _compare(temporary, sums)
     durable.publish(temporary, path)
     return rows
+
+
+def _put(writer: pq.ParquetWriter, part: pa.Table) -> int:
+    writer.write_table(part, row_group_size=len(part))
+    return len(part)
 
 
 def _compare(path: Path, sums: list[int]) -> None:
