@@ -147,7 +147,8 @@ class _Client:
             body = answer.read(_LARGEST + 1)
             answer.release_conn()
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            what = f"no answer: {type(error).__name__}"
+            cause = getattr(error, "reason", None) or error  # what the last of the attempts met
+            what = f"no answer: {type(cause).__name__}"
             raise CatalogueError(what, where=safe_url(url)) from error
         if answer.status != 200:
             raise CatalogueError(f"HTTP {answer.status}", where=safe_url(url))

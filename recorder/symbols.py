@@ -79,7 +79,9 @@ class Symbols:
             await asyncio.sleep(_EVERY)
 
     def _complain(self, name: str, error: CatalogueError) -> None:
-        serves = "the last list serves" if self._sources[name].listing else "channels with * wait"
+        source = self._sources[name]
+        without = "channels with * wait" if source.unmatched else "values in contracts stay NULL"
+        serves = "the last list serves" if source.listing else without
         self._log.warning(
             "the venue's list of instruments could not be had",
             feed=name,
