@@ -4,7 +4,10 @@ PYTHON ?= python3
 SECONDS ?= 15
 BIN := .venv/bin
 
-.PHONY: demo test bench torture clean
+#: Where the programs that read exports are installed, each in an environment of its own.
+EXPORTS := .venv-exports
+
+.PHONY: demo test test-exports bench torture clean
 
 demo: .venv/installed
 	$(BIN)/recorder demo --seconds $(SECONDS)
@@ -15,14 +18,19 @@ test: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/pytest
 
+test-exports: .venv/installed-dev
+	$(BIN)/python tests/exports/environments.py $(EXPORTS)
+	RECORDER_TEST_EXPORTS=$(EXPORTS) $(BIN)/pytest tests/exports
+
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks.capture
 
 torture: .venv/installed-dev
 	$(BIN)/python -m benchmarks.reliability
+	COMPACT_KILLS=100 $(BIN)/pytest -q tests/ingest/test_compact.py -k kill_dash_nine
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv $(EXPORTS) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
 
 .venv/bin/pip:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=…")'

@@ -240,7 +240,7 @@ missed AS (
         UNION
         SELECT c.place, c.feed, c.from_ns, c.to_ns FROM chosen c
     ) n
-    JOIN uncovered() u ON u.feed = n.feed AND u.from_ns < n.to_ns AND u.to_ns > n.from_ns
+    JOIN uncovered(as_of := $as_of) u ON u.feed = n.feed AND u.from_ns < n.to_ns AND u.to_ns > n.from_ns
     GROUP BY n.place
 )
 SELECT

@@ -104,7 +104,7 @@ chosen AS (
 missed AS (
     SELECT DISTINCT c.place AS place
     FROM chosen c
-    JOIN uncovered() u ON u.feed = c.feed AND u.from_ns < c.latest.ns AND u.to_ns > c.first_ns
+    JOIN uncovered(as_of := $as_of) u ON u.feed = c.feed AND u.from_ns < c.latest.ns AND u.to_ns > c.first_ns
 )
 SELECT
     c.exchange AS exchange,

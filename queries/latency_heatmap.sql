@@ -31,7 +31,7 @@ WITH hours AS (
         CASE WHEN coalesce($hop, 'dispatch') = 'dispatch' THEN h.dispatch END AS dispatch,
         CASE WHEN coalesce($hop, 'network') = 'network' THEN h.network END AS network,
         CASE WHEN coalesce($hop, 'total') = 'total' THEN h.total END AS total
-    FROM latency_hops(since := $since, until := $until, feed := $feed, channel := $channel) h
+    FROM latency_hops(since := $since, until := $until, feed := $feed, channel := $channel, as_of := $as_of) h
     WHERE coalesce($hop, 'total') IN ('total', 'network', 'detection', 'dispatch')
         OR error('hop is one of: total, network, detection, dispatch')
 ),

@@ -34,7 +34,7 @@ WITH measured AS (
             ELSE error('hop is one of: total, network, detection, dispatch')
         END AS ns,
         CASE WHEN $hop IN ('total', 'network') THEN h.clock_error_ns END AS clock_error_ns
-    FROM latency_hops(since := $since, until := $until, feed := $feed, channel := $channel) h
+    FROM latency_hops(since := $since, until := $until, feed := $feed, channel := $channel, as_of := $as_of) h
 ),
 buckets AS (
     SELECT

@@ -54,7 +54,7 @@ WITH measured AS (
                 'negatives': count_if(h.total < 0)
             }
         ]) AS found
-    FROM latency_hops(since := $since, until := $until, feed := $feed, channel := $channel) h
+    FROM latency_hops(since := $since, until := $until, feed := $feed, channel := $channel, as_of := $as_of) h
     GROUP BY h.feed, h.channel
 )
 SELECT

@@ -45,7 +45,7 @@ WITH timed AS (
         TRY(h.recv_ns - coalesce(h.dispatch_ns, h.detected_ns, h.started_ns)) AS received,
         TRY(h.dispatch_ns - coalesce(h.started_ns, h.detected_ns)) AS until_dispatched,
         TRY(h.recv_ns - coalesce(h.started_ns, h.detected_ns, h.dispatch_ns)) AS until_received
-    FROM latency_hops(since := $since, until := $until, feed := $feed, channel := $channel) h
+    FROM latency_hops(since := $since, until := $until, feed := $feed, channel := $channel, as_of := $as_of) h
     WHERE h.started_ns IS NOT NULL OR h.detected_ns IS NOT NULL OR h.dispatch_ns IS NOT NULL
 ),
 -- One pass over the frames; the lists are p50, p90, p99 and the maximum.

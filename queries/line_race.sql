@@ -56,6 +56,7 @@ arrived AS (
         AND r.recv_ns >= c.since_ns
     JOIN raced d ON d.feed = c.feed AND d.channel IS NOT DISTINCT FROM c.channel
     WHERE r.kind IN ('text', 'binary')
+        AND ($as_of IS NULL OR r.recv_ns <= epoch_ns($as_of))
         AND ($since IS NULL OR r.date >= CAST($since AS DATE))
         AND ($since IS NULL OR r.recv_ns >= epoch_ns($since))
         AND ($until IS NULL OR r.recv_ns < epoch_ns($until))

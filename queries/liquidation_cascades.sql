@@ -121,7 +121,7 @@ priced AS (
 missed AS (
     SELECT DISTINCT c.place AS place
     FROM chosen c
-    JOIN uncovered() u ON u.feed = c.feed
+    JOIN uncovered(as_of := $as_of) u ON u.feed = c.feed
         AND u.from_ns < c.to_ns + epoch_ns($max_pause)
         AND u.to_ns > c.from_ns - epoch_ns($max_pause)
 )

@@ -116,7 +116,7 @@ followed AS (
 missed AS (
     SELECT DISTINCT f.place AS place, f.feed AS feed, f.until_ns AS until_ns
     FROM followed f
-    JOIN uncovered() u ON u.feed = f.feed
+    JOIN uncovered(as_of := $as_of) u ON u.feed = f.feed
         AND u.from_ns < f.until_ns
         AND u.to_ns > coalesce(f.price_ns, f.recv_ns)
 )

@@ -116,7 +116,7 @@ priced AS (
 missed AS (
     SELECT DISTINCT c.place AS place
     FROM chosen c
-    JOIN uncovered() u ON u.feed = c.feed
+    JOIN uncovered(as_of := $as_of) u ON u.feed = c.feed
         AND u.from_ns < c.seen.recv_ns
         AND u.to_ns > coalesce(c.before.recv_ns, c.seen.recv_ns - epoch_ns($period))
 )

@@ -33,7 +33,7 @@ WITH measured AS (
             WHEN 'dispatch' THEN h.dispatch
             ELSE error('hop is one of: total, network, detection, dispatch')
         END AS ns
-    FROM latency_hops(since := $since, until := $until, feed := $feed, channel := $channel) h
+    FROM latency_hops(since := $since, until := $until, feed := $feed, channel := $channel, as_of := $as_of) h
 ),
 slowest AS (
     SELECT m.*

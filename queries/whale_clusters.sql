@@ -122,7 +122,7 @@ chosen AS (
 missed AS (
     SELECT DISTINCT c.place AS place
     FROM chosen c
-    JOIN uncovered() u ON list_contains(c.feeds, u.feed)
+    JOIN uncovered(as_of := $as_of) u ON list_contains(c.feeds, u.feed)
         AND u.from_ns < c.to_ns + epoch_ns($span)
         AND u.to_ns > c.from_ns - epoch_ns($span)
 )

@@ -4,11 +4,14 @@ import recorder
 
 recorder.query("latency_percentiles", since="1d ago")   # a canned question: an Arrow table
 recorder.connect().sql("FROM liquidations LIMIT 10")    # tables, macros and raw, in DuckDB
+for frame in recorder.replay(start="1h ago"): ...       # the raw frames again, in order
+recorder.events(tables=["liquidations", "prices"])      # typed objects in receive order
+recorder.follow(tables=["liquidations", "prices"])      # the same as they are recorded
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from os import PathLike
 from typing import TYPE_CHECKING
@@ -17,7 +20,11 @@ if TYPE_CHECKING:  # `import recorder` loads no database
     import duckdb
     import pyarrow as pa
 
-__all__ = ["__version__", "connect", "query"]
+    from recorder.event import Event
+    from recorder.live import Follower, Pace
+    from recorder.player.iterate import Replay
+
+__all__ = ["__version__", "connect", "events", "follow", "query", "replay"]
 __version__ = "0.1.0"
 
 #: What a canned question's parameter may be given as; None is NULL.
@@ -71,6 +78,111 @@ def query(
         queries[name].parameter(parameter)
     with connect(data_dir) as connection:
         return canned.run(connection, queries[name], _texts(parameters))
+
+
+def events(  # noqa: PLR0913 - all but the first by name
+    tables: Sequence[str] | None = None,
+    *,
+    data_dir: str | PathLike[str] = "data",
+    since: int | str | datetime | None = None,
+    until: int | str | datetime | None = None,
+    feeds: Sequence[str] | None = None,
+    symbols: Sequence[str] | None = None,
+) -> Iterator[Event]:
+    """The rows of the tables as typed objects (`recorder.event`), in receive order.
+
+    That is by recv_ns, then connection, seq and item. `tables` None means the tables of events and
+    `prices`. `since` is included, `until` is not; both are receive times: ns since epoch, a
+    datetime (UTC without a zone) or a text such as "2h ago". Memory does not grow with the record.
+
+    Raises:
+        recorder.errors.UsageError: an unknown table or feed, an empty range; when called.
+        recorder.errors.DataError: no database, or tables of another version; when called.
+    """
+    from pathlib import Path
+
+    from recorder import event
+    from recorder.database import connect as opened
+    from recorder.segment import Layout
+    from recorder.span import check_feeds, check_version, span
+
+    chosen, wanted = event.checked(tables), event.wanted(span(since, until), feeds, symbols)
+    database = Layout(Path(data_dir)).database
+    connection = opened(database)
+    check_version(connection, str(database))
+    check_feeds(connection, feeds or ())
+    return event.read(connection, chosen, wanted)
+
+
+def follow(  # noqa: PLR0913 - all but the first by name
+    tables: Sequence[str] | None = None,
+    *,
+    data_dir: str | PathLike[str] = "data",
+    since: int | str | datetime | None = None,
+    feeds: Sequence[str] | None = None,
+    symbols: Sequence[str] | None = None,
+    pace: Pace | None = None,
+) -> Follower:
+    """Events as they are recorded: iterate over it; `stop()` ends that, from a thread or a signal.
+
+    The same objects in the same order as `events` gives them later. New frames are normalised in
+    memory as soon as they are on disk; neither capture nor ingest notices. `since` None begins now.
+    Reads as of the newest event: `follow(…).as_of`.
+
+    Raises:
+        recorder.errors.UsageError: an unknown table or feed.
+        recorder.errors.DataError: tables of another version.
+    """
+    import time
+    from pathlib import Path
+
+    from recorder import event, live
+    from recorder.config import load
+    from recorder.rules import RulesOf
+    from recorder.segment import Layout
+    from recorder.span import span
+
+    layout = Layout(Path(data_dir))
+    wanted = event.wanted(span(time.time_ns() if since is None else since), feeds, symbols)
+    rules, chosen = RulesOf(layout, load(None)), event.checked(tables)
+    return live.Follower(layout, rules, chosen, wanted, pace=pace)
+
+
+def replay(  # noqa: PLR0913 - what to replay, how fast, and whence
+    feeds: Sequence[str] | str | None = None,
+    channels: Sequence[str] | str | None = None,
+    *,
+    start: int | str | datetime | None = None,
+    end: int | str | datetime | None = None,
+    speed: str | float = "max",
+    data_dir: str | PathLike[str] = "data",
+) -> Replay:
+    """The raw frames again, as `for frame in …` or `async for frame in …`, merged as a stream.
+
+    Each is a named tuple `(recv_ns, mono_ns, seq, connection, kind, payload, feed)`, in the order
+    of `(recv_ns, connection, seq)` over all feeds and files; markers and gaps come in place. Both
+    sealed files and journals still being written are read, as far as they go when reached.
+
+    Without `feeds`, all; `channels` keeps the frames of these (and all markers). `start` is
+    included, `end` is not: ns since epoch, a datetime (UTC without a zone), or a text such as
+    `2026-01-31T12:00Z` or `2h ago`. `speed` 1.0 is as recorded, `"max"` does not wait.
+
+    Raises:
+        recorder.errors.UsageError: an unknown feed, a wrong time or speed.
+        recorder.errors.DataError: while iterating: no frame in this range (what is around it is
+            said), a damaged file, or one of a newer version.
+    """
+    from pathlib import Path
+
+    from recorder.player.iterate import replay as replayed
+    from recorder.segment import Layout
+    from recorder.span import span
+
+    def listed(names: Sequence[str] | str | None) -> Sequence[str] | None:
+        return [names] if isinstance(names, str) else names
+
+    layout = Layout(Path(data_dir))
+    return replayed(layout, listed(feeds), listed(channels), span(start, end), speed)
 
 
 def _texts(parameters: Mapping[str, Value]) -> dict[str, str | None]:

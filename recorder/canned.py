@@ -14,6 +14,8 @@ A file begins with its header:
 and its SQL uses the parameters as `$NAME`. Inside a macro DuckDB silently takes an unqualified
 column spelled like a parameter for the parameter: qualify it (`w.symbol`; `install_macros` checks).
 
+Every query that reads a table also takes `as_of`, without saying so: see `recorder.known`.
+
 What several queries need is in `queries/shared/`, written the same way and called as a macro
 (`FROM latency_hops(since := $since)`); a file there may be an expression instead of a SELECT.
 """
@@ -29,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recorder.errors import DataError, UsageError, did_you_mean
+from recorder.known import AS_OF, limited
 
 if TYPE_CHECKING:  # completion and help never load them
     import duckdb
@@ -70,7 +73,7 @@ class Query:
     @property
     def scalar(self) -> bool:
         """True for an expression, which makes a scalar macro."""
-        return re.match(r"(SELECT|WITH|FROM|DELETE)\b", self.sql, re.IGNORECASE) is None
+        return _is_expression(self.sql)
 
     def parameter(self, name: str) -> Parameter:
         """The parameter of that name, or a UsageError that names the nearest."""
@@ -79,6 +82,10 @@ class Query:
             hint = did_you_mean(name, known) if known else "it takes no parameters"
             raise UsageError(f"query '{self.name}' has no parameter '{name}'", hint=hint)
         return known[name]
+
+
+def _is_expression(sql: str) -> bool:
+    return re.match(r"(SELECT|WITH|FROM|DELETE)\b", sql, re.IGNORECASE) is None
 
 
 def sql_directory() -> Path:
@@ -121,7 +128,11 @@ def parse(name: str, text: str, where: str = "") -> Query:
     columns = tuple(_column(value, where) for key, value in entries if key == "column")
     sql = "\n".join(text.splitlines()[len(header) :]).strip().rstrip("; \n")
     declared = {p.name for p in parameters}
+    if AS_OF[0] not in declared and not _is_expression(sql):
+        sql = limited(sql)
     used = {match[2] for match in _TOKEN.finditer(sql) if match[2]}
+    if AS_OF[0] in used - declared:
+        parameters, declared = (*parameters, Parameter(*AS_OF)), declared | {AS_OF[0]}
     for parameter in sorted(used ^ declared):
         what = "is not used" if parameter in declared else "has no '-- param' line"
         raise DataError(f"${parameter} {what}", where=where)

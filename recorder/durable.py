@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import sys
 from pathlib import Path
 
 from recorder.errors import BusyError
+
+_AT_FDCWD = -100
 
 
 def sync(fd: int) -> None:
@@ -39,6 +42,25 @@ def publish(temporary: Path, final: Path) -> None:
         os.close(fd)
     temporary.rename(final)
     sync_directory(final.parent)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two directories of one file system change names in one step: nobody sees half of it.
+
+    Raises:
+        OSError: the system or the file system cannot do that.
+    """
+    names = (os.fsencode(one), os.fsencode(other))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "darwin":
+        failed = libc.renamex_np(*names, 2)  # RENAME_SWAP
+    else:
+        failed = libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], 2)  # RENAME_EXCHANGE
+    if failed:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(one), None, str(other))
+    sync_directory(one.parent)
+    sync_directory(other.parent)
 
 
 def make_directory(path: Path) -> None:

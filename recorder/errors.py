@@ -7,7 +7,9 @@
     ├── CredentialsError          4   a key is missing, refused or expired
     ├── DataError                 1   a file on disk is damaged or from another version
     ├── CatalogueError            1   a venue's list of instruments could not be had
-    └── BusyError                 1   another process holds what this one needs
+    ├── BusyError                 1   another process holds what this one needs
+    ├── LookAheadError            1   a read beyond the replay's present
+    └── StrategyError             1   a strategy raised, or ordered what cannot be ordered
 
 Each says what happened, where, and what to do next; the number is the process's exit code.
 """
@@ -66,6 +68,14 @@ class CatalogueError(RecorderError):
 
 class BusyError(RecorderError):
     """Another process holds what this one needs."""
+
+
+class LookAheadError(RecorderError):
+    """A read beyond the replay's present: what had not been received yet."""
+
+
+class StrategyError(RecorderError):
+    """A strategy raised, or ordered what cannot be ordered."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

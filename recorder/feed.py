@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from recorder.errors import ConfigError
+from recorder.service import Service
 
 CREDENTIALS = 4
 
@@ -168,6 +169,7 @@ class Feed:
     `catalogue` is where the symbols come from that a `*` in a channel stands for, and the sizes of
     contracts. `resubscribe(old, new)` gives the messages that turn one plan's subscriptions into
     the other's on a living connection; None where only a new connection can.
+    `service` is how it treats its clients, which a replay does in its place.
     """
 
     kind: str
@@ -187,6 +189,7 @@ class Feed:
     normalise: str | Path | None = None
     catalogue: Catalogue | None = None
     resubscribe: Callable[[Plan, Plan], Sequence[str] | None] = reconnect
+    service: Service = field(default_factory=Service)
 
 
 # -- what the feeds' functions are made of

@@ -23,23 +23,31 @@ from pyarrow import compute
 from recorder import (
     __version__,
     arrivals,
+    bulk,
     canned,
     carry,
     durable,
     instruments,
     markers,
+    merged,
     normalise,
+    private,
     publish,
     raw,
 )
+from recorder.bulk import Group
 from recorder.errors import DataError
 from recorder.schema import SCHEMA_VERSION
 from recorder.segment import Layout, day_of, order
 
-#: Sealed frames are gathered to about this much before a transaction: less than one row group
-#: (122,880 rows) goes through DuckDB's log and costs twice the time.
-_BATCH_ROWS = 245_760
+#: Frames are gathered to about this much before they are normalised: DuckDB shares the work out
+#: by row groups (122,880 rows), and smaller batches keep one thread busy.
+_BATCH_ROWS = 1_000_000
 _BATCH_BYTES = 64 << 20
+
+#: New sealed segments are taken in together, up to about so many frames in one transaction: what
+#: does not fill a row group of its table is written twice.
+_GROUP_ROWS = 2_000_000
 
 #: The fault of the SQL itself, not of a frame.
 _WRONG_SQL = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
@@ -100,7 +108,7 @@ class Ingest:
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         db = duckdb.connect()
-        db.execute("SET TimeZone = 'UTC'")
+        db.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
         db.execute("SET temp_directory = $place", {"place": str(self._layout.work / "spill")})
         place = str(self._path).replace("'", "''")
         db.execute(f"ATTACH '{place}' AS work (STORAGE_VERSION '{_STORAGE}')")
@@ -126,11 +134,7 @@ class Ingest:
         if found and found[0] != str(SCHEMA_VERSION):
             db.close()
             os.close(self._lock)
-            raise DataError(
-                f"tables of version {found[0]}; this recorder writes version {SCHEMA_VERSION}",
-                where=str(self._path),
-                hint="make them anew from the raw record: recorder ingest --rebuild",
-            )
+            raise private.of_another_version(found[0], self._path)
 
     # -- one pass
 
@@ -141,7 +145,12 @@ class Ingest:
         """
         total = 0
         for feed in self._layout.feeds():
-            frames = sum(self._segment(feed, stem, tell) for stem in self._stems(feed))
+            frames = sum(
+                self._together(feed, group, tell)
+                if isinstance(group, Group)
+                else self._segment(feed, group, tell)
+                for group in self._groups(feed)
+            )
             # At first also without frames: a kill may have come between the last ones and this.
             if frames or feed not in self._gaps_made:
                 self._db.execute("BEGIN")
@@ -163,6 +172,59 @@ class Ingest:
         there = {*self._layout.active(feed), *self._layout.sealed(feed)}
         skipped = {path.stem for path in self._skipped}
         return sorted(there - {row[0] for row in done} - skipped, key=order)
+
+    def _groups(self, feed: str) -> Iterator[Group | str]:
+        """What to ingest: new sealed segments together, every other by itself, in order."""
+        begun = {
+            row[0]
+            for row in self._db.execute(
+                "SELECT segment FROM ledger WHERE feed = $feed", {"feed": feed}
+            ).fetchall()
+        }
+        group = Group()
+        for stem in self._stems(feed):
+            path = self._layout.parquet(feed, stem)
+            rows = 0 if stem in begun else bulk.rows_of(path)
+            if rows:
+                group.add(stem, path, rows)
+            if group.stems and (not rows or group.rows >= _GROUP_ROWS):
+                yield group
+                group = Group()
+            if not rows:
+                yield stem
+        if group.stems:
+            yield group
+
+    def _together(self, feed: str, group: Group, tell: Callable[[int], None]) -> int:
+        """Several new sealed segments in one transaction, straight from their files.
+
+        Whatever is not quite right with them is found when they are taken one by one.
+        """
+        told = 0
+        try:
+            self._db.execute("BEGIN")
+            for part in group.parts(_BATCH_ROWS):
+                part.register(self._db)
+                if not markers.goes_on(self._db, feed):
+                    raise DataError("frame numbers that do not simply go on")
+                self._understand(feed)
+                self._normalise(feed)
+                part.note(self._db, feed, self._fingerprint(feed))
+                for segment in part.segments:
+                    merged.note(self._db, segment.stem, merged.held_in(segment.path))
+                tell(part.rows)
+                told += part.rows
+            self._db.execute("COMMIT")
+            together = True
+        except (duckdb.Error, DataError, FileNotFoundError):
+            self._db.execute("ROLLBACK")
+            together = False
+        self._db.execute("DROP VIEW IF EXISTS batch")
+        if not together:
+            tell(-told)
+            return sum(self._segment(feed, stem, tell) for stem in group.stems)
+        self._changed = True
+        return group.rows
 
     def _segment(self, feed: str, stem: str, tell: Callable[[int], None]) -> int:
         known = self._known(stem)
@@ -201,10 +263,14 @@ class Ingest:
         for table in _gathered(raw.of_parquet(path, known.rows)):
             self._batch(feed, stem, known, table)
             tell(len(table))
+        held = merged.held_in(path)
+        self._db.execute("BEGIN")
         self._db.execute(
             "UPDATE ledger SET sealed = true, rows = $rows WHERE segment = $stem",
             {"rows": known.rows, "stem": stem},
         )
+        merged.note(self._db, stem, held)
+        self._db.execute("COMMIT")
         self._changed = True  # its frames are in the view `raw` now
 
     def _known(self, stem: str) -> _Known:
@@ -248,21 +314,32 @@ class Ingest:
 
     def _transact(self, feed: str, table: pa.Table, bad: pa.Array) -> None:
         """Everything of a batch but the ledger, in a transaction left open."""
-        rules = self._rules(feed)
         self._db.execute("BEGIN")
         self._db.register("batch", table)
-        markers.apply(self._db, feed)
-        instruments.apply(self._db, feed)
-        arrivals.apply(self._db, feed)
-        if rules.sql is None:
-            return
-        if len(bad):
+        self._understand(feed)
+        if self._rules(feed).sql is not None and len(bad):
             self._db.register("batch", table.take(bad))
             normalise.reject(self._db, feed, "a frame that breaks this feed's SQL")
             keep = sorted(set(range(len(table))) - set(bad.to_pylist()))
             self._db.register("batch", table.take(keep))
-        normaliser = normalise.load(self._sql, rules.sql)
-        normalise.apply(self._db, normaliser, feed, whale_usd=rules.whale_usd)
+        self._normalise(feed)
+
+    def _understand(self, feed: str) -> None:
+        """What needs no knowledge of the feed: connections, instruments, what is new of `batch`."""
+        markers.apply(self._db, feed)
+        instruments.apply(self._db, feed)
+        arrivals.apply(self._db, feed)
+
+    def _normalise(self, feed: str) -> None:
+        """The rows of the relation `fresh`."""
+        rules = self._rules(feed)
+        if rules.sql is not None:
+            normaliser = normalise.load(self._sql, rules.sql)
+            normalise.apply(self._db, normaliser, feed, whale_usd=rules.whale_usd)
+
+    def _fingerprint(self, feed: str) -> str | None:
+        sql = self._rules(feed).sql
+        return normalise.load(self._sql, sql).fingerprint if sql else None
 
     def _poison(self, feed: str, table: pa.Table, start: int, end: int) -> Iterator[int]:
         """Indices of the frames on which the feed's SQL fails, by halving."""
@@ -280,7 +357,6 @@ class Ingest:
             yield from self._poison(feed, table, middle, end)
 
     def _note(self, feed: str, stem: str, known: _Known, table: pa.Table) -> None:
-        sql = self._rules(feed).sql
         span = compute.min_max(table["recv_ns"]).as_py()
         self._db.execute(
             """
@@ -300,7 +376,7 @@ class Ingest:
                 "offset": known.offset,
                 "first": span["min"],
                 "last": span["max"],
-                "sql": normalise.load(self._sql, sql).fingerprint if sql else None,
+                "sql": self._fingerprint(feed),
             },
         )
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recorder import canned, durable
-from recorder.schema import ABOUT, LEDGER, TABLES
+from recorder.schema import ABOUT, LEDGER, PRUNED, TABLES
 from recorder.segment import Layout
 
 # Qualified: DuckDB confuses a view's bare column with the parameter of a macro that reads the view.
@@ -42,7 +42,7 @@ _COMMENT = (
 def define(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None:
     """Make everything that readers find in the current database: tables, `raw`, macros."""
     connection.execute("BEGIN")
-    for table in (ABOUT, LEDGER, *TABLES.values()):
+    for table in (ABOUT, LEDGER, PRUNED, *TABLES.values()):
         connection.execute(table.ddl)
     connection.execute("COMMIT")
     prepare(connection, layout)  # tries again where it fails, which ends a transaction
@@ -64,7 +64,7 @@ def prepare(
     try:
         _view(connection, layout, good if hurt or not good else [layout.raw / _PLACE])
     except duckdb.Error:
-        _view(connection, layout, [path for path in good if _opens(path)])
+        _view(connection, layout, [path for path in good if opens(path)])
 
 
 def _view(connection: duckdb.DuckDBPyConnection, layout: Layout, files: list[Path]) -> None:
@@ -77,7 +77,8 @@ def _view(connection: duckdb.DuckDBPyConnection, layout: Layout, files: list[Pat
     connection.execute(f"COMMENT ON VIEW raw IS '{_COMMENT}'")
 
 
-def _opens(path: Path) -> bool:
+def opens(path: Path) -> bool:
+    """True if a file is Parquet, as far as its footer says."""
     try:
         pq.read_schema(path)
     except (OSError, pa.ArrowException):

@@ -364,6 +364,20 @@ LEDGER = Table(
     ),
 )
 
+#: What was taken away on purpose; the ledger keeps its rows, so that nothing is ingested again.
+PRUNED = Table(
+    "pruned",
+    "Segments whose raw file was removed on purpose (recorder prune); the ledger keeps them.",
+    (
+        Column("feed", "VARCHAR NOT NULL", "the feed's name"),
+        Column("segment", "VARCHAR PRIMARY KEY", "the segment's stem, as in the ledger"),
+        Column("rows", "BIGINT NOT NULL", "frames that it held, markers included"),
+        Column("bytes", "BIGINT NOT NULL", "size of its file"),
+        Column("pruned_ns", "BIGINT NOT NULL", "when it was removed, ns since epoch UTC"),
+        Column("last_seqs", "JSON", "last frame number in it of each of its connections"),
+    ),
+)
+
 #: What the database itself is.
 ABOUT = Table(
     "about",

@@ -7,6 +7,7 @@ what it claims to have ingested.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recorder import raw
+from recorder import compact, merged, raw
 from recorder.clock import DAY_NS, iso
 from recorder.errors import DataError
 from recorder.journal.block import Damage
@@ -65,12 +66,20 @@ def verify(layout: Layout, tell: Callable[[int], None] = lambda frames: None) ->
     """Read everything under a data directory; `tell(frames)` hears of progress."""
     report = Report()
     rows: dict[str, int] = {}
+    pruned = _pruned(layout)
     for name in layout.feeds():
         walk = _Walk(layout, name, report, tell)
+        walk.go_on_after(pruned.get(name, []))
         walk.run()
         report.feeds.append(walk.feed)
         rows |= walk.rows
     report.findings += _ledger(layout, rows)
+    for path in compact.left_over(layout):
+        what, remedy = (
+            "a compaction that was interrupted",
+            "recorder prune --compact clears it away",
+        )
+        report.findings.append(Finding(what, str(path), remedy, wrong=False))
     return report
 
 
@@ -83,8 +92,21 @@ class _Walk:
         self._layout, self._name, self._tell = layout, name, tell
         self._findings = report.findings
         self._next: dict[str, int] = {}
+        self._met: set[str] = set()
         self.feed = FeedReport(name)
         self.rows: dict[str, int] = {}
+
+    def go_on_after(self, pruned: list[_Pruned]) -> None:
+        """Take the numbers of pruned segments for read; what was put back is read again."""
+        there = {stem for _, held in merged.files(self._layout, self._name) for stem in held}
+        gone = [segment for segment in pruned if segment.stem not in there]
+        for segment in gone:
+            for connection, last in segment.last_seqs.items():
+                self._next[connection] = max(self._next.get(connection, 0), last + 1)
+        if gone:
+            frames = sum(segment.rows for segment in gone)
+            what = f"{len(gone)} segments of '{self._name}' ({frames:,} frames) were pruned"
+            self._note(what, str(self._layout.raw / f"feed={self._name}"), "nothing: on purpose")
 
     def run(self) -> None:
         layout, name = self._layout, self._name
@@ -98,7 +120,7 @@ class _Walk:
             if stem in sealed and stem in active:
                 where = str(layout.journal(name, stem))
                 self._note("sealed, and its journal is still there", where, "the next capture")
-        self.feed.connections = len(self._next)
+        self.feed.connections = len(self._met)
         leftovers = (layout.raw / f"feed={name}").glob("date=*/*.tmp")
         for path in leftovers:
             self._note("an unfinished sealed file", str(path), "it may be deleted")
@@ -108,7 +130,12 @@ class _Walk:
         sums = []
         try:
             with raw.sealed_file(path, verify=True) as file:
-                self.rows[stem] = file.metadata.num_rows
+                held = merged.read(file.metadata.metadata, str(path))
+                self.rows |= {one.stem: one.rows for one in held}
+                if not held:
+                    self.rows[stem] = file.metadata.num_rows
+                elif sum(one.rows for one in held) != file.metadata.num_rows:
+                    self._wrong("lists other segments than it holds", str(path), "restore it")
                 for group in range(file.num_row_groups):
                     table = file.read_row_group(group)
                     sums.append(raw.checksum(table))
@@ -116,6 +143,9 @@ class _Walk:
                 told = (file.metadata.metadata or {}).get(raw.CHECKSUM.encode())
         except DataError as error:
             self._wrong(error.what, str(path), "restore this file from a copy")
+            return
+        except FileNotFoundError:
+            self._wrong("went away meanwhile", str(path), "merged or pruned just now? verify again")
             return
         if told is None:
             self._note("carries no checksum of its values", str(path), "it was not sealed by us")
@@ -163,6 +193,7 @@ class _Walk:
         """Compare one connection's frames in a part with what their numbers promise."""
         connection = str(run["connection"])
         first, last, count = int(run["seq_min"]), int(run["seq_max"]), int(run["seq_count"])
+        self._met.add(connection)
         expected = self._next.get(connection, 0)
         self._next[connection] = max(expected, last + 1)
         if first == expected and last - first + 1 == count:
@@ -189,6 +220,29 @@ class _Walk:
 
     def _note(self, what: str, where: str, remedy: str) -> None:
         self._findings.append(Finding(what, where, remedy, wrong=False))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pruned:
+    """A segment whose raw file was removed on purpose."""
+
+    stem: str
+    rows: int
+    last_seqs: dict[str, int]
+
+
+def _pruned(layout: Layout) -> dict[str, list[_Pruned]]:
+    """What the published tables say was pruned, by feed; nothing where they cannot be read."""
+    found: dict[str, list[_Pruned]] = {}
+    try:
+        with duckdb.connect(str(layout.database.resolve(strict=True)), read_only=True) as database:
+            rows = database.execute("SELECT feed, segment, rows, last_seqs FROM pruned").fetchall()
+    except (OSError, duckdb.Error):
+        return found
+    for feed, stem, count, last_seqs in rows:
+        told = json.loads(last_seqs) if last_seqs else {}
+        found.setdefault(feed, []).append(_Pruned(stem, count, told))
+    return found
 
 
 def _date(stem: str) -> pa.Scalar:

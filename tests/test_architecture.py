@@ -14,11 +14,14 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "recorder"
 
 #: The small pure modules that both halves stand on.
-BOTTOM = {"frame", "clock", "errors", "segment", "feed", "schema", "redact", "durable"}
+BOTTOM = {"frame", "clock", "errors", "segment", "feed", "service", "schema", "redact", "durable"}
 
 #: Frames to tables to answers; the other half writes what these read.
 READING = {"ingest", "normalise", "canned", "markers", "arrivals", "publish", "output"}
+READING |= {"private", "rebuild", "difference", "prune"}
 READING |= {"database", "sandbox", "plot", "cells"}
+READING |= {"event", "span", "known", "asof", "live", "tail", "rules", "origin"}
+READING |= {"backtest", "export"}
 WRITING = {"session", "capture", "recording", "sealer", "sources"}
 
 VENUES = (
@@ -120,6 +123,14 @@ def test_only_the_command_line_imports_the_command_line() -> None:
             assert within(module, "cli") or module == "__main__", module
 
 
+def test_replay_reads_finished_files_and_knows_nothing_of_capture() -> None:
+    for module in beneath("player"):
+        assert not [name for name in ours(module) if within(name, *WRITING, "cli")], module
+        assert "duckdb" not in theirs(module), module
+        sockets = within(module, "player.server", "player.client")
+        assert sockets or "websockets" not in theirs(module), module
+
+
 #: What computes and opens nothing.
 PURE = {"__future__", "re", "collections", "importlib", "functools", "datetime", "hashlib", "hmac"}
 PURE |= {"urllib", "msgspec"}
@@ -127,7 +138,7 @@ PURE |= {"urllib", "msgspec"}
 
 def test_a_feed_imports_feed_and_errors_alone() -> None:
     for module in beneath("feeds"):
-        assert ours(module) <= {"feed", "errors"}, module
+        assert ours(module) <= {"feed", "service", "errors"}, module
         assert theirs(module) <= PURE, module
 
 

@@ -94,7 +94,7 @@ def python(code: str, *arguments: str) -> str:
 
 def test_an_unknown_command_is_answered_with_the_nearest(here: Here) -> None:
     said = here.refuses("captrue")
-    assert "no command 'captrue'; did you mean 'capture'?" in said
+    assert "no command 'captrue'; did you mean 'capture'" in said
 
 
 def test_the_version_is_told(here: Here) -> None:
@@ -168,6 +168,8 @@ def test_every_error_has_its_documented_exit_code() -> None:
         "DataError": 1,
         "CatalogueError": 1,
         "BusyError": 1,
+        "LookAheadError": 1,
+        "StrategyError": 1,
     }
 
 

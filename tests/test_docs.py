@@ -10,7 +10,7 @@ import pytest
 from recorder import canned
 from recorder.feeds import KINDS, feed
 from recorder.normalise import load
-from recorder.schema import ABOUT, COMMON, LEDGER, TABLES, Table
+from recorder.schema import ABOUT, COMMON, LEDGER, PRUNED, TABLES, Table
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,8 +34,9 @@ def tables_page() -> str:
         "# The tables of recorder.duckdb",
         "",
         "Times are integer nanoseconds since epoch, UTC; unknown is NULL, never zero. Every row of",
-        "every table but the last two begins with the common columns. The view `raw` holds the raw",
-        "frames (see [record.md](record.md)); every [canned query](queries.md) is a table macro.",
+        "every table but the last three begins with the common columns. The view `raw` holds the",
+        "raw frames (see [record.md](record.md)); every [canned query](queries.md) is a table",
+        "macro.",
         "",
     ]
     lines += section(
@@ -43,7 +44,7 @@ def tables_page() -> str:
     )
     for table in TABLES.values():
         lines += section(table, len(COMMON))
-    lines += section(LEDGER, 0) + section(ABOUT, 0)
+    lines += section(LEDGER, 0) + section(PRUNED, 0) + section(ABOUT, 0)
     return "\n".join(lines)
 
 

@@ -91,4 +91,4 @@ def test_importing_it_loads_no_database() -> None:
 
 
 def test_the_public_names_are_these() -> None:
-    assert recorder.__all__ == ["__version__", "connect", "query"]
+    assert recorder.__all__ == ["__version__", "connect", "events", "follow", "query", "replay"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,23 +17,39 @@ from recorder.cli import options
 
 if TYPE_CHECKING:
     from recorder.config import Settings
+    from recorder.difference import Difference
     from recorder.ingest import Ingest, Rules
+    from recorder.rebuild import Scope
     from recorder.segment import Layout
 
 _POLL_SECONDS = 0.5
 
 
-@click.command(epilog="\b\nExamples:\n  recorder ingest\n  recorder ingest --follow")
+@click.command(
+    epilog="\b\nExamples:\n  recorder ingest\n  recorder ingest --follow\n"
+    "  recorder ingest --diff --feed binance\n"
+    "  recorder ingest --rebuild --feed binance --from 2026-09-01 --to 2026-09-08"
+)
 @options.config
 @options.data_dir
 @click.option("--follow", is_flag=True, help="Go on: ingest and publish as capture records.")
-@click.option("--rebuild", is_flag=True, help="Make all tables anew from the raw record.")
+@click.option("--rebuild", is_flag=True, help="Make the tables' rows anew from the raw record.")
+@click.option("--diff", is_flag=True, help="Show what --rebuild would change; change nothing.")
+@click.option("--feed", "feeds", multiple=True, help="With these two: only this feed (repeatable).")
+@click.option("--from", "from_ns", type=options.Moment(), help="... rows received from then on,")
+@click.option("--to", "to_ns", type=options.Moment(), help="... and before then.")
+@click.option("--json", "as_json", is_flag=True, help="With --diff: one JSON object.")
 @options.logging
 def ingest(
     config_path: Path | None,
     data_dir: Path | None,
     follow: bool,
     rebuild: bool,
+    diff: bool,
+    feeds: tuple[str, ...],
+    from_ns: int | None,
+    to_ns: int | None,
+    as_json: bool,
     log_format: str,
     log_level: str,
 ) -> None:
@@ -40,14 +57,20 @@ def ingest(
 
     Reads sealed segments and the journals still being written, each frame exactly once. Readers
     of recorder.duckdb are never locked out. Ctrl-C or SIGTERM ends --follow after a last publish.
+
+    --rebuild normalises again, all or a part, beside the tables, and then puts the rows in their
+    place in one step; readers see the old state until then. Rows whose raw frames were pruned stay.
     """
     from recorder import log
     from recorder.config import load
     from recorder.errors import UsageError
     from recorder.ingest import Ingest
+    from recorder.rebuild import clear
     from recorder.redact import Redactor
     from recorder.segment import Layout
 
+    _check(rebuild=rebuild, diff=diff, follow=follow, ranged=bool(feeds or from_ns or to_ns),
+           as_json=as_json)  # fmt: skip
     settings = load(config_path, data_dir=data_dir)
     log.configure(Redactor(), level=log_level, json=log_format == "json")
     layout = Layout(settings.data_dir)
@@ -57,21 +80,108 @@ def ingest(
             where=str(layout.root),
             hint="record something first: recorder capture, or recorder demo",
         )
-    if rebuild:
-        _forget(layout)
-    say = log.logger()
-    work = Ingest(layout, _RulesOf(layout, settings), say.warning)
+    say, rules = log.logger(), RulesOf(layout, settings)
+    if rebuild or diff:
+        scope = _scope(layout, feeds, from_ns, to_ns)
+        if diff:
+            _diff(layout, rules, scope, say.warning, as_json=as_json)
+            return
+        _rebuild(layout, rules, scope, say.warning)
+    work = Ingest(layout, rules, say.warning)
     try:
+        clear(layout)
         if follow:
             _follow(work)
         else:
             frames = _once(work)
             click.echo(f"{frames:,} frames ingested into {layout.database}", err=True)
+            _tell_outdated(layout, rules)
     finally:
         work.close()
 
 
-class _RulesOf:
+def _check(*, rebuild: bool, diff: bool, follow: bool, ranged: bool, as_json: bool) -> None:
+    from recorder.errors import UsageError
+
+    if diff and (rebuild or follow):
+        raise UsageError("--diff changes nothing: leave --rebuild and --follow out")
+    if ranged and not (rebuild or diff):
+        raise UsageError("--feed, --from and --to belong to --rebuild or --diff")
+    if as_json and not diff:
+        raise UsageError("--json belongs to --diff")
+
+
+def _scope(layout: Layout, feeds: tuple[str, ...], from_ns: int | None, to_ns: int | None) -> Scope:
+    from recorder.errors import UsageError, did_you_mean
+    from recorder.rebuild import Scope
+
+    for feed in feeds:
+        if feed not in layout.feeds():
+            raise UsageError(
+                f"no feed '{feed}' is recorded here", hint=did_you_mean(feed, layout.feeds())
+            )
+    if from_ns is not None and to_ns is not None and from_ns >= to_ns:
+        raise UsageError("--from is not before --to")
+    return Scope(feeds, from_ns, to_ns)
+
+
+def _rebuild(layout: Layout, rules: RulesOf, scope: Scope, warn: Callable[[str], None]) -> None:
+    from recorder.rebuild import rebuild
+
+    with _progress("made anew") as tell:
+        rebuild(layout, rules, scope, warn, tell)
+
+
+def _diff(
+    layout: Layout, rules: RulesOf, scope: Scope, warn: Callable[[str], None], *, as_json: bool
+) -> None:
+    import dataclasses
+    import json
+
+    from recorder.difference import differences
+
+    with _progress("compared") as tell:
+        found = differences(layout, rules, scope, warn, tell)
+    if as_json:
+        tables = [dataclasses.asdict(one) for one in found]
+        click.echo(json.dumps({"differs": any(one.any for one in found), "tables": tables}))
+        return
+    for one in found:
+        _print_difference(one)
+    if any(one.any for one in found):
+        click.echo("to put it in place: recorder ingest --rebuild", err=True)
+    else:
+        click.echo("no row would change", err=True)
+
+
+def _print_difference(one: Difference) -> None:
+    from recorder.cells import visible
+
+    click.echo(
+        f"{one.feed} {one.table}: {one.changed:,} rows changed, {one.added:,} added, "
+        f"{one.removed:,} removed, {one.same:,} the same"
+    )
+    for example in one.examples:
+        place = f"connection {example['connection']} frame {example['seq']} item {example['item']}"
+        click.echo(f"  {example['what']}: {place}")
+        for name, value in example["columns"].items():
+            old_new = example["what"] == "changed"
+            text = f"{value[0]!r} -> {value[1]!r}" if old_new else repr(value)
+            click.echo(f"    {name}: {visible(text)}")
+
+
+def _tell_outdated(layout: Layout, rules: RulesOf) -> None:
+    from recorder.rebuild import outdated
+
+    for feed, segments in outdated(layout, rules).items():
+        click.echo(
+            f"{segments} segments of '{feed}' were normalised by other SQL than today's; "
+            f"make them anew: recorder ingest --rebuild --feed {feed}",
+            err=True,
+        )
+
+
+class RulesOf:
     """How each feed is normalised: as configured, else as its own record says."""
 
     def __init__(self, layout: Layout, settings: Settings) -> None:
@@ -79,6 +189,7 @@ class _RulesOf:
         self._known: dict[str, Rules] = {}
 
     def __call__(self, feed: str) -> Rules:
+        """The feed's rules."""
         if feed not in self._known:
             self._known[feed] = self._find(feed)
         return self._known[feed]
@@ -98,38 +209,35 @@ class _RulesOf:
         return Rules(normalise, chosen.whale_usd if chosen else 100_000.0)
 
 
-def _forget(layout: Layout) -> None:
-    """Drop the private database; the published one stays until the new one replaces it."""
-    from recorder import durable
-
-    lock = durable.claim(layout.work / ".lock", "ingest")
-    for path in layout.work.glob("ingest.duckdb*"):
-        path.unlink()
-    os.close(lock)
-
-
-def _once(work: Ingest) -> int:
+@contextmanager
+def _progress(done: str) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal, told of frames; elsewhere nothing."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("ingest"),
+        TextColumn(done),
         BarColumn(),
         TextColumn("{task.completed:,.0f} frames"),
         TextColumn("{task.fields[rate]}"),
     )
     start = time.monotonic()
-    done = 0
+    total = 0
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("ingest", total=None, rate="")
+        task = progress.add_task(done, total=None, rate="")
 
         def tell(frames: int) -> None:
-            nonlocal done
-            done += frames
-            rate = done / max(time.monotonic() - start, 1e-9)
-            progress.update(task, completed=done, rate=f"{rate:,.0f}/s")
+            nonlocal total
+            total += frames
+            rate = total / max(time.monotonic() - start, 1e-9)
+            progress.update(task, completed=total, rate=f"{rate:,.0f}/s")
 
+        yield tell
+
+
+def _once(work: Ingest) -> int:
+    with _progress("ingest") as tell:
         total = work.run(tell)
         work.publish()
     return total

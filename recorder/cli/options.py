@@ -47,6 +47,45 @@ def logging(command: F) -> F:
     )(command)
 
 
+class Moment(click.ParamType[int]):
+    """A time such as `2026-01-31T12:00Z`, `2h ago` or an epoch; UTC where no zone is given."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The time in ns since epoch."""
+        from datetime import UTC, datetime, timedelta
+
+        from recorder.canned import moment
+
+        if isinstance(value, int):
+            return value
+        try:
+            time = datetime.fromisoformat(moment(value, datetime.now(UTC)))
+        except ValueError:
+            self.fail(f"'{value}' is no time; e.g. 2026-01-31, 2026-01-31T12:00Z, '2h ago'")
+        zoned = time if time.tzinfo else time.replace(tzinfo=UTC)
+        return (zoned - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+
+
+class Span(click.ParamType[int]):
+    """A length of time such as `90d`, `36h` or `4w`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The length in ns."""
+        import re
+
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", value.strip())
+        if not found:
+            self.fail(f"'{value}' is no length of time; e.g. 90d, 36h, 4w")
+        seconds = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}[found[2]]
+        return int(float(found[1]) * seconds * 1_000_000_000)
+
+
 def feed_kinds(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Completes the kinds of feeds."""
     from recorder.feeds import kinds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from random import Random
 import duckdb
 from captures import capturing, eventually, journals, litter, rows
 
+from recorder.schema import TABLES
 from recorder.segment import Layout
 from recorder.verify import verify
 
@@ -115,9 +117,9 @@ def _kill_one_seal(data: Path, dice: Random) -> bool:
 
 
 def kill_ingest(seed: int, scale: Scale) -> Outcome:
-    """`recorder ingest` killed at random points, once and following; each event has one row."""
+    """`recorder ingest` killed at random points: then, row for row, what one quiet run makes."""
     outcome, dice = Outcome(), Random(seed)
-    for _ in range(scale.of(short=1, full=6)):
+    for _ in range(scale.of(short=1, full=10)):
         kills = scale.of(short=2, full=10)
         with tempfile.TemporaryDirectory() as place:
             data = Path(place) / "data"
@@ -128,7 +130,7 @@ def kill_ingest(seed: int, scale: Scale) -> Outcome:
                     sealing.communicate()  # the first kills meet files that are being sealed
                 _kill_one_ingest(data, dice)
             code, said = _ingest(data).wait(), ""
-            problem = outcome.add(judge([talk], [_ingested(data)]))
+            problem = outcome.add(judge([talk], [_ingested(data)])) or _unlike_quiet(data)
             for _ in range(kills):
                 outcome.survive(problem, clean(data, code, said))
     return outcome
@@ -154,6 +156,25 @@ def _kill_one_ingest(data: Path, dice: Random) -> None:
     time.sleep(dice.random() * 0.9)
     process.kill()
     process.wait()
+
+
+def _unlike_quiet(data: Path) -> str:
+    """In which tables a killed ingest's rows are not those of one undisturbed run; or nothing."""
+    with tempfile.TemporaryDirectory() as place:
+        quiet = Path(place) / "data"
+        shutil.copytree(data / "raw", quiet / "raw")
+        _ingest(quiet).wait()
+        killed, undisturbed = _rows(data), _rows(quiet)
+    unlike = [name for name, rows in undisturbed.items() if rows != killed[name]]
+    return f"other rows than one undisturbed run: {', '.join(unlike)}" if unlike else ""
+
+
+def _rows(data: Path) -> dict[str, list[tuple[object, ...]]]:
+    """All rows of all tables, sorted; the ledger without how its rows came to be."""
+    with duckdb.connect(str(Layout(data).database), read_only=True) as database:
+        found = {name: database.execute(f"FROM {name} ORDER BY ALL").fetchall() for name in TABLES}
+        ledger = database.execute("SELECT * EXCLUDE (journal_offset) FROM ledger ORDER BY ALL")
+        return found | {"ledger": ledger.fetchall()}
 
 
 def _ingested(data: Path) -> list[tuple[str, bytes]]:

@@ -1,0 +1,213 @@
+"""`recorder prune`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recorder.cli import options
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from recorder.compact import Day, Merged
+    from recorder.prune import Choice, Plan
+    from recorder.segment import Layout
+
+_MB = 1_000_000
+
+
+@click.command(
+    epilog="\b\nExamples:\n  recorder prune --older-than 90d --raw --dry-run\n"
+    "  recorder prune --older-than 90d --raw --tables\n  recorder prune --compact"
+)
+@options.config
+@options.data_dir
+@click.option("--older-than", "age", type=options.Span(), help="What goes, e.g. 90d, 36h, 4w.")
+@click.option("--raw", "raw_files", is_flag=True, help="Remove raw files that are so old.")
+@click.option("--tables", is_flag=True, help="Remove table rows that are so old.")
+@click.option("--force", is_flag=True, help="Remove also raw files that were never ingested.")
+@click.option("--compact", is_flag=True, help="Merge the small raw files of closed days.")
+@click.option(
+    "--target-mb",
+    type=click.FloatRange(min=0, min_open=True),
+    default=128,
+    show_default=True,
+    help="With --compact: largest size of a merged file.",
+)
+@click.option(
+    "--zstd-level",
+    type=click.IntRange(1, 22),
+    default=9,
+    show_default=True,
+    help="With --compact: how hard to compress.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def prune(
+    config_path: Path | None,
+    data_dir: Path | None,
+    age: int | None,
+    raw_files: bool,
+    tables: bool,
+    force: bool,
+    compact: bool,
+    target_mb: float,
+    zstd_level: int,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Remove what is old, or merge small raw files.
+
+    Capture may run meanwhile, ingest may not. The ledger, connections and gaps stay: nothing is
+    ingested again, and coverage stays what it was. Raw files go only when ingest has taken them.
+    A merged file holds the same frames in the same order, compared with the originals before they
+    go; readers find either all originals of a day or its merged files.
+    """
+    from recorder import private
+    from recorder.compact import recover
+    from recorder.config import load
+    from recorder.prune import Choice
+    from recorder.segment import Layout
+
+    _check(age, raw_files=raw_files or tables, compact=compact)
+    layout = Layout(load(config_path, data_dir=data_dir).data_dir)
+    with private.claimed(layout), closing(private.connect(layout)) as db:
+        if not dry_run:
+            recover(layout)
+        told: dict[str, Any] = {"dry_run": dry_run}
+        if age is not None:
+            choice = Choice(raw_files, tables, force)
+            told |= _prune(db, layout, time.time_ns() - age, choice, dry_run=dry_run)
+        if compact:
+            told["merged"] = _compact(db, layout, target_mb, zstd_level, dry_run)
+        if not dry_run:
+            private.show(db, layout)
+    if as_json:
+        click.echo(json.dumps(told))
+    else:
+        _print(told)
+
+
+def _check(age: int | None, *, raw_files: bool, compact: bool) -> None:
+    from recorder.errors import UsageError
+
+    if age is None and raw_files:
+        raise UsageError("say how old: --older-than 90d")
+    if age is not None and not raw_files:
+        raise UsageError("say what goes: --raw, --tables, or both")
+    if age is None and not compact:
+        raise UsageError(
+            "nothing to do", hint="say what: --older-than 90d --raw --tables, or --compact"
+        )
+
+
+def _prune(
+    db: duckdb.DuckDBPyConnection, layout: Layout, limit: int, choice: Choice, *, dry_run: bool
+) -> dict[str, Any]:
+    from recorder import prune
+
+    plan = prune.plan(db, layout, limit, choice)
+    if not dry_run:
+        prune.apply(db, plan, limit)
+    return _told(plan, limit)
+
+
+def _told(plan: Plan, limit: int) -> dict[str, Any]:
+    from recorder.clock import iso
+
+    def files(found: list[Any]) -> list[dict[str, Any]]:
+        return [
+            {"path": str(f.path), "feed": f.feed, "frames": f.rows, "bytes": f.bytes} for f in found
+        ]
+
+    return {
+        "before": iso(limit),
+        "files": files(plan.files),
+        "not_ingested": files(plan.held_back),
+        "rows": plan.rows,
+    }
+
+
+def _compact(
+    db: duckdb.DuckDBPyConnection, layout: Layout, target_mb: float, level: int, dry_run: bool
+) -> list[dict[str, Any]]:
+    from recorder import compact
+
+    found = db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()
+    done = {row[0] for row in found}
+    merged = []
+    with _progress() as tell:
+        for feed in layout.feeds():
+            planned = compact.plan(layout, feed, done, time.time_ns(), int(target_mb * _MB))
+            for day in planned:
+                if dry_run:
+                    merged.append(_would(day))
+                else:
+                    merged.append(_did(compact.compact(layout, day, level=level, tell=tell)))
+    return merged
+
+
+def _would(day: Day) -> dict[str, Any]:
+    files = [file for group in day.groups for file in group]
+    sizes = {"files": len(files), "into": len(day.groups), "bytes": sum(f.bytes for f in files)}
+    return {"feed": day.feed, "day": day.date, **sizes}
+
+
+def _did(result: Merged) -> dict[str, Any]:
+    told = dataclasses.asdict(result)
+    return {"feed": told.pop("feed"), "day": told.pop("day"), **told}
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} frames merged"))
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("compact", total=None)
+        yield lambda frames: progress.advance(task, frames)
+
+
+def _print(told: dict[str, Any]) -> None:
+    does = "would go" if told["dry_run"] else "removed"
+    for file in told.get("files", []):
+        click.echo(f"{does}: {file['path']}  {file['frames']:,} frames, {_size(file['bytes'])}")
+    for file in told.get("not_ingested", []):
+        click.echo(f"stays, not ingested: {file['path']}  {_size(file['bytes'])}")
+    for table, rows in told.get("rows", {}).items():
+        if rows:
+            click.echo(f"{does}: {rows:,} rows of {table}")
+    for day in told.get("merged", []):
+        _print_day(day, dry_run=told["dry_run"])
+    if "files" in told:
+        freed = sum(file["bytes"] for file in told["files"])
+        click.echo(
+            f"before {told['before']}: {len(told['files']):,} files, {_size(freed)}", err=True
+        )
+        if told["not_ingested"]:
+            click.echo("take those that stay into tables first: recorder ingest", err=True)
+    if "merged" in told and not told["merged"]:
+        click.echo("no small files to merge", err=True)
+
+
+def _print_day(day: dict[str, Any], *, dry_run: bool) -> None:
+    where = f"{day['feed']} {day['day']}"
+    if dry_run:
+        click.echo(f"{where}: {day['files']} files, {_size(day['bytes'])}, into {day['into']}")
+        return
+    sizes = f"{_size(day['bytes_before'])} -> {_size(day['bytes_after'])}"
+    click.echo(f"{where}: {day['before']} files -> {day['after']}, {sizes}")
+
+
+def _size(count: int) -> str:
+    return f"{count / _MB:,.1f} MB"

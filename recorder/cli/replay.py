@@ -1,0 +1,285 @@
+"""`recorder replay`."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import selectors
+import signal
+import ssl
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+import click
+
+from recorder.cli import options
+
+if TYPE_CHECKING:
+    from recorder.player.iterate import Played
+    from recorder.player.server import Address
+    from recorder.player.stage import Play
+
+_EXAMPLES = """\b
+Examples:
+  recorder replay --feed smartmoney --from '1h ago' --speed 10
+  recorder replay --serve 127.0.0.1:9000 --feed smartmoney --from 2026-01-31 --speed 1"""
+
+
+@click.command(epilog=_EXAMPLES)
+@options.config
+@options.data_dir
+@click.option("--feed", "feeds", multiple=True, help="Feed to replay; repeatable.  [default: all]")
+@click.option("--channel", "channels", multiple=True, help="Only frames of this channel.")
+@click.option("--from", "since", metavar="TIME", help="Begin at this time: ISO 8601, '2h ago'.")
+@click.option("--to", "until", metavar="TIME", help="End before this time.")
+@click.option(
+    "--speed", default="max", show_default=True, help="1 as recorded, 10 ten times as fast, or max."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "raw"]),
+    default="jsonl",
+    show_default=True,
+    help="Every frame as a JSON object, or the bare payloads that were received.",
+)
+@click.option(
+    "--serve",
+    "addresses",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Serve WebSocket clients; once for all feeds (at /FEED), or once for each --feed.",
+)
+@click.option("--key", envvar="RECORDER_REPLAY_KEY", help="Accept this key alone.  [default: any]")
+@click.option(
+    "--tls",
+    "certificate",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Serve wss:// with this PEM file: certificate and private key.",
+)
+@click.option(
+    "--clients",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Begin when so many clients listen.",
+)
+@click.option("--drops", is_flag=True, help="End connections where the recorded ones were lost.")
+@click.option("--loop", is_flag=True, help="Begin again at the end.")
+@click.option("--stay", is_flag=True, help="Keep clients connected after the end.")
+@click.option(
+    "--too-slow",
+    type=click.Choice(["wait", "close"]),
+    default="wait",
+    show_default=True,
+    help="Wait for clients that read slowly, or close them as the service would.",
+)
+@click.option("--from-now", is_flag=True, help="Alter frames: move the times they carry to now.")
+@options.logging
+def replay(
+    config_path: Path | None,
+    data_dir: Path | None,
+    feeds: tuple[str, ...],
+    channels: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    speed: str,
+    form: str,
+    addresses: tuple[str, ...],
+    key: str | None,
+    certificate: Path | None,
+    clients: int,
+    drops: bool,
+    loop: bool,
+    stay: bool,
+    too_slow: str,
+    from_now: bool,
+    log_format: str,
+    log_level: str,
+) -> None:
+    """Emit recorded frames again, in order, at any speed: to stdout, or to WebSocket clients.
+
+    With --serve a client connects as to the original service (key, subscriptions, pings), and gets
+    the recorded frames of what it asked for, byte by byte. /control takes {"do": "pause"}, resume,
+    {"do": "seek", "to": TIME}, {"do": "speed", "speed": 10} and status.
+    """
+    from recorder import log
+    from recorder.config import load
+    from recorder.errors import UsageError
+    from recorder.player.iterate import chosen, services, speed_of
+    from recorder.player.iterate import replay as replayed
+    from recorder.player.stage import Play
+    from recorder.redact import Redactor
+    from recorder.segment import Layout
+    from recorder.span import span
+
+    layout = Layout(load(config_path, data_dir=data_dir).data_dir)
+    wanted = span(since, until)
+    if not addresses:
+        _only_serving(
+            key, certificate, clients - 1, drops, loop, stay, too_slow != "wait", from_now
+        )
+        _print(iter(replayed(layout, feeds, channels, wanted, speed)), form)
+        return
+    if channels:
+        raise UsageError("clients say which channels they want", hint="leave out --channel")
+    names = chosen(layout, feeds)
+    play = Play(
+        layout,
+        services(layout, names),
+        wanted,
+        speed=speed_of(speed),
+        clients=clients,
+        loop=loop,
+        stay=stay,
+        drops=drops,
+        close_slow=too_slow == "close",
+        from_now=from_now,
+    )
+    places = _places(addresses, names, key)
+    log.configure(Redactor([key] if key else []), level=log_level, json=log_format == "json")
+    _serve(play, places, Guard(key, _tls(certificate)))
+
+
+class Guard(NamedTuple):
+    """Who may connect, and how."""
+
+    key: str | None
+    tls: ssl.SSLContext | None
+
+
+def _tls(certificate: Path | None) -> ssl.SSLContext | None:
+    from recorder.errors import UsageError
+
+    if certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate)
+    except (ssl.SSLError, OSError) as error:
+        hint = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out cert; cat cert key > pem"
+        what = f"no certificate with its key: {error}"
+        raise UsageError(what, where=str(certificate), hint=hint) from None
+    return context
+
+
+def _only_serving(*given: object) -> None:
+    from recorder.errors import UsageError
+
+    if any(given):
+        names = "--key, --tls, --clients, --drops, --loop, --stay, --too-slow and --from-now"
+        raise UsageError(f"{names} are for --serve", hint="for example: --serve 127.0.0.1:9000")
+
+
+def _places(addresses: tuple[str, ...], feeds: tuple[str, ...], key: str | None) -> list[Address]:
+    """Where to listen, and for which feeds."""
+    from recorder.errors import UsageError
+    from recorder.player.server import Address, is_loopback
+
+    if len(addresses) not in {1, len(feeds)}:
+        what = f"{len(addresses)} addresses for {len(feeds)} feeds"
+        raise UsageError(what, hint="give --serve once, or once for each --feed")
+    groups = [feeds] if len(addresses) == 1 else [(feed,) for feed in feeds]
+    places = []
+    for text, group in zip(addresses, groups, strict=True):
+        host, _, port = text.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65535:
+            hint = "for example 127.0.0.1:9000; port 0 takes a free one"
+            raise UsageError(f"--serve {text}: not of the form HOST:PORT", hint=hint)
+        place = Address(host.strip("[]"), int(port), group)
+        if not is_loopback(place.host) and not key:
+            raise UsageError(
+                f"--serve {text}: other machines reach this address, and anybody could listen",
+                hint="set --key (or RECORDER_REPLAY_KEY), or serve on 127.0.0.1",
+            )
+        places.append(place)
+    return places
+
+
+# -- to stdout
+
+
+def _print(frames: Any, form: str) -> None:
+    out = sys.stdout.buffer
+    line = _json if form == "jsonl" else _raw
+    try:
+        for frame in frames:
+            line(frame, out)
+        out.flush()
+    except BrokenPipeError:  # who reads has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _raw(frame: Played, out: BinaryIO) -> None:
+    if frame.kind in {"text", "binary"}:
+        out.write(frame.payload + b"\n")
+
+
+def _json(frame: Played, out: BinaryIO) -> None:
+    recv_ns, mono_ns, seq, connection, kind, payload, feed = frame
+    told: dict[str, object] = {"recv_ns": recv_ns, "mono_ns": mono_ns, "feed": feed}
+    told |= {"connection": connection, "seq": seq, "kind": kind}
+    try:
+        told["text"] = payload.decode()
+    except UnicodeDecodeError:
+        told["base64"] = base64.b64encode(payload).decode()
+    out.write(json.dumps(told).encode() + b"\n")  # ASCII alone: fit for any terminal
+
+
+# -- to clients
+
+
+def _serve(play: Play, places: list[Address], guard: Guard) -> None:
+    # select() waits to the microsecond, where epoll rounds up to milliseconds.
+    def loop() -> asyncio.AbstractEventLoop:
+        return asyncio.SelectorEventLoop(selectors.SelectSelector())
+
+    _few_files()
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(_played(play, places, guard))
+
+
+def _few_files() -> None:
+    """select() knows file descriptors below 1024: more connections than that must fail."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == resource.RLIM_INFINITY or soft > 1000:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (1000, hard))
+
+
+async def _played(play: Play, places: list[Address], guard: Guard) -> None:
+    from recorder import log
+    from recorder.player.server import CONTROL, is_loopback, listening
+    from recorder.player.stage import Stage
+
+    say = log.logger()
+    stage = Stage(play, say.info)
+    await stage.check()
+    async with listening(stage, places, guard.key, guard.tls) as found:
+        for place in found:
+            host = f"[{place.host}]" if ":" in place.host else place.host
+            url = f"{'wss' if guard.tls else 'ws'}://{host}:{place.port}"
+            if not is_loopback(place.host):
+                say.warning("other machines can connect", address=f"{host}:{place.port}")
+            for feed in place.feeds:
+                click.echo(f"{feed} {url}{'' if len(place.feeds) == 1 else f'/{feed}'}")
+            click.echo(f"control {url}{CONTROL}")
+        if play.from_now:
+            say.warning("FRAMES ARE ALTERED: the times they carry are moved to now (--from-now)")
+        await _until_stopped(stage)
+        await asyncio.gather(*(c.close(1001, "end of the replay") for c in tuple(stage.clients)))
+
+
+async def _until_stopped(stage: Any) -> None:
+    playing = asyncio.create_task(stage.run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, playing.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await playing

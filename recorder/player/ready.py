@@ -1,0 +1,159 @@
+"""Stretches of one feed's record, ready to be sent: what is to go out, encoded; what to say."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recorder.clock import NS
+from recorder.player.cover import Cover, Note
+from recorder.player.merge import Run, before, merged, numbers
+from recorder.player.wire import Wire, encoded
+from recorder.service import Service
+from recorder.span import Span
+
+_ROWS = 4096
+_RECEIVED = pa.array(["text", "binary"])
+
+#: Copies of a frame on two lines come within so much time of each other.
+_QUIET_NS = 60 * NS
+
+
+@dataclass(slots=True)
+class Ready:
+    """Some rows of one feed. `at` are the times of the frames to send, in order."""
+
+    at: memoryview
+    last: int  # the time of the last row, sent or not
+    payloads: pa.Array
+    wire: Wire
+    notes: list[tuple[int, Note]]  # by time
+    channels_of: Callable[[bytes], Sequence[str]] | None
+    _channels: list[Sequence[str]] | None = field(default=None)
+
+    def count(self, until: int) -> int:
+        """How many frames are due at a time."""
+        return bisect_right(self.at, until)
+
+    def channels(self) -> list[Sequence[str]]:
+        """For each frame, the channels that bring it; found when first asked for."""
+        if self._channels is None:
+            ask = self.channels_of or (lambda payload: ())
+            self._channels = [ask(payload) for payload in self.payloads.to_pylist()]
+        return self._channels
+
+
+class Repeats:
+    """Which frames of overlapping connections are copies of frames that were sent already.
+
+    Counted as ingest counts them: the second time that a connection brings some bytes is the same
+    event as the second time that another one brings them.
+    """
+
+    def __init__(self) -> None:
+        self._now: dict[tuple[str, bytes], int] = {}
+        self._old: dict[tuple[str, bytes], int] = {}
+        self._turned = 0
+
+    def fresh(self, connection: str, payload: bytes, at: int) -> bool:
+        """True for a frame that no other connection has brought."""
+        if at - self._turned > _QUIET_NS:
+            self._old, self._now, self._turned = self._now, {}, at
+        times = self._times(connection, payload) + 1
+        self._now[connection, payload] = times
+        if times <= self._times("", payload):
+            return False
+        self._now["", payload] = times
+        return True
+
+    def _times(self, connection: str, payload: bytes) -> int:
+        key = (connection, payload)
+        return self._now.get(key) or self._old.get(key, 0)
+
+
+def stretches(
+    runs: Sequence[Run], span: Span, service: Service, shift_ns: int = 0
+) -> Iterator[Ready]:
+    """One feed's rows of a span, in order, a few thousand at a time.
+
+    Raises:
+        DataError: a file is damaged, or was written by a newer version.
+    """
+    ended: set[int] = set()
+    cover = Cover([run.feed for run in runs], ended)
+    repeats = Repeats()
+    for batch in before(runs, span):
+        cover.look(batch)
+    for batch in merged(runs, span, ended):
+        for start in range(0, len(batch), _ROWS):
+            rows = batch.slice(start, _ROWS)
+            overlapping = cover.overlapping()
+            notes = cover.look(rows)
+            overlapping |= cover.overlapping()
+            yield _ready(rows, notes, service, _sent(rows, service, overlapping, repeats), shift_ns)
+
+
+def _sent(
+    rows: pa.RecordBatch, service: Service, overlapping: set[str], repeats: Repeats
+) -> pa.Array:
+    """Which rows go out: what was received, but for answers to the recorded session and copies."""
+    mask = pc.is_in(rows.column("kind"), value_set=_RECEIVED)
+    if service.own is not None:
+        answers = pc.match_substring_regex(rows.column("payload"), service.own)
+        mask = pc.and_(mask, pc.invert(answers))
+    if not overlapping:
+        return mask
+    at, names = numbers(rows.column("at")), rows.column("connection").to_pylist()
+    kept = mask.to_pylist()
+    for i, payload in enumerate(rows.column("payload").to_pylist()):
+        if kept[i] and names[i] in overlapping:
+            kept[i] = repeats.fresh(names[i], payload, at[i])
+    return pa.array(kept)
+
+
+def _ready(
+    rows: pa.RecordBatch, notes: list[Note], service: Service, mask: pa.Array, shift_ns: int
+) -> Ready:
+    at = numbers(rows.column("at"))
+    kept = rows.filter(mask)
+    payloads = kept.column("payload")
+    if shift_ns and service.times:
+        moved = [shifted(p, pattern_of(service.times), shift_ns) for p in payloads.to_pylist()]
+        payloads = pa.array(moved, pa.binary())
+    wire = encoded(payloads, pc.equal(kept.column("kind"), "binary"))
+    told = [(at[note.row], note) for note in notes]
+    places = numbers(kept.column("at")) if len(kept) else memoryview(b"").cast("q")
+    return Ready(places, at[-1], payloads, wire, told, service.channels)
+
+
+# -- the times that a feed's frames carry
+
+
+def pattern_of(names: Sequence[str]) -> re.Pattern[bytes]:
+    """Finds the values of fields that hold times."""
+    which = "|".join(map(re.escape, names)).encode()
+    moment = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z"
+    return re.compile(rb'("(?:' + which + rb')"\s*:\s*"?)(\d{10,19}|' + moment + rb")(?![\d.])")
+
+
+def shifted(payload: bytes, times: re.Pattern[bytes], by_ns: int) -> bytes:
+    """A frame with its times moved; the unit of a number is told by its digits."""
+    return times.sub(lambda found: found[1] + _moved(found[2], by_ns), payload)
+
+
+def _moved(value: bytes, by_ns: int) -> bytes:
+    if value.isdigit():
+        unit = 10 ** (9 - 3 * min((len(value) - 10) // 3, 3))
+        return b"%d" % (int(value) + by_ns // unit)
+    moment = datetime.fromisoformat(value.decode().replace("Z", "+00:00"))
+    try:
+        later = moment + timedelta(microseconds=by_ns // 1000)
+    except OverflowError:
+        return value
+    return later.isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()

@@ -1,0 +1,328 @@
+"""Small files become few; nobody who reads the record can tell, whenever the process is killed."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import shutil
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder import compact, durable, merged, private, raw
+from recorder.clock import DAY_NS
+from recorder.compact import Small, groups
+from recorder.errors import BusyError, DataError
+from recorder.ingest import Ingest, Rules
+from recorder.segment import Layout, day_of, order, stem
+from recorder.verify import verify
+
+from .journals import Writer, eventful, seal_all
+from .lives import PAST
+from .records import RUN, Record, assert_same, recorder, start
+
+FEED = "binance"
+NOW = PAST + 3 * DAY_NS
+MB = 1_000_000
+
+
+def recorded(root: Path, seed: str = "compact", blocks: int = 120) -> Record:
+    """Many small sealed and ingested segments of two days."""
+    for day in range(2):
+        now = PAST + day * DAY_NS
+        writer = Writer(root, FEED, now=now, rotate_bytes=3_000)
+        eventful(writer, Random(f"{seed} {day}"), blocks)
+        writer.finish()
+    seal_all(Layout(root))
+    record = Record(root)
+    record.ingest()
+    return record
+
+
+def merge(record: Record, target: int = MB, now: int = NOW) -> list[compact.Merged]:
+    """What `recorder prune --compact` does."""
+    layout = record.layout
+    with private.claimed(layout), closing(private.connect(layout)) as db:
+        compact.recover(layout)
+        done = {row[0] for row in db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()}
+        found = [
+            compact.compact(layout, day, level=3)
+            for day in compact.plan(layout, FEED, done, now, target)
+        ]
+        private.show(db, layout)
+    return found
+
+
+def frames(layout: Layout) -> pa.Table:
+    """All raw frames, in the order in which ingest and replay take them."""
+    paths = [layout.parquet(FEED, s) for s in sorted(layout.sealed(FEED), key=order)]
+    return pa.concat_tables(pq.read_table(path, partitioning=None) for path in paths)
+
+
+def globbed(layout: Layout) -> int:
+    """What somebody who reads the Parquet files directly counts."""
+    place = glob.escape(str(layout.raw))
+    query = f"SELECT count(*) FROM read_parquet('{place}/**/*.parquet')"
+    return int(duckdb.sql(query).fetchall()[0][0])
+
+
+def test_the_frames_are_the_same_in_the_same_order(tmp_path: Path) -> None:
+    record = recorded(tmp_path)
+    before, tables, rows = frames(record.layout), record.everything(), globbed(record.layout)
+    files = len(record.layout.sealed(FEED))
+    done = merge(record)
+    assert [one.after for one in done] == [1, 1] and sum(one.before for one in done) == files > 10
+    assert frames(record.layout).equals(before)
+    assert_same(record.everything(), tables)
+    assert globbed(record.layout) == rows == record.sql("SELECT count(*) FROM raw")[0][0]
+    report = verify(record.layout)
+    assert report.sound and report.feeds[0].frames == rows
+    assert all("gap marker" in finding.what for finding in report.findings)
+    assert record.ingest() == 0
+    assert merge(record) == []
+    assert not any((tmp_path / "work/compact").rglob("*.parquet"))
+
+
+def test_tables_made_of_merged_files_are_the_same_ledger_and_all(tmp_path: Path) -> None:
+    record = recorded(tmp_path)
+    tables = record.everything()
+    merge(record, target=12_000)
+    assert len(record.layout.sealed(FEED)) > 4
+    done = recorder("ingest", "--rebuild", "--data-dir", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert_same(record.everything(), tables)
+    shutil.rmtree(tmp_path / "work")
+    record.ingest()
+    assert_same(record.everything(), tables)
+    assert verify(record.layout).sound
+
+
+def test_a_merged_file_says_what_it_holds(tmp_path: Path) -> None:
+    record = recorded(tmp_path)
+    names = sorted(record.layout.sealed(FEED), key=order)
+    merge(record)
+    ledger = record.sql("SELECT segment, rows, first_recv_ns, last_recv_ns FROM ledger")
+    held = [one for _, stems in merged.files(record.layout, FEED) for one in stems]
+    assert sorted(held, key=order) == names
+    found = [
+        tuple(one)
+        for name in record.layout.sealed(FEED)
+        for one in merged.held_in(record.layout.parquet(FEED, name))
+    ]
+    assert sorted(found) == sorted(ledger)
+
+
+def test_merged_files_can_be_merged_with_what_came_late(tmp_path: Path) -> None:
+    record = recorded(tmp_path)
+    before, tables = frames(record.layout), record.everything()
+    merge(record, target=9_000)
+    several = len(record.layout.sealed(FEED))
+    merge(record)
+    assert len(record.layout.sealed(FEED)) == 2 < several
+    assert frames(record.layout).equals(before)
+    shutil.rmtree(tmp_path / "work")
+    record.ingest()
+    assert_same(record.everything(), tables)
+
+
+# -- what is merged
+
+FILES = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(1, 120), st.booleans(), st.integers(0, 1)), max_size=25
+)
+
+
+@given(FILES)
+def test_groups_are_consecutive_of_one_run_and_day_and_small(
+    made: list[tuple[int, int, bool, int]],
+) -> None:
+    runs = (RUN, f"{RUN[:-1]}Z")
+    files = [
+        Small(stem(PAST + day * DAY_NS, runs[run], number), size, free)
+        for number, (day, size, free, run) in enumerate(made)
+    ]
+    line = sorted((file.stem for file in files), key=order)
+    for group in groups(files, 128):
+        assert len(group) > 1 and all(file.free for file in group)
+        assert sum(file.bytes for file in group) <= 128
+        assert len({(day_of(f.stem), order(f.stem)[:26]) for f in group}) == 1
+        at = line.index(group[0].stem)
+        assert [file.stem for file in group] == line[at : at + len(group)]
+
+
+def test_a_day_that_is_not_over_or_not_sealed_or_not_ingested_is_left(tmp_path: Path) -> None:
+    record = recorded(tmp_path)
+    assert merge(record, now=PAST) == []
+    layout = record.layout
+    done = set(layout.sealed(FEED))
+    days = sorted({day_of(name) for name in done})
+    assert [p.date for p in compact.plan(layout, FEED, done, NOW, MB)] == days
+    assert compact.plan(layout, FEED, set(), NOW, MB) == []
+    journal = layout.journal(FEED, stem(PAST, RUN, 7))
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    journal.touch()
+    assert [p.date for p in compact.plan(layout, FEED, done, NOW, MB)] == days[1:]
+
+
+def test_a_damaged_original_leaves_the_day_as_it_is(tmp_path: Path) -> None:
+    record = recorded(tmp_path)
+    path = record.layout.parquet(FEED, record.layout.sealed(FEED)[3])
+    table = pq.read_table(path, partitioning=None)
+    metadata = pq.read_metadata(path).metadata
+    altered = table.set_column(5, raw.RAW.field("payload"), pa.array([b"x"] * len(table)))
+    kept = {raw.CHECKSUM: metadata[raw.CHECKSUM.encode()]}
+    pq.write_table(altered.cast(raw.RAW).replace_schema_metadata(kept), path)
+    before = sorted(path.parent.iterdir())
+    with pytest.raises(DataError, match="not those sealed"):
+        merge(record)
+    assert sorted(path.parent.iterdir()) == before
+
+
+def test_where_directories_cannot_be_exchanged_nothing_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = recorded(tmp_path)
+    before, names = frames(record.layout), record.layout.sealed(FEED)
+
+    def refuse(one: Path, other: Path) -> None:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(durable, "exchange", refuse)
+    with pytest.raises(DataError, match="one local file system"):
+        merge(record)
+    assert record.layout.sealed(FEED) == names and frames(record.layout).equals(before)
+    assert compact.left_over(record.layout) == []
+
+
+# -- crashes, readers, others
+
+
+def test_a_file_copied_in_just_before_the_exchange_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = recorded(tmp_path)
+    layout = record.layout
+    late = stem(PAST, f"{RUN[:-1]}Z", 1)
+    exchange = durable.exchange
+
+    def copied_meanwhile(one: Path, other: Path) -> None:
+        path = layout.parquet(FEED, late)
+        if path.parent == other:
+            shutil.copyfile(next(other.glob("*.parquet")), path)
+        exchange(one, other)
+
+    monkeypatch.setattr(durable, "exchange", copied_meanwhile)
+    merge(record)
+    assert late in layout.sealed(FEED)
+
+
+class KilledError(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_around_the_exchange_the_next_run_clears_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    record = recorded(tmp_path)
+    before = frames(record.layout)
+    exchange = durable.exchange
+
+    def killed(one: Path, other: Path) -> None:
+        if after:
+            exchange(one, other)
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "exchange", killed)
+        with pytest.raises(KilledError):
+            merge(record)
+    assert compact.left_over(record.layout) != []
+    assert frames(record.layout).equals(before)
+    report = verify(record.layout)
+    assert report.sound and any("interrupted" in finding.what for finding in report.findings)
+    merge(record)
+    assert frames(record.layout).equals(before)
+    assert compact.left_over(record.layout) == [] and verify(record.layout).sound
+
+
+def test_kill_dash_nine_at_random_points_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """Somebody counts the files' frames all the while: right, or an error, but never wrong."""
+    kills = int(os.environ.get("COMPACT_KILLS", "6"))
+    source = recorded(tmp_path / "source", blocks=400)
+    before, total = frames(source.layout), globbed(source.layout)
+    tables = source.everything()
+    random, landed = Random("compact kills"), 0
+    while landed < kills:
+        root = tmp_path / f"killed{landed}"
+        shutil.copytree(source.layout.root, root, symlinks=True)
+        record = Record(root)
+        counts: set[int] = set()
+        stopped = threading.Event()
+
+        def count(layout: Layout, counts: set[int], stopped: threading.Event) -> None:
+            while not stopped.is_set():
+                try:
+                    with duckdb.connect() as db:
+                        place = glob.escape(str(layout.raw))
+                        query = f"SELECT count(seq) FROM read_parquet('{place}/**/*.parquet')"
+                        counts.add(db.execute(query).fetchall()[0][0])
+                except duckdb.IOException:
+                    pass  # it listed the day's files just before the exchange
+
+        reader = threading.Thread(target=count, args=(record.layout, counts, stopped))
+        reader.start()
+        try:
+            for _ in range(3):
+                process = start("prune", "--compact", "--data-dir", root)
+                work = root / "work" / "compact"
+                while process.poll() is None and not any(work.rglob("*.tmp")):
+                    time.sleep(0.002)
+                time.sleep(random.random() * 0.15)
+                landed += process.poll() is None
+                process.kill()
+                process.communicate()
+                assert frames(record.layout).equals(before)
+                assert verify(record.layout).sound
+            done = recorder("prune", "--compact", "--data-dir", root)
+            assert done.returncode == 0, done.stderr
+        finally:
+            stopped.set()
+            reader.join()
+        assert counts == {total}
+        assert len(record.layout.sealed(FEED)) == 2 and frames(record.layout).equals(before)
+        assert compact.left_over(record.layout) == []
+        assert_same(record.everything(), tables)
+        assert record.sql("SELECT count(*) FROM raw") == [(total,)]
+        assert record.ingest() == 0
+
+
+def test_compaction_beside_an_ingest_is_refused(tmp_path: Path) -> None:
+    record = recorded(tmp_path, blocks=10)
+    with closing(Ingest(record.layout, Rules)), pytest.raises(BusyError):
+        merge(record)
+
+
+def test_the_command_says_what_it_did_and_takes_a_level(tmp_path: Path) -> None:
+    record = recorded(tmp_path)
+    place = ("--data-dir", str(tmp_path))
+    files = len(record.layout.sealed(FEED))
+    planned = json.loads(recorder("prune", "--compact", "--dry-run", "--json", *place).stdout)
+    assert sum(day["files"] for day in planned["merged"]) == files
+    assert len(record.layout.sealed(FEED)) == files
+    done = recorder("prune", "--compact", "--zstd-level", "19", "--target-mb", "1", *place)
+    assert done.returncode == 0, done.stderr
+    assert f"{FEED} " in done.stdout and "files -> 1" in done.stdout
+    path = record.layout.parquet(FEED, record.layout.sealed(FEED)[0])
+    assert pq.read_metadata(path).row_group(0).column(5).compression == "ZSTD"
+    assert "no small files" in recorder("prune", "--compact", *place).stderr
