@@ -1,0 +1,103 @@
+"""CSV as Tardis lays it out: its file names, column names and microseconds.
+
+    <exchange>_<data type>_<day>_<symbol>.csv.gz
+
+The format asks for a time of every event: where the venue gave none, the receive time stands in
+both columns, as Tardis does it. Days are those of the receive time. Rows are in receive order.
+https://docs.tardis.dev/downloadable-csv-files
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recorder.export import market
+from recorder.export.job import Job, quoted, safe
+
+TYPES = ("trades", "liquidations", "derivative_ticker")
+
+_TRADES = """
+SELECT exchange, symbol, event_ns // 1000 AS timestamp, recv_ns // 1000 AS local_timestamp, id,
+    coalesce(side, 'unknown') AS side, price, quantity AS amount,
+    recv_ns, connection, seq, item
+FROM x_trades
+"""
+
+# A closed long is sold, a closed short is bought.
+_LIQUIDATIONS = """
+SELECT exchange, symbol, event_ns // 1000 AS timestamp, recv_ns // 1000 AS local_timestamp, id,
+    CASE position_side WHEN 'long' THEN 'sell' WHEN 'short' THEN 'buy' ELSE 'unknown' END AS side,
+    price, quantity AS amount, recv_ns, connection, seq, item
+FROM x_liquidations
+WHERE price IS NOT NULL AND quantity IS NOT NULL
+"""
+
+# Each frame that told something of an instrument, with the last that was told of everything else.
+_TICKER = """
+SELECT
+    exchange, symbol, event_ns // 1000 AS timestamp, recv_ns // 1000 AS local_timestamp,
+    last_value(next_funding_ns // 1000 IGNORE NULLS) OVER sofar AS funding_timestamp,
+    last_value(rate IGNORE NULLS) OVER sofar AS funding_rate,
+    last_value(predicted_rate IGNORE NULLS) OVER sofar AS predicted_funding_rate,
+    last_value(open_interest IGNORE NULLS) OVER sofar AS open_interest,
+    last_value(last_price IGNORE NULLS) OVER sofar AS last_price,
+    last_value(index_price IGNORE NULLS) OVER sofar AS index_price,
+    last_value(mark_price IGNORE NULLS) OVER sofar AS mark_price,
+    recv_ns, connection, seq, 0 AS item
+FROM (
+    SELECT exchange, symbol, recv_ns, connection, seq, max(event_ns) AS event_ns,
+        arg_max(next_funding_ns, item) AS next_funding_ns, arg_max(rate, item) AS rate,
+        arg_max(predicted_rate, item) AS predicted_rate,
+        arg_max(open_interest, item) AS open_interest,
+        arg_max(last_price, item) AS last_price, arg_max(index_price, item) AS index_price,
+        arg_max(mark_price, item) AS mark_price
+    FROM (
+        SELECT exchange, symbol, recv_ns, connection, seq, item, event_ns, next_funding_ns, rate,
+            predicted_rate, index_price, mark_price
+        FROM x_funding
+        UNION ALL BY NAME
+        SELECT exchange, symbol, recv_ns, connection, seq, item, event_ns,
+            CASE kind WHEN 'last' THEN price END AS last_price,
+            CASE kind WHEN 'index' THEN price END AS index_price,
+            CASE kind WHEN 'mark' THEN price END AS mark_price
+        FROM x_prices WHERE kind IN ('last', 'index', 'mark')
+        UNION ALL BY NAME
+        SELECT exchange, symbol, recv_ns, connection, seq, item, event_ns, open_interest
+        FROM x_interest
+    )
+    GROUP BY exchange, symbol, recv_ns, connection, seq
+)
+WINDOW sofar AS (
+    PARTITION BY exchange, symbol ORDER BY recv_ns, connection, seq ROWS UNBOUNDED PRECEDING
+)
+"""
+
+_SELECTS = {"trades": _TRADES, "liquidations": _LIQUIDATIONS, "derivative_ticker": _TICKER}
+
+
+def export(job: Job, types: Sequence[str] = TYPES) -> None:
+    """Write a file per data type, instrument and day."""
+    market.prepare(job)
+    for name in types:
+        view = f"x_{name}_rows"
+        job.connection.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {_SELECTS[name]}")
+        for exchange, symbol, day in _files(job, view):
+            where = f"exchange = {quoted(exchange)} AND symbol = {quoted(symbol)}"
+            select = (
+                f"SELECT * EXCLUDE (recv_ns, connection, seq, item) FROM {view} WHERE {where} "  # noqa: S608
+                f"AND recv_ns // 86400000000000 = {day} ORDER BY recv_ns, connection, seq, item"
+            )
+            [(date,)] = job.rows(f"SELECT strftime(make_date({int(day)}), '%Y-%m-%d')")
+            file = f"{safe(exchange)}_{name}_{date}_{safe(symbol)}.csv.gz"
+            job.copy(select, job.out / file, "FORMAT csv, HEADER, COMPRESSION gzip")
+    if "trades" in types:
+        market.note_trades(job)
+    for view in ("x_trades", "x_liquidations"):
+        if view[2:] in types:
+            market.note_times(job, view)
+
+
+def _files(job: Job, view: str) -> list[tuple[str, str, int]]:
+    market.instruments(job, {"x_derivative_ticker_rows": "x_funding"}.get(view, view[:-5]))
+    sql = f"SELECT DISTINCT exchange, symbol, recv_ns // 86400000000000 FROM {view} ORDER BY ALL"  # noqa: S608
+    return [(str(e), str(s), int(day)) for e, s, day in job.rows(sql)]

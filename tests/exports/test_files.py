@@ -1,0 +1,258 @@
+"""What is in the exported files; `test_consumers.py` has them read by the programs they are for."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import struct
+import zipfile
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+from backtest.made import record
+from ingest.records import Record, recorder
+
+from recorder import publish
+from recorder.clock import NS
+from recorder.event import Filter
+from recorder.export import hftbacktest, nautilus, ohlcv
+from recorder.export.job import Job
+from recorder.segment import Layout
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    return record(tmp_path_factory.mktemp("made") / "it's data")
+
+
+def export(made: Record, out: Path, *arguments: str) -> list[str]:
+    """What it said; the files are in `out`."""
+    done = recorder("export", *arguments, "--out", out, "--data-dir", made.layout.root)
+    assert done.returncode == 0, done.stderr
+    assert [Path(line) for line in done.stdout.splitlines()] == [
+        Path(line) for line in done.stdout.splitlines() if Path(line).exists()
+    ]
+    return done.stderr.splitlines()
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with gzip.open(path, "rt", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def npz(path: Path) -> list[tuple[Any, ...]]:
+    """The rows of an .npz file, read without numpy."""
+    with zipfile.ZipFile(path) as archive:
+        data = archive.read("data.npy")
+    assert data[:8] == b"\x93NUMPY\x01\x00"
+    [length] = struct.unpack_from("<H", data, 8)
+    assert (10 + length) % 64 == 0
+    return list(struct.iter_unpack("<QqqddQqd", data[10 + length :]))
+
+
+def test_plain_parquet_holds_the_rows_of_each_table(made: Record, tmp_path: Path) -> None:
+    said = export(made, tmp_path, "parquet", "--since", "1790000010", "--symbol", "BTCUSDT")
+    found = {p.stem: pq.read_table(p) for p in tmp_path.glob("*.parquet")}
+    assert set(found) == {"prices", "whales", "funding", "liquidations", "latency"}
+    for name, table in found.items():
+        expected = made.sql(
+            f"SELECT recv_ns FROM {name} WHERE symbol = 'BTCUSDT' "
+            "AND recv_ns >= 1790000010000000000 ORDER BY recv_ns"
+        )
+        assert table["recv_ns"].to_pylist() == [row[0] for row in expected]
+    assert any("gap: binance: nothing from" in line and "(gone)" in line for line in said)
+
+
+def test_tardis_files_have_its_names_columns_and_microseconds(made: Record, tmp_path: Path) -> None:
+    export(made, tmp_path, "tardis")
+    trades = rows_of(tmp_path / "binance_trades_2026-09-21_BTCUSDT.csv.gz")
+    assert list(trades[0]) == [
+        "exchange", "symbol", "timestamp", "local_timestamp", "id", "side", "price", "amount"
+    ]  # fmt: skip
+    [first] = made.sql(
+        "SELECT event_ns // 1000, recv_ns // 1000, tx, side, price, quantity FROM whales "
+        "WHERE symbol = 'BTCUSDT' ORDER BY recv_ns LIMIT 1"
+    )
+    assert list(trades[0].values()) == ["binance", "BTCUSDT", *map(str, first)]
+    forced = rows_of(tmp_path / "binance_liquidations_2026-09-21_BTCUSDT.csv.gz")
+    assert list(forced[0]) == list(trades[0])
+    assert {row["side"] for row in forced} == {"sell"}  # longs were closed
+    ticker = rows_of(tmp_path / "binance_derivative_ticker_2026-09-21_BTCUSDT.csv.gz")
+    assert list(ticker[0]) == [
+        "exchange", "symbol", "timestamp", "local_timestamp", "funding_timestamp", "funding_rate",
+        "predicted_funding_rate", "open_interest", "last_price", "index_price", "mark_price",
+    ]  # fmt: skip
+    assert (ticker[0]["last_price"], ticker[0]["mark_price"]) == ("100.0", "")
+    assert (ticker[1]["last_price"], ticker[1]["mark_price"]) == ("100.0", "100.5")
+    assert ticker[-1]["funding_timestamp"] == "1790006400000000"
+
+
+def test_a_catalogue_of_nautilus_is_exact(made: Record, tmp_path: Path) -> None:
+    export(made, tmp_path, "nautilus", "--type", "trades")
+    [path] = (tmp_path / "data/trade_tick/NEWCUSDT.BINANCE").glob("*.parquet")
+    assert path.name == ("2026-09-21T14-13-20-000000002Z_2026-09-21T14-15-19-000000371Z.parquet")
+    table = pq.read_table(path, partitioning=None)
+    told = {k.decode(): v.decode() for k, v in table.schema.metadata.items()}
+    assert told == {
+        "instrument_id": "NEWCUSDT.BINANCE", "price_precision": "1", "size_precision": "3"
+    }  # fmt: skip
+    raw = [int.from_bytes(value, "little", signed=True) for value in table["price"].to_pylist()]
+    expected = made.sql("SELECT price FROM whales WHERE symbol = 'NEWCUSDT' ORDER BY recv_ns")
+    assert [Decimal(value).scaleb(-16) for value in raw] == [Decimal(str(p)) for (p,) in expected]
+
+
+def test_rows_of_hftbacktest_are_trades_of_both_sides(made: Record, tmp_path: Path) -> None:
+    export(made, tmp_path, "hftbacktest")
+    rows = npz(tmp_path / "binance-BTCUSDT.npz")
+    expected = made.sql(
+        "SELECT event_ns, recv_ns, price, quantity, side FROM whales WHERE symbol = 'BTCUSDT' "
+        "ORDER BY recv_ns"
+    )
+    assert [row[1:5] for row in rows] == [row[:4] for row in expected]
+    sides = {"buy": 1 << 29, "sell": 1 << 28}
+    assert [row[0] for row in rows] == [2 | 3 << 30 | sides[row[4]] for row in expected]
+
+
+# -- rows made by hand
+
+
+@pytest.fixture
+def database() -> Any:
+    with duckdb.connect() as connection:
+        publish.define(connection, Layout(Path("nowhere")))
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+
+
+def trade(connection: Any, at: int, price: float, size: float | None = 1.0, **more: Any) -> None:
+    """A trade, in `prices`, and in `whales` if its size is known."""
+    common = {
+        "feed": "f", "exchange": "x", "symbol": "S", "recv_ns": at, "event_ns": at - 5,
+        "connection": "c", "seq": at, "item": 0, "price": price, **more,
+    }  # fmt: skip
+    tables: list[tuple[str, dict[str, Any]]] = [("prices", {"kind": "last"})]
+    if size is not None:
+        tables.append(("whales", {"kind": "trade", "quantity": size, "side": "buy"}))
+    for table, own in tables:
+        row = common | own
+        names, marks = ", ".join(row), ", ".join(f"${name}" for name in row)
+        connection.execute(
+            f"INSERT INTO {table} ({names}, recv_time) "
+            f"VALUES ({marks}, make_timestamptz($recv_ns // 1000))", row
+        )  # fmt: skip
+
+
+def test_trades_that_were_received_in_another_order_are_two_rows_each(
+    database: Any, tmp_path: Path
+) -> None:
+    trade(database, 100, 1.0, event_ns=90)
+    trade(database, 110, 2.0, event_ns=80)
+    trade(database, 120, 3.0, event_ns=500)  # their clock is ahead of ours
+    job = Job(database, tmp_path, Filter())
+    hftbacktest.export(job)
+    rows = npz(tmp_path / "x-S.npz")
+    exchange = [row for row in rows if row[0] & 1 << 31]
+    local = [row for row in rows if row[0] & 1 << 30]
+    assert [(row[1], row[3]) for row in exchange] == [(80, 2.0), (90, 1.0), (120, 3.0)]
+    assert [(row[2], row[3]) for row in local] == [(100, 1.0), (110, 2.0), (120, 3.0)]
+    assert all(row[1] <= row[2] for row in rows)
+    assert any("later than their receipt" in note for note in job.notes)
+
+
+def test_a_volume_is_unknown_where_the_size_of_a_trade_is(database: Any, tmp_path: Path) -> None:
+    minute = 60 * NS
+    trade(database, minute, 5.0, 2.0)
+    trade(database, minute + 1, 7.0, 1.0)
+    trade(database, 3 * minute, 4.0, 1.0)
+    trade(database, 3 * minute + 1, 3.0, None)
+    trade(database, 3 * minute + 2, 9.0, 1.0, backfill=True)
+    job = Job(database, tmp_path, Filter())
+    ohlcv.export(job, "1 minute", "last", "parquet")
+    [path] = tmp_path.glob("*.parquet")
+    assert path.name == "x-S-1minute.parquet"
+    rows = [tuple(row.values())[1:] for row in pq.read_table(path).to_pylist()]
+    assert rows == [(5.0, 7.0, 5.0, 7.0, 3.0, 3.0, 2), (4.0, 4.0, 3.0, 3.0, None, 1.0, 2)]
+    assert "1 trade prices are left out" in job.notes[0]
+    assert "whale_usd = 0.01" in job.notes[0]
+
+
+def test_a_price_of_many_digits_stays_exact(database: Any, tmp_path: Path) -> None:
+    for at, price in enumerate((0.1, 1e-8, 123456.789, 1e-20, 1e15)):
+        trade(database, 10 + at, price)
+    job = Job(database, tmp_path, Filter())
+    nautilus.export(job, ["trades"])
+    [written] = job.written
+    table = pq.read_table(written.path, partitioning=None)
+    raw = [int.from_bytes(value, "little", signed=True) for value in table["price"].to_pylist()]
+    assert raw == [10**15, 10**8, 1234567890000000000000]  # the two others are beyond its range
+    assert table.schema.metadata[b"price_precision"] == b"8"
+
+
+def test_names_from_a_venue_make_no_paths(database: Any, tmp_path: Path) -> None:
+    trade(database, 10, 1.0, symbol="../A'B/C", exchange="../x")
+    job = Job(database, tmp_path / "deep" / "out", Filter())
+    for write in (ohlcv.export, hftbacktest.export, nautilus.export):
+        write(job)
+    for written in job.written:
+        assert written.path.resolve().is_relative_to((tmp_path / "deep" / "out").resolve())
+
+
+# -- refusals
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["ohlcv", "--bucket", "soon"], 2, "'soon' is no length of time"),
+        (["ohlcv", "--bucket", "-1 minute"], 2, "holds nothing"),
+        (["ohlcv", "--kind", "lats"], 2, "did you mean 'last'"),
+        (["ohlcv", "--kind", "mid"], 1, "nothing of this kind was received"),
+        (["parquet", "--table", "price"], 2, "did you mean 'prices'"),
+        (["tardis", "--table", "prices"], 2, "takes no --table"),
+        (["nautilus", "--type", "trade"], 2, "did you mean 'trades'"),
+        (["parquet", "--feed", "binanse"], 2, "did you mean 'binance'"),
+        (["parquet", "--since", "2026-01-02", "--until", "2026-01-01"], 2, "an empty range"),
+        (["parquet", "--since", "2030-01-01"], 1, "the record goes from 2026-09-21T14:13:19Z"),
+        (["parquet", "--since", "yesterday"], 2, "'yesterday' is no time"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(
+    arguments: list[str], code: int, message: str, made: Record, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = recorder("export", *arguments, "--out", out, "--data-dir", made.layout.root)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr
+    assert not out.exists()
+
+
+def test_a_file_that_is_there_is_not_replaced_unless_told(made: Record, tmp_path: Path) -> None:
+    arguments = ["export", "parquet", "--table", "listings", "--json", "--out", tmp_path]
+    arguments += ["--data-dir", made.layout.root]
+    first = recorder(*arguments)
+    assert json.loads(first.stdout) == {"path": str(tmp_path / "listings.parquet"), "rows": 1}
+    again = recorder(*arguments)
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+    assert recorder(*arguments, "--force").returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["listings.parquet"]
+
+
+def test_an_instrument_of_two_feeds_asks_for_one(database: Any, tmp_path: Path) -> None:
+    trade(database, 1, 1.0)
+    trade(database, 2, 1.0, feed="g")
+    with pytest.raises(Exception, match="comes from the feeds f and g"):
+        hftbacktest.export(Job(database, tmp_path, Filter()))
+
+
+def test_a_file_that_was_not_finished_is_not_left(tmp_path: Path) -> None:
+    job = Job(duckdb.connect(), tmp_path, Filter())
+    with pytest.raises(ZeroDivisionError), job.file(tmp_path / "x.csv") as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
