@@ -22,10 +22,12 @@ def connect(path: Path, **settings: str | bool | int) -> duckdb.DuckDBPyConnecti
     """
     import duckdb
 
+    from recorder import engine
+
     if not path.exists():
         raise DataError("no database yet", where=str(path), hint=_NO_DATABASE)
     try:
-        connection = duckdb.connect(str(path), read_only=True, config=dict(settings))
+        connection = engine.connect(path, read_only=True, **settings)
     except duckdb.Error as error:
         if "different configuration" in str(error):
             hint = "close it first, or ask in another process"
@@ -34,7 +36,6 @@ def connect(path: Path, **settings: str | bool | int) -> duckdb.DuckDBPyConnecti
         hint = "try again when it has finished" if busy else "renew it: recorder ingest --rebuild"
         what = f"cannot open the database: {str(error).splitlines()[0]}"
         raise (BusyError if busy else DataError)(what, where=str(path), hint=hint) from error
-    connection.execute("SET TimeZone = 'UTC'")
     return connection
 
 

@@ -27,6 +27,7 @@ from recorder import (
     canned,
     carry,
     durable,
+    engine,
     instruments,
     markers,
     merged,
@@ -107,8 +108,8 @@ class Ingest:
         os.close(self._lock)
 
     def _open(self) -> duckdb.DuckDBPyConnection:
-        db = duckdb.connect()
-        db.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
+        db = engine.connect()
+        db.execute("SET preserve_insertion_order = false")
         db.execute("SET temp_directory = $place", {"place": str(self._layout.work / "spill")})
         place = str(self._path).replace("'", "''")
         db.execute(f"ATTACH '{place}' AS work (STORAGE_VERSION '{_STORAGE}')")
@@ -310,7 +311,7 @@ class Ingest:
         self._db.register("batch", table)
         if not markers.overlaps(self._db, feed):
             return table
-        return table.filter(markers.unseen(self._db, feed)["unseen"])
+        return markers.unseen(self._db, feed).cast(raw.RAW)
 
     def _transact(self, feed: str, table: pa.Table, bad: pa.Array) -> None:
         """Everything of a batch but the ledger, in a transaction left open."""

@@ -17,7 +17,18 @@ from datetime import timedelta
 import duckdb
 import pyarrow as pa
 
-from recorder import arrivals, canned, carry, database, event, instruments, markers, normalise
+from recorder import (
+    arrivals,
+    canned,
+    carry,
+    database,
+    engine,
+    event,
+    instruments,
+    markers,
+    normalise,
+    raw,
+)
 from recorder.asof import AsOf
 from recorder.clock import Clock
 from recorder.errors import DataError, UsageError, did_you_mean
@@ -80,7 +91,7 @@ class Follower:
         self._now_ns = self._forgot_ns = 0
         self._stopped = False
         self._check_feeds()
-        self._db = duckdb.connect()
+        self._db = engine.connect()
         self._prepare()
         self._past = self._begin()
 
@@ -130,7 +141,6 @@ class Follower:
                 raise UsageError(f"no feed '{feed}' in the record", hint=hint)
 
     def _prepare(self) -> None:
-        self._db.execute("SET TimeZone = 'UTC'")
         for table in TABLES.values():
             self._db.execute(table.ddl)
         self._db.execute(arrivals.STATE)
@@ -179,7 +189,7 @@ class Follower:
         """Normalise some frames and keep the events they make until they are due."""
         self._db.register("batch", table)
         if markers.overlaps(self._db, feed):
-            table = table.filter(markers.unseen(self._db, feed)["unseen"])
+            table = markers.unseen(self._db, feed).cast(raw.RAW)
         self._apply(feed, table)
         self._db.register("batch", table)
         span = self._wanted.span

@@ -106,15 +106,15 @@ WHERE s.last_seq - s.first_seq + 1 <> s.rows OR s.first_seq <> coalesce(c.last_s
 
 # A number at or below the connection's last is new only where a hole was noted.
 _UNSEEN = """
-SELECT
-    c.last_seq IS NULL OR b.seq > c.last_seq OR EXISTS (
-        FROM gaps AS g
-        WHERE g.feed = $feed AND g.connection = b.connection
-            AND b.seq >= g.seq - g.frames_missing AND b.seq < g.seq
-    ) AS unseen
-FROM (SELECT connection, seq, row_number() OVER () AS place FROM batch) AS b
+SELECT b.*
+FROM batch AS b
 LEFT JOIN connections AS c ON c.connection = b.connection AND c.feed = $feed
-ORDER BY b.place
+WHERE c.last_seq IS NULL OR b.seq > c.last_seq OR EXISTS (
+    FROM gaps AS g
+    WHERE g.feed = $feed AND g.connection = b.connection
+        AND b.seq >= g.seq - g.frames_missing AND b.seq < g.seq
+)
+ORDER BY b.connection, b.seq
 """
 
 _UPDATE = """
@@ -225,7 +225,7 @@ def goes_on(connection: duckdb.DuckDBPyConnection, feed: str) -> bool:
 
 
 def unseen(connection: duckdb.DuckDBPyConnection, feed: str) -> pa.Table:
-    """For each row of the relation `batch`, in order: `unseen`, was it never ingested?"""
+    """The rows of the relation `batch` that were never ingested."""
     return connection.sql(_UNSEEN, params={"feed": feed}).to_arrow_table()
 
 
