@@ -16,7 +16,7 @@ test: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto
 
 test-exports: .venv/installed-dev
 	$(BIN)/python tests/exports/environments.py $(EXPORTS)

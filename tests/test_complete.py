@@ -23,10 +23,11 @@ def offered(place: Path, *typed: str, word: str = "") -> list[str]:
 
 
 def test_a_query_s_parameters_are_offered_but_those_given(sample: Path) -> None:
-    assert offered(sample, "latency_percentiles", "-p") == ["since", "until", "feed", "channel"]
+    offers = ["since", "until", "feed", "channel", "as_of"]
+    assert offered(sample, "latency_percentiles", "-p") == offers
     assert offered(sample, "listings", "-p", word="li") == ["listing_type", "limit"]
     given = offered(sample, "latency_percentiles", "-p", "feed", "smartmoney", "--param")
-    assert given == ["since", "until", "channel"]
+    assert given == ["since", "until", "channel", "as_of"]
 
 
 def test_values_are_offered_from_the_record(sample: Path) -> None:

@@ -46,6 +46,7 @@ def test_every_spelling_of_a_secret_is_hidden(spell: Callable[[str], str], secre
     around=st.text("abc {}:,", max_size=10),
 )
 def test_any_secret_is_hidden(secret: str, spell: Callable[[str], str], around: str) -> None:
+    assume(secret == secret.strip('"'))  # below, quotes are JSON's
     try:
         spelled = spell(secret).strip('"').removeprefix("k=")
     except UnicodeEncodeError:  # a lone surrogate fits into no URL

@@ -259,7 +259,7 @@ async def _played(play: Play, places: list[Address], guard: Guard) -> None:
     from recorder.player.stage import Stage
 
     say = log.logger()
-    stage = Stage(play, say.info)
+    stage, stop = Stage(play, say.info), _asked_to_stop()
     await stage.check()
     async with listening(stage, places, guard.key, guard.tls) as found:
         for place in found:
@@ -272,14 +272,24 @@ async def _played(play: Play, places: list[Address], guard: Guard) -> None:
             click.echo(f"control {url}{CONTROL}")
         if play.from_now:
             say.warning("FRAMES ARE ALTERED: the times they carry are moved to now (--from-now)")
-        await _until_stopped(stage)
+        await _until(stop, stage)
         await asyncio.gather(*(c.close(1001, "end of the replay") for c in tuple(stage.clients)))
 
 
-async def _until_stopped(stage: Any) -> None:
-    playing = asyncio.create_task(stage.run())
-    loop = asyncio.get_running_loop()
+def _asked_to_stop() -> asyncio.Event:
+    """Set by Ctrl-C and SIGTERM, from before anybody is told that we serve."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, playing.cancel)
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _until(stop: asyncio.Event, stage: Any) -> None:
+    """Play until the end, or until asked to stop."""
+    playing, stopping = asyncio.create_task(stage.run()), asyncio.create_task(stop.wait())
+    await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not playing.done():
+        playing.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await playing

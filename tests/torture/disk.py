@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import os
 import resource
 import shutil
@@ -90,8 +91,8 @@ def _judge_full(data: Path, source: Source, code: int, said: str, outcome: Outco
     )
     outcome.add(tally)
     problem = f"{unsaid} frames are missing and not counted" if unsaid else ""
-    expected = f"{declared} frames were lost" if declared else "nothing was lost"
-    silent = "" if expected in said else f"stderr does not say '{expected}'"
+    told = sum(int(count) for count in re.findall(r"(\d+) frames were lost", said))
+    silent = "" if told == declared and _TAKEN in said else f"stderr says {told}, not {declared}"
     # A capture that lost frames says so with its exit code, too.
     outcome.survive(
         problem, silent, holes(found), clean(data, code if not declared else code - 1, said)
