@@ -17,6 +17,9 @@ import pyarrow.parquet as pq
 from recorder.raw import RAW
 from recorder.segment import day_of
 
+#: One batch is at most so large: the whole backlog never sits in memory.
+_PART_BYTES = 256 << 20
+
 _NOTE = """
 INSERT INTO ledger
 SELECT
@@ -32,6 +35,7 @@ class Segment:
     stem: str
     path: Path
     rows: int
+    bytes: int  # not compressed
 
 
 @dataclass(slots=True)
@@ -41,10 +45,10 @@ class Group:
     segments: list[Segment] = field(default_factory=list)
     rows: int = 0
 
-    def add(self, stem: str, path: Path, rows: int) -> None:
+    def add(self, segment: Segment) -> None:
         """Take one more."""
-        self.segments.append(Segment(stem, path, rows))
-        self.rows += rows
+        self.segments.append(segment)
+        self.rows += segment.rows
 
     @property
     def stems(self) -> list[str]:
@@ -55,7 +59,8 @@ class Group:
         """The segments in batches of about so many frames; none is divided."""
         part = Part()
         for segment in self.segments:
-            if part.segments and part.rows + segment.rows > at_most:
+            full = part.rows + segment.rows > at_most or part.bytes + segment.bytes > _PART_BYTES
+            if part.segments and full:
                 yield part
                 part = Part()
             part.segments.append(segment)
@@ -73,6 +78,11 @@ class Part:
     def rows(self) -> int:
         """How many frames there are, markers included."""
         return sum(segment.rows for segment in self.segments)
+
+    @property
+    def bytes(self) -> int:
+        """How large they are, not compressed."""
+        return sum(segment.bytes for segment in self.segments)
 
     def register(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Make the relation `batch`."""
@@ -96,13 +106,17 @@ class Part:
             )
 
 
-def rows_of(path: Path) -> int:
-    """How many frames a sealed file of ours says it holds; 0 if it cannot be read as one."""
+def segment(stem: str, path: Path) -> Segment | None:
+    """What a sealed file of ours says of itself; None if it cannot be read as one, or is empty."""
     try:
         with pq.ParquetFile(path) as file:
-            return file.metadata.num_rows if file.schema_arrow.equals(RAW) else 0
+            if not file.schema_arrow.equals(RAW) or not file.metadata.num_rows:
+                return None
+            groups = (file.metadata.row_group(i) for i in range(file.num_row_groups))
+            size = sum(group.total_byte_size for group in groups)
+            return Segment(stem, path, file.metadata.num_rows, size)
     except (OSError, pa.ArrowException):
-        return 0
+        return None
 
 
 def _quoted(path: Path) -> str:

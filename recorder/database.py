@@ -22,12 +22,12 @@ def connect(path: Path, **settings: str | bool | int) -> duckdb.DuckDBPyConnecti
     """
     import duckdb
 
-    from recorder import engine
+    from recorder import duck
 
     if not path.exists():
         raise DataError("no database yet", where=str(path), hint=_NO_DATABASE)
     try:
-        connection = engine.connect(path, read_only=True, **settings)
+        connection = duck.connect(path, read_only=True, **settings)
     except duckdb.Error as error:
         if "different configuration" in str(error):
             hint = "close it first, or ask in another process"

@@ -26,8 +26,8 @@ from recorder import (
     bulk,
     canned,
     carry,
+    duck,
     durable,
-    engine,
     instruments,
     markers,
     merged,
@@ -108,7 +108,7 @@ class Ingest:
         os.close(self._lock)
 
     def _open(self) -> duckdb.DuckDBPyConnection:
-        db = engine.connect()
+        db = duck.connect()
         db.execute("SET preserve_insertion_order = false")
         db.execute("SET temp_directory = $place", {"place": str(self._layout.work / "spill")})
         place = str(self._path).replace("'", "''")
@@ -184,15 +184,17 @@ class Ingest:
         }
         group = Group()
         for stem in self._stems(feed):
-            path = self._layout.parquet(feed, stem)
-            rows = 0 if stem in begun else bulk.rows_of(path)
-            if rows:
-                group.add(stem, path, rows)
-            if group.stems and (not rows or group.rows >= _GROUP_ROWS):
+            whole = bulk.segment(stem, self._layout.parquet(feed, stem))
+            if whole is None or stem in begun:
+                if group.stems:
+                    yield group
+                    group = Group()
+                yield stem
+                continue
+            group.add(whole)
+            if group.rows >= _GROUP_ROWS:
                 yield group
                 group = Group()
-            if not rows:
-                yield stem
         if group.stems:
             yield group
 

@@ -22,7 +22,7 @@ from recorder import (
     canned,
     carry,
     database,
-    engine,
+    duck,
     event,
     instruments,
     markers,
@@ -91,7 +91,7 @@ class Follower:
         self._now_ns = self._forgot_ns = 0
         self._stopped = False
         self._check_feeds()
-        self._db = engine.connect()
+        self._db = duck.connect()
         self._prepare()
         self._past = self._begin()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from recorder import durable, engine, publish
+from recorder import duck, durable, publish
 from recorder.errors import DataError
 from recorder.schema import PRUNED, SCHEMA_VERSION
 from recorder.segment import Layout
@@ -56,7 +56,7 @@ def version(layout: Layout) -> str | None:
     if not path.exists():
         return None
     try:
-        with engine.connect(path) as db:
+        with duck.connect(path) as db:
             if not db.execute("FROM duckdb_tables() WHERE table_name = 'about'").fetchall():
                 return None
             found = db.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()
@@ -79,7 +79,7 @@ def connect(layout: Layout) -> duckdb.DuckDBPyConnection:
         raise DataError("nothing was ingested yet", where=str(layout.root), hint=hint)
     if found != str(SCHEMA_VERSION):
         raise of_another_version(found, database(layout))
-    db = engine.connect()
+    db = duck.connect()
     db.execute("SET temp_directory = $place", {"place": str(layout.work / "spill")})
     attach(db, database(layout), "work")
     db.execute("USE work")

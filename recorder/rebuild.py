@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from recorder import arrivals, durable, engine, merged, normalise, private
+from recorder import arrivals, duck, durable, merged, normalise, private
 from recorder.canned import sql_directory
 from recorder.clock import NS, iso
 from recorder.errors import DataError, UsageError
@@ -330,7 +330,7 @@ def _sealed(db: duckdb.DuckDBPyConnection) -> set[str]:
 
 def _check_complete(layout: Layout, parts: Sequence[Part], done: set[str], fresh: Path) -> None:
     """Refuse to go on if segments that have rows could not be made anew."""
-    with closing(engine.connect(fresh)) as db:
+    with closing(duck.connect(fresh)) as db:
         made = _sealed(db)
     for part in parts:
         if left := [u.stem for u in part.units if done.intersection(u.held) - made]:
@@ -344,7 +344,7 @@ def _check_complete(layout: Layout, parts: Sequence[Part], done: set[str], fresh
 
 def _seed(layout: Layout, scratch: Layout, part: Part) -> None:
     """Give the scratch database what the time before the part's start left."""
-    db = engine.connect()
+    db = duck.connect()
     with closing(db):
         private.attach(db, private.database(layout), "old")
         private.attach(db, private.database(scratch), "work")
@@ -476,7 +476,7 @@ def _gone(path: Path, layout: Layout) -> int:
     """How many ingested segments are no longer in raw, by tables of any version."""
     there = {s for feed in layout.feeds() for _, held in merged.files(layout, feed) for s in held}
     try:
-        with engine.connect(path) as db:
+        with duck.connect(path) as db:
             done = db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()
     except duckdb.Error:
         return 0
@@ -503,7 +503,7 @@ def _keep_marks(old: Path, fresh: Path) -> None:
     """Carry over what was pruned, and bring the old tables' log into their file."""
     if not old.exists():
         return
-    with closing(engine.connect()) as db:
+    with closing(duck.connect()) as db:
         private.attach(db, fresh, "work")
         with suppress(duckdb.Error):  # damaged
             private.attach(db, old, "old")
@@ -581,7 +581,7 @@ def outdated(layout: Layout, rules: Callable[[str], Rules]) -> dict[str, int]:
 
     Those whose raw was removed are left out: they cannot be made anew.
     """
-    with engine.connect(layout.database, read_only=True) as db:
+    with duck.connect(layout.database, read_only=True) as db:
         found = db.execute(
             """
             SELECT feed, normaliser, count(*) FROM ledger

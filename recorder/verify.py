@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recorder import compact, engine, merged, raw
+from recorder import compact, duck, merged, raw
 from recorder.clock import DAY_NS, iso
 from recorder.errors import DataError
 from recorder.journal.block import Damage
@@ -235,7 +235,7 @@ def _pruned(layout: Layout) -> dict[str, list[_Pruned]]:
     """What the published tables say was pruned, by feed; nothing where they cannot be read."""
     found: dict[str, list[_Pruned]] = {}
     try:
-        with engine.connect(layout.database.resolve(strict=True), read_only=True) as database:
+        with duck.connect(layout.database.resolve(strict=True), read_only=True) as database:
             rows = database.execute("SELECT feed, segment, rows, last_seqs FROM pruned").fetchall()
     except (OSError, duckdb.Error):
         return found
@@ -256,7 +256,7 @@ def _ledger(layout: Layout, rows: dict[str, int]) -> Iterator[Finding]:
     where = str(layout.database)
     rebuild = "make the tables anew: recorder ingest --rebuild"
     try:
-        with engine.connect(layout.database, read_only=True) as database:
+        with duck.connect(layout.database, read_only=True) as database:
             claims = database.execute("SELECT segment, rows, sealed FROM ledger").fetchall()
     except duckdb.Error as error:
         yield Finding(f"cannot be read: {str(error).splitlines()[0]}", where, rebuild)

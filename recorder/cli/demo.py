@@ -187,11 +187,11 @@ def _capture(home: Path, config: Path, seconds: float, environment: dict[str, st
 
 def _answer(home: Path) -> None:
 
-    from recorder import canned, engine, output
+    from recorder import canned, duck, output
     from recorder.segment import Layout
 
     queries = canned.load()
-    with engine.connect(Layout(home).database, read_only=True) as connection:
+    with duck.connect(Layout(home).database, read_only=True) as connection:
         for ask in _QUESTIONS:
             say(f"\n{ask.heading} · recorder query {ask.query}")
             answer = canned.run(connection, queries[ask.query], ask.parameters)
