@@ -208,12 +208,8 @@ def _backlog(folder: Path, frames: int) -> Figures:
 
 def show(result: Figures) -> None:
     """Print the figures for a person."""
-    console, named = Console(), result["machine"]
-    console.print(
-        f"{named['cpu']}, {named['cores']} cores, {named['kernel']}, "
-        f"{named['file_system']}, {named['python']}; "
-        f"other processes had {named['others_share']:.0%} of it"
-    )
+    console = Console()
+    report.show_machine(console, result["machine"])
     table = Table("subject", "frames/s")
     for name, rate in result["frames_per_second"].items():
         table.add_row(name, f"{rate:,.0f}")
@@ -223,11 +219,7 @@ def show(result: Figures) -> None:
         table.add_row("  peak memory, MB", f"{found['peak_mb']:,.0f}")
         table.add_row("  database, MB", f"{found['database_mb']:,.0f}")
     console.print(table)
-    bars = Table("bar", "value", "bound", "")
-    for bar in result["bars"]:
-        verdict = "[green]pass[/]" if bar["passed"] else "[red]FAIL[/]"
-        bars.add_row(bar["name"], f"{bar['value']:.3g}", bar["bound"], verdict)
-    console.print(bars)
+    report.show_bars(console, result["bars"])
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from statistics import median
 import click
 import duckdb
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks import machine, market, report
 from benchmarks.report import Figures
@@ -220,17 +219,8 @@ def reader(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def show(result: Figures) -> None:
     """Print the result as tables."""
     console = Console()
-    named = result["machine"]
-    console.print(
-        f"{named['cpu']}, {named['cores']} cores, {named['kernel']}, "
-        f"{named['file_system']}, {named['python']}; "
-        f"other processes had {named['others_share']:.0%} of it"
-    )
-    table = Table("bar", "value", "bound", "", title=f"{result['settings']['rows']:,} rows")
-    for bar in result["bars"]:
-        verdict = "[green]pass[/]" if bar["passed"] else "[red]FAIL[/]"
-        table.add_row(bar["name"], f"{bar['value']:.3g}", bar["bound"], verdict)
-    console.print(table)
+    report.show_machine(console, result["machine"])
+    report.show_bars(console, result["bars"], f"{result['settings']['rows']:,} rows")
 
 
 if __name__ == "__main__":

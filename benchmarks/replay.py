@@ -22,7 +22,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
-from rich.table import Table
 
 import recorder
 from benchmarks import machine, report
@@ -408,17 +407,8 @@ def ratio(rounds: list[Figures], part: str, ours: str, theirs: str) -> float:
 def show(result: Figures) -> None:
     """Print the result as tables."""
     console = Console()
-    named = result["machine"]
-    console.print(
-        f"{named['cpu']}, {named['cores']} cores, {named['kernel']}, "
-        f"{named['file_system']}, {named['python']}; "
-        f"other processes had {named['others_share']:.0%} of it"
-    )
-    table = Table("bar", "value", "bound", "", title=f"{result['settings']['frames']:,} frames")
-    for bar in result["bars"]:
-        verdict = "[green]pass[/]" if bar["passed"] else "[red]FAIL[/]"
-        table.add_row(bar["name"], f"{bar['value']:.3g}", bar["bound"], verdict)
-    console.print(table)
+    report.show_machine(console, result["machine"])
+    report.show_bars(console, result["bars"], f"{result['settings']['frames']:,} frames")
 
 
 if __name__ == "__main__":

@@ -65,20 +65,33 @@ def paced_bars(paced: dict[str, Figures]) -> list[Bar]:
     ]
 
 
-def show(result: Figures) -> None:
-    """Print the result as tables."""
-    console = Console()
-    machine = result["machine"]
+def show_machine(console: Console, machine: Figures) -> None:
+    """Print what was measured on, and how much of it others had."""
     console.print(
         f"{machine['cpu']}, {machine['cores']} cores, {machine['kernel']}, "
         f"{machine['file_system']}, {machine['python']}; "
         f"other processes had {machine['others_share']:.0%} of it"
     )
+
+
+def show_bars(console: Console, bars: list[Figures], title: str = "") -> None:
+    """Print the bars with their verdicts."""
+    table = Table("bar", "value", "bound", "", title=title)
+    for bar in bars:
+        verdict = "[green]pass[/]" if bar["passed"] else "[red]FAIL[/]"
+        table.add_row(bar["name"], f"{bar['value']:.3g}", bar["bound"], verdict)
+    console.print(table)
+
+
+def show(result: Figures) -> None:
+    """Print the result as tables."""
+    console = Console()
+    show_machine(console, result["machine"])
     if "flood" in result:
         console.print(_flood_table(result["flood"], result["settings"]["frames"]))
     if "paced" in result:
         console.print(_paced_table(result["paced"]))
-    console.print(_bars_table(result["bars"]))
+    show_bars(console, result["bars"], "Bars")
 
 
 def as_rows(bars: list[Bar]) -> list[Figures]:
@@ -121,14 +134,6 @@ def _paced_table(paced: dict[str, Figures]) -> Table:
                 f"{figures['cpu_percent']:.1f}",
                 f"{late['p99']:.3f}",
             )
-    return table
-
-
-def _bars_table(bars: list[Figures]) -> Table:
-    table = Table("bar", "value", "bound", "", title="Bars")
-    for bar in bars:
-        verdict = "[green]pass[/]" if bar["passed"] else "[red]FAIL[/]"
-        table.add_row(bar["name"], f"{bar['value']:.3g}", bar["bound"], verdict)
     return table
 
 

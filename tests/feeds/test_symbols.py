@@ -32,6 +32,8 @@ class Venue(Exchange):
         self.symbols: list[str] | None = None  # None: an outage
         self.asked = 0
         self.rest = ""
+        self.answering = threading.Event()  # cleared: the list keeps its askers waiting
+        self.answering.set()
 
     async def hear(self, talk: Talk, message: str) -> None:
         told = json.loads(message)
@@ -48,6 +50,7 @@ class Venue(Exchange):
 
     def answer(self) -> tuple[int, bytes]:
         self.asked += 1
+        assert self.answering.wait(30)
         if self.symbols is None:
             return 503, b"maintenance"
         listed = [
@@ -163,9 +166,12 @@ async def test_in_an_outage_the_last_list_serves(tmp_path: Path) -> None:
 async def test_a_newer_list_changes_the_living_connection(tmp_path: Path) -> None:
     venue = Venue()
     venue.symbols = ["ETHUSDT"]
+    venue.answering.clear()
     keep_list(tmp_path, "BTCUSDT")
     with venue.listing():
         async with venue.open(), capturing(tmp_path, venue, "allLiquidation.*") as running:
+            await until(lambda: venue.subscribed == {"allLiquidation.BTCUSDT"})
+            venue.answering.set()
             await until(lambda: venue.subscribed == {"allLiquidation.ETHUSDT"})
             await running.stopped()
     assert len(venue.talks) == 1

@@ -46,4 +46,5 @@ def test_garbage_is_malformed_no_object_or_of_wrong_types() -> None:
 
 def test_garbage_in_text_frames_is_valid_utf8() -> None:
     for number in range(20):
-        garbage('{"title":"신규"}'.encode(), number, text=True).decode()
+        damaged = garbage('{"title":"신규"}'.encode(), number, text=True)
+        assert damaged.decode("utf-8", "ignore").encode() == damaged

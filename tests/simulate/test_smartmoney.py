@@ -134,9 +134,7 @@ async def test_two_clients_of_one_channel_get_the_same_frames() -> None:
         await subscribed(one, "whales:ETH")
         await subscribed(two, "whales:ETH")
         frame = await receive(two)
-        async with asyncio.timeout(5):
-            while await receive(one) != frame:
-                pass
+        assert frame in [await receive(one) for _ in range(50)]
 
 
 async def test_a_ping_message_gets_a_pong_message_even_before_authentication() -> None:
@@ -148,7 +146,7 @@ async def test_a_ping_message_gets_a_pong_message_even_before_authentication() -
 async def test_websocket_pings_are_answered() -> None:
     async with await money() as server, talk(server) as client:
         async with asyncio.timeout(5):
-            await (await client.ping())
+            assert await (await client.ping()) >= 0
 
 
 @pytest.mark.parametrize("message", ["not json", "[]", b"\xff", '{"type": []}', "{}"])
