@@ -38,6 +38,7 @@ class Peer:
         self.sent: list[Message] = []  # complete messages, as they must be recorded
         self.heard: list[bytes] = []  # messages of the client
         self.closed: tuple[int, str] | None = None  # the client's close frame
+        self.ponged = asyncio.Event()  # the client has read up to a ping
         self.gone = asyncio.Event()  # the client ended the connection
         self.answers_close = True
         self._reader, self._writer = reader, writer
@@ -93,6 +94,8 @@ class Peer:
                 opcode, payload = await self._frame()
                 if opcode == PING:
                     await self.write(encode(PONG, payload))
+                elif opcode == PONG:
+                    self.ponged.set()
                 elif opcode in {TEXT, BINARY}:
                     self.heard.append(payload)
                 elif opcode == CLOSE:
