@@ -38,7 +38,7 @@ class Peer:
         self.sent: list[Message] = []  # complete messages, as they must be recorded
         self.heard: list[bytes] = []  # messages of the client
         self.closed: tuple[int, str] | None = None  # the client's close frame
-        self.ponged = asyncio.Event()  # the client has read up to a ping
+        self._ponged = asyncio.Event()
         self.gone = asyncio.Event()  # the client ended the connection
         self.answers_close = True
         self._reader, self._writer = reader, writer
@@ -76,6 +76,17 @@ class Peer:
         self.sent += messages
         await self.write(*(encode(OPCODES[kind], payload) for kind, payload in messages))
 
+    async def pong(self) -> None:
+        """Wait until the client answers the ping that was sent: it has read what came before."""
+        await asyncio.wait_for(self._ponged.wait(), 30)
+        self._ponged.clear()
+
+    async def kept(self) -> None:
+        """Wait until the client has written what it was sent: it answers one read later."""
+        for payload in (b"1", b"2"):
+            await self.write(encode(PING, payload))
+            await self.pong()
+
     async def close(self, code: int, reason: str = "") -> None:
         """Begin the closing handshake."""
         await self.write(encode(CLOSE, struct.pack("!H", code) + reason.encode()))
@@ -95,7 +106,7 @@ class Peer:
                 if opcode == PING:
                     await self.write(encode(PONG, payload))
                 elif opcode == PONG:
-                    self.ponged.set()
+                    self._ponged.set()
                 elif opcode in {TEXT, BINARY}:
                     self.heard.append(payload)
                 elif opcode == CLOSE:

@@ -36,9 +36,11 @@ async def test_killed_anywhere_and_started_again_nothing_received_is_lost_or_twi
         part = recording[peer.number * _PER_CONNECTION :][:_PER_CONNECTION]
         for start in range(0, len(part), _AT_ONCE):
             if start <= stop_at < start + _AT_ONCE:
-                reached.set()
                 if pause:
+                    await peer.kept()
+                    reached.set()
                     return
+                reached.set()
             await peer.send(*part[start : start + _AT_ONCE])
 
     least: list[int] = []
@@ -48,7 +50,8 @@ async def test_killed_anywhere_and_started_again_nothing_received_is_lost_or_twi
             reached.clear()
             async with capturing(data, feeds, rotate_mb=0.2) as child:
                 await asyncio.wait_for(reached.wait(), 20)
-                await asyncio.sleep(0.3 if pause else dice.random() * 0.1)
+                if not pause:
+                    await asyncio.sleep(dice.random() * 0.1)
                 await child.killed()
             least.append(len(server.peers[-1].sent) if pause else 0)
         reached.clear()
@@ -113,12 +116,12 @@ async def test_orphans_are_sealed_at_the_next_start_while_it_records_already(
     async def play(peer: Peer) -> None:
         await peer.accept()
         await peer.send(("text", b"here"))
+        await peer.kept()
 
     async with serving(play) as server:
         feeds = {"mine": {"url": server.url}}
         async with capturing(data, feeds) as child:
             await server.done.wait()
-            await asyncio.sleep(0.3)
             await child.killed()
         (orphan,) = journals(data)
         async with capturing(data, feeds) as child:

@@ -20,7 +20,7 @@ async def _fragments(peer: Peer) -> None:
     peer.sent += [("text", "één bericht".encode()), ("binary", b"\x00\xff\x00"), ("text", b"")]
     await peer.write(encode(TEXT, "één".encode()[:1], fin=False))  # cut within a character
     await peer.write(encode(PING, b"between"), encode(CONT, "één".encode()[1:], fin=False))
-    await peer.ponged.wait()
+    await peer.pong()
     _BEFORE_THE_LAST_PIECE.append(time.monotonic_ns())
     await peer.write(encode(PING, b""), encode(CONT, b"", fin=False), encode(CONT, b" bericht"))
     await peer.write(encode(BINARY, b"", fin=False), encode(CONT, b"\x00", fin=False))

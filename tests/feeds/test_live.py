@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import io
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -156,10 +155,8 @@ async def test_a_key_that_is_refused_or_dead_ends_the_recorder(
     tmp_path: Path, refusal: dict[str, Any], why: str
 ) -> None:
     async with await listings(**refusal) as server:
-        began = time.monotonic()
         feeds = {"cryptolisting": {"url": server.url}}
         outcome = await capture(tmp_path, feeds, seconds=60, **KEYS)
-        assert time.monotonic() - began < 20
     assert outcome.code == 4
     assert complaint(outcome) == f"cryptolisting: {why}"
     assert LISTING_KEY not in outcome.err

@@ -59,7 +59,7 @@ async def test_new_announcements_carry_detection_and_dispatch_times_in_order() -
             *("dispatchTimestampUs", "abnormalDetectionLatency"),
         }
         assert frame["detectedTimestampUs"] <= frame["dispatchTimestampUs"]
-        assert 0 <= time.time_ns() // 1000 - frame["dispatchTimestampUs"] < 2_000_000
+        assert 0 <= time.time_ns() // 1000 - frame["dispatchTimestampUs"] < 30_000_000
 
 
 async def test_the_old_schema_has_the_publication_time_and_other_limits() -> None:

@@ -78,7 +78,7 @@ async def test_extended_events_carry_a_recent_time_in_milliseconds() -> None:
     async with await money(**QUICK, shape="flat") as server, talk(server) as client:
         await subscribed(client, "derivatives:liquidations")
         frame = await receive(client)
-        assert 0 <= time.time() * 1000 - frame["timestamp"] < 5000
+        assert 0 <= time.time() * 1000 - frame["timestamp"] < 30_000
         assert {"exchange", "side", "quantity"} < set(frame)
 
 
