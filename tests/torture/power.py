@@ -170,18 +170,21 @@ class _Synced:
 
     frames: int = 0  # in synced parts of journals, or sealed
     missing: int = 0  # parts of those that are not there
-    slowest: float = 0.0  # seconds
+    slowest: float = 0.0  # seconds; the one that the cut fell into counts up to the cut
 
 
 def _synced(data: Path, notes: Path, cut_at: float) -> _Synced:
     """Look, before anything repairs it, for what was synced."""
     layout, found = Layout(data), _Synced()
     sizes: dict[str, int] = {}
+    under_way: dict[str, float] = {}
     new: dict[str, float] = {}  # journals whose directory entry is not yet durable
     for line in notes.read_text().splitlines():
         path, size, start, end = json.loads(line)
-        if end >= cut_at:  # it returned to a machine that had no power
+        if end is None or end >= cut_at:  # if it returned, then to a machine without power
+            under_way[path] = start
             continue
+        under_way.pop(path, None)
         if path.endswith(".journal"):
             found.slowest = max(found.slowest, end - start)
             new.setdefault(path, start)
@@ -189,6 +192,9 @@ def _synced(data: Path, notes: Path, cut_at: float) -> _Synced:
         for journal, since in list(new.items()):
             if path == str(Path(journal).parent) and start > since:
                 new[journal] = float("inf")
+    for path, start in under_way.items():
+        if path.endswith(".journal"):
+            found.slowest = max(found.slowest, cut_at - start)
     for path, size in sizes.items():
         stem = Path(path).stem
         if new[path] == float("inf") and not layout.parquet(_FEED, stem).exists():

@@ -1,6 +1,7 @@
 """Loaded first by the recorder's processes under test; does what the environment asks for.
 
-TORTURE_SYNCS=FILE    note each sync that succeeded: what, its size before, start and end
+TORTURE_SYNCS=FILE    note each sync: what, its size before, start, and once more with its end
+                      if it succeeded
 TORTURE_CLOCK=FILE    the wall clock is off by so many seconds as FILE says at the moment
 TORTURE_SLOW_MB=N     journals are written at N megabytes a second
 """
@@ -17,13 +18,16 @@ def _path(fd: int) -> str:
 def _note_syncs(place: str) -> None:
     notes = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
+    def note(*facts: object) -> None:
+        os.write(notes, json.dumps(facts).encode() + b"\n")
+
     def noting(sync):
         def noted(fd: int) -> None:
             path, size = _path(fd), os.fstat(fd).st_size
             start = time.monotonic()
+            note(path, size, start, None)
             sync(fd)
-            line = json.dumps([path, size, start, time.monotonic()])
-            os.write(notes, line.encode() + b"\n")
+            note(path, size, start, time.monotonic())
 
         return noted
 
