@@ -46,7 +46,7 @@ class AsOf:
         """
         until = self._past(at_ns)
         condition, given = _condition(table, symbol, equal)
-        rest = f"{condition} {sorting(table, newest=True)} LIMIT 1"
+        rest = f"{condition} {sorting(newest=True)} LIMIT 1"
         for back in _BACK_NS:
             for row in self._rows(table, rest, given, (until - back, until)):
                 return row
@@ -73,7 +73,7 @@ class AsOf:
         until = self._past(until_ns)
         width = span if isinstance(span, int) else span // timedelta(microseconds=1) * 1000
         condition, given = _condition(table, symbol, equal)
-        rest = f"{condition} {sorting(table)}"
+        rest = f"{condition} {sorting()}"
         return list(self._rows(table, rest, given, (until - width, until)))
 
     def query(self, name: str, /, **parameters: str | None) -> pa.Table:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import duckdb
 
 
-#: By recv_ns, connection, seq and item; then table and kind, so that equals have one order too.
-Place = tuple[int, str, int, int, int, str]
+#: By recv_ns, connection, seq and item, then table: no two events have the same place.
+Place = tuple[int, str, int, int, int]
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -47,12 +47,8 @@ class Event(msgspec.Struct, frozen=True):
 
     @property
     def place(self) -> Place:
-        """Where it stands: what events are ordered by.
-
-        One item of a frame may tell prices of several kinds.
-        """
-        kind = getattr(self, "kind", None) or ""
-        return (self.recv_ns, self.connection, self.seq, self.item, ORDER[self.table], kind)
+        """Where it stands: what events are ordered by."""
+        return (self.recv_ns, self.connection, self.seq, self.item, ORDER[self.table])
 
 
 #: DuckDB's types as Python's.
@@ -98,10 +94,9 @@ def columns(table: str) -> list[str]:
     return [name for name in (*Event.__struct_fields__, *own) if name not in _LEFT_OUT]
 
 
-def sorting(table: str, *, newest: bool = False) -> str:
+def sorting(*, newest: bool = False) -> str:
     """The ORDER BY of a table's rows, as `Event.place` orders them."""
-    names = ["recv_ns", "connection", "seq", "item"]
-    names += ["coalesce(kind, '')"] if "kind" in columns(table) else []
+    names = ("recv_ns", "connection", "seq", "item")
     return "ORDER BY " + ", ".join(f"{name} DESC" if newest else name for name in names)
 
 
@@ -172,6 +167,14 @@ class Filter(msgspec.Struct, frozen=True):
         )
         return f"recv_ns >= $since AND recv_ns < $until{more}"
 
+    def takes(self, event: Event) -> bool:
+        """True for an event that meets the condition."""
+        return (
+            self.span.since_ns <= event.recv_ns < self.span.until_ns
+            and (self.feeds is None or event.feed in self.feeds)
+            and (self.symbols is None or event.symbol in self.symbols)
+        )
+
     @property
     def values(self) -> dict[str, Any]:
         """The values of the condition's parameters but the times."""
@@ -205,6 +208,14 @@ def read(
     return heapq.merge(*streams, key=place)
 
 
+def count(connection: duckdb.DuckDBPyConnection, tables: Sequence[str], wanted: Filter) -> int:
+    """How many events `read` would give."""
+    span = {"since": wanted.span.since_ns, "until": wanted.span.until_ns}
+    each = " UNION ALL ".join(f"SELECT recv_ns FROM {t} WHERE {wanted.sql}" for t in tables)  # noqa: S608 - the schema's names
+    sql = f"SELECT count(*) FROM ({each})"  # noqa: S608
+    return int(connection.execute(sql, span | wanted.values).fetchall()[0][0])
+
+
 def place(event: Event) -> Place:
     """What events are ordered by."""
     return event.place
@@ -214,7 +225,7 @@ def _rows(cursor: duckdb.DuckDBPyConnection, table: str, wanted: Filter) -> Iter
     make = CLASSES[table]
     listed = ", ".join(columns(table))
     # The names are the schema's.
-    sql = f"SELECT {listed} FROM {table} WHERE {wanted.sql} {sorting(table)}"  # noqa: S608
+    sql = f"SELECT {listed} FROM {table} WHERE {wanted.sql} {sorting()}"  # noqa: S608
     cursor.execute("SET TimeZone = 'UTC'")
     for part in _slices(cursor, table, wanted):
         given = {"since": part.since_ns, "until": part.until_ns, **wanted.values}

@@ -75,7 +75,7 @@ COMMON = (
     Column(
         "item",
         "INTEGER NOT NULL",
-        "index within the frame, from 0, where one frame holds several events",
+        "which of the table's rows of this frame, in their order, from 0; may leave numbers out",
     ),
 )
 
@@ -238,10 +238,20 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
         ),
     ),
     "prices": (
-        "One price observation; every trade is one (last).",
+        "One price observation. Every trade is one: kind last, with its quantity; the last price "
+        "that a ticker states has none.",
         (
             Column("kind", "VARCHAR", "mark, index, last or mid"),
             Column("price", "DOUBLE", "price in quote currency"),
+            Column("quantity", "DOUBLE", "a trade's size; quantity_unit says in what"),
+            Column("quantity_unit", "VARCHAR", "base, or contracts where their size is unknown"),
+            Column(
+                "notional_usd",
+                "DOUBLE",
+                "a trade's value in US dollars; NULL where it cannot be told",
+            ),
+            Column("side", "VARCHAR", "what the taker of a trade did: buy or sell"),
+            Column("trade_id", "VARCHAR", "the venue's id of a trade"),
             BACKFILL,
         ),
     ),
@@ -389,7 +399,7 @@ ABOUT = Table(
 )
 
 #: Raised whenever a table changes; an older database is rebuilt from raw.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 TABLES: dict[str, Table] = {
     name: Table(name, comment, COMMON + own) for name, (comment, own) in _OWN.items()

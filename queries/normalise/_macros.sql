@@ -31,6 +31,11 @@ CREATE OR REPLACE TEMP MACRO notional(quantity, price, size, unit) AS (
     CASE unit WHEN 'base' THEN num(quantity * size * price) WHEN 'usd' THEN num(quantity * size) END
 );
 
+-- The same size in base currency; NULL where the contract is unknown.
+CREATE OR REPLACE TEMP MACRO in_base(quantity, price, size, unit) AS (
+    CASE unit WHEN 'base' THEN num(quantity * size) WHEN 'usd' THEN num(quantity * size / nullif(price, 0)) END
+);
+
 -- The fields of a JSON object that no column holds; NULL where there are none. `known` names those that
 -- a table holds, beside the type, channel, exchange and symbol that each does and, where it was
 -- understood (event_ns), the time. `found` is how many of all these there are: most objects need no

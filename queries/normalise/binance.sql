@@ -108,6 +108,23 @@ LEFT JOIN contracts AS c
     AND e.id.recv_ns >= c.from_ns AND e.id.recv_ns < c.to_ns
 WHERE wrong IS NULL;
 
+-- step: trades
+SELECT
+    id, item, coalesce(stream, lower(symbol) || '@' || type) AS channel, symbol,
+    time_ns(happened, 1000000) AS event_ns, num(price) AS price, num(quantity) AS size,
+    CASE buyer_is_maker WHEN 'true' THEN 'sell' WHEN 'false' THEN 'buy' END AS side, trade,
+    -- A contract of so many dollars is that much of the coin at the trade's own price.
+    CASE
+        WHEN coin_margined THEN in_base(num(quantity), num(price), contract_size, contract_unit)
+        ELSE num(quantity)
+    END AS base_size,
+    CASE
+        WHEN coin_margined THEN notional(num(quantity), num(price), contract_size, contract_unit)
+        WHEN dollars THEN num(num(price) * num(quantity))
+    END AS value
+FROM sound
+WHERE traded;
+
 -- table: funding
 SELECT
     id.*, item, coalesce(stream, '!markPrice@arr') AS channel, 'binance' AS exchange, symbol,
@@ -120,20 +137,21 @@ WHERE type = 'markPriceUpdate';
 -- table: prices
 FROM (
     SELECT
-        id.*, item, coalesce(stream, '!markPrice@arr') AS channel, 'binance' AS exchange, symbol,
-        time_ns(sent, 1000000) AS event_ns, unnest(['mark', 'index']) AS kind,
-        unnest([num(price), num(index_price)]) AS price, false AS backfill
-    FROM sound
-    WHERE type = 'markPriceUpdate'
-    UNION ALL BY NAME
-    SELECT
-        id.*, item, coalesce(stream, lower(symbol) || '@' || type) AS channel, 'binance' AS exchange,
-        symbol, time_ns(happened, 1000000) AS event_ns, 'last' AS kind, num(price) AS price,
+        id.*, 2 * item + unnest([0, 1]) AS item, coalesce(stream, '!markPrice@arr') AS channel,
+        'binance' AS exchange, symbol, time_ns(sent, 1000000) AS event_ns,
+        unnest(['mark', 'index']) AS kind, unnest([num(price), num(index_price)]) AS price,
         false AS backfill
     FROM sound
-    WHERE traded
+    WHERE type = 'markPriceUpdate'
 )
-WHERE price IS NOT NULL;
+WHERE price IS NOT NULL
+UNION ALL BY NAME
+SELECT
+    id.*, item, channel, 'binance' AS exchange, symbol, event_ns, 'last' AS kind, price,
+    coalesce(base_size, size) AS quantity,
+    CASE WHEN base_size IS NULL THEN 'contracts' ELSE 'base' END AS quantity_unit,
+    value AS notional_usd, side, trade AS trade_id, false AS backfill
+FROM trades;
 
 -- table: liquidations
 SELECT
@@ -162,24 +180,10 @@ WHERE type = 'forceOrder';
 
 -- table: whales
 SELECT
-    id.*, item, coalesce(stream, lower(symbol) || '@' || type) AS channel, 'binance' AS exchange, symbol,
-    time_ns(happened, 1000000) AS event_ns, 'trade' AS kind,
-    regexp_replace(symbol, '(USDT|USDC|USD1|FDUSD|TUSD|BUSD|USD)(_.*)?$', '') AS asset,
-    CASE buyer_is_maker WHEN 'true' THEN 'sell' WHEN 'false' THEN 'buy' END AS side,
-    num(price) AS price,
-    -- A contract of so many dollars is that much of the coin at the trade's own price.
-    CASE WHEN coin_margined THEN num(value / num(price)) ELSE num(quantity) END AS quantity,
-    value AS notional_usd, trade AS tx, false AS backfill
-FROM (
-    SELECT
-        *,
-        CASE
-            WHEN coin_margined THEN notional(num(quantity), num(price), contract_size, contract_unit)
-            WHEN dollars THEN num(num(price) * num(quantity))
-        END AS value
-    FROM sound
-    WHERE traded
-)
+    id.*, item, channel, 'binance' AS exchange, symbol, event_ns, 'trade' AS kind,
+    regexp_replace(symbol, '(USDT|USDC|USD1|FDUSD|TUSD|BUSD|USD)(_.*)?$', '') AS asset, side, price,
+    base_size AS quantity, value AS notional_usd, trade AS tx, false AS backfill
+FROM trades
 WHERE value >= getvariable('whale_usd');
 
 -- table: latency

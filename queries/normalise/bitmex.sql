@@ -201,9 +201,9 @@ FROM sound
 WHERE kind = 'liquidation';
 
 -- step: trades
--- What a symbol does not say of its quote currency, the list of instruments may.
+-- What a symbol does not say of its quote currency, or a trade of its size, the list of instruments may.
 SELECT
-    *,
+    * REPLACE (coalesce(base_size, in_base(size, price, contract_size, contract_unit)) AS base_size),
     CASE
         WHEN regexp_matches(symbol, '(USD|USDT|USDC)([FGHJKMNQUVXZ]\d\d)?$') AND quote_value IS NOT NULL
         THEN quote_value
@@ -222,22 +222,25 @@ SELECT
 FROM trades
 WHERE value >= getvariable('whale_usd');
 
--- table: prices
+-- step: sized
 SELECT
-    id.*, item, channel, 'bitmex' AS exchange, symbol, event_ns, 'last' AS kind, price, past AS backfill
-FROM trades
-WHERE NOT past;
+    id, item, channel, 'bitmex' AS exchange, symbol, event_ns, 'last' AS kind, price,
+    coalesce(base_size, size) AS quantity,
+    CASE WHEN base_size IS NULL THEN 'contracts' ELSE 'base' END AS quantity_unit, value AS notional_usd,
+    CASE side WHEN 'Buy' THEN 'buy' WHEN 'Sell' THEN 'sell' END AS side, trade AS trade_id,
+    past AS backfill
+FROM trades;
 
--- table: prices once (symbol, kind, event_ns, price)
-SELECT
-    id.*, item, channel, 'bitmex' AS exchange, symbol, event_ns, 'last' AS kind, price, past AS backfill
-FROM trades
-WHERE past;
+-- table: prices
+SELECT id.*, * EXCLUDE (id) FROM sized WHERE NOT backfill;
+
+-- table: prices once (symbol, trade_id)
+SELECT id.*, * EXCLUDE (id) FROM sized WHERE backfill;
 
 -- table: prices
 FROM (
     SELECT
-        id.*, item, channel, 'bitmex' AS exchange, symbol, event_ns,
+        id.*, 4 * item + unnest(range(4)) AS item, channel, 'bitmex' AS exchange, symbol, event_ns,
         unnest(['mark', 'index', 'last', 'mid']) AS kind, unnest([mark, index, last, mid]) AS price,
         false AS backfill
     FROM tickers

@@ -209,8 +209,7 @@ FROM (
         id.*, item, channel, 'bybit' AS exchange, symbol, event_ns, 'trade' AS kind,
         regexp_replace(symbol, '((USDT|USDC|PERP|USD)([FGHJKMNQUVXZ]\d{2})?)?(-.*)?$', '') AS asset,
         CASE side WHEN 'Buy' THEN 'buy' WHEN 'Sell' THEN 'sell' END AS side, price,
-        CASE unit WHEN 'base' THEN num(quantity * size) WHEN 'usd' THEN num(quantity * size / price) END
-            AS quantity,
+        in_base(quantity, price, size, unit) AS quantity,
         notional(quantity, price, size, unit) AS notional_usd, trade AS tx, backfill,
         CASE WHEN block THEN '{"BT": true}'::JSON END AS extra -- agreed outside the order book
     FROM events
@@ -252,7 +251,7 @@ WHERE coalesce(num(interest), num(interest_value)) IS NOT NULL;
 -- table: prices
 FROM (
     SELECT
-        id.*, 0 AS item, channel, 'bybit' AS exchange, symbol, event_ns,
+        id.*, unnest([0, 1, 2]) AS item, channel, 'bybit' AS exchange, symbol, event_ns,
         unnest(['mark', 'index', 'last']) AS kind, unnest([num(mark), num(index), num(last)]) AS price,
         false AS backfill
     FROM fresh_tickers
@@ -261,7 +260,14 @@ WHERE price IS NOT NULL;
 
 -- table: prices
 SELECT
-    id.*, item, channel, 'bybit' AS exchange, symbol, event_ns, 'last' AS kind, price, backfill
+    id.*, item, channel, 'bybit' AS exchange, symbol, event_ns, 'last' AS kind, price,
+    coalesce(in_base(quantity, price, size, unit), quantity) AS quantity,
+    CASE
+        WHEN in_base(quantity, price, size, unit) IS NOT NULL THEN 'base'
+        WHEN regexp_full_match(symbol, '[A-Z0-9]+USD([FGHJKMNQUVXZ]\d{2})?') THEN 'contracts'
+    END AS quantity_unit,
+    notional(quantity, price, size, unit) AS notional_usd,
+    CASE side WHEN 'Buy' THEN 'buy' WHEN 'Sell' THEN 'sell' END AS side, trade AS trade_id, backfill
 FROM events
 WHERE class = 'trades' AND wrong IS NULL;
 

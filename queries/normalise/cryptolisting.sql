@@ -5,13 +5,16 @@
 SELECT
     *,
     CASE
+        WHEN type = 'announcement' THEN CASE
+            WHEN odd THEN NULL
+            WHEN ticker = '' AND coalesce(listing_type, '') <> 'not_listing' THEN 'control'
+            WHEN trim(ticker) <> '' OR trim(title) <> '' THEN type
+        END
         WHEN type IN ('welcome', 'heartbeat', 'error', 'test_announcement', 'changelog', 'renewal_notice')
             THEN 'control'
-        WHEN type IS DISTINCT FROM 'announcement' OR odd THEN NULL
-        WHEN ticker = '' AND coalesce(listing_type, '') <> 'not_listing' THEN 'control'
-        WHEN coalesce(nullif(trim(title), ''), nullif(trim(ticker), '')) IS NOT NULL THEN 'announcement'
     END AS class,
     CASE
+        WHEN class IS NOT NULL THEN NULL
         WHEN type = 'announcement' AND odd THEN 'an announcement whose ticker or title is no plain text'
         WHEN type = 'announcement' THEN 'an announcement without a title and without a ticker'
         WHEN type IS NULL THEN 'a message without a type'
@@ -25,8 +28,9 @@ FROM (
         time_ns(fields[9], 1000) AS dispatch_ns, TRY_CAST(fields[10] AS BOOLEAN) AS abnormal_latency,
         -- Every ticker becomes a row that repeats the title: a huge list would fill the disk.
         CASE
-            WHEN length(fields[3]) > 10000 THEN true
-            WHEN left(fields[2], 1) IN ('[', '{') OR left(fields[3], 1) IN ('[', '{')
+            WHEN strlen(fields[3]) > 10000 AND length(fields[3]) > 10000 THEN true
+            WHEN starts_with(fields[2], '[') OR starts_with(fields[2], '{')
+                    OR starts_with(fields[3], '[') OR starts_with(fields[3], '{')
                 THEN len(
                     list_intersect(json_type(json, ['$.ticker', '$.title']), ['ARRAY', 'OBJECT'])
                 ) > 0

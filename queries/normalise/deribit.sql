@@ -110,11 +110,7 @@ SELECT
     id.*, item, channel, 'deribit' AS exchange, symbol, event_ns, 'trade' AS kind,
     nullif(regexp_extract(symbol, '^([^-_]+)[-_]', 1), '') AS asset,
     CASE WHEN direction IN ('buy', 'sell') THEN direction END AS side, price,
-    CASE contract_unit
-        WHEN 'base' THEN num(amount * contract_size)
-        WHEN 'usd' THEN num(amount * contract_size / nullif(price, 0))
-    END AS quantity,
-    notional_usd, trade_id AS tx, backfill
+    in_base(amount, price, contract_size, contract_unit) AS quantity, notional_usd, trade_id AS tx, backfill
 FROM trades
 WHERE wrong IS NULL AND notional_usd >= getvariable('whale_usd');
 
@@ -122,7 +118,7 @@ WHERE wrong IS NULL AND notional_usd >= getvariable('whale_usd');
 -- T: the aggressor was liquidated; M: who stood in the book; MT: both, which is two liquidations.
 -- Who had to buy closed a short. A second connection cuts the same trades into other frames.
 SELECT
-    id.*, item, channel, 'deribit' AS exchange, symbol, event_ns,
+    id.*, 2 * item + nth AS item, channel, 'deribit' AS exchange, symbol, event_ns,
     CASE
         WHEN role = 'T' AND direction = 'buy' OR role = 'M' AND direction = 'sell' THEN 'short'
         WHEN role = 'T' AND direction = 'sell' OR role = 'M' AND direction = 'buy' THEN 'long'
@@ -133,7 +129,9 @@ SELECT
         AS quantity_unit,
     notional_usd, backfill, json_object('liquidation', liquidation, 'trade_id', trade_id) AS extra
 FROM (
-    SELECT *, unnest(CASE liquidation WHEN 'MT' THEN ['M', 'T'] ELSE [liquidation] END) AS role
+    SELECT
+        *, CASE liquidation WHEN 'MT' THEN ['M', 'T'] ELSE [liquidation] END AS roles,
+        unnest(roles) AS role, unnest(range(len(roles))) AS nth
     FROM trades
     WHERE wrong IS NULL AND liquidation IS NOT NULL
 );
@@ -167,7 +165,7 @@ WHERE m.class = 'ticker' AND m.interest IS NOT NULL;
 -- A ticker's last price has the ticker's time, a trade's its own.
 FROM (
     SELECT
-        id.*, 0 AS item, channel, 'deribit' AS exchange, symbol, event_ns,
+        id.*, unnest([0, 1, 2]) AS item, channel, 'deribit' AS exchange, symbol, event_ns,
         unnest(['mark', 'index', 'last']) AS kind, unnest([mark, index, last]) AS price,
         backfill
     FROM messages
@@ -179,10 +177,17 @@ SELECT
     id.*, 0 AS item, channel, 'deribit' AS exchange, split_part(channel, '.', 2) AS symbol, event_ns,
     'index' AS kind, index AS price, backfill
 FROM messages
-WHERE class = 'perpetual' AND index IS NOT NULL
-UNION ALL BY NAME
+WHERE class = 'perpetual' AND index IS NOT NULL;
+
+-- table: prices once (symbol, trade_id)
 SELECT
-    id.*, item, channel, 'deribit' AS exchange, symbol, event_ns, 'last' AS kind, price, backfill
+    id.*, item, channel, 'deribit' AS exchange, symbol, event_ns, 'last' AS kind, price,
+    coalesce(in_base(amount, price, contract_size, contract_unit), count) AS quantity,
+    CASE
+        WHEN in_base(amount, price, contract_size, contract_unit) IS NOT NULL THEN 'base'
+        WHEN count IS NOT NULL THEN 'contracts'
+    END AS quantity_unit,
+    notional_usd, CASE WHEN direction IN ('buy', 'sell') THEN direction END AS side, trade_id, backfill
 FROM trades
 WHERE wrong IS NULL;
 

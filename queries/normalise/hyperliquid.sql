@@ -131,18 +131,19 @@ SELECT
 FROM trades
 WHERE wrong IS NULL AND num(price * quantity) >= getvariable('whale_usd');
 
--- table: prices once (symbol, kind, event_ns, price)
+-- table: prices once (symbol, event_ns, trade_id)
 SELECT
     id.*, item, 'trades:' || coin AS channel, 'hyperliquid' AS exchange, coin AS symbol, event_ns,
-    'last' AS kind, price, backfill
+    'last' AS kind, price, quantity, 'base' AS quantity_unit, num(price * quantity) AS notional_usd,
+    side, tid AS trade_id, backfill
 FROM trades
 WHERE wrong IS NULL;
 
 -- table: prices
 FROM (
     SELECT
-        id.*, 0 AS item, 'activeAssetCtx:' || coin AS channel, 'hyperliquid' AS exchange, coin AS symbol,
-        unnest(['mark', 'index', 'mid']) AS kind, unnest([mark, oracle, mid]) AS price,
+        id.*, unnest([0, 1, 2]) AS item, 'activeAssetCtx:' || coin AS channel,
+        'hyperliquid' AS exchange, coin AS symbol, unnest(['mark', 'index', 'mid']) AS kind, unnest([mark, oracle, mid]) AS price,
         false AS backfill
     FROM messages
     WHERE class = 'context'

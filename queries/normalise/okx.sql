@@ -194,8 +194,7 @@ FROM (
     SELECT
         id.*, item, channel, 'okx' AS exchange, symbol, event_ns, 'trade' AS kind,
         split_part(symbol, '-', 1) AS asset, CASE WHEN side IN ('buy', 'sell') THEN side END AS side, price,
-        CASE unit WHEN 'base' THEN num(quantity * size) WHEN 'usd' THEN num(quantity * size / price) END
-            AS quantity,
+        in_base(quantity, price, size, unit) AS quantity,
         notional(quantity, price, size, unit) AS notional_usd, trade AS tx, backfill
     FROM events
     WHERE name IN ('trades', 'trades-all') AND wrong IS NULL
@@ -230,8 +229,18 @@ SELECT
     CASE name WHEN 'mark-price' THEN 'mark' WHEN 'index-tickers' THEN 'index' ELSE 'last' END AS kind, price,
     backfill
 FROM events
-WHERE name IN ('trades', 'trades-all', 'mark-price', 'index-tickers', 'tickers') AND wrong IS NULL
-    AND price IS NOT NULL;
+WHERE name IN ('mark-price', 'index-tickers', 'tickers') AND wrong IS NULL AND price IS NOT NULL;
+
+-- table: prices
+SELECT
+    id.*, item, channel, 'okx' AS exchange, symbol, event_ns, 'last' AS kind, price,
+    coalesce(in_base(quantity, price, size, unit), quantity) AS quantity,
+    CASE WHEN in_base(quantity, price, size, unit) IS NULL THEN 'contracts' ELSE 'base' END
+        AS quantity_unit,
+    notional(quantity, price, size, unit) AS notional_usd,
+    CASE WHEN side IN ('buy', 'sell') THEN side END AS side, trade AS trade_id, backfill
+FROM events
+WHERE name IN ('trades', 'trades-all') AND wrong IS NULL;
 
 -- table: latency
 -- Of each frame its newest event.

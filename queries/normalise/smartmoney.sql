@@ -24,10 +24,14 @@ SELECT
     -- How many of the fields that every table holds are there.
     (symbol IS NOT NULL)::INTEGER + (exchange IS NOT NULL)::INTEGER
         + CASE WHEN wrapped THEN 0 ELSE (type IS NOT NULL)::INTEGER + (channel IS NOT NULL)::INTEGER END
-        + CASE WHEN event_ns IS NULL THEN 0 ELSE list_count(shared[3:5]) END AS found,
+        + CASE
+            WHEN event_ns IS NULL THEN 0
+            ELSE (own.timestamp IS NOT NULL)::INTEGER + (own.time IS NOT NULL)::INTEGER
+                + (own.ts IS NOT NULL)::INTEGER
+        END AS found,
     CASE kind
-        WHEN 'whale' THEN CASE WHEN shared[7] IS NOT NULL THEN kind END
-        WHEN 'funding' THEN CASE WHEN symbol IS NOT NULL AND num(shared[8]) IS NOT NULL THEN kind END
+        WHEN 'whale' THEN CASE WHEN own.wallet IS NOT NULL THEN kind END
+        WHEN 'funding' THEN CASE WHEN symbol IS NOT NULL AND num(own.rate) IS NOT NULL THEN kind END
         WHEN 'flow' THEN CASE WHEN coalesce(asset, symbol) IS NOT NULL THEN kind END
         WHEN 'liquidation' THEN CASE WHEN symbol IS NOT NULL THEN kind END
         WHEN 'open_interest' THEN CASE WHEN symbol IS NOT NULL THEN kind END
@@ -46,43 +50,46 @@ SELECT
 FROM (
     SELECT
         *,
-        shared[1] AS symbol,
-        lower(shared[2]) AS exchange,
-        shared[6] AS asset,
-        coalesce(time_ns(shared[3], 1000000), time_ns(shared[4], 1000000), time_ns(shared[5], 1000000))
-            AS event_ns
+        own.symbol AS symbol,
+        lower(own.exchange) AS exchange,
+        own.asset AS asset,
+        coalesce(
+            time_ns(own.timestamp, 1000000), time_ns(own.time, 1000000), time_ns(own.ts, 1000000)
+        ) AS event_ns
     FROM (
         SELECT
             *,
             CASE
                 WHEN wrapped
-                    THEN json_extract_string(object, ['$.symbol', '$.exchange', '$.timestamp', '$.time',
-                        '$.ts', '$.asset', '$.wallet', '$.rate'])
-                ELSE fields
-            END AS shared
+                    THEN from_json(object, '{"type": "VARCHAR", "channel": "VARCHAR",
+                        "symbol": "VARCHAR", "exchange": "VARCHAR", "timestamp": "VARCHAR",
+                        "time": "VARCHAR", "ts": "VARCHAR", "asset": "VARCHAR", "wallet": "VARCHAR",
+                        "rate": "VARCHAR", "payload": "JSON"}')
+                ELSE told
+            END AS own
         FROM (
             SELECT
                 *,
-                fields[9] AS type,
-                fields[10] AS channel,
+                told.type AS type,
+                told.channel AS channel,
                 CASE
-                    WHEN NOT wrapped THEN json
-                    WHEN len(json_keys(json)) = list_count(fields[9:11]) THEN fields[11]
+                    WHEN NOT wrapped THEN text
+                    WHEN len(json_keys(text))
+                            = 1 + (told.type IS NOT NULL)::INTEGER + (told.channel IS NOT NULL)::INTEGER
+                        THEN told.payload::VARCHAR
                     -- The envelope says more.
-                    ELSE json_merge_patch(json, '{"payload": null}', fields[11])
+                    ELSE json_merge_patch(text, '{"payload": null}', told.payload)::VARCHAR
                 END AS object
             FROM (
-                SELECT
-                    *,
-                    fields[11] IS NOT NULL AND coalesce(json_type(json, '$.payload') = 'OBJECT', false)
-                        AS wrapped
+                SELECT *, coalesce(starts_with(told.payload, '{'), false) AS wrapped
                 FROM (
                     -- One look at each payload for what all tables need; a second is its table's own.
                     SELECT
                         *,
-                        json_extract_string(json, ['$.symbol', '$.exchange', '$.timestamp', '$.time',
-                            '$.ts', '$.asset', '$.wallet', '$.rate', '$.type', '$.channel', '$.payload'])
-                            AS fields
+                        TRY(from_json(text, '{"type": "VARCHAR", "channel": "VARCHAR",
+                            "symbol": "VARCHAR", "exchange": "VARCHAR", "timestamp": "VARCHAR",
+                            "time": "VARCHAR", "ts": "VARCHAR", "asset": "VARCHAR",
+                            "wallet": "VARCHAR", "rate": "VARCHAR", "payload": "JSON"}')) AS told
                     FROM frames
                 )
             )

@@ -42,7 +42,7 @@ SELECT * FROM (
 
 
 def export(job: Job) -> None:
-    """Write `<exchange>-<symbol>.npz` for each instrument with sized trades; times in ns."""
+    """Write `<exchange>-<symbol>.npz` for each instrument with trades; times in ns."""
     market.prepare(job)
     for found in market.instruments(job, "x_trades"):
         select = _SELECT.format(exchange=quoted(found.exchange), symbol=quoted(found.symbol))

@@ -15,21 +15,16 @@ from recorder.export.job import Job
 _VENUE = "coalesce(exchange, feed) AS exchange"
 _PLACE = "feed, recv_ns, connection, seq, item"
 
-# The tables hold the size of a trade where it is a whale's: at or above the feed's whale_usd.
-_TRADES = f"""
-SELECT {_PLACE}, {_VENUE}, symbol, coalesce(event_ns, recv_ns) AS event_ns,
-    event_ns IS NULL AS untimed, tx AS id, side, price, quantity
-FROM whales
-WHERE kind = 'trade' AND price > 0 AND quantity > 0 AND symbol IS NOT NULL
-    AND backfill IS NOT TRUE AND {{where}}
-"""  # noqa: S608 - our own text
-
+# A last price without a quantity is what a ticker states: no trade.
 _PRICES = f"""
 SELECT {_PLACE}, {_VENUE}, symbol, coalesce(event_ns, recv_ns) AS event_ns,
-    event_ns IS NULL AS untimed, kind, price
+    event_ns IS NULL AS untimed, kind, price, quantity IS NOT NULL AS traded,
+    CASE quantity_unit WHEN 'base' THEN quantity END AS quantity, side, trade_id AS id
 FROM prices
 WHERE price > 0 AND symbol IS NOT NULL AND backfill IS NOT TRUE AND {{where}}
-"""  # noqa: S608
+"""  # noqa: S608 - our own text
+
+_TRADES = "SELECT * EXCLUDE (kind, traded) FROM x_prices WHERE traded AND quantity > 0"
 
 _FUNDING = f"""
 SELECT {_PLACE}, {_VENUE}, symbol, coalesce(event_ns, recv_ns) AS event_ns,
@@ -55,8 +50,8 @@ WHERE symbol IS NOT NULL AND backfill IS NOT TRUE AND {{where}}
 """  # noqa: S608
 
 VIEWS = {
-    "x_trades": _TRADES,
     "x_prices": _PRICES,
+    "x_trades": _TRADES,
     "x_funding": _FUNDING,
     "x_liquidations": _LIQUIDATIONS,
     "x_interest": _INTEREST,
@@ -72,7 +67,10 @@ class Instrument:
 
 
 def prepare(job: Job) -> None:
-    """Make the views `x_trades`, `x_prices`, `x_funding`, `x_liquidations` and `x_interest`."""
+    """Make the views `x_prices`, `x_trades`, `x_funding`, `x_liquidations` and `x_interest`.
+
+    A quantity is in base currency; that of a price is NULL where it is unknown, or no trade's.
+    """
     for name, sql in VIEWS.items():
         job.view(name, sql)
 
@@ -93,16 +91,12 @@ def instruments(job: Job, view: str, where: str = "true") -> list[Instrument]:
 
 
 def note_trades(job: Job) -> None:
-    """Say how many trades have no size in the tables: they cannot be exported as trades."""
-    [(unsized,)] = job.rows(
-        "SELECT count(*) FROM (SELECT feed, connection, seq, item FROM x_prices "
-        "WHERE kind = 'last') p ANTI JOIN x_trades t USING (feed, connection, seq, item)"
-    )
+    """Say how many trades have no known size in base currency."""
+    [(unsized,)] = job.rows("SELECT count(*) FROM x_prices WHERE traded AND quantity IS NULL")
     if unsized:
         job.notes.append(
-            f"{unsized:,} trade prices are left out, for the tables hold no size of them: only "
-            "trades at or above the feed's whale_usd have one. For all trades set whale_usd = 0.01 "
-            "and run: recorder ingest --rebuild"
+            f"{unsized:,} trades are of unknown size: they came in contracts, before the venue's "
+            "list of instruments said what one is worth"
         )
 
 

@@ -11,6 +11,7 @@ from recorder.export.market import Instrument
 
 KINDS = ("last", "mark", "mid", "index")
 
+# Of last prices trades count alone, unless there are none: a ticker repeats what they said.
 # A bucket's volume is known if the size of each of its trades is.
 _CANDLES = """
 SELECT
@@ -21,12 +22,10 @@ SELECT
     sum(quantity) AS known_volume, count(*) AS observations
 FROM (
     SELECT
-        p.recv_ns - p.recv_ns % {width} AS bucket, p.price,
-        (p.recv_ns, p.connection, p.seq, p.item) AS place, t.quantity
-    FROM x_prices p
-    LEFT JOIN x_trades t ON p.kind = 'last' AND t.feed = p.feed AND t.connection = p.connection
-        AND t.seq = p.seq AND t.item = p.item
-    WHERE p.kind = {kind} AND p.exchange = {exchange} AND p.symbol = {symbol}
+        recv_ns - recv_ns % {width} AS bucket, price, (recv_ns, connection, seq, item) AS place,
+        quantity
+    FROM x_prices
+    WHERE {these} AND (traded OR NOT EXISTS (FROM x_prices WHERE {these} AND traded))
 )
 GROUP BY bucket
 ORDER BY bucket
@@ -60,12 +59,11 @@ def export(
 
 
 def _candles(instrument: Instrument, width: int, kind: str) -> str:
-    return _CANDLES.format(
-        width=width,
-        kind=quoted(kind),
-        exchange=quoted(instrument.exchange),
-        symbol=quoted(instrument.symbol),
+    these = (
+        f"kind = {quoted(kind)} AND exchange = {quoted(instrument.exchange)} "
+        f"AND symbol = {quoted(instrument.symbol)}"
     )
+    return _CANDLES.format(width=width, these=these)
 
 
 def _width(job: Job, bucket: str) -> int:

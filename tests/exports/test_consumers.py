@@ -42,8 +42,8 @@ def read(environment: str, script: str, *arguments: Path) -> Any:
 
 
 TRADES = (
-    "FROM whales SELECT price, quantity, side, tx, event_ns, recv_ns WHERE symbol = 'BTCUSDT' "
-    "ORDER BY recv_ns"
+    "FROM prices SELECT price, quantity, side, trade_id, event_ns, recv_ns "
+    "WHERE kind = 'last' AND symbol = 'BTCUSDT' ORDER BY recv_ns"
 )
 
 
@@ -98,7 +98,7 @@ def test_candles_and_tables_are_read_as_frames(made: Record, tmp_path: Path) -> 
     expected = made.sql(
         "SELECT recv_ns // 10000000000 * 10000000000 AS bucket, arg_min(price, recv_ns), "
         "max(price), min(price), arg_max(price, recv_ns), sum(quantity) "
-        "FROM whales WHERE symbol = 'BTCUSDT' "
+        "FROM prices WHERE kind = 'last' AND symbol = 'BTCUSDT' "
         "GROUP BY bucket ORDER BY bucket"
     )
     assert found["candles"] == [list(row) for row in expected]

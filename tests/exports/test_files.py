@@ -75,10 +75,11 @@ def test_tardis_files_have_its_names_columns_and_microseconds(made: Record, tmp_
         "exchange", "symbol", "timestamp", "local_timestamp", "id", "side", "price", "amount"
     ]  # fmt: skip
     [first] = made.sql(
-        "SELECT event_ns // 1000, recv_ns // 1000, tx, side, price, quantity FROM whales "
-        "WHERE symbol = 'BTCUSDT' ORDER BY recv_ns LIMIT 1"
+        "SELECT event_ns // 1000, recv_ns // 1000, trade_id, side, price, quantity FROM prices "
+        "WHERE kind = 'last' AND symbol = 'BTCUSDT' ORDER BY recv_ns LIMIT 1"
     )
     assert list(trades[0].values()) == ["binance", "BTCUSDT", *map(str, first)]
+    assert list(trades[0].values())[4:] == ["0", "sell", "100.0", "0.125"]
     forced = rows_of(tmp_path / "binance_liquidations_2026-09-21_BTCUSDT.csv.gz")
     assert list(forced[0]) == list(trades[0])
     assert {row["side"] for row in forced} == {"sell"}  # longs were closed
@@ -102,7 +103,7 @@ def test_a_catalogue_of_nautilus_is_exact(made: Record, tmp_path: Path) -> None:
         "instrument_id": "NEWCUSDT.BINANCE", "price_precision": "1", "size_precision": "3"
     }  # fmt: skip
     raw = [int.from_bytes(value, "little", signed=True) for value in table["price"].to_pylist()]
-    expected = made.sql("SELECT price FROM whales WHERE symbol = 'NEWCUSDT' ORDER BY recv_ns")
+    expected = made.sql("SELECT price FROM prices WHERE symbol = 'NEWCUSDT' ORDER BY recv_ns")
     assert [Decimal(value).scaleb(-16) for value in raw] == [Decimal(str(p)) for (p,) in expected]
 
 
@@ -110,9 +111,10 @@ def test_rows_of_hftbacktest_are_trades_of_both_sides(made: Record, tmp_path: Pa
     export(made, tmp_path, "hftbacktest")
     rows = npz(tmp_path / "binance-BTCUSDT.npz")
     expected = made.sql(
-        "SELECT event_ns, recv_ns, price, quantity, side FROM whales WHERE symbol = 'BTCUSDT' "
-        "ORDER BY recv_ns"
+        "SELECT event_ns, recv_ns, price, quantity, side FROM prices "
+        "WHERE kind = 'last' AND symbol = 'BTCUSDT' ORDER BY recv_ns"
     )
+    assert len(rows) == 121
     assert [row[1:5] for row in rows] == [row[:4] for row in expected]
     sides = {"buy": 1 << 29, "sell": 1 << 28}
     assert [row[0] for row in rows] == [2 | 3 << 30 | sides[row[4]] for row in expected]
@@ -130,21 +132,17 @@ def database() -> Any:
 
 
 def trade(connection: Any, at: int, price: float, size: float | None = 1.0, **more: Any) -> None:
-    """A trade, in `prices`, and in `whales` if its size is known."""
-    common = {
+    """A trade; without a size, what a ticker states."""
+    row = {
         "feed": "f", "exchange": "x", "symbol": "S", "recv_ns": at, "event_ns": at - 5,
-        "connection": "c", "seq": at, "item": 0, "price": price, **more,
+        "connection": "c", "seq": at, "item": 0, "kind": "last", "price": price, "quantity": size,
+        "quantity_unit": "base", "side": "buy", **more,
     }  # fmt: skip
-    tables: list[tuple[str, dict[str, Any]]] = [("prices", {"kind": "last"})]
-    if size is not None:
-        tables.append(("whales", {"kind": "trade", "quantity": size, "side": "buy"}))
-    for table, own in tables:
-        row = common | own
-        names, marks = ", ".join(row), ", ".join(f"${name}" for name in row)
-        connection.execute(
-            f"INSERT INTO {table} ({names}, recv_time) "
-            f"VALUES ({marks}, make_timestamptz($recv_ns // 1000))", row
-        )  # fmt: skip
+    names, marks = ", ".join(row), ", ".join(f"${name}" for name in row)
+    connection.execute(
+        f"INSERT INTO prices ({names}, recv_time) "
+        f"VALUES ({marks}, make_timestamptz($recv_ns // 1000))", row
+    )  # fmt: skip
 
 
 def test_trades_that_were_received_in_another_order_are_two_rows_each(
@@ -169,16 +167,41 @@ def test_a_volume_is_unknown_where_the_size_of_a_trade_is(database: Any, tmp_pat
     trade(database, minute, 5.0, 2.0)
     trade(database, minute + 1, 7.0, 1.0)
     trade(database, 3 * minute, 4.0, 1.0)
-    trade(database, 3 * minute + 1, 3.0, None)
+    trade(database, 3 * minute + 1, 3.0, 500.0, quantity_unit="contracts")
     trade(database, 3 * minute + 2, 9.0, 1.0, backfill=True)
+    trade(database, 3 * minute + 3, 9.5, None)  # a ticker repeats some trade
     job = Job(database, tmp_path, Filter())
     ohlcv.export(job, "1 minute", "last", "parquet")
     [path] = tmp_path.glob("*.parquet")
     assert path.name == "x-S-1minute.parquet"
     rows = [tuple(row.values())[1:] for row in pq.read_table(path).to_pylist()]
     assert rows == [(5.0, 7.0, 5.0, 7.0, 3.0, 3.0, 2), (4.0, 4.0, 3.0, 3.0, None, 1.0, 2)]
-    assert "1 trade prices are left out" in job.notes[0]
-    assert "whale_usd = 0.01" in job.notes[0]
+    assert job.notes == [
+        "1 trades are of unknown size: they came in contracts, before the venue's list of "
+        "instruments said what one is worth"
+    ]
+
+
+def test_candles_of_a_ticker_have_no_volume(database: Any, tmp_path: Path) -> None:
+    for second, price in enumerate((3.0, 5.0, 4.0)):
+        trade(database, (60 + second) * NS, price, None)
+    job = Job(database, tmp_path, Filter())
+    ohlcv.export(job, "1 minute", "last", "parquet")
+    [row] = pq.read_table(job.written[0].path).to_pylist()
+    assert tuple(row.values())[1:] == (3.0, 5.0, 3.0, 4.0, None, None, 3)
+    assert job.notes == []
+
+
+def test_a_trade_of_unknown_size_is_no_trade_elsewhere(database: Any, tmp_path: Path) -> None:
+    trade(database, 10, 1.0)
+    trade(database, 20, 2.0, 7.0, quantity_unit="contracts")
+    trade(database, 30, 3.0, 7.0, quantity_unit=None)
+    trade(database, 40, 4.0, None)
+    for write in (hftbacktest.export, lambda job: nautilus.export(job, ["trades"])):
+        job = Job(database, tmp_path, Filter())
+        write(job)
+        assert [written.rows for written in job.written] == [1]
+        assert "2 trades are of unknown size" in job.notes[0]
 
 
 def test_a_price_of_many_digits_stays_exact(database: Any, tmp_path: Path) -> None:

@@ -31,6 +31,9 @@ T0 = 1_790_000_000 * NS
 RUN = ulid(T0, bytes(10))
 CONNECTION = ulid(T0, bytes([1] * 10))
 
+#: What a price carries if it is a trade's.
+TRADED = ("quantity", "quantity_unit", "notional_usd", "side", "trade_id")
+
 #: Frames that others recorded; not part of this repository.
 SHARED = Path(__file__).parents[2].parent / "shared" / "frames"
 

@@ -11,7 +11,7 @@ import pytest
 
 from recorder.clock import NS, ulid
 
-from .records import CONNECTION, MS, T0, Workbench, frames_of, lines, marker, shared
+from .records import CONNECTION, MS, T0, TRADED, Workbench, frames_of, lines, marker, shared
 
 AGG_TRADE = (
     '{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","E":1791391082024,"a":3478018549,'
@@ -161,12 +161,20 @@ def test_a_mark_price_gives_its_funding_and_its_two_prices(bench: Workbench) -> 
         (*first, -0.00000573, None, None, 1790380800000 * MS, 83732.5, 83786.17543766, None),
         (*second, 0.00000523, None, None, 1791273600000 * MS, 85296.6026087, 85345.93826087, None),
     ]
-    assert bench.sql(f"SELECT {', '.join(COMMON)}, kind, price FROM prices ORDER BY ALL") == [
-        (*second, "index", 85345.93826087),
-        (*second, "mark", 85296.6026087),
-        (*first, "index", 83786.17543766),
+    assert bench.rows("prices", *COMMON, "kind", "price") == [
         (*first, "mark", 83732.5),
+        (*first[:-1], 1, "index", 83786.17543766),
+        (*second, "mark", 85296.6026087),
+        (*second[:-1], 1, "index", 85345.93826087),
     ]
+
+
+def test_each_price_of_an_array_has_a_place_of_its_own(bench: Workbench) -> None:
+    bench.take("binance", frames_of([f"[{MARK_PRICE},{MARK_PRICE}]"]))
+    assert bench.rows("prices", "item", "kind") == [
+        (0, "mark"), (1, "index"), (2, "mark"), (3, "index")
+    ]  # fmt: skip
+    assert bench.rows("funding", "item") == [(0,), (1,)]
 
 
 def test_an_empty_rate_and_a_funding_time_of_zero_are_null(bench: Workbench) -> None:
@@ -179,7 +187,9 @@ def test_an_empty_rate_and_a_funding_time_of_zero_are_null(bench: Workbench) -> 
 
 def test_a_price_that_is_missing_is_no_row(bench: Workbench) -> None:
     ingested(bench, MARK_PRICE.replace('"i":"85345.93826087"', '"i":""'))
-    assert bench.rows("prices", "kind", "price") == [("mark", 85296.6026087)]
+    assert bench.rows("prices", "kind", "price", *TRADED) == [
+        ("mark", 85296.6026087, None, None, None, None, None)
+    ]
 
 
 def test_a_trade_at_the_threshold_is_a_whale_and_one_below_it_is_not(bench: Workbench) -> None:
@@ -192,6 +202,10 @@ def test_a_trade_at_the_threshold_is_a_whale_and_one_below_it_is_not(bench: Work
             *("trade", None, None, None, "BTC", None, "sell", 50000.0, 2.0, 100_000.0),
             *("3478018549", None),
         )
+    ]
+    assert bench.rows("prices", "kind", "price", *TRADED) == [
+        ("last", 50000.0, 2.0, "base", 100_000.0, "sell", "3478018549"),
+        ("last", 49999.99, 2.0, "base", 99_999.98, "buy", "3478018549"),
     ]
 
 
@@ -317,6 +331,10 @@ def test_a_contract_is_worth_what_the_list_says(bench: Workbench) -> None:
     assert bench.rows("whales", *columns) == [
         ("BTCUSD_PERP", "sell", 50000.0, 2.0, 100_000.0, "7", "BTC")
     ]
+    # 1,000 contracts of 100 dollars, at 50,000.
+    assert bench.sql(f"SELECT {', '.join(TRADED)} FROM prices WHERE kind = 'last'") == [
+        (2.0, "base", 100_000.0, "sell", "7")
+    ]
     columns = ("quantity", "quantity_unit", "notional_usd", "backfill")
     assert bench.rows("liquidations", *columns) == [(127.2, "contracts", 12_720.0, False)]
     assert bench.rows("funding", "interval_hours", "backfill") == [(8.0, False)]
@@ -325,7 +343,9 @@ def test_a_contract_is_worth_what_the_list_says(bench: Workbench) -> None:
 def test_a_contract_of_unknown_value_is_no_whale(bench: Workbench) -> None:
     ingested(bench, COIN_MARGINED_TRADE, whale_usd=1)
     assert bench.rows("whales", "seq") == []
-    assert bench.rows("prices", "symbol", "kind", "price") == [("BTCUSD_PERP", "last", 50000.0)]
+    assert bench.rows("prices", "symbol", "kind", "price", *TRADED) == [
+        ("BTCUSD_PERP", "last", 50000.0, 1000.0, "contracts", None, "sell", "7")
+    ]
 
 
 def test_a_spot_trade_is_a_price_and_may_be_a_whale(bench: Workbench) -> None:
@@ -334,8 +354,11 @@ def test_a_spot_trade_is_a_price_and_may_be_a_whale(bench: Workbench) -> None:
     assert bench.rows("whales", *columns) == [
         ("btcusdt@trade", "BTCUSDT", 1791391082023 * MS, "buy", 2.0, 100_000.0, "12345")
     ]
-    assert bench.rows("prices", "channel", "kind", "price", "event_ns") == [
-        ("btcusdt@trade", "last", 50000.0, 1791391082023 * MS)
+    assert bench.rows("prices", "channel", "kind", "price", "event_ns", *TRADED) == [
+        (
+            *("btcusdt@trade", "last", 50000.0, 1791391082023 * MS),
+            *(2.0, "base", 100_000.0, "buy", "12345"),
+        )
     ]
     assert bench.rows("latency", "channel", "network_ns") == [("btcusdt@trade", 50 * MS)]
 
@@ -356,6 +379,7 @@ def test_what_is_not_quoted_in_dollars_has_no_value_in_dollars(
              whale_usd=1)  # fmt: skip
     assert bench.rows("whales", "seq") == []
     assert bench.rows("liquidations", "quantity", "notional_usd") == [(0.19, None)]
+    assert bench.rows("prices", *TRADED) == [(2.0, "base", None, "buy", "12345")]
 
 
 def test_an_announced_shutdown_is_no_event(bench: Workbench) -> None:

@@ -11,7 +11,18 @@ import pytest
 from recorder.clock import ulid
 from recorder.frame import Frame
 
-from .records import CONNECTION, MS, T0, Record, Workbench, frames_of, lines, marker, shared
+from .records import (
+    CONNECTION,
+    MS,
+    T0,
+    TRADED,
+    Record,
+    Workbench,
+    frames_of,
+    lines,
+    marker,
+    shared,
+)
 
 AGAIN = ulid(T0, bytes([2] * 10))
 
@@ -182,9 +193,21 @@ def test_a_trade_at_the_threshold_is_a_whale(bench: Workbench) -> None:
             *("d1b82d61-d902-349c-936c-2588b8204aff", False),
         )
     ]
-    assert bench.rows("prices", "seq", "kind", "price", "event_ns") == [
-        (1, "last", 56927.0, AT_TRADE),
-        (2, "last", 56927.0, AT_TRADE),
+    same = ("sell", "d1b82d61-d902-349c-936c-2588b8204aff")
+    assert bench.rows("prices", "seq", "kind", "price", "event_ns", *TRADED) == [
+        (1, "last", 56927.0, AT_TRADE, 0.015813, "base", 900.0, *same),
+        (2, "last", 56927.0, AT_TRADE, 0.015813, "base", 899.99, *same),
+    ]
+
+
+def test_a_trade_that_does_not_state_its_size_in_coins_is_sized_by_the_list(
+    bench: Workbench,
+) -> None:
+    bare = TRADE.replace('"homeNotional":0.015813,"foreignNotional":900,', "")
+    take(bench, bare, bare.replace("XBTUSD", "XBTM27"))
+    assert bench.rows("prices", "quantity", "quantity_unit", "notional_usd") == [
+        (900 / 56927, "base", 900.0),
+        (900.0, "contracts", None),
     ]
 
 
@@ -427,12 +450,13 @@ def test_recorded_frames_end_as_exactly_these_rows(bench: Workbench) -> None:
         ("ETHUSD", "ETH", "buy", 1811.6, 0.058513750731421885, 106.00351082504389, True),
         ("ETHUSDH21", "ETH", "sell", 1892.8, 0.6814310051107325, 1289.8126064735945, True),
     ]
-    assert bench.rows("prices", "symbol", "kind", "price") == [
-        ("XBTUSD", "last", 56927.0),
-        ("ETHUSD", "last", 1811.6),
-        ("XBTM21", "last", 62695.5),
-        ("ETHH21", "last", 0.03191),
-        ("ETHUSDH21", "last", 1892.8),
+    columns = ("symbol", "kind", "price", "quantity", "quantity_unit", "notional_usd", "side")
+    assert bench.rows("prices", *columns) == [
+        ("XBTUSD", "last", 56927.0, 0.015813, "base", 900.0, "sell"),
+        ("ETHUSD", "last", 1811.6, 0.058513750731421885, "base", 106.00351082504389, "buy"),
+        ("XBTM21", "last", 62695.5, 0.1276, "base", None, "sell"),
+        ("ETHH21", "last", 0.03191, 1.0, "base", None, "buy"),
+        ("ETHUSDH21", "last", 1892.8, 0.6814310051107325, "base", 1289.8126064735945, "sell"),
     ]
     columns = ("symbol", "rate", "interval_hours", "event_ns", "backfill")
     assert bench.rows("funding", *columns) == [

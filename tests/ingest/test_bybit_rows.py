@@ -17,6 +17,7 @@ from .records import (
     CONNECTION,
     MS,
     T0,
+    TRADED,
     Record,
     Workbench,
     assert_same,
@@ -152,6 +153,10 @@ def test_listed_inverse_contracts_are_dollars(bench: Workbench) -> None:
     columns = ("quantity", "quantity_unit", "notional_usd")
     assert bench.rows("liquidations", *columns)[0] == (500.0, "usd", 500.0)
     assert bench.rows("whales", "asset", "quantity", "notional_usd") == [("BTC", 4.0, 200_000.0)]
+    assert bench.rows("prices", *TRADED) == [
+        (4.0, "base", 200_000.0, "buy", "20f43950-d8dd"),
+        (0.00003, "base", 1.5, "sell", "20f43951"),
+    ]
 
 
 def test_empty_and_odd_values_are_null(bench: Workbench) -> None:
@@ -190,9 +195,15 @@ def test_a_trade_at_the_threshold_is_a_whale_and_every_trade_a_price(bench: Work
             *("20f43950-d8dd", False, None),
         )
     ]
-    assert bench.rows("prices", *COMMON, "kind", "price") == [
-        (*common("publicTrade.BTCUSDT", 1672304486865, 0), "last", 50000.0),
-        (*common("publicTrade.BTCUSDT", 1672304486866, 0, 1), "last", 50000.0),
+    assert bench.rows("prices", *COMMON, "kind", "price", *TRADED) == [
+        (
+            *(*common("publicTrade.BTCUSDT", 1672304486865, 0), "last", 50000.0),
+            *(2.0, "base", 100_000.0, "buy", "20f43950-d8dd"),
+        ),
+        (
+            *(*common("publicTrade.BTCUSDT", 1672304486866, 0, 1), "last", 50000.0),
+            *(1.5, "base", 75_000.0, "sell", "20f43951"),
+        ),
     ]
 
 
@@ -204,9 +215,18 @@ def test_a_block_trade_says_so(bench: Workbench) -> None:
 def test_an_inverse_trade_of_unknown_value_is_no_whale(bench: Workbench) -> None:
     bench.take("bybit", frames_of([OLD_TRADE]), whale_usd=0.0)
     assert bench.places() == {0: ["latency", "prices"]}
-    assert bench.rows("prices", *COMMON, "kind", "price") == [
-        (*common("trade.BTCUSD", 1618677786614, 0), "last", 60621.5)
+    assert bench.rows("prices", *COMMON, "kind", "price", *TRADED) == [
+        (
+            *(*common("trade.BTCUSD", 1618677786614, 0), "last", 60621.5),
+            *(4.0, "contracts", None, "sell", "5ffb8b77"),
+        )
     ]
+
+
+@pytest.mark.parametrize("symbol", ["ETHBTC", "BTCEUR"])
+def test_a_size_of_which_nobody_says_in_what_is_kept_as_sent(bench: Workbench, symbol: str) -> None:
+    bench.take("bybit", frames_of([TRADES.replace("BTCUSDT", symbol)]))
+    assert bench.rows("prices", *TRADED)[0] == (2.0, None, None, "buy", "20f43950-d8dd")
 
 
 def test_latency_is_that_of_the_newest_event(bench: Workbench) -> None:
@@ -235,10 +255,10 @@ def test_a_snapshot_gives_funding_open_interest_and_three_prices(bench: Workbenc
     assert bench.rows("open_interest", *INTEREST) == [
         (0, "BTCUSDT", 68744.761, 1183601235.91, None, False)
     ]
-    assert bench.sql(f"SELECT {', '.join(COMMON)}, kind, price FROM prices ORDER BY ALL") == [
-        (*first, "index", 17227.36),
-        (*first, "last", 17216.0),
+    assert bench.rows("prices", *COMMON, "kind", "price") == [
         (*first, "mark", 17217.33),
+        (*first[:-1], 1, "index", 17227.36),
+        (*first[:-1], 2, "last", 17216.0),
     ]
     assert bench.rows("latency", "event_ns", "dispatch_ns", "backfill") == [(None, T0, False)]
 

@@ -11,7 +11,18 @@ import pytest
 from recorder.clock import ulid
 from recorder.frame import Frame
 
-from .records import CONNECTION, MS, T0, Record, Workbench, frames_of, lines, marker, shared
+from .records import (
+    CONNECTION,
+    MS,
+    T0,
+    TRADED,
+    Record,
+    Workbench,
+    frames_of,
+    lines,
+    marker,
+    shared,
+)
 
 OTHER = ulid(T0, bytes([2] * 10))
 LISTS = ulid(T0, bytes([3] * 10))
@@ -99,13 +110,26 @@ def test_the_amount_of_an_inverse_contract_is_dollars_and_that_of_a_linear_one_c
             *(*nobody, "SOL", None, "buy", 200.0, 1_000.0, 200_000.0, "SOL-7", False, None),
         ),
     ]
+    assert bench.rows("prices", *COMMON, "kind", "price", *TRADED) == [
+        (
+            *(*common(channel, "BTC-PERPETUAL", T0), "last", 50_000.0),
+            *(4.0, "base", 200_000.0, "sell", "403691824"),
+        ),
+        (
+            *(*common(channel, "SOL_USDC-PERPETUAL", T0, 1), "last", 200.0),
+            *(1_000.0, "base", 200_000.0, "buy", "SOL-7"),
+        ),
+    ]
 
 
 def test_a_contract_that_no_list_names_is_nobody_s_whale_but_has_a_price(bench: Workbench) -> None:
     taken(bench, trades({"instrument_name": "XRP-PERPETUAL"}), whale_usd=0.0)
     assert bench.rows("whales", "seq") == []
-    assert bench.rows("prices", "symbol", "kind", "price", "event_ns") == [
-        ("XRP-PERPETUAL", "last", 50_000.0, T0)
+    assert bench.rows("prices", "symbol", "kind", "price", "event_ns", *TRADED) == [
+        (
+            *("XRP-PERPETUAL", "last", 50_000.0, T0),
+            *(20_000.0, "contracts", None, "sell", "403691824"),
+        )
     ]
 
 
@@ -161,7 +185,7 @@ LIQUIDATION = (
         ("M", "buy", ["long"]),
         ("M", "sell", ["short"]),
         ("MT", "buy", ["long", "short"]),
-        ("MT", "sell", ["long", "short"]),
+        ("MT", "sell", ["short", "long"]),
         ("X", "sell", [None]),
         ("T", "up", [None]),
     ],
@@ -171,13 +195,12 @@ def test_who_had_to_buy_closed_a_short(
 ) -> None:
     taken(bench, trades({"liquidation": flag, "direction": direction}))
     extra = f'{{"liquidation":"{flag}","trade_id":"403691824"}}'
-    rows = bench.rows("liquidations", *LIQUIDATION)
-    assert sorted(rows) == [
+    assert bench.rows("liquidations", *LIQUIDATION) == [
         (
-            *common("trades.BTC-PERPETUAL.100ms", "BTC-PERPETUAL", T0),
+            *common("trades.BTC-PERPETUAL.100ms", "BTC-PERPETUAL", T0, item),
             *(side, direction, 50_000.0, "average", 200_000.0, "usd", 200_000.0, False, extra),
         )
-        for side in sides
+        for item, side in enumerate(sides)
     ]
 
 
@@ -216,7 +239,10 @@ def test_a_second_line_cuts_the_same_trades_into_other_frames(tmp_path: Path) ->
         ("2", CONNECTION),
         ("403691824", CONNECTION),
     ]
-    assert record.sql("SELECT count(*) FROM prices") == [(2,)]
+    assert record.sql("SELECT connection, trade_id FROM prices ORDER BY trade_id") == [
+        (CONNECTION, "2"),
+        (CONNECTION, "403691824"),
+    ]
 
 
 # -- tickers
@@ -239,10 +265,10 @@ def test_a_ticker_gives_funding_prices_and_open_interest(bench: Workbench) -> No
     assert bench.rows("open_interest", *observed) == [
         (*row, 1132329370.0, 1132329370.0, False, None)
     ]
-    assert bench.sql(f"SELECT {', '.join(COMMON)}, kind, price FROM prices ORDER BY kind") == [
-        (*row, "index", 92263.55),
-        (*row, "last", 92283.5),
+    assert bench.rows("prices", *COMMON, "kind", "price") == [
         (*row, "mark", 92281.78),
+        (*row[:-1], 1, "index", 92263.55),
+        (*row[:-1], 2, "last", 92283.5),
     ]
     assert bench.rows("latency", *COMMON, "total_ns", "network_ns", "backfill") == [
         (*row, 40 * MS, None, False)

@@ -12,7 +12,18 @@ import pytest
 from recorder.clock import ulid
 from recorder.frame import Frame
 
-from .records import CONNECTION, MS, T0, Record, Workbench, frames_of, lines, marker, shared
+from .records import (
+    CONNECTION,
+    MS,
+    T0,
+    TRADED,
+    Record,
+    Workbench,
+    frames_of,
+    lines,
+    marker,
+    shared,
+)
 
 OTHER = ulid(T0, bytes([2] * 10))
 ACK = (
@@ -79,10 +90,17 @@ def test_a_large_trade_is_a_whale_with_both_accounts(bench: Workbench) -> None:
 
 
 def test_every_trade_is_a_last_price_at_its_own_time(bench: Workbench) -> None:
-    bench.take("hyperliquid", frames_of([trades({}, {"px": "105057", "time": T0 // MS + 1})]))
-    assert bench.rows("prices", *COMMON, "kind", "price") == [
-        (*common("trades:BTC", "BTC", T0, 0, 0), "last", 105056.0),
-        (*common("trades:BTC", "BTC", T0 + MS, 0, 1), "last", 105057.0),
+    later = {"px": "105057", "sz": "0.1", "time": T0 // MS + 1, "side": "A", "tid": 2}
+    bench.take("hyperliquid", frames_of([trades({}, later)]))
+    assert bench.rows("prices", *COMMON, "kind", "price", *TRADED) == [
+        (
+            *(*common("trades:BTC", "BTC", T0, 0, 0), "last", 105056.0),
+            *(2.0, "base", 210_112.0, "buy", "917211710228416"),
+        ),
+        (
+            *(*common("trades:BTC", "BTC", T0 + MS, 0, 1), "last", 105057.0),
+            *(0.1, "base", 10_505.7, "sell", "2"),
+        ),
     ]
 
 
@@ -224,10 +242,10 @@ def test_a_context_gives_hourly_funding_prices_and_open_interest_without_a_time(
     assert bench.rows("open_interest", *observed) == [
         (*row, 36585.31848, pytest.approx(3078581379.45), False)
     ]
-    assert bench.sql(f"SELECT {', '.join(COMMON)}, kind, price FROM prices ORDER BY kind") == [
-        (*row, "index", 84198.0),
+    assert bench.rows("prices", *COMMON, "kind", "price") == [
         (*row, "mark", 84148.0),
-        (*row, "mid", 84143.5),
+        (*row[:-1], 1, "index", 84198.0),
+        (*row[:-1], 2, "mid", 84143.5),
     ]
     assert bench.rows("latency", "seq") == []
 

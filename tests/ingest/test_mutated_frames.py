@@ -149,6 +149,7 @@ def test_every_changed_frame_is_in_a_table_or_control_or_in_rejects_once(
             # The least threshold: every trade that can be read is a whale's.
             normalise.apply(tables, normaliser, feed, whale_usd=-1e308)
             assert unaccounted(tables, payloads) == []
+            assert sharing(tables) == []
         finally:
             tables.execute("ROLLBACK")
 
@@ -178,6 +179,15 @@ def unaccounted(db: duckdb.DuckDBPyConnection, payloads: list[bytes]) -> list[tu
     count = db.execute("SELECT count(*) FROM messages").fetchone()
     assert count == (len(payloads),)
     return [row for row in found if not _small_coin_trade(row[-1])]
+
+
+def sharing(db: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
+    """Places that several rows of a table share: they would have no order."""
+    each = " UNION ALL ".join(
+        f"SELECT '{name}', seq, item FROM {name} GROUP BY ALL HAVING count(*) > 1"
+        for name in (*EVENT_TABLES, "prices", "latency", "rejects")
+    )
+    return db.execute(each).fetchall()
 
 
 def _small_coin_trade(payload: bytes) -> bool:

@@ -16,6 +16,7 @@ from .records import (
     CONNECTION,
     MS,
     T0,
+    TRADED,
     Record,
     Workbench,
     assert_same,
@@ -137,8 +138,12 @@ def test_a_trade_is_worth_what_the_list_says_of_its_contract(bench: Workbench) -
             *("289", False, None),
         ),
     ]
-    assert bench.rows("prices", "seq", "kind", "price") == [
-        (seq, "last", 80000.0) for seq in range(1, 6)
+    assert bench.rows("prices", "seq", "kind", "price", *TRADED) == [
+        (1, "last", 80000.0, 5.0, "base", 400_000.0, "sell", "289"),
+        (2, "last", 80000.0, 0.625, "base", 50_000.0, "sell", "289"),
+        (3, "last", 80000.0, 500.0, "contracts", None, "sell", "289"),  # settled in a third coin
+        (4, "last", 80000.0, 500.0, "contracts", None, "sell", "289"),  # in no list
+        (5, "last", 80000.0, 2.0, "base", 160_000.0, "buy", "289"),
     ]
 
 
