@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from recorder.asof import AsOf
 from recorder.backtest.orders import Order
@@ -18,6 +18,8 @@ class BuyListings:
 
     A past announcement that was sent after a subscription is no news.
     """
+
+    tables: ClassVar[tuple[str, ...]] = ("listings",)
 
     usd: float = 1000.0
     hold: timedelta = timedelta(minutes=5)
@@ -81,4 +83,5 @@ def fade_cascades(
             Order(close=True, after=hold, note="held long enough", **where),
         ]
 
+    strategy.tables = ("liquidations",)  # type: ignore[attr-defined]  # mypy: functions have none
     return strategy

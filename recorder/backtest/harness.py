@@ -13,7 +13,7 @@ from recorder import database, event
 from recorder.asof import AsOf
 from recorder.backtest import fills
 from recorder.backtest.fills import Fill, Instrument, Market, Missed, Sent
-from recorder.backtest.orders import Order, Strategy, decide
+from recorder.backtest.orders import Order, Strategy, decide, tables_of
 from recorder.backtest.report import Result, report
 from recorder.errors import LookAheadError, RecorderError, StrategyError
 from recorder.event import Event
@@ -42,7 +42,8 @@ def run(  # noqa: PLR0913 - all but the first by name
     """Give the strategy every event of the record in receive order, and fill what it orders.
 
     `tables`, `since`, `until`, `feeds` and `symbols` choose the events, as in `recorder.events`;
-    prices to fill at are taken from the whole record. `tell(events)` hears of progress.
+    without `tables` those that the strategy names in an attribute of this name, or else all. Prices
+    to fill at are taken from the whole record. `tell(events)` hears of progress.
 
     Raises:
         UsageError: an unknown table or feed, an empty range, a market model that cannot be.
@@ -52,7 +53,8 @@ def run(  # noqa: PLR0913 - all but the first by name
     """
     market, layout = market or Market(), Layout(Path(data_dir))
     market.check()
-    chosen, wanted = event.checked(tables), event.wanted(span(since, until), feeds, symbols)
+    chosen = event.checked(tables_of(strategy) if tables is None else tables)
+    wanted = event.wanted(span(since, until), feeds, symbols)
     with database.connect(layout.database) as connection:
         check_version(connection, str(layout.database))
         check_feeds(connection, feeds or ())

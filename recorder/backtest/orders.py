@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, Protocol
@@ -62,6 +62,15 @@ class Decides(Protocol):
 
 
 Strategy = Decides | Callable[[Event, AsOf], Iterable[Order] | None]
+
+
+def tables_of(strategy: Strategy) -> Sequence[str] | None:
+    """The tables whose events a strategy asks for (its attribute `tables`); None: it does not say.
+
+    What it never looks at need not be read: prices are most of a record.
+    """
+    named: Sequence[str] | None = getattr(strategy, "tables", None)
+    return named
 
 
 def decide(strategy: Strategy, event: Event, as_of: AsOf) -> list[Order]:

@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from recorder.backtest.fills import QUOTES, Fill, Instrument, Missed
+from recorder.backtest.equity import equity
+from recorder.backtest.fills import Fill, Missed
 from recorder.clock import iso
 from recorder.span import Gap, Span, recorded
 
 if TYPE_CHECKING:
     import duckdb
-
-#: Points of the equity curve besides those at fills.
-_GRID = 200
 
 _TIME = pa.timestamp("us", "UTC")
 FILLS = pa.schema(
@@ -61,15 +59,6 @@ MISSED = pa.schema(
         ("event_item", pa.int64()),
     ]
 )
-EQUITY = pa.schema(
-    [
-        ("time", _TIME),
-        ("recv_ns", pa.int64()),
-        ("equity_usd", pa.float64()),  # cash and positions at the last price received by then
-        ("cash_usd", pa.float64()),
-        ("exposure_usd", pa.float64()),  # positions' absolute value
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,26 +87,41 @@ class Result:
             worst = max(worst, peak - value)
         return worst
 
+    def figures(self) -> dict[str, Any]:
+        """The outcome in numbers, as JSON takes them; times as text, UTC."""
+        return {
+            "since": iso(self.span.since_ns),
+            "until": iso(self.span.until_ns),
+            "events": self.events,
+            "fills": len(self.fills),
+            "volume_usd": sum(self.fills["notional_usd"].to_pylist()),
+            "fees_usd": sum(self.fills["fee_usd"].to_pylist()),
+            "capital_usd": self.capital_usd,
+            "profit_usd": self.profit_usd,
+            "drawdown_usd": self.drawdown_usd,
+            "open_usd": self.equity["exposure_usd"][-1].as_py(),
+            "missed": dict(Counter(self.missed["reason"].to_pylist()).most_common()),
+            "prices": dict(Counter(self.fills["price_kind"].to_pylist()).most_common()),
+            "gaps": [str(gap) for gap in self.gaps],
+        }
+
     def summary(self) -> str:
         """The outcome in words, a line each; it names what was missed, and the gaps."""
-        fees = sum(self.fills["fee_usd"].to_pylist())
-        volume = sum(self.fills["notional_usd"].to_pylist())
-        last = self.equity["exposure_usd"][-1].as_py()
+        told = self.figures()
         lines = [
-            f"range      {iso(self.span.since_ns)} to {iso(self.span.until_ns)}",
+            f"range      {told['since']} to {told['until']}",
             f"events     {self.events:,}",
-            f"fills      {len(self.fills):,}, volume {volume:,.2f} USD, fees {fees:,.2f} USD",
+            f"fills      {len(self.fills):,}, volume {told['volume_usd']:,.2f} USD, "
+            f"fees {told['fees_usd']:,.2f} USD",
             f"profit     {self.profit_usd:+,.2f} USD on {self.capital_usd:,.0f} USD",
             f"drawdown   {self.drawdown_usd:,.2f} USD",
         ]
-        if last:
-            lines.append(f"open       positions worth {last:,.2f} USD at the end")
-        for reason, count in Counter(self.missed["reason"].to_pylist()).most_common():
-            lines.append(f"missed     {count:,}: {reason}")
-        kinds = Counter(self.fills["price_kind"].to_pylist())
-        if kinds:
-            told = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common())
-            lines.append(f"prices     {told}")
+        if told["open_usd"]:
+            lines.append(f"open       positions worth {told['open_usd']:,.2f} USD at the end")
+        lines += [f"missed     {count:,}: {reason}" for reason, count in told["missed"].items()]
+        if told["prices"]:
+            kinds = ", ".join(f"{kind} {count:,}" for kind, count in told["prices"].items())
+            lines.append(f"prices     {kinds}")
         lines += [f"gap        {gap}" for gap in self.gaps[:10]]
         if len(self.gaps) > 10:
             lines.append(f"gap        and {len(self.gaps) - 10:,} more, in gaps")
@@ -207,73 +211,3 @@ def _missed_row(each: Missed) -> tuple[Any, ...]:
         sent.event.seq,
         sent.event.item,
     )
-
-
-_MARKS = f"""
-SELECT p.at_ns, p.place, q.price
-FROM points p
-ASOF JOIN (
-    SELECT h.place, q.recv_ns, arg_max(q.price, (q.connection, q.seq, q.item)) AS price
-    FROM ({QUOTES}) q
-    JOIN held h ON h.symbol = q.symbol AND h.feed = q.feed AND h.kind = q.kind
-        AND h.exchange IS NOT DISTINCT FROM q.exchange
-    GROUP BY ALL
-) q ON q.place = p.place AND p.at_ns >= q.recv_ns
-"""  # noqa: S608 - our own text
-
-
-def equity(
-    connection: duckdb.DuckDBPyConnection, within: Span, capital_usd: float, fills: Sequence[Fill]
-) -> pa.Table:
-    """Equity at every fill and at points between, each position at the last price received."""
-    last = within.until_ns - 1
-    width = max(1, (last - within.since_ns) // _GRID)
-    times = {*range(within.since_ns, last, width), last}
-    times |= {fill.quote.recv_ns for fill in fills}
-    held: dict[Instrument, str] = {}
-    for fill in fills:
-        held.setdefault(fill.quote.instrument, fill.quote.kind)
-    marks = _marks(connection, held, sorted(times)) if held else {}
-    rows: list[tuple[int, int, float, float, float]] = []
-    cash, ahead = capital_usd, 0
-    positions: dict[int, float] = {}
-    places = {instrument: place for place, instrument in enumerate(held)}
-    for at in sorted(times):
-        while ahead < len(fills) and fills[ahead].quote.recv_ns <= at:
-            fill = fills[ahead]
-            cash -= fill.signed * fill.price + fill.fee_usd
-            place = places[fill.quote.instrument]
-            positions[place] = positions.get(place, 0.0) + fill.signed
-            ahead += 1
-        values = [
-            quantity * marks[at, place]
-            for place, quantity in positions.items()
-            if abs(quantity) > 1e-12
-        ]
-        rows.append((at // 1000, at, cash + sum(values), cash, sum(map(abs, values))))
-    return _table(EQUITY, rows)
-
-
-def _marks(
-    connection: duckdb.DuckDBPyConnection, held: dict[Instrument, str], times: Sequence[int]
-) -> dict[tuple[int, int], float]:
-    """The last price received by each time, of each instrument."""
-    columns = [
-        (place, i.feed, i.exchange, i.symbol, kind) for place, (i, kind) in enumerate(held.items())
-    ]
-    names = ("place", "feed", "exchange", "symbol", "kind")
-    types = (pa.int64(), pa.string(), pa.string(), pa.string(), pa.string())
-    table = {
-        name: pa.array(values, kind)
-        for name, kind, values in zip(names, types, zip(*columns, strict=True), strict=True)
-    }
-    count = len(held)
-    points = {
-        "at_ns": pa.array([at for at in times for _ in range(count)], pa.int64()),
-        "place": pa.array(list(range(count)) * len(times), pa.int64()),
-    }
-    cursor = connection.cursor()
-    cursor.register("held", pa.table(table))
-    cursor.register("points", pa.table(points))
-    found = cursor.execute(_MARKS).fetchall()
-    return {(at, place): price for at, place, price in found}

@@ -15,7 +15,7 @@ LISTED = 20  # the second after T0 at which NEWC is announced
 
 
 def record(root: Path) -> Record:
-    """Two minutes of a market with a cascade, and a listing; every trade is sized."""
+    """Two minutes of a market with a cascade, and a listing; every trade is a whale's."""
     made = Record(root)
     made.seal("binance", list(market("01" + "A" * 24)))
     made.seal("cryptolisting", list(news("01" + "B" * 24)))

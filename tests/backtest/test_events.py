@@ -40,7 +40,7 @@ def test_events_are_the_rows_of_the_tables_in_receive_order(sample: Path) -> Non
     with recorder.connect(sample) as connection:
         for table in event.DEFAULT_TABLES:
             names = ", ".join(event.columns(table))
-            order = event.sorting(table)
+            order = event.sorting()
             rows = connection.execute(f"SELECT {names} FROM {table} {order}").fetchall()
             assert [msgspec.structs.astuple(e) for e in found if e.table == table] == rows
     assert {"listings", "liquidations", "funding", "whales"} <= {e.table for e in found}

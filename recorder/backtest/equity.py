@@ -1,0 +1,98 @@
+"""The equity of a backtest: cash, and each position at the last price received. Arrow tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from recorder.backtest.fills import QUOTES, Fill, Instrument
+from recorder.span import Span
+
+if TYPE_CHECKING:
+    import duckdb
+
+#: Points of the equity curve besides those at fills.
+_GRID = 200
+
+EQUITY = pa.schema(
+    [
+        ("time", pa.timestamp("us", "UTC")),
+        ("recv_ns", pa.int64()),
+        ("equity_usd", pa.float64()),  # cash and positions at the last price received by then
+        ("cash_usd", pa.float64()),
+        ("exposure_usd", pa.float64()),  # positions' absolute value
+    ]
+)
+
+
+_MARKS = f"""
+SELECT p.at_ns, p.place, q.price
+FROM points p
+ASOF JOIN (
+    SELECT h.place, q.recv_ns, arg_max(q.price, (q.connection, q.seq, q.item)) AS price
+    FROM ({QUOTES}) q
+    JOIN held h ON h.symbol = q.symbol AND h.feed = q.feed AND h.kind = q.kind
+        AND h.exchange IS NOT DISTINCT FROM q.exchange
+    GROUP BY ALL
+) q ON q.place = p.place AND p.at_ns >= q.recv_ns
+"""  # noqa: S608 - our own text
+
+
+def equity(
+    connection: duckdb.DuckDBPyConnection, within: Span, capital_usd: float, fills: Sequence[Fill]
+) -> pa.Table:
+    """Equity at every fill and at points between, each position at the last price received."""
+    last = within.until_ns - 1
+    width = max(1, (last - within.since_ns) // _GRID)
+    times = {*range(within.since_ns, last, width), last}
+    times |= {fill.quote.recv_ns for fill in fills}
+    held: dict[Instrument, str] = {}
+    for fill in fills:
+        held.setdefault(fill.quote.instrument, fill.quote.kind)
+    marks = _marks(connection, held, sorted(times)) if held else {}
+    rows: list[tuple[int, int, float, float, float]] = []
+    cash, ahead = capital_usd, 0
+    positions: dict[int, float] = {}
+    places = {instrument: place for place, instrument in enumerate(held)}
+    for at in sorted(times):
+        while ahead < len(fills) and fills[ahead].quote.recv_ns <= at:
+            fill = fills[ahead]
+            cash -= fill.signed * fill.price + fill.fee_usd
+            place = places[fill.quote.instrument]
+            positions[place] = positions.get(place, 0.0) + fill.signed
+            ahead += 1
+        values = [
+            quantity * marks[at, place]
+            for place, quantity in positions.items()
+            if abs(quantity) > 1e-12
+        ]
+        rows.append((at // 1000, at, cash + sum(values), cash, sum(map(abs, values))))
+    columns = list(zip(*rows, strict=True))
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, EQUITY, strict=True)], EQUITY)
+
+
+def _marks(
+    connection: duckdb.DuckDBPyConnection, held: dict[Instrument, str], times: Sequence[int]
+) -> dict[tuple[int, int], float]:
+    """The last price received by each time, of each instrument."""
+    columns = [
+        (place, i.feed, i.exchange, i.symbol, kind) for place, (i, kind) in enumerate(held.items())
+    ]
+    names = ("place", "feed", "exchange", "symbol", "kind")
+    types = (pa.int64(), pa.string(), pa.string(), pa.string(), pa.string())
+    table = {
+        name: pa.array(values, kind)
+        for name, kind, values in zip(names, types, zip(*columns, strict=True), strict=True)
+    }
+    count = len(held)
+    points = {
+        "at_ns": pa.array([at for at in times for _ in range(count)], pa.int64()),
+        "place": pa.array(list(range(count)) * len(times), pa.int64()),
+    }
+    cursor = connection.cursor()
+    cursor.register("held", pa.table(table))
+    cursor.register("points", pa.table(points))
+    found = cursor.execute(_MARKS).fetchall()
+    return {(at, place): price for at, place, price in found}

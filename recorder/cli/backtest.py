@@ -1,0 +1,216 @@
+"""`recorder backtest`."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recorder.cli import options
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from recorder.backtest import Costs, Latency, Result, Strategy
+    from recorder.event import Filter
+
+_EXAMPLES = """\b
+Examples:
+  recorder backtest fade --from '30d ago' --feed binance --plot equity.png
+  recorder backtest mine.py:strategy --latency recorded:binance --costs 2,1 --fills fills.csv"""
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("strategy")
+@click.option("--from", "since", metavar="TIME", help="Begin at this time: ISO 8601, '2h ago'.")
+@click.option("--to", "until", metavar="TIME", help="End before this time.")
+@click.option("--feed", "feeds", multiple=True, help="Only events of this feed; repeatable.")
+@click.option("--symbol", "symbols", multiple=True, help="Only events of this symbol; repeatable.")
+@click.option("--table", "tables", multiple=True, help="Only events of this table; repeatable.")
+@click.option(
+    "--latency",
+    default="50ms",
+    show_default=True,
+    help="An order's way to the market: 50ms, 0.2s, or recorded:FEED to draw from that feed's.",
+)
+@click.option("--reaction", default="1ms", show_default=True, help="The strategy's time to decide.")
+@click.option(
+    "--costs",
+    default="5,0",
+    show_default=True,
+    metavar="FEE[,SLIPPAGE]",
+    help="Basis points per fill: the fee, and how much worse than the recorded price.",
+)
+@click.option("--capital", default=10_000.0, show_default=True, help="US dollars to begin with.")
+@click.option("--fills", type=click.Path(dir_okay=False, path_type=Path), help="Write the fills.")
+@click.option("--equity", type=click.Path(dir_okay=False, path_type=Path), help="Write the equity.")
+@click.option(
+    "--plot",
+    is_flag=False,
+    flag_value="-",
+    metavar="[FILE]",
+    help="Draw the equity: in the terminal, or into FILE.png or FILE.svg.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The outcome as one JSON object.")
+@options.config
+@options.data_dir
+def backtest(
+    strategy: str,
+    since: str | None,
+    until: str | None,
+    feeds: tuple[str, ...],
+    symbols: tuple[str, ...],
+    tables: tuple[str, ...],
+    latency: str,
+    reaction: str,
+    costs: str,
+    capital: float,
+    fills: Path | None,
+    equity: Path | None,
+    plot: str | None,
+    as_json: bool,
+    config_path: Path | None,
+    data_dir: Path | None,
+) -> None:
+    """Run a strategy over the tables, and say what came of it.
+
+    STRATEGY is module:object or file.py:object, a function (event, as_of) -> orders or an object
+    with on_event; or a worked example: listing (buy what is announced), fade (trade against a
+    cascade of liquidations). --fills and --equity write FILE.parquet or FILE.csv.
+    """
+    from recorder import event
+    from recorder.backtest import Market, run
+    from recorder.backtest.named import strategy as named
+    from recorder.cli.answers import How
+    from recorder.config import load
+    from recorder.span import span
+
+    How(plot=plot).check()
+    files = [(path, _form(path)) for path in (fills, equity) if path is not None]
+    market = Market(_latency(latency, reaction), _costs(costs))
+    wanted = event.wanted(span(since, until), feeds or None, symbols or None)
+    found = named(strategy)
+    place = load(config_path, data_dir=data_dir).data_dir
+    with _bar(place, _tables(found, tables), wanted) as tell:
+        result = run(
+            found,
+            data_dir=place,
+            tables=tables or None,
+            since=since,
+            until=until,
+            feeds=feeds or None,
+            symbols=symbols or None,
+            market=market,
+            capital_usd=capital,
+            tell=tell,
+        )
+    for (path, form), table in zip(files, _results(result, fills, equity), strict=True):
+        _write(table, path, form)
+    click.echo(json.dumps(result.figures()) if as_json else result.summary())
+    if plot is not None:
+        result.plot(None if plot == "-" else plot, strategy)
+
+
+def _results(result: Result, fills: Path | None, equity: Path | None) -> list[pa.Table]:
+    both = ((fills, result.fills), (equity, result.equity))
+    return [table for path, table in both if path is not None]
+
+
+def _latency(order: str, reaction: str) -> Latency:
+    from recorder.backtest import Latency
+
+    told = _length(reaction, "--reaction")
+    if order.startswith("recorded:"):
+        return Latency(told, recorded=order.removeprefix("recorded:"))
+    return Latency(told, _length(order, "--latency"))
+
+
+def _length(text: str, option: str) -> timedelta:
+    from recorder.errors import UsageError
+
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(us|ms|s)", text.strip())
+    if not found:
+        hint = "for example 50ms or 0.2s; --latency takes recorded:FEED too"
+        raise UsageError(f"'{text}' is no length of time", where=option, hint=hint)
+    unit = {"us": "microseconds", "ms": "milliseconds", "s": "seconds"}[found[2]]
+    return timedelta(**{unit: float(found[1])})
+
+
+def _costs(text: str) -> Costs:
+    from recorder.backtest import Costs
+    from recorder.errors import UsageError
+
+    try:
+        fee, slippage = [*map(float, text.split(",")), 0.0][:2]
+    except ValueError:
+        hint = "basis points: 5, or 5,1 with slippage"
+        raise UsageError(f"'{text}' are no costs", where="--costs", hint=hint) from None
+    return Costs(fee, slippage)
+
+
+def _form(path: Path) -> str:
+    from recorder.errors import UsageError
+
+    form = path.suffix.lower().removeprefix(".")
+    if form not in {"parquet", "csv"}:
+        hint = "name it FILE.parquet or FILE.csv"
+        raise UsageError("is the name of no known kind of file", where=str(path), hint=hint)
+    if not path.absolute().parent.is_dir():
+        raise UsageError("there is no such directory", where=str(path.parent))
+    return form
+
+
+def _write(table: pa.Table, path: Path, form: str) -> None:
+    """The file appears whole."""
+    from recorder import durable
+    from recorder.output import write
+
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as stream:
+            write(table, form, stream)
+        durable.publish(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _tables(found: Strategy, given: tuple[str, ...]) -> tuple[str, ...]:
+    from recorder import event
+    from recorder.backtest.orders import tables_of
+
+    return event.checked(given or tables_of(found))
+
+
+@contextmanager
+def _bar(
+    data_dir: Path, tables: tuple[str, ...], wanted: Filter
+) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal; `tell(events)` moves it."""
+    if not sys.stderr.isatty():
+        yield lambda events: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns: tuple[Any, ...] = ("events", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("events", total=_total(data_dir, tables, wanted))
+        yield lambda events: progress.update(task, completed=events)
+
+
+def _total(data_dir: Path, tables: tuple[str, ...], wanted: Filter) -> int:
+    from recorder import database, event
+    from recorder.segment import Layout
+    from recorder.span import check_version
+
+    layout = Layout(data_dir)
+    with database.connect(layout.database) as connection:
+        check_version(connection, str(layout.database))
+        return event.count(connection, tables, wanted)

@@ -1,0 +1,182 @@
+"""Following at a glance gives the events of the long way; what it cannot tell, it leaves to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ingest.journals import Writer, eventful, seal_all
+from ingest.records import T0, Record, events
+
+import recorder
+from recorder import canned, event, normalise
+from recorder.clock import NS, Clock
+from recorder.eager import Life, Stretch, Turns, alone, goes_on
+from recorder.errors import UsageError
+from recorder.event import Event
+from recorder.feeds import KINDS
+from recorder.feeds import feed as feed_of
+from recorder.glance import Glance, can
+from recorder.live import Follower, Pace
+from recorder.rules import RulesOf
+
+TABLES = tuple(event.CLASSES)
+SHARE = 1_000.0  # so much of a core that nobody waits
+
+
+def glancing(root: Path) -> Follower:
+    layout = Record(root).layout
+    pace = Pace(poll=0.01, hold=0.0, share=SHARE)
+    return Follower(layout, RulesOf(layout), TABLES, pace=pace, clock=Clock(lambda: T0))
+
+
+def recorded(root: Path) -> list[Event]:
+    return list(recorder.events(TABLES, data_dir=root))
+
+
+def test_events_at_a_glance_are_those_of_the_tables(tmp_path: Path) -> None:
+    """Between markers a glance is enough; journals are sealed and published meanwhile."""
+    writers = [Writer(tmp_path, feed) for feed in ("binance", "cryptolisting")]
+    streams = [(writer, writer.open()) for writer in writers]
+    follower = glancing(tmp_path)
+    looked: list[int] = []
+    plain = Glance.events
+    found: list[Event] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            Glance, "events", lambda self, table: looked.append(len(table)) or plain(self, table)
+        )
+        for number in range(10):
+            for writer, stream in streams:
+                writer.now = T0 + (2 * number + (writer.feed == "binance")) * NS
+                writer.put(stream, *events(writer.feed, number))
+                writer.beat()
+                found += follower.ready(everything=True)
+                if number in {3, 7}:
+                    writer.finish()
+            if number in {4, 8}:
+                seal_all(Record(tmp_path).layout)
+                Record(tmp_path).ingest()
+    follower.close()
+    Record(tmp_path).ingest()
+    assert sorted(found, key=event.place) == recorded(tmp_path)
+    assert len(looked) >= 16  # all but each feed's first batch
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_in_a_life_of_closes_gaps_and_two_lines_nothing_differs(tmp_path: Path, seed: int) -> None:
+    random, writer = Random(seed), Writer(tmp_path, "binance")
+    follower = glancing(tmp_path)
+    found: list[Event] = []
+    for _ in range(8):
+        eventful(writer, random, random.randrange(1, 12))
+        writer.beat()
+        found += follower.ready(everything=True)
+    follower.close()
+    writer.finish()
+    Record(tmp_path).ingest()
+    assert sorted(found, key=event.place) == recorded(tmp_path)
+
+
+def test_a_frame_that_breaks_the_sql_takes_the_long_way(tmp_path: Path) -> None:
+    writer = Writer(tmp_path, "binance")
+    stream = writer.open()
+    follower = glancing(tmp_path)
+    found = []
+    for payload in (
+        b"",
+        b"\xff\xfe",
+        b'{"e":"aggTrade","p":"1e999","s":[]}',
+        b"[1]",
+        b"x" * 100_000,
+    ):
+        writer.put(stream, *events("binance", 1), payload)
+        writer.beat()
+        found += follower.ready(everything=True)
+    follower.close()
+    writer.finish()
+    Record(tmp_path).ingest()
+    assert sorted(found, key=event.place) == recorded(tmp_path)
+
+
+def test_every_feed_s_sql_is_told_at_a_glance_or_not_at_all(tmp_path: Path) -> None:
+    directory = canned.sql_directory() / "normalise"
+    glanced = 0
+    for kind in KINDS:
+        sql = feed_of(kind).normalise
+        if sql is None or not can(normaliser := normalise.load(directory, sql)):
+            continue
+        follower = glancing(tmp_path)
+        glance = Glance(follower._db.cursor(), normaliser, kind, TABLES, 1.0)
+        assert glance._sql
+        glanced += 1
+        glance.close()
+        follower.close()
+    assert glanced >= 4
+
+
+def test_there_are_no_reads_as_of_now_at_a_glance(tmp_path: Path) -> None:
+    follower = glancing(tmp_path)
+    with pytest.raises(UsageError, match="keeps no tables"):
+        _ = follower.as_of
+    follower.close()
+
+
+def test_sealed_files_of_the_past_are_passed_over(tmp_path: Path) -> None:
+    for hours in (3, 2, 0):
+        writer = Writer(tmp_path, "binance", now=T0 - hours * 3600 * NS)
+        writer.put(writer.open(), *events("binance", hours))
+        writer.finish()
+        seal_all(Record(tmp_path).layout)
+    follower = glancing(tmp_path)
+    times = {found.recv_ns // NS for found in follower.ready(everything=True)}
+    follower.close()
+    assert times and min(times) >= T0 // NS - 2 * 3600
+
+
+# -- pure decisions
+
+LIFE = Life("all", "A", 100, None, None, 9, 1_000)
+
+
+def stretch(first: int, last: int, rows: int | None = None) -> Stretch:
+    return Stretch(first, last, last - first + 1 if rows is None else rows, 2_000, 3_000)
+
+
+@pytest.mark.parametrize(
+    ("batch", "whole"),
+    [
+        ({"c": stretch(10, 12)}, True), ({"c": stretch(11, 12)}, False),
+        ({"c": stretch(9, 12)}, False),
+        ({"c": stretch(10, 12, 2)}, False), ({"d": stretch(10, 12)}, False),
+    ],
+)  # fmt: skip
+def test_frames_go_on_where_none_is_missing(batch: dict[str, Stretch], whole: bool) -> None:
+    assert goes_on(batch, {"c": LIFE}) is whole
+
+
+def test_a_connection_is_alone_unless_another_of_its_group_may_live() -> None:
+    batch = {"c": stretch(10, 12)}
+    other = Life("all", "B", 100, 1_500, None, 5, 1_400)
+    assert not alone(batch, [LIFE, other])  # it closed less than a second before
+    assert alone(batch, [LIFE, Life("news", "A", 100, None, None, 5, 1_400)])
+    assert alone(batch, [LIFE, Life("all", "B", None, 1_500, None, 5, None)])
+    long_ago = Life("all", "B", 100, 2_000 - 2 * NS, None, 5, 100)
+    assert alone(batch, [LIFE, long_ago])
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.floats(0.001, 0.5)), max_size=40))
+def test_looks_take_no_more_than_their_share(looks: list[tuple[str, float]]) -> None:
+    now, spent = [0.0], 0.0
+    turns = Turns(0.25, lambda: now[0])
+    for feed, cost in looks:
+        while not turns.due(feed):
+            now[0] += 0.01
+        turns.took(feed, now[0], cost)
+        spent += cost
+        now[0] += cost
+    assert turns.due("c")  # who was never looked at need not wait
+    assert spent <= 0.25 * now[0] + 2 * 0.5 + 0.5
