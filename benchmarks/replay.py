@@ -3,39 +3,28 @@
 `python -m benchmarks.replay --help`; what each figure means is in `benchmarks/README.md`.
 """
 
-import asyncio
 import json
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 import click
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 
 import recorder
 from benchmarks import machine, report
-from benchmarks.payloads import HEADER, stamped_frame
+from benchmarks.listeners import arrivals, read, receive
+from benchmarks.long_records import make, repeat
 from benchmarks.percentiles import percentiles
 from benchmarks.process import Watched
 from benchmarks.report import Figures
-from recorder import seal
-from recorder.clock import NS, ulid
-from recorder.raw import RAW
-from recorder.segment import Layout, stem
-
-START = 1_790_000_000 * NS
-PER_FILE = 200_000
+from recorder.clock import NS
 
 
 @dataclass(frozen=True)
@@ -161,27 +150,7 @@ def one_round(full: Path, steady: Path, long: Path, plan: Plan) -> Figures:
     return found
 
 
-# -- records
-
-
-def make(root: Path, frames: int, gap_ns: int) -> int:
-    """Seal a record of one connection; give the bytes of its frames on the wire."""
-    run, connection = ulid(START, bytes(10)), ulid(START, b"\1" * 10)
-    total = 0
-    for number, first in enumerate(range(0, frames, PER_FILE), 1):
-        path = Layout(root).parquet("bench", stem(START + first * gap_ns, run, number))
-        parts = []
-        for begin in range(first, min(first + PER_FILE, frames), 20_000):
-            seqs = range(begin, min(begin + 20_000, first + PER_FILE, frames))
-            payloads = [stamped_frame(seq, START)[len(HEADER) :] for seq in seqs]
-            total += sum(len(p) + (2 if len(p) < 126 else 4) for p in payloads)
-            times = [START + seq * gap_ns for seq in seqs]
-            columns = [times, [t - START for t in times], list(seqs), [connection] * len(seqs)]
-            columns += [["text"] * len(seqs), payloads]
-            arrays = [pa.array(c, f.type) for c, f in zip(columns, RAW, strict=True)]
-            parts.append(pa.table(arrays, RAW))
-        seal.write(path, iter(parts), {"recorder.kind": "generic"})
-    return total
+# -- to Python
 
 
 def memory(many: Path, full: Path, gigabytes: float) -> Figures:
@@ -193,31 +162,6 @@ def memory(many: Path, full: Path, gigabytes: float) -> Figures:
     assert child.popen.stdout is not None
     frames = int(child.popen.stdout.read())
     return {"peak_mb": child.peak_mb, "frames": frames, "uncompressed_gb": size / 1e9}
-
-
-def repeat(full: Path, many: Path, gigabytes: float) -> int:
-    """Write the files' frames again with later times and numbers, up to a size; give the size."""
-    sources = sorted((full / "raw").rglob("*.parquet"))
-    run, size, number, rows = ulid(START, b"\2" * 10), 0, 0, 0
-    while size < gigabytes * 1e9:
-        with pq.ParquetFile(sources[number % len(sources)]) as source:
-            first = START + rows * 1_000_000
-            number += 1
-            path = Layout(many).parquet("bench", stem(first, run, number))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with pq.ParquetWriter(path, RAW, compression="zstd") as writer:
-                for group in range(source.num_row_groups):
-                    table = source.read_row_group(group)
-                    seqs = pa.array(range(rows, rows + len(table)))
-                    times = pc.add(pc.multiply(seqs, 1_000_000), START)
-                    columns = [times, times, seqs, *table.columns[3:]]
-                    writer.write_table(pa.table(columns, RAW))
-                    size += table.nbytes
-                    rows += len(table)
-    return size
-
-
-# -- to Python
 
 
 def timed(run: Callable[[], int]) -> float:
@@ -293,90 +237,6 @@ def serves(root: Path, speed: str) -> list[str]:
     """`recorder replay --serve`."""
     options = ["--serve", "127.0.0.1:0", "--speed", speed, "--data-dir", str(root)]
     return [sys.executable, "-m", "recorder", "replay", *options, "--log-level", "error"]
-
-
-@contextmanager
-def serving(command: list[str]) -> Iterator[str]:
-    """Run a server; give its URL, which it prints first."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().split()[-1]
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def shaken(url: str) -> socket.socket:
-    """A raw socket after its WebSocket handshake; what came with the answer is not read."""
-    host, _, port = url.removeprefix("ws://").rpartition(":")
-    raw = socket.create_connection((host, int(port)), timeout=60)
-    raw.sendall(
-        f"GET / HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-    )
-    answer = b""
-    while not answer.endswith(b"\r\n\r\n"):
-        answer += raw.recv(1)
-    return raw
-
-
-def read(command: list[str], total: int, frames: int) -> float:
-    """A client that only counts bytes: frames per second from the first byte to the last."""
-    with serving(command) as url, closing(shaken(url)) as raw:
-        buffer = bytearray(1 << 18)
-        size = raw.recv_into(buffer)
-        begin = time.perf_counter()
-        while size < total:
-            got = raw.recv_into(buffer)
-            if not got:
-                raise RuntimeError(f"only {size:,} of {total:,} bytes came")
-            size += got
-        return round(frames / (time.perf_counter() - begin), 1)
-
-
-def receive(command: list[str], frames: int) -> float:
-    """A `websockets` client that receives every frame."""
-
-    async def run(url: str) -> float:
-        from websockets.asyncio.client import connect
-
-        async with connect(url, compression=None, max_queue=1024) as ws:
-            await ws.recv(decode=False)
-            begin = time.perf_counter()
-            for _ in range(frames - 1):
-                await ws.recv(decode=False)
-            return round(frames / (time.perf_counter() - begin), 1)
-
-    with serving(command) as url:
-        return asyncio.run(run(url))
-
-
-# -- keeping time
-
-
-def arrivals(command: list[str], head: int = 4) -> list[int]:
-    """When each frame came (ns), to a raw reader, until the close frame."""
-    found: list[int] = []
-    with serving(command) as url, closing(shaken(url)) as raw:
-        data = b""
-        while True:
-            got = raw.recv(1 << 16)
-            now = time.monotonic_ns()
-            data += got
-            while len(data) >= head:
-                length, start = data[1] & 0x7F, 2
-                if length == 126:
-                    length, start = int.from_bytes(data[2:4], "big"), 4
-                if len(data) < start + length:
-                    break
-                if data[0] & 0x0F == 8:
-                    return found
-                if data[0] & 0x0F in {1, 2}:
-                    found.append(now)
-                data = data[start + length :]
-            if not got or (len(data) >= 2 and data[0] & 0x0F == 8):
-                return found
 
 
 def pace(steady: Path, size: Size) -> Figures:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gc
 import json
 import os
 import selectors
@@ -239,8 +240,16 @@ def _serve(play: Play, places: list[Address], guard: Guard) -> None:
         return asyncio.SelectorEventLoop(selectors.SelectSelector())
 
     _few_files()
+    _short_pauses()
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(_played(play, places, guard))
+
+
+def _short_pauses() -> None:
+    """A frame that is due waits for no collector that walks every module, nor long for a thread."""
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(0.0005)
 
 
 def _few_files() -> None:

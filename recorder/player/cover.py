@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recorder.player.merge import numbers
+from recorder.player.run import numbers
 from recorder.span import Gap
 
 _MARKERS = pa.array(["open", "closed", "gap"])

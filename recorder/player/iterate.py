@@ -17,7 +17,8 @@ import pyarrow as pa
 from recorder.errors import ConfigError, UsageError, did_you_mean
 from recorder.feeds import feed as feed_of
 from recorder.player.cover import Cover, Note
-from recorder.player.merge import before, merged, numbers, runs
+from recorder.player.merge import before, merged
+from recorder.player.run import numbers, runs
 from recorder.player.silence import nothing_recorded
 from recorder.player.timeline import MAX, Timeline
 from recorder.raw import kind_of

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from recorder.clock import NS
 from recorder.player.cover import Cover, Note
-from recorder.player.merge import Run, before, merged, numbers
+from recorder.player.merge import before, merged
+from recorder.player.run import Run, numbers
 from recorder.player.wire import Wire, encoded
 from recorder.service import Service
 from recorder.span import Span

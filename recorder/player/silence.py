@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from recorder.clock import iso
 from recorder.errors import DataError
 from recorder.player.cover import Cover
-from recorder.player.merge import before, first_second, numbers, runs
+from recorder.player.merge import before
+from recorder.player.run import first_second, numbers, runs
 from recorder.segment import Layout
 from recorder.span import FOR_EVER, Span
 

@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from recorder.clock import NS, Clock, iso
+from recorder.player import audience
+from recorder.player.audience import Say
 from recorder.player.client import Client
-from recorder.player.merge import runs
 from recorder.player.ready import Ready, stretches
+from recorder.player.run import runs
 from recorder.player.silence import nothing_recorded
 from recorder.player.timeline import MAX, Timeline
+from recorder.player.track import Track
 from recorder.segment import Layout
 from recorder.service import Service
 from recorder.span import Span
-
-#: Clients subscribe one message after another: the replay begins when they have said no more for
-#: so long.
-_SETTLED_SECONDS = 0.5
-
-#: A client that took nothing for so long is too slow, where slow ones are closed.
-_TOO_SLOW_SECONDS = 1.0
-
-
-class Say(Protocol):
-    """Where notes for people go: an event, and its fields."""
-
-    def __call__(self, event: str, **fields: object) -> None:
-        """Tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,37 +38,6 @@ class Play:
 
 
 @dataclass(slots=True)
-class _Track:
-    """One feed's part of the stream, read ahead by one stretch in a thread."""
-
-    feed: str
-    source: Iterator[Ready]
-    rows: Ready | None = None
-    sent: int = 0
-    _next: asyncio.Task[Ready | None] | None = None
-
-    async def turn(self) -> None:
-        """Go on to the next stretch; none after the last."""
-        task = self._next or asyncio.create_task(asyncio.to_thread(next, self.source, None))
-        self.rows, self.sent = await task, 0
-        self._next = None
-        if self.rows is not None:
-            self._next = asyncio.create_task(asyncio.to_thread(next, self.source, None))
-
-    @property
-    def due(self) -> int:
-        """When the next frame, note or stretch is due."""
-        assert self.rows is not None
-        first = self.rows.at[self.sent] if self.sent < len(self.rows.at) else self.rows.last
-        return min(first, self.rows.notes[0][0]) if self.rows.notes else first
-
-    async def leave(self) -> None:
-        """Stop reading."""
-        if self._next is not None:
-            await asyncio.gather(self._next, return_exceptions=True)
-
-
-@dataclass(slots=True)
 class Stage:
     """Plays to the clients that joined; `run` ends with the record (unless it loops or stays)."""
 
@@ -93,7 +50,7 @@ class Stage:
     timeline: Timeline = field(init=False)
     first_ns: int = 0
     shift_ns: int = 0
-    _tracks: list[_Track] = field(default_factory=list)
+    _tracks: list[Track] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _seek: int | None = None
 
@@ -166,7 +123,7 @@ class Stage:
         await self._leave()
         for feed, service in self.play.services.items():
             found = runs(self.play.layout, [feed], span)
-            track = _Track(feed, stretches(found, span, service, self.shift_ns))
+            track = Track(feed, stretches(found, span, service, self.shift_ns))
             await track.turn()
             if track.rows is not None:
                 self._tracks.append(track)
@@ -178,23 +135,23 @@ class Stage:
 
     async def _audience(self) -> None:
         """Wait until enough clients are there and have said what they want."""
-        loop = asyncio.get_running_loop()
         while True:
-            there = [client for client in self.clients if client.ready and client.open]
-            settled = min((loop.time() - client.changed for client in there), default=0.0)
-            if len(there) >= self.play.clients and settled >= _SETTLED_SECONDS:
+            wait = audience.unsettled(self.clients, self.play.clients)
+            if wait <= 0:
                 return
-            enough = len(there) >= self.play.clients
-            await self._woken(_SETTLED_SECONDS - settled if enough else math.inf)
+            await self._woken(wait)
 
     async def _woken(self, seconds: float) -> None:
-        """Wait so long, or until something changes."""
+        """Wait so long, or until something changes; by a bare timer, for exceptions take longer."""
         self._changed.clear()
+        if seconds == math.inf:
+            await self._changed.wait()
+            return
+        timer = asyncio.get_running_loop().call_later(seconds, self._changed.set)
         try:
-            async with asyncio.timeout(None if seconds == math.inf else seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            pass
+            await self._changed.wait()
+        finally:
+            timer.cancel()
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
@@ -244,14 +201,18 @@ class Stage:
                 self._send(track, rows, rows.count(at - 1))
                 await self._note(track, rows)
             self._send(track, rows, rows.count(until))
-        await self._pressed()
+        slow = [client for client in self.clients if client.connection.paused]
+        if slow:
+            await audience.pressed(slow, self.say, close=self.play.close_slow)
+        elif self.timeline.speed == MAX:
+            await asyncio.sleep(0)  # let the others have their turn
         for track in list(self._tracks):
             if track.rows is not None and track.rows.last <= until:
                 await track.turn()
             if track.rows is None:
                 self._tracks.remove(track)
 
-    def _send(self, track: _Track, rows: Ready, until: int) -> None:
+    def _send(self, track: Track, rows: Ready, until: int) -> None:
         if until <= track.sent:
             return
         for client in tuple(self.clients):
@@ -260,41 +221,11 @@ class Stage:
         self.sent += until - track.sent
         track.sent = until
 
-    async def _note(self, track: _Track, rows: Ready) -> None:
+    async def _note(self, track: Track, rows: Ready) -> None:
         _, note = rows.notes.pop(0)
         if note.gap is not None:
             self.say("gap", what=str(note.gap))
         if note.lost is not None and self.play.drops:
             _, code, reason = note.lost
             self.say("connections dropped, as recorded", feed=track.feed, code=code, reason=reason)
-            await self._drop(track.feed, code, reason)
-
-    async def _drop(self, feed: str, code: int | None, reason: str) -> None:
-        lost = [client for client in self.clients if client.feed == feed]
-        for client in lost:
-            client.ready = False
-        if code is None or code in {1005, 1006, 1015}:  # codes that no close frame carries
-            for client in lost:
-                client.cut()
-        else:
-            short = reason.encode()[:123].decode("utf-8", "ignore")
-            await asyncio.gather(*(client.close(code, short) for client in lost))
-
-    async def _pressed(self) -> None:
-        """Do not run ahead of who reads slowly; or close it as the service would."""
-        slow = [client for client in self.clients if client.connection.paused]
-        if not slow:
-            if self.timeline.speed == MAX:
-                await asyncio.sleep(0)  # let the others have their turn
-            return
-        if not self.play.close_slow:
-            await asyncio.gather(*(client.drained() for client in slow))
-            return
-        waiting = [asyncio.ensure_future(client.drained()) for client in slow]
-        _, late = await asyncio.wait(waiting, timeout=_TOO_SLOW_SECONDS)
-        for client, task in zip(slow, waiting, strict=True):
-            if task in late:
-                task.cancel()
-                self.say("client closed: too slow", feed=client.feed)
-                client.ready = False
-                asyncio.ensure_future(client.close(*client.service.too_slow))  # noqa: RUF006 - it ends by itself
+            await audience.drop(self.clients, track.feed, code, reason)
