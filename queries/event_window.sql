@@ -152,19 +152,16 @@ wanted AS (
 ),
 observed AS (
     SELECT
-        d.*, p.kind AS observed_kind, p.price AS value, p.recv_ns AS at_ns,
-        {'ns': p.recv_ns, 'connection': p.connection, 'seq': p.seq, 'item': p.item} AS nth
+        d.*, p.kind AS observed_kind, p.choice AS choice, p.price AS value, p.recv_ns AS at_ns,
+        p.nth AS nth
     FROM wanted d
-    JOIN prices p ON p.symbol = d.at_symbol AND p.feed = d.at_feed
+    JOIN timely_prices(max_age := $max_age, as_of := $as_of) p ON p.symbol = d.at_symbol AND p.feed = d.at_feed
         AND p.exchange IS NOT DISTINCT FROM d.at_exchange
         AND p.recv_ns >= d.from_ns - epoch_ns($max_age) AND p.recv_ns <= d.to_ns
     WHERE d.source = 'prices'
-        -- A trade of long ago, sent after a subscription, is no price of now.
-        AND (p.event_ns IS NULL OR p.event_ns::HUGEINT >= p.recv_ns - epoch_ns($max_age))
-        AND isfinite(p.price)
     UNION ALL
     SELECT
-        d.*, 'rate', f.rate, f.recv_ns,
+        d.*, 'rate', NULL, f.rate, f.recv_ns,
         {'ns': f.recv_ns, 'connection': f.connection, 'seq': f.seq, 'item': f.item}
     FROM wanted d
     JOIN funding f ON f.symbol = d.at_symbol AND f.feed = d.at_feed
@@ -188,14 +185,14 @@ known AS (
         arg_max(o.value, o.nth) FILTER (o.at_ns >= o.to_ns - epoch_ns($max_age)) AS at_end
     FROM observed o
     GROUP BY o.place, o.source, o.exchange, o.symbol, o.at_feed, o.at_exchange, o.at_symbol,
-        o.observed_kind
+        o.observed_kind, o.choice
     QUALIFY row_number() OVER (
         PARTITION BY o.place, o.source
         ORDER BY
             at_event IS NULL,
             o.at_exchange IS DISTINCT FROM o.exchange,
             o.at_symbol IS DISTINCT FROM o.symbol,
-            list_position(['last', 'mark', 'mid', 'index'], o.observed_kind) NULLS LAST,
+            o.choice NULLS LAST,
             o.at_exchange, o.at_symbol, o.at_feed, o.observed_kind
     ) = 1
 ),

@@ -99,23 +99,18 @@ priced AS (
     SELECT
         c.place AS place,
         p.kind AS kind,
-        arg_max(p.price, {'ns': p.recv_ns, 'connection': p.connection, 'seq': p.seq, 'item': p.item})
+        arg_max(p.price, p.nth)
             FILTER (p.recv_ns < c.from_ns AND p.recv_ns >= c.from_ns - epoch_ns($max_age)) AS before,
-        arg_max(p.price, {'ns': p.recv_ns, 'connection': p.connection, 'seq': p.seq, 'item': p.item})
-            FILTER (p.recv_ns >= c.to_ns - epoch_ns($max_age)) AS after
+        arg_max(p.price, p.nth) FILTER (p.recv_ns >= c.to_ns - epoch_ns($max_age)) AS after
     FROM chosen c
-    JOIN prices p ON p.symbol = c.symbol
+    JOIN timely_prices(max_age := $max_age, as_of := $as_of) p ON p.symbol = c.symbol
         AND p.exchange IS NOT DISTINCT FROM c.exchange
         AND p.recv_ns >= c.from_ns - epoch_ns($max_age)
         AND p.recv_ns <= c.to_ns
-    WHERE (p.event_ns IS NULL OR p.event_ns::HUGEINT >= p.recv_ns - epoch_ns($max_age))
-        AND isfinite(p.price)
-    GROUP BY c.place, p.kind
+    GROUP BY c.place, p.kind, p.choice
     QUALIFY row_number() OVER (
         PARTITION BY c.place
-        ORDER BY
-            before IS NULL OR after IS NULL,
-            list_position(['last', 'mark', 'mid', 'index'], p.kind) NULLS LAST, p.kind
+        ORDER BY before IS NULL OR after IS NULL, p.choice NULLS LAST, p.kind
     ) = 1
 ),
 missed AS (

@@ -65,18 +65,14 @@ matched AS (
 around AS (
     SELECT
         m.place AS place, p.feed AS feed, p.exchange AS exchange, p.symbol AS symbol,
-        p.kind AS kind, p.recv_ns AS recv_ns,
-        arg_max(p.price, {'connection': p.connection, 'seq': p.seq, 'item': p.item}) AS price
+        p.kind AS kind, p.choice AS choice, p.recv_ns AS recv_ns, arg_max(p.price, p.nth) AS price
     FROM matched m
-    JOIN prices p ON p.symbol = m.symbol
+    JOIN timely_prices(max_age := $max_age, as_of := $as_of) p ON p.symbol = m.symbol
         AND p.feed = m.feed
         AND p.exchange IS NOT DISTINCT FROM m.exchange
         AND p.recv_ns >= m.recv_ns - epoch_ns($max_age)
         AND p.recv_ns <= m.recv_ns
             + (SELECT max(epoch_ns(h.after)) FROM (SELECT unnest($horizons) AS after) h)
-    -- A trade of long ago, sent after a subscription, is no price of now.
-    WHERE (p.event_ns IS NULL OR p.event_ns::HUGEINT >= p.recv_ns - epoch_ns($max_age))
-        AND isfinite(p.price)
     GROUP BY ALL
 ),
 one_kind AS (
@@ -84,7 +80,7 @@ one_kind AS (
     FROM around r
     QUALIFY dense_rank() OVER (
         PARTITION BY r.place, r.feed, r.exchange, r.symbol
-        ORDER BY list_position(['last', 'mark', 'mid', 'index'], r.kind) NULLS LAST, r.kind
+        ORDER BY r.choice NULLS LAST, r.kind
     ) = 1
 ),
 based AS (

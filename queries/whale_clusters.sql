@@ -33,16 +33,24 @@
 -- plot: dot x=start_time y=notional_usd series=asset log
 -- example: recorder query whale_clusters -p asset BTC -p span '10 minutes' -p since '7d ago'
 -- A name is brought to its asset once, not once a row.
-WITH names AS (
-    SELECT n.name AS name, asset_of(n.name) AS asset
-    FROM (SELECT DISTINCT coalesce(w.asset, w.symbol) AS name FROM whales w) n
-    WHERE $asset IS NULL OR asset_of(n.name) = upper($asset)
+-- A stream is what clusters form in: one asset, kind and side. Its number stands for all three.
+WITH streams AS (
+    SELECT n.*, dense_rank() OVER (ORDER BY n.asset, n.kind, n.side) AS stream
+    FROM (
+        SELECT d.name AS name, asset_of(d.name) AS asset, d.kind AS kind, d.side AS side
+        FROM (
+            SELECT DISTINCT coalesce(w.asset, w.symbol) AS name, w.kind AS kind, w.side AS side
+            FROM whales w
+        ) d
+    ) n
+    WHERE $asset IS NULL OR n.asset = upper($asset)
 ),
 moves AS (
     SELECT
+        s.stream AS stream,
+        s.asset AS asset,
         w.feed AS feed,
         w.exchange AS exchange,
-        n.asset AS asset,
         w.kind AS kind,
         w.side AS side,
         w.action AS action,
@@ -52,7 +60,9 @@ moves AS (
             w.wallet, CASE w.side WHEN 'buy' THEN w.buyer WHEN 'sell' THEN w.seller END
         ) AS account
     FROM whales w
-    JOIN names n ON n.name = coalesce(w.asset, w.symbol)
+    JOIN streams s ON s.name = coalesce(w.asset, w.symbol)
+        AND s.kind IS NOT DISTINCT FROM w.kind
+        AND s.side IS NOT DISTINCT FROM w.side
     WHERE w.backfill IS NOT TRUE
         AND ($min_usd IS NULL OR w.notional_usd >= $min_usd)
         AND ($action IS NULL OR w.action = $action)
@@ -61,16 +71,18 @@ moves AS (
         AND ($since IS NULL OR w.recv_time >= $since)
         AND ($until IS NULL OR w.recv_time < $until)
 ),
--- A move that begins a dense run knows how far the run reaches.
 reaching AS (
     SELECT
-        m.*,
+        m.stream AS stream,
+        m.recv_ns AS recv_ns,
+        m.account AS account,
+        m.notional_usd AS notional_usd,
         CASE WHEN lead(m.recv_ns, greatest($min_whales, 1) - 1) OVER follows
                 - m.recv_ns <= epoch_ns($span)
             THEN lead(m.recv_ns, greatest($min_whales, 1) - 1) OVER follows
         END AS until_ns
     FROM moves m
-    WINDOW follows AS (PARTITION BY m.asset, m.kind, m.side ORDER BY m.recv_ns)
+    WINDOW follows AS (PARTITION BY m.stream ORDER BY m.recv_ns)
 ),
 reached AS (
     SELECT
@@ -78,46 +90,55 @@ reached AS (
         max(r.until_ns) OVER (follows RANGE UNBOUNDED PRECEDING) AS reach_ns,
         max(r.until_ns) OVER (follows ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier_ns
     FROM reaching r
-    WINDOW follows AS (PARTITION BY r.asset, r.kind, r.side ORDER BY r.recv_ns)
+    WINDOW follows AS (PARTITION BY r.stream ORDER BY r.recv_ns)
 ),
 numbered AS (
     SELECT
         d.*,
         count_if(d.earlier_ns IS NULL OR d.earlier_ns < d.recv_ns) OVER (
-            PARTITION BY d.asset, d.kind, d.side ORDER BY d.recv_ns
+            PARTITION BY d.stream ORDER BY d.recv_ns
         ) AS run
     FROM reached d
     WHERE d.reach_ns >= d.recv_ns
 ),
 clusters AS (
     SELECT
-        n.asset AS asset,
-        n.kind AS kind,
-        n.side AS side,
+        n.stream AS stream,
         min(n.recv_ns) AS from_ns,
         max(n.recv_ns) AS to_ns,
         count(*) AS moves,
         count(DISTINCT n.account) AS whales,
         count(*) - count(n.account) AS unnamed,
         sum(n.notional_usd) AS notional_usd,
-        count(*) - count(n.notional_usd) AS without_usd,
-        histogram(n.action) AS actions,
-        list_sort(list(DISTINCT n.exchange) FILTER (n.exchange IS NOT NULL)) AS exchanges,
-        list_sort(list(DISTINCT n.feed)) AS feeds
+        count(*) - count(n.notional_usd) AS without_usd
     FROM numbered n
-    GROUP BY n.asset, n.kind, n.side, n.run
+    GROUP BY n.stream, n.run
 ),
-chosen AS (
+ranked AS (
     SELECT
         row_number() OVER (
-            ORDER BY c.whales + c.unnamed DESC, c.notional_usd DESC NULLS LAST, c.from_ns, c.asset,
-                c.kind, c.side
+            ORDER BY c.whales + c.unnamed DESC, c.notional_usd DESC NULLS LAST, c.from_ns, c.stream
         ) AS place,
         c.*
     FROM clusters c
     WHERE c.whales + c.unnamed >= $min_whales
     ORDER BY place
     LIMIT $limit
+),
+-- Between a cluster's ends all moves of its stream are its own. What they were is gathered only now:
+-- it takes longer than finding the clusters.
+chosen AS (
+    SELECT
+        r.*,
+        any_value(m.asset) AS asset,
+        any_value(m.kind) AS kind,
+        any_value(m.side) AS side,
+        histogram(m.action) AS actions,
+        list_sort(list(DISTINCT m.exchange) FILTER (m.exchange IS NOT NULL)) AS exchanges,
+        list_sort(list(DISTINCT m.feed)) AS feeds
+    FROM ranked r
+    JOIN moves m ON m.stream = r.stream AND m.recv_ns >= r.from_ns AND m.recv_ns <= r.to_ns
+    GROUP BY ALL
 ),
 missed AS (
     SELECT DISTINCT c.place AS place

@@ -1,4 +1,6 @@
-"""Compaction: a closed day's small sealed files become few, and no reader sees it happen.
+"""Compaction: a closed day's sealed files become few and small, and no reader sees it happen.
+
+Small files are merged; one that has no neighbour to join is compressed harder by itself, once.
 
 A feed's day is a directory. The merged files are written into a new directory under `work/`, where
 nobody looks, read back and compared with the originals value by value; all other files of the day
@@ -9,10 +11,10 @@ afterwards is cleared away by `recover`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +24,7 @@ import pyarrow.compute as pc
 
 from recorder import durable, merged, raw, seal
 from recorder.clock import NS, day
+from recorder.digest import Digest
 from recorder.errors import DataError
 from recorder.merged import Held
 from recorder.segment import Layout, day_of, order
@@ -35,11 +38,12 @@ _CLOSED_NS = 3600 * NS
 
 
 class Small(NamedTuple):
-    """A sealed file, and whether it may be merged."""
+    """A sealed file, whether it may be merged, and whether it is as it was sealed."""
 
     stem: str
     bytes: int
     free: bool
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,8 @@ class Merged:
 def groups(files: Iterable[Small], target: int) -> list[list[Small]]:
     """Which files become one: of one run and day, consecutive, together at most `target` bytes.
 
-    `files` are all of a feed's, for what lies between two of them must not change its place.
+    A group of one is a file that was never compacted. `files` are all of a feed's, for what lies
+    between two of them must not change its place.
     """
     found: list[list[Small]] = [[]]
     for file in sorted(files, key=lambda file: order(file.stem)):
@@ -73,7 +78,7 @@ def groups(files: Iterable[Small], target: int) -> list[list[Small]]:
             last.append(file)
         else:
             found.append([file])
-    return [group for group in found if len(group) > 1]
+    return [group for group in found if len(group) > 1 or any(f.free and f.fresh for f in group)]
 
 
 def _place(stem: str) -> tuple[str, str]:
@@ -95,8 +100,10 @@ def plan(layout: Layout, feed: str, done: Collection[str], now_ns: int, target: 
     for stem in layout.sealed(feed):
         closed = day_of(stem) < day(now_ns - _CLOSED_NS) and day_of(stem) not in waiting
         path = layout.parquet(feed, stem)
-        free = closed and all(one in done for one in merged.stems_in(path))
-        small.append(Small(stem, path.stat().st_size, free))
+        held = merged.stems_in(path)
+        free = closed and all(one in done for one in held)
+        fresh = free and not merged.is_merged(path)
+        small.append(Small(stem, path.stat().st_size, free, fresh))
     by_day: dict[str, list[list[Small]]] = {}
     for group in groups(small, target):
         by_day.setdefault(day_of(group[0].stem), []).append(group)
@@ -112,30 +119,51 @@ def compact(
         DataError: an original is damaged, what was written is not what was read, or the file
             system cannot exchange directories; nothing was changed.
     """
+    place = _directory(layout, planned.feed, planned.date)
+    before = _sizes(place)
+    stage = prepare(layout, planned, level=level, tell=tell)
+    with _or_nothing(stage, place):
+        durable.exchange(stage, place)
+    _clear(stage, place)
+    after = _sizes(place)
+    sizes = sum(before.values()), sum(after.values())
+    return Merged(planned.feed, planned.date, len(before), len(after), *sizes)
+
+
+def prepare(
+    layout: Layout, planned: Day, *, level: int, tell: Callable[[int], None] = lambda frames: None
+) -> Path:
+    """Make the directory that is to be the day's: merged files, and links to all others.
+
+    Raises:
+        DataError: as `compact` says.
+    """
     feed, date, chosen = planned
-    place = _directory(layout, feed, date)
-    stage = _stage(layout, feed, date)
+    place, stage = _directory(layout, feed, date), _stage(layout, feed, date)
     shutil.rmtree(stage, ignore_errors=True)
     durable.make_directory(stage)
-    before = _sizes(place)
+    names = _sizes(place).keys()
     for group in chosen:
         paths = [layout.parquet(feed, file.stem) for file in group]
         _merge(paths, stage / paths[0].name, level, tell)
     replaced = {f"{file.stem}.parquet" for group in chosen for file in group}
-    try:
-        for name in before.keys() - replaced:
+    with _or_nothing(stage, place):
+        for name in names - replaced:
             os.link(place / name, stage / name)
         durable.sync_directory(stage)
-        durable.exchange(stage, place)
+    return stage
+
+
+@contextmanager
+def _or_nothing(stage: Path, place: Path) -> Iterator[None]:
+    """Where the file system refuses, take the stage away and say what it cannot do."""
+    try:
+        yield
     except (OSError, AttributeError) as error:
         shutil.rmtree(stage)
         hint = "raw/ and work/ must lie on one local file system (ext4, xfs, btrfs, APFS)"
         what = f"its directory cannot be exchanged for another: {error}"
         raise DataError(what, where=str(place), hint=hint) from error
-    _clear(stage, place)
-    after = _sizes(place)
-    sizes = sum(before.values()), sum(after.values())
-    return Merged(feed, date, len(before), len(after), *sizes)
 
 
 def recover(layout: Layout) -> None:
@@ -185,7 +213,7 @@ def _clear(stage: Path, place: Path) -> None:
 def _merge(paths: Sequence[Path], target: Path, level: int, tell: Callable[[int], None]) -> None:
     held: list[Held] = []
     metadata: dict[str, str] = {}
-    read = _Digest()
+    read = Digest()
     for path in paths:
         with raw.sealed_file(path) as file:
             told = file.metadata.metadata or {}
@@ -200,7 +228,7 @@ def _merge(paths: Sequence[Path], target: Path, level: int, tell: Callable[[int]
 
     listed = {merged.SEGMENTS: merged.told(held)}
     seal.write(target, parts(), metadata | listed, level=level)
-    written = _Digest()
+    written = Digest()
     with raw.sealed_file(target, verify=True) as file:
         for group in range(file.num_row_groups):
             written.update(file.read_row_group(group))
@@ -249,38 +277,3 @@ def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
             some = []
     if some:
         yield pa.concat_tables(some).combine_chunks()
-
-
-class _Digest:
-    """A digest of the values of tables, wherever one ends and the next begins."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self._values = [hashlib.blake2b() for _ in raw.RAW]
-        self._lengths = [hashlib.blake2b() for _ in raw.RAW]
-
-    def update(self, table: pa.Table) -> None:
-        self.rows += len(table)
-        for column, values, lengths in zip(table.columns, self._values, self._lengths, strict=True):
-            for chunk in column.chunks:
-                values.update(_bytes(chunk))
-                if not pa.types.is_integer(chunk.type):
-                    lengths.update(_bytes(pc.binary_length(chunk)))
-
-    @property
-    def digests(self) -> list[bytes]:
-        """Of each column its values, then of each its lengths."""
-        return [sums.digest() for sums in (*self._values, *self._lengths)]
-
-
-def _bytes(values: pa.Array) -> bytes | memoryview:
-    """The values' own bytes, without what Arrow keeps around them."""
-    *offsets, data = values.buffers()[1:]
-    begin, end = values.offset, values.offset + len(values)
-    if offsets:
-        ends = pa.Array.from_buffers(pa.int32(), end + 1, [None, offsets[0]])
-        begin, end = ends[begin].as_py(), ends[end].as_py()
-    else:
-        width = values.type.bit_width // 8
-        begin, end = begin * width, end * width
-    return memoryview(data)[begin:end] if end > begin else b""

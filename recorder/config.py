@@ -30,6 +30,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from recorder.alerts.settings import DestinationSettings, RuleSettings, names_of
 from recorder.errors import ConfigError, did_you_mean
 from recorder.segment import FEED_NAME
 
@@ -44,7 +45,15 @@ _EXAMPLES = {
 }
 
 #: Settings that may hold a secret stay out of every repr.
-_Hidden = Field(repr=False)
+_HIDDEN = {"repr": False}
+
+
+def _means(text: str, **more: Any) -> Any:
+    """What a setting means, with its unit; docs/settings.md is made of these."""
+    return Field(description=text, **more)
+
+
+_Level = Annotated[int, Field(ge=1, le=22)]
 
 
 class CaptureSettings(BaseModel):
@@ -52,12 +61,28 @@ class CaptureSettings(BaseModel):
 
     model_config = _STRICT
 
-    rotate_mb: Positive = 64
-    rotate_seconds: Positive = 300
-    fsync_ms: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 100
-    buffer_mb: Positive = 64
-    stats_seconds: Positive = 10
-    max_frame_mb: Positive = 64
+    rotate_mb: Annotated[Positive, _means("MB; a journal of this size is sealed")] = 64
+    rotate_seconds: Annotated[Positive, _means("s; a journal of this age is sealed")] = 300
+    fsync_ms: Annotated[
+        float, _means("ms; what a power cut can take at most", ge=1, allow_inf_nan=False)
+    ] = 100
+    buffer_mb: Annotated[
+        Positive, _means("MB; how much is kept in memory while the disk refuses")
+    ] = 64
+    stats_seconds: Annotated[Positive, _means("s between two `stats` markers of a connection")] = 10
+    max_frame_mb: Annotated[Positive, _means("MiB; a larger message ends its connection")] = 64
+    zstd_level: Annotated[
+        _Level, _means("how hard sealing compresses; a higher level takes the CPU longer")
+    ] = 1
+
+
+class PruneSettings(BaseModel):
+    """How `recorder prune --compact` merges a closed day's files."""
+
+    model_config = _STRICT
+
+    target_mb: Annotated[Positive, _means("MB; largest size of a merged file")] = 128
+    zstd_level: Annotated[_Level, _means("how hard merged files are compressed")] = 9
 
 
 class FeedSettings(BaseModel):
@@ -65,22 +90,47 @@ class FeedSettings(BaseModel):
 
     model_config = _STRICT
 
-    kind: str | None = None
-    url: Annotated[str | tuple[str, ...], _Hidden] = ()
-    rest_url: Annotated[str | None, _Hidden] = None
-    lines: Annotated[int, Field(ge=1, le=8)] = 1
-    channels: list[str] | None = None
-    key: SecretStr | None = None
-    key_file: Path | None = None
-    headers: Annotated[dict[str, str], _Hidden] = {}
-    query: Annotated[dict[str, str], _Hidden] = {}
-    subscribe: Annotated[list[str], _Hidden] = []
-    whale_usd: Positive = 100_000
-    ca_file: Path | None = None
-    proxy: Annotated[str | None, _Hidden] = None
-    compression: bool = False
-    max_retries: Annotated[int, Field(ge=0)] | None = None
-    silence_seconds: Positive | None = None
+    kind: Annotated[str | None, _means("the feed's kind; unset: the table's name")] = None
+    url: Annotated[
+        str | tuple[str, ...], _means("endpoint, or one for each line in turn (ws, wss)", **_HIDDEN)
+    ] = ()
+    rest_url: Annotated[
+        str | None,
+        _means("where the venue's list of instruments is asked for (http, https)", **_HIDDEN),
+    ] = None
+    lines: Annotated[
+        int, _means("connections kept at once, each with all channels", ge=1, le=8)
+    ] = 1
+    channels: Annotated[
+        list[str] | None,
+        _means("what to subscribe to; a `*` stands for symbols, where the venue lists them"),
+    ] = None
+    key: Annotated[
+        SecretStr | None, _means("the key; better kept in a variable or a file, see below")
+    ] = None
+    key_file: Annotated[Path | None, _means("a file of mode 0600 that holds the key")] = None
+    headers: Annotated[dict[str, str], _means("HTTP headers of the handshake", **_HIDDEN)] = {}
+    query: Annotated[
+        dict[str, str], _means("parameters of the URL; `{key}` stands for the key", **_HIDDEN)
+    ] = {}
+    subscribe: Annotated[
+        list[str], _means("messages to send when a connection opens (generic feeds)", **_HIDDEN)
+    ] = []
+    whale_usd: Annotated[
+        Positive, _means("US dollars; trades of this value or more become rows of `whales`")
+    ] = 100_000
+    ca_file: Annotated[
+        Path | None, _means("certificates (PEM) to trust instead of the system's")
+    ] = None
+    proxy: Annotated[str | None, _means("a proxy's URL; unset: the system's", **_HIDDEN)] = None
+    compression: Annotated[bool, _means("offer permessage-deflate")] = False
+    max_retries: Annotated[
+        Annotated[int, Field(ge=0)] | None,
+        _means("failed attempts in a row that are tried again before the feed ends; unset: all"),
+    ] = None
+    silence_seconds: Annotated[
+        Positive | None, _means("s without a byte after which a connection counts as dead")
+    ] = None
 
     @field_validator("url", mode="plain")
     @classmethod
@@ -135,9 +185,17 @@ class Settings(BaseSettings):
 
     from_file: ClassVar[dict[str, Any]] = {}
 
-    data_dir: Path = Path("data")
+    data_dir: Annotated[Path, _means("where the record is")] = Path("data")
     capture: CaptureSettings = CaptureSettings()
+    prune: PruneSettings = PruneSettings()
     feeds: dict[str, FeedSettings] = {}
+    alerts: dict[str, RuleSettings] = {}
+    destinations: dict[str, DestinationSettings] = {}
+
+    @field_validator("alerts", "destinations")
+    @classmethod
+    def _alert_names(cls, value: dict[str, Any]) -> dict[str, Any]:
+        return names_of(value)
 
     @field_validator("feeds")
     @classmethod
@@ -234,6 +292,12 @@ def _explain_json(error: SettingsError) -> ConfigError:
 
 
 def _known_beside(place: list[str]) -> Iterator[str]:
-    models: dict[str, type[BaseModel]] = {"capture": CaptureSettings, "feeds": FeedSettings}
+    models: dict[str, type[BaseModel]] = {
+        "capture": CaptureSettings,
+        "prune": PruneSettings,
+        "feeds": FeedSettings,
+        "alerts": RuleSettings,
+        "destinations": DestinationSettings,
+    }
     model = models.get(place[0], Settings) if len(place) > 1 else Settings
     return iter(model.model_fields)

@@ -9,7 +9,7 @@ from recorder.feed import Feed
 from recorder.keys import key_variable
 
 _HEAD = """\
-# What the recorder records. Every setting: recorder feeds KIND, docs/record.md.
+# What the recorder records. Channels: recorder feeds KIND. Every setting: docs/settings.md.
 """
 
 

@@ -72,6 +72,14 @@ def stems_in(path: Path) -> list[str]:
         return [path.stem]
 
 
+def is_merged(path: Path) -> bool:
+    """True for a file that a compaction made."""
+    try:
+        return bool(held_in(path))
+    except (DataError, FileNotFoundError):
+        return False
+
+
 def files(layout: Layout, feed: str) -> Iterator[tuple[str, list[str]]]:
     """Every sealed file of a feed: its name's stem, and the stems of what it holds."""
     for stem in layout.sealed(feed):

@@ -127,6 +127,14 @@ def apply(
     db: duckdb.DuckDBPyConnection, chosen: Plan, limit_ns: int, now_ns: int | None = None
 ) -> None:
     """Note what goes, let the rows go, and then the files. The caller publishes afterwards."""
+    note(db, chosen, limit_ns, now_ns)
+    _remove([file.path for file in chosen.files])
+
+
+def note(
+    db: duckdb.DuckDBPyConnection, chosen: Plan, limit_ns: int, now_ns: int | None = None
+) -> None:
+    """Put on record which files go, and let the rows go, in one transaction."""
     at = time.time_ns() if now_ns is None else now_ns
     marks = [mark for file in chosen.files for mark in _marks(file, at)]
     db.execute("BEGIN")
@@ -139,7 +147,6 @@ def apply(
                 {"limit": limit_ns},
             )
     db.execute("COMMIT")
-    _remove([file.path for file in chosen.files])
 
 
 def _remove(paths: Sequence[Path]) -> None:

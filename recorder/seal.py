@@ -1,9 +1,9 @@
 """Sealing: a finished journal becomes one Parquet file, and only then goes away.
 
-Runs as a process of its own (`python -m recorder.seal DATA_DIR`), so that capture never loads
-pyarrow and never waits for a disk. It seals every journal that no process is writing: after a
-crash those are the orphans, else the ones just rotated. Killed anywhere, it leaves either the
-journal, or both the journal and its complete Parquet file; the next run finishes the work.
+Runs as a process of its own (`python -m recorder.seal DATA_DIR [ZSTD_LEVEL]`), so that capture
+never loads pyarrow and never waits for a disk. It seals every journal that no process is writing:
+after a crash those are the orphans, else the ones just rotated. Killed anywhere, it leaves either
+the journal, or both the journal and its complete Parquet file; the next run finishes the work.
 """
 
 from __future__ import annotations
@@ -28,9 +28,12 @@ from recorder.journal.block import Damage
 from recorder.raw import CHECKSUM, RAW, SCHEMA_VERSION, checksum, combined, of_journal, sealed_file
 from recorder.segment import Layout
 
+#: zstd's level where none is said: what capture's machine hardly notices.
+LEVEL = 1
+
 
 def write(
-    path: Path, parts: Iterator[pa.Table], metadata: dict[str, str], *, level: int = 1
+    path: Path, parts: Iterator[pa.Table], metadata: dict[str, str], *, level: int = LEVEL
 ) -> int:
     """Write a raw Parquet file beside its place, read it back, and give it its name.
 
@@ -108,8 +111,8 @@ class Sealed:
     damage: list[Damage]
 
 
-def seal(layout: Layout, feed: str, stem: str) -> Sealed | None:
-    """Seal one journal; None if another process is writing or sealing it, or it is gone.
+def seal(layout: Layout, feed: str, stem: str, *, level: int = LEVEL) -> Sealed | None:
+    """Seal one journal at zstd's `level`; None if it is gone, or another process has it.
 
     Raises:
         DataError: the Parquet file could not be made; the journal is kept.
@@ -128,7 +131,7 @@ def seal(layout: Layout, feed: str, stem: str) -> Sealed | None:
         if not target.exists():
             cut = cuts(layout, feed).get(stem)
             parts = (part.table for part in of_journal(source, cut=cut, damage=damage))
-            rows = write(target, parts, _metadata(source, feed))
+            rows = write(target, parts, _metadata(source, feed), level=level)
         source.unlink(missing_ok=True)
         durable.sync_directory(source.parent)
         return Sealed(feed, stem, rows, damage)
@@ -175,12 +178,12 @@ def main(arguments: list[str]) -> int:
     gc.disable()  # nothing here makes cycles, and the process is short-lived
     with contextlib.suppress(NotImplementedError):
         pa.set_memory_pool(pa.jemalloc_memory_pool())  # gives memory back: 108 MB, not 173
-    layout = Layout(Path(arguments[0]))
+    layout, level = Layout(Path(arguments[0])), int(arguments[1]) if arguments[1:] else LEVEL
     failures = 0
     for feed, stem in waiting(layout):
         place = layout.journal(feed, stem)
         try:
-            done = seal(layout, feed, stem)
+            done = seal(layout, feed, stem, level=level)
         except (DataError, OSError) as error:
             failures += 1
             print(f"{place}: not sealed: {error}", file=sys.stderr)

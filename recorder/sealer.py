@@ -9,10 +9,13 @@ from typing import Any
 
 
 class Sealer:
-    """Runs `recorder.seal` in a child process, one at a time, again if asked meanwhile."""
+    """Runs `recorder.seal` in a child process, one at a time, again if asked meanwhile.
 
-    def __init__(self, data_dir: Path, log: Any) -> None:
-        self._data_dir, self._log = data_dir, log
+    `level` is zstd's.
+    """
+
+    def __init__(self, data_dir: Path, level: int, log: Any) -> None:
+        self._data_dir, self._level, self._log = data_dir, level, log
         self._task: asyncio.Task[None] | None = None
         self._again = False
         self.failed = False
@@ -36,6 +39,7 @@ class Sealer:
                 "-m",
                 "recorder.seal",
                 str(self._data_dir),
+                str(self._level),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,

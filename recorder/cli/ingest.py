@@ -5,9 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +60,7 @@ def ingest(
     place in one step; readers see the old state until then. Rows whose raw frames were pruned stay.
     """
     from recorder import log
+    from recorder.backlog import waiting
     from recorder.config import load
     from recorder.errors import UsageError
     from recorder.ingest import Ingest
@@ -87,14 +86,18 @@ def ingest(
             _diff(layout, rules, scope, say.warning, as_json=as_json)
             return
         _rebuild(layout, rules, scope, say.warning)
+    count = 0 if follow else waiting(layout)
     work = Ingest(layout, rules, say.warning)
     try:
         clear(layout)
         if follow:
             _follow(work)
         else:
-            frames = _once(work)
-            click.echo(f"{frames:,} frames ingested into {layout.database}", err=True)
+            frames = _once(work, count)
+            if rebuild:
+                click.echo(f"rows made anew in {layout.database}", err=True)
+            if frames or not rebuild:
+                click.echo(f"{frames:,} frames ingested into {layout.database}", err=True)
             _tell_outdated(layout, rules)
     finally:
         work.close()
@@ -126,9 +129,11 @@ def _scope(layout: Layout, feeds: tuple[str, ...], from_ns: int | None, to_ns: i
 
 
 def _rebuild(layout: Layout, rules: RulesOf, scope: Scope, warn: Callable[[str], None]) -> None:
+    from recorder.backlog import recorded
+    from recorder.cli import progress
     from recorder.rebuild import rebuild
 
-    with _progress("made anew") as tell:
+    with progress.frames("made anew", recorded(layout, scope.feeds)) as tell:
         rebuild(layout, rules, scope, warn, tell)
 
 
@@ -138,9 +143,11 @@ def _diff(
     import dataclasses
     import json
 
+    from recorder.backlog import recorded
+    from recorder.cli import progress
     from recorder.difference import differences
 
-    with _progress("compared") as tell:
+    with progress.frames("compared", recorded(layout, scope.feeds)) as tell:
         found = differences(layout, rules, scope, warn, tell)
     if as_json:
         tables = [dataclasses.asdict(one) for one in found]
@@ -209,35 +216,10 @@ class RulesOf:
         return Rules(normalise, chosen.whale_usd if chosen else 100_000.0)
 
 
-@contextmanager
-def _progress(done: str) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal, told of frames; elsewhere nothing."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
+def _once(work: Ingest, waiting: int) -> int:
+    from recorder.cli import progress
 
-    console = Console(stderr=True)
-    columns = (
-        TextColumn(done),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} frames"),
-        TextColumn("{task.fields[rate]}"),
-    )
-    start = time.monotonic()
-    total = 0
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(done, total=None, rate="")
-
-        def tell(frames: int) -> None:
-            nonlocal total
-            total += frames
-            rate = total / max(time.monotonic() - start, 1e-9)
-            progress.update(task, completed=total, rate=f"{rate:,.0f}/s")
-
-        yield tell
-
-
-def _once(work: Ingest) -> int:
-    with _progress("ingest") as tell:
+    with progress.frames("ingest", waiting) as tell:
         total = work.run(tell)
         work.publish()
     return total

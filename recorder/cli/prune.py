@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,16 +37,12 @@ _MB = 1_000_000
 @click.option(
     "--target-mb",
     type=click.FloatRange(min=0, min_open=True),
-    default=128,
-    show_default=True,
-    help="With --compact: largest size of a merged file.",
+    help="With --compact: largest size of a merged file.  [as set: 128]",
 )
 @click.option(
     "--zstd-level",
     type=click.IntRange(1, 22),
-    default=9,
-    show_default=True,
-    help="With --compact: how hard to compress.",
+    help="With --compact: how hard to compress.  [as set: 9]",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -59,8 +54,8 @@ def prune(
     tables: bool,
     force: bool,
     compact: bool,
-    target_mb: float,
-    zstd_level: int,
+    target_mb: float | None,
+    zstd_level: int | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -78,7 +73,8 @@ def prune(
     from recorder.segment import Layout
 
     _check(age, raw_files=raw_files or tables, compact=compact)
-    layout = Layout(load(config_path, data_dir=data_dir).data_dir)
+    settings = load(config_path, data_dir=data_dir)
+    layout, how = Layout(settings.data_dir), settings.prune
     with private.claimed(layout), closing(private.connect(layout)) as db:
         if not dry_run:
             recover(layout)
@@ -87,7 +83,9 @@ def prune(
             choice = Choice(raw_files, tables, force)
             told |= _prune(db, layout, time.time_ns() - age, choice, dry_run=dry_run)
         if compact:
-            told["merged"] = _compact(db, layout, target_mb, zstd_level, dry_run)
+            told["merged"] = _compact(
+                db, layout, target_mb or how.target_mb, zstd_level or how.zstd_level, dry_run
+            )
         if not dry_run:
             private.show(db, layout)
     if as_json:
@@ -139,20 +137,23 @@ def _told(plan: Plan, limit: int) -> dict[str, Any]:
 def _compact(
     db: duckdb.DuckDBPyConnection, layout: Layout, target_mb: float, level: int, dry_run: bool
 ) -> list[dict[str, Any]]:
-    from recorder import compact
+    from recorder import backlog, compact
+    from recorder.cli import progress
 
     found = db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()
     done = {row[0] for row in found}
-    merged = []
-    with _progress() as tell:
-        for feed in layout.feeds():
-            planned = compact.plan(layout, feed, done, time.time_ns(), int(target_mb * _MB))
-            for day in planned:
-                if dry_run:
-                    merged.append(_would(day))
-                else:
-                    merged.append(_did(compact.compact(layout, day, level=level, tell=tell)))
-    return merged
+    days = [
+        day
+        for feed in layout.feeds()
+        for day in compact.plan(layout, feed, done, time.time_ns(), int(target_mb * _MB))
+    ]
+    if dry_run:
+        return [_would(day) for day in days]
+    files = [
+        layout.parquet(day.feed, file.stem) for day in days for one in day.groups for file in one
+    ]
+    with progress.frames("merge", backlog.rows(files)) as tell:
+        return [_did(compact.compact(layout, day, level=level, tell=tell)) for day in days]
 
 
 def _would(day: Day) -> dict[str, Any]:
@@ -164,18 +165,6 @@ def _would(day: Day) -> dict[str, Any]:
 def _did(result: Merged) -> dict[str, Any]:
     told = dataclasses.asdict(result)
     return {"feed": told.pop("feed"), "day": told.pop("day"), **told}
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn
-
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} frames merged"))
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("compact", total=None)
-        yield lambda frames: progress.advance(task, frames)
 
 
 def _print(told: dict[str, Any]) -> None:

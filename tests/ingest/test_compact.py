@@ -6,8 +6,10 @@ import glob
 import json
 import os
 import shutil
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -49,17 +51,35 @@ def recorded(root: Path, seed: str = "compact", blocks: int = 120) -> Record:
     return record
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """A record that every test has a copy of, for it takes long to make."""
+    return recorded(tmp_path_factory.mktemp("once"))
+
+
+@pytest.fixture
+def record(once: Record, tmp_path: Path) -> Record:
+    """A copy of it in `tmp_path`; its database still shows the original's raw files."""
+    shutil.copytree(once.layout.root, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return Record(tmp_path)
+
+
+def planned(record: Record, target: int = MB, now: int = NOW) -> list[compact.Day]:
+    """What is to be merged; the caller holds the claim."""
+    with closing(private.connect(record.layout)) as db:
+        done = {row[0] for row in db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()}
+    return compact.plan(record.layout, FEED, done, now, target)
+
+
 def merge(record: Record, target: int = MB, now: int = NOW) -> list[compact.Merged]:
     """What `recorder prune --compact` does."""
     layout = record.layout
-    with private.claimed(layout), closing(private.connect(layout)) as db:
+    with private.claimed(layout):
         compact.recover(layout)
-        done = {row[0] for row in db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()}
-        found = [
-            compact.compact(layout, day, level=3)
-            for day in compact.plan(layout, FEED, done, now, target)
-        ]
-        private.show(db, layout)
+        days = planned(record, target, now)
+        found = [compact.compact(layout, day, level=3) for day in days]
+        with closing(private.connect(layout)) as db:
+            private.show(db, layout)
     return found
 
 
@@ -76,8 +96,7 @@ def globbed(layout: Layout) -> int:
     return int(duckdb.sql(query).fetchall()[0][0])
 
 
-def test_the_frames_are_the_same_in_the_same_order(tmp_path: Path) -> None:
-    record = recorded(tmp_path)
+def test_the_frames_are_the_same_in_the_same_order(record: Record, tmp_path: Path) -> None:
     before, tables, rows = frames(record.layout), record.everything(), globbed(record.layout)
     files = len(record.layout.sealed(FEED))
     done = merge(record)
@@ -93,8 +112,9 @@ def test_the_frames_are_the_same_in_the_same_order(tmp_path: Path) -> None:
     assert not any((tmp_path / "work/compact").rglob("*.parquet"))
 
 
-def test_tables_made_of_merged_files_are_the_same_ledger_and_all(tmp_path: Path) -> None:
-    record = recorded(tmp_path)
+def test_tables_made_of_merged_files_are_the_same_ledger_and_all(
+    record: Record, tmp_path: Path
+) -> None:
     tables = record.everything()
     merge(record, target=12_000)
     assert len(record.layout.sealed(FEED)) > 4
@@ -107,8 +127,7 @@ def test_tables_made_of_merged_files_are_the_same_ledger_and_all(tmp_path: Path)
     assert verify(record.layout).sound
 
 
-def test_a_merged_file_says_what_it_holds(tmp_path: Path) -> None:
-    record = recorded(tmp_path)
+def test_a_merged_file_says_what_it_holds(record: Record) -> None:
     names = sorted(record.layout.sealed(FEED), key=order)
     merge(record)
     ledger = record.sql("SELECT segment, rows, first_recv_ns, last_recv_ns FROM ledger")
@@ -122,8 +141,7 @@ def test_a_merged_file_says_what_it_holds(tmp_path: Path) -> None:
     assert sorted(found) == sorted(ledger)
 
 
-def test_merged_files_can_be_merged_with_what_came_late(tmp_path: Path) -> None:
-    record = recorded(tmp_path)
+def test_merged_files_can_be_merged_with_what_came_late(record: Record, tmp_path: Path) -> None:
     before, tables = frames(record.layout), record.everything()
     merge(record, target=9_000)
     several = len(record.layout.sealed(FEED))
@@ -138,30 +156,35 @@ def test_merged_files_can_be_merged_with_what_came_late(tmp_path: Path) -> None:
 # -- what is merged
 
 FILES = st.lists(
-    st.tuples(st.integers(0, 2), st.integers(1, 120), st.booleans(), st.integers(0, 1)), max_size=25
+    st.tuples(
+        st.integers(0, 2), st.integers(1, 120), st.booleans(), st.booleans(), st.integers(0, 1)
+    ),
+    max_size=25,
 )
 
 
 @given(FILES)
 def test_groups_are_consecutive_of_one_run_and_day_and_small(
-    made: list[tuple[int, int, bool, int]],
+    made: list[tuple[int, int, bool, bool, int]],
 ) -> None:
     runs = (RUN, f"{RUN[:-1]}Z")
     files = [
-        Small(stem(PAST + day * DAY_NS, runs[run], number), size, free)
-        for number, (day, size, free, run) in enumerate(made)
+        Small(stem(PAST + day * DAY_NS, runs[run], number), size, free, fresh)
+        for number, (day, size, free, fresh, run) in enumerate(made)
     ]
     line = sorted((file.stem for file in files), key=order)
-    for group in groups(files, 128):
-        assert len(group) > 1 and all(file.free for file in group)
+    found = groups(files, 128)
+    assert {file for group in found for file in group} >= {f for f in files if f.free and f.fresh}
+    for group in found:
+        assert all(file.free for file in group)
         assert sum(file.bytes for file in group) <= 128
+        assert len(group) > 1 or group[0].fresh
         assert len({(day_of(f.stem), order(f.stem)[:26]) for f in group}) == 1
         at = line.index(group[0].stem)
         assert [file.stem for file in group] == line[at : at + len(group)]
 
 
-def test_a_day_that_is_not_over_or_not_sealed_or_not_ingested_is_left(tmp_path: Path) -> None:
-    record = recorded(tmp_path)
+def test_a_day_that_is_not_over_or_not_sealed_or_not_ingested_is_left(record: Record) -> None:
     assert merge(record, now=PAST) == []
     layout = record.layout
     done = set(layout.sealed(FEED))
@@ -174,8 +197,25 @@ def test_a_day_that_is_not_over_or_not_sealed_or_not_ingested_is_left(tmp_path: 
     assert [p.date for p in compact.plan(layout, FEED, done, NOW, MB)] == days[1:]
 
 
-def test_a_damaged_original_leaves_the_day_as_it_is(tmp_path: Path) -> None:
-    record = recorded(tmp_path)
+def test_a_file_without_neighbours_is_compressed_harder_once(tmp_path: Path) -> None:
+    writer = Writer(tmp_path, FEED, now=PAST)
+    eventful(writer, Random("alone"), 400)
+    writer.finish()
+    seal_all(writer.layout)
+    record = Record(tmp_path)
+    record.ingest()
+    before, tables = frames(record.layout), record.everything()
+    [done] = merge(record)
+    assert (done.before, done.after) == (1, 1)
+    assert [merged.is_merged(record.layout.parquet(FEED, s)) for s in record.layout.sealed(FEED)]
+    assert frames(record.layout).equals(before) and verify(record.layout).sound
+    assert merge(record) == []
+    shutil.rmtree(tmp_path / "work")
+    record.ingest()
+    assert_same(record.everything(), tables)
+
+
+def test_a_damaged_original_leaves_the_day_as_it_is(record: Record) -> None:
     path = record.layout.parquet(FEED, record.layout.sealed(FEED)[3])
     table = pq.read_table(path, partitioning=None)
     metadata = pq.read_metadata(path).metadata
@@ -188,18 +228,27 @@ def test_a_damaged_original_leaves_the_day_as_it_is(tmp_path: Path) -> None:
     assert sorted(path.parent.iterdir()) == before
 
 
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """A directory on another file system than temporary directories are on."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        pytest.skip("no second file system here")
+    with tempfile.TemporaryDirectory(dir=memory) as place:
+        yield Path(place)
+
+
+@pytest.mark.parametrize("target", [9_000, MB])
 def test_where_directories_cannot_be_exchanged_nothing_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    record: Record, tmp_path: Path, elsewhere: Path, target: int
 ) -> None:
-    record = recorded(tmp_path)
+    if tmp_path.stat().st_dev == elsewhere.stat().st_dev:
+        pytest.skip("temporary directories are on the same file system")
     before, names = frames(record.layout), record.layout.sealed(FEED)
-
-    def refuse(one: Path, other: Path) -> None:
-        raise OSError(22, "Invalid argument")
-
-    monkeypatch.setattr(durable, "exchange", refuse)
+    shutil.move(tmp_path / "work", elsewhere / "work")
+    (tmp_path / "work").symlink_to(elsewhere / "work")
     with pytest.raises(DataError, match="one local file system"):
-        merge(record)
+        merge(record, target)
     assert record.layout.sealed(FEED) == names and frames(record.layout).equals(before)
     assert compact.left_over(record.layout) == []
 
@@ -207,53 +256,38 @@ def test_where_directories_cannot_be_exchanged_nothing_changes(
 # -- crashes, readers, others
 
 
-def test_a_file_copied_in_just_before_the_exchange_is_given_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record = recorded(tmp_path)
+def test_a_file_copied_in_just_before_the_exchange_is_given_back(record: Record) -> None:
     layout = record.layout
-    late = stem(PAST, f"{RUN[:-1]}Z", 1)
-    exchange = durable.exchange
+    late = layout.parquet(FEED, stem(PAST, f"{RUN[:-1]}Z", 1))
 
-    def copied_meanwhile(one: Path, other: Path) -> None:
-        path = layout.parquet(FEED, late)
-        if path.parent == other:
-            shutil.copyfile(next(other.glob("*.parquet")), path)
-        exchange(one, other)
+    def copied_meanwhile(_frames: int) -> None:
+        if not late.exists():
+            shutil.copyfile(next(late.parent.glob("*.parquet")), late)
 
-    monkeypatch.setattr(durable, "exchange", copied_meanwhile)
-    merge(record)
-    assert late in layout.sealed(FEED)
-
-
-class KilledError(BaseException):
-    """Stands for the end of the process."""
+    with private.claimed(layout):
+        day = planned(record)[0]
+        compact.compact(layout, day, level=3, tell=copied_meanwhile)
+    assert late.stem in layout.sealed(FEED)
+    assert len([name for name in layout.sealed(FEED) if day_of(name) == day.date]) == 2
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_killed_around_the_exchange_the_next_run_clears_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
+def test_ended_before_or_after_the_exchange_the_next_run_clears_up(
+    record: Record, after: bool
 ) -> None:
-    record = recorded(tmp_path)
-    before = frames(record.layout)
-    exchange = durable.exchange
-
-    def killed(one: Path, other: Path) -> None:
+    layout, before = record.layout, frames(record.layout)
+    with private.claimed(layout):
+        day = planned(record)[0]
+        stage = compact.prepare(layout, day, level=3)
         if after:
-            exchange(one, other)
-        raise KilledError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(durable, "exchange", killed)
-        with pytest.raises(KilledError):
-            merge(record)
-    assert compact.left_over(record.layout) != []
-    assert frames(record.layout).equals(before)
-    report = verify(record.layout)
+            durable.exchange(stage, layout.raw / f"feed={FEED}" / f"date={day.date}")
+    assert compact.left_over(layout) == [stage]
+    assert frames(layout).equals(before)
+    report = verify(layout)
     assert report.sound and any("interrupted" in finding.what for finding in report.findings)
     merge(record)
-    assert frames(record.layout).equals(before)
-    assert compact.left_over(record.layout) == [] and verify(record.layout).sound
+    assert frames(layout).equals(before)
+    assert compact.left_over(layout) == [] and verify(layout).sound
 
 
 def test_kill_dash_nine_at_random_points_loses_and_doubles_nothing(tmp_path: Path) -> None:
@@ -313,8 +347,7 @@ def test_compaction_beside_an_ingest_is_refused(tmp_path: Path) -> None:
         merge(record)
 
 
-def test_the_command_says_what_it_did_and_takes_a_level(tmp_path: Path) -> None:
-    record = recorded(tmp_path)
+def test_the_command_says_what_it_did_and_takes_a_level(record: Record, tmp_path: Path) -> None:
     place = ("--data-dir", str(tmp_path))
     files = len(record.layout.sealed(FEED))
     planned = json.loads(recorder("prune", "--compact", "--dry-run", "--json", *place).stdout)

@@ -159,22 +159,17 @@ def test_journals_are_never_touched(tmp_path: Path) -> None:
     assert len(life.record.layout.sealed(FEED)) == len(active)
 
 
-def test_a_killed_prune_is_finished_by_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_prune_that_ended_before_the_files_went_is_finished_by_the_next(tmp_path: Path) -> None:
     life = lived(tmp_path / "data")
-
-    def killed(paths: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(prune, "_remove", killed)
-        with pytest.raises(KeyboardInterrupt):
-            pruned(life.record, life.begun[2], RAW)
-    assert life.ingest() == 0 and verify(life.record.layout).sound
-    plan = pruned(life.record, life.begun[2], RAW)
-    assert plan.files and not any(file.path.exists() for file in plan.files)
-    assert verify(life.record.layout).sound
+    layout, limit = life.record.layout, life.begun[2]
+    with private.claimed(layout), closing(private.connect(layout)) as db:
+        noted = prune.plan(db, layout, limit, RAW)
+        prune.note(db, noted, limit, limit)
+    assert noted.files and all(file.path.exists() for file in noted.files)
+    assert life.ingest() == 0 and verify(layout).sound
+    plan = pruned(life.record, limit, RAW)
+    assert plan.files == noted.files and not any(file.path.exists() for file in plan.files)
+    assert verify(layout).sound
 
 
 def test_kill_dash_nine_of_a_prune_leaves_a_sound_record(tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ MACRO_PARAMETERS = {
     "coverage": {"since": "2026-01-01T01:00Z", "until": "2026-01-01T09:30Z", "line": "A"},
     "event_history": {"kind": "whales", "symbol": "ethusdt", "exchange": "OKX", "limit": "2"},
     "feed_rates": {"feed": "f", "since": "2026-01-01T01:00Z", "until": "2026-01-01T02:00Z"},
+    "funding_over_time": {"bucket": "2 hours", "symbol": "ethusdt", "exchange": "OKX"},
     "funding_rates": {"symbol": "ethusdt", "exchange": "OKX", "until": "2026-01-01T04:00Z"},
     "funding_spread": {"asset": "eth", "max_age": "2 hours", "min_spread": "0.00001"},
     "event_window": {"kind": "whales", "span": "20 minutes", "max_age": "1 hour", "limit": "3"},
@@ -225,6 +226,21 @@ def test_funding_is_the_latest_and_annualised_by_its_own_interval(database: Conn
     assert [r["exchange"] for r in ask(database, "funding_rates", limit="1")] == ["hyperliquid"]
     early = datetime.fromtimestamp(0, UTC).isoformat()
     assert ask(database, "funding_rates", until=early) == []
+
+
+def test_funding_over_time_is_the_last_rate_of_each_bucket(database: Connection) -> None:
+    put(database, "funding", 1, rate=0.5, interval_hours=8.0)
+    put(database, "funding", 2, rate=0.0001, interval_hours=8.0)
+    put(database, "funding", 3, mark_price=1.0)  # no rate, no observation
+    put(database, "funding", 4, rate=0.7, interval_hours=8.0, backfill=True)
+    put(database, "funding", 3 * HOUR, rate=-0.0002)
+    first, later = ask(database, "funding_over_time")
+    assert (first["time"], first["rate"], first["count"]) == (DAY, 0.0001, 2)
+    assert first["annualised"] == pytest.approx(0.0001 * 3 * 365)
+    assert (later["time"], later["rate"]) == (DAY + timedelta(hours=3), -0.0002)
+    assert later["annualised"] is None
+    [day] = ask(database, "funding_over_time", bucket="1 day")
+    assert (day["rate"], day["count"]) == (-0.0002, 3)
 
 
 def test_the_spread_is_per_hour_and_between_two_exchanges(database: Connection) -> None:
