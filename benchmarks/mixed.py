@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
@@ -13,6 +13,7 @@ from recorder.segment import Layout, stem
 
 _T0_MS = 1_790_000_000_000
 _PER_FILE = 250_000
+_PER_PART = 65_536  # as capture seals
 _SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
 _VENUES = ("binance", "bybit", "okx")
 
@@ -22,8 +23,8 @@ Decoded = tuple[str, int, int, dict[str, object]]
 def record(layout: Layout, frames: int) -> None:
     """Seal so many frames: a fifth announcements and their heartbeats, the rest market events."""
     listings = frames // 5
-    _seal(layout, "cryptolisting", "binary", _announcements(listings), listings)
-    _seal(layout, "smartmoney", "text", _market(frames - listings), frames - listings)
+    _seal(layout, "cryptolisting", "binary", announcements(listings), listings)
+    _seal(layout, "smartmoney", "text", market(frames - listings), frames - listings)
 
 
 def _seal(layout: Layout, feed: str, kind: str, payloads: Iterator[bytes], frames: int) -> None:
@@ -37,14 +38,18 @@ def _seal(layout: Layout, feed: str, kind: str, payloads: Iterator[bytes], frame
         if first == 0:
             kinds[0], bodies[0] = "open", json.dumps(told).encode()
         columns = [recv, recv, range(first, first + count), [connection] * count, kinds, bodies]
-        table = pa.table(
-            [pa.array(column, f.type) for column, f in zip(columns, RAW, strict=True)], RAW
-        )
         path = layout.parquet(feed, stem(recv[0], run, number))
-        seal.write(path, iter([table]), {"recorder.kind": feed})
+        seal.write(path, _parts(columns, count), {"recorder.kind": feed})
 
 
-def _announcements(count: int) -> Iterator[bytes]:
+def _parts(columns: list[Sequence[object]], count: int) -> Iterator[pa.Table]:
+    for first in range(0, count, _PER_PART):
+        part = slice(first, first + _PER_PART)
+        arrays = [pa.array(column[part], f.type) for column, f in zip(columns, RAW, strict=True)]
+        yield pa.table(arrays, RAW)
+
+
+def announcements(count: int) -> Iterator[bytes]:
     """Mostly announcements, and a heartbeat now and then."""
     dice = random.Random(1)
     for i in range(count):
@@ -65,7 +70,7 @@ def _announcements(count: int) -> Iterator[bytes]:
         yield json.dumps(told, separators=(",", ":")).encode()
 
 
-def _market(count: int) -> Iterator[bytes]:
+def market(count: int) -> Iterator[bytes]:
     """A quarter each: liquidations, funding, whales, control."""
     dice = random.Random(2)
     for i in range(count):

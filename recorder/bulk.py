@@ -20,6 +20,10 @@ from recorder.segment import day_of
 #: One batch is at most so large: the whole backlog never sits in memory.
 _PART_BYTES = 256 << 20
 
+#: Frames larger than this on average, such as the state of a whole market, go the long way, in
+#: smaller batches: DuckDB takes 2,048 of them at a time, and one may hold hundreds of rows.
+LARGE_FRAME = 4096
+
 _NOTE = """
 INSERT INTO ledger
 SELECT
@@ -107,13 +111,18 @@ class Part:
 
 
 def segment(stem: str, path: Path) -> Segment | None:
-    """What a sealed file of ours says of itself; None if it cannot be read as one, or is empty."""
+    """What a sealed file of ours says of itself.
+
+    None if it cannot be read as one, is empty, or its frames are large.
+    """
     try:
         with pq.ParquetFile(path) as file:
             if not file.schema_arrow.equals(RAW) or not file.metadata.num_rows:
                 return None
             groups = (file.metadata.row_group(i) for i in range(file.num_row_groups))
             size = sum(group.total_byte_size for group in groups)
+            if size > LARGE_FRAME * file.metadata.num_rows:
+                return None
             return Segment(stem, path, file.metadata.num_rows, size)
     except (OSError, pa.ArrowException):
         return None

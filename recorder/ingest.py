@@ -45,6 +45,7 @@ from recorder.segment import Layout, day_of, order
 #: by row groups (122,880 rows), and smaller batches keep one thread busy.
 _BATCH_ROWS = 1_000_000
 _BATCH_BYTES = 64 << 20
+_LARGE_BATCH_BYTES = 16 << 20  # of large frames, which become many rows each
 
 #: New sealed segments are taken in together, up to about so many frames in one transaction: what
 #: does not fill a row group of its table is written twice.
@@ -413,10 +414,13 @@ class Ingest:
 def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """The same rows in larger tables."""
     some: list[pa.Table] = []
+    rows = size = 0
     for table in tables:
         some.append(table)
-        if sum(map(len, some)) >= _BATCH_ROWS or sum(t.nbytes for t in some) >= _BATCH_BYTES:
+        rows, size = rows + len(table), size + table.nbytes
+        large = size > rows * bulk.LARGE_FRAME
+        if rows >= _BATCH_ROWS or size >= (_LARGE_BATCH_BYTES if large else _BATCH_BYTES):
             yield pa.concat_tables(some)
-            some = []
+            some, rows, size = [], 0, 0
     if some:
         yield pa.concat_tables(some)

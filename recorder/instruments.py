@@ -51,12 +51,11 @@ WHERE NOT old AND (place = 1 OR facts IS DISTINCT FROM before)
 """
 
 _CONTRACTS = """
-CREATE OR REPLACE TEMP TABLE contracts AS
 SELECT
     symbol, contract_size, contract_unit, funding_interval_hours, recv_ns AS from_ns,
     lead(recv_ns, 1, 9223372036854775807) OVER (PARTITION BY symbol ORDER BY recv_ns) AS to_ns
 FROM instruments
-WHERE feed = $feed
+WHERE feed = '{feed}'
 """
 
 
@@ -68,4 +67,9 @@ def apply(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
 
 def contracts(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
     """Make the relation `contracts`: what is known of each symbol from `from_ns` to `to_ns`."""
-    connection.execute(_CONTRACTS, {"feed": feed})
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE contracts AS {contracts_of(feed)}")
+
+
+def contracts_of(feed: str) -> str:
+    """The SELECT of that relation; a feed's name has no quotes."""
+    return _CONTRACTS.format(feed=feed)

@@ -132,8 +132,8 @@ _FRESH_OF_ALL = """
 CREATE OR REPLACE TEMP VIEW frames AS SELECT * EXCLUDE (fresh) FROM all_frames WHERE fresh
 """
 
-_REJECTS = """
-INSERT INTO rejects BY NAME
+#: The rows of `rejects`, from `frames` and `messages`.
+REJECTED = """
 SELECT
     id.*, 0 AS item, payload,
     CASE
@@ -191,7 +191,7 @@ def apply(
             case "table":
                 _insert(connection, section, feed)
     if connection.execute("FROM messages WHERE class IS NULL LIMIT 1").fetchone():
-        connection.execute(_REJECTS)
+        connection.execute(f"INSERT INTO rejects BY NAME {REJECTED}")
 
 
 def _make_frames(connection: duckdb.DuckDBPyConnection, normaliser: Normaliser, feed: str) -> None:
@@ -211,8 +211,13 @@ def _frames(what: str, name: str, feed: str, source: str, more: str = "") -> str
     return _FRAMES.format(what=what, name=name, feed=feed, source=source, more=more)
 
 
+def rows_of(section: Section) -> str:
+    """The SELECT of a table's section, with the columns that are worked out for every feed."""
+    return _LATENCY.format(sql=section.sql) if section.name == "latency" else section.sql
+
+
 def _insert(connection: duckdb.DuckDBPyConnection, section: Section, feed: str) -> None:
-    sql = _LATENCY.format(sql=section.sql) if section.name == "latency" else section.sql
+    sql = rows_of(section)
     if not section.once:
         connection.execute(f"INSERT INTO {section.name} BY NAME {sql}")
         return

@@ -160,12 +160,19 @@ def of_parquet(path: Path, skip: int = 0) -> Iterator[pa.Table]:
                 where=str(path),
                 hint="rebuild the tables: recorder ingest --rebuild",
             )
-        for batch in file.iter_batches(batch_size=_PART_ROWS):
+        for batch in file.iter_batches(batch_size=_rows_at_once(file.metadata)):
             if skip >= len(batch):
                 skip -= len(batch)
                 continue
             yield pa.Table.from_batches([batch.slice(skip)])
             skip = 0
+
+
+def _rows_at_once(metadata: pq.FileMetaData) -> int:
+    """How many frames of a file make a part."""
+    rows, groups = int(metadata.num_rows), range(metadata.num_row_groups)
+    size = sum(int(metadata.row_group(i).total_byte_size) for i in groups)
+    return min(_PART_ROWS, 1 + _PART_BYTES * rows // max(size, 1))
 
 
 def checksum(table: pa.Table) -> int:
