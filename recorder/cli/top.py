@@ -1,0 +1,48 @@
+"""`recorder top`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from recorder.cli import options
+
+
+@click.command(
+    epilog="\b\nExamples:\n  recorder top\n  recorder top data/sample\n"
+    "  recorder top http://127.0.0.1:8787"
+)
+@click.argument("place", required=False, metavar="[DATA_DIR|URL]")
+@options.config
+@click.option(
+    "--token-file",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="The token of a remote `recorder serve`.  [env RECORDER_SERVE_TOKEN holds it itself]",
+)
+def top(place: str | None, config_path: Path | None, token_file: Path | None) -> None:
+    """Watch connections, rates, gaps, events and problems live in the terminal.
+
+    PLACE is a data directory on this machine, or the URL of a `recorder serve`. Needs the extra
+    `tui`: pip install 'recorder[tui]'.
+    """
+    import os
+
+    from recorder.errors import UsageError
+
+    try:
+        from recorder.tui.app import Top
+        from recorder.tui.source import Directory, Remote
+    except ImportError as error:
+        if error.name is None or not error.name.startswith("textual"):
+            raise
+        what, hint = "this needs the package textual", "pip install 'recorder[tui]'"
+        raise UsageError(what, hint=hint) from None
+    if place is not None and place.startswith(("http://", "https://")):
+        token = token_file.read_text().strip() if token_file else None
+        Top(Remote(place, token or os.environ.get("RECORDER_SERVE_TOKEN"))).run()
+        return
+    from recorder.cli.status import there
+
+    layout, settings = there(config_path, Path(place) if place else None)
+    Top(Directory(layout, settings)).run()

@@ -1,0 +1,79 @@
+"""The file systems that take the record, and how long they will."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from recorder.clock import NS
+from recorder.status.model import Disk
+
+#: The record's growth is measured over the last hour.
+_SPAN_NS = 3600 * NS
+
+#: Less than this and it is no measurement.
+_LEAST_NS = 60 * NS
+
+
+def space(places: Iterable[Path]) -> tuple[int, int] | None:
+    """Free and total bytes of the file system with the least free, for an ordinary user."""
+    found = []
+    for place in places:
+        try:
+            about = os.statvfs(place)
+        except OSError:
+            continue
+        found.append((about.f_bavail * about.f_frsize, about.f_blocks * about.f_frsize))
+    return min(found, default=None)
+
+
+def read_only(place: Path) -> bool:
+    """True if nothing can be written there by anyone."""
+    try:
+        return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
+class Growth:
+    """How fast the record grows: by its sealed files, by its journals until there are any."""
+
+    def __init__(self) -> None:
+        self._sealed: deque[tuple[int, int]] = deque()
+        self._begun_ns: int | None = None
+
+    def sealed(self, path: Path) -> None:
+        """Hear of a sealed file."""
+        try:
+            size = path.stat().st_size
+        except OSError:
+            return
+        self._sealed.append((begun_ns(path.stem), size))
+
+    def rate(self, now_ns: int, backlog: int, journals: float) -> float | None:
+        """Bytes a second. `backlog` waits to be sealed, `journals` is what they take a second."""
+        while self._sealed and self._sealed[0][0] < now_ns - _SPAN_NS:
+            self._sealed.popleft()
+        if self._sealed:
+            span = now_ns - min(at for at, _ in self._sealed)
+            if span >= _LEAST_NS:
+                return sum(size for _, size in self._sealed) / (span / NS)
+        return journals if backlog else None
+
+
+def begun_ns(stem: str) -> int:
+    """When a segment began, to the second: its name says so."""
+    time = datetime.strptime(stem[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return int(time.timestamp()) * NS
+
+
+def disk(places: Iterable[Path], rate: float | None) -> Disk | None:
+    """What is left, and for how long; None where there is no such place."""
+    found = space(places)
+    if found is None:
+        return None
+    free, total = found
+    return Disk(free, total, rate, free / rate / 3600 if rate else None)

@@ -1,0 +1,136 @@
+"""What the published tables know that the journals do not tell any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from recorder.clock import DAY_NS, NS, day
+from recorder.errors import BusyError, DataError
+from recorder.schema import LEDGER, SCHEMA_VERSION
+from recorder.segment import Layout
+from recorder.status.lives import Known
+
+
+@dataclass(slots=True)
+class Facts:
+    """What ingest published last."""
+
+    newest_ns: int | None = None
+    rejects: int | None = None
+    trouble: DataError | None = None
+    """The database is damaged or of another version."""
+
+
+@dataclass(slots=True)
+class Past:
+    """Where the tables end, by segment, and what they know of today, by feed."""
+
+    read: dict[str, tuple[int, int, bool]] = field(default_factory=dict)
+    """Frames, bytes of the journal, and if all of it."""
+    connections: dict[str, list[Known]] = field(default_factory=dict)
+    holes: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+
+
+_CONNECTIONS = """
+SELECT
+    feed, connection, channel, line, url, opened_ns, closed_ns, code, reason, last_heard_ns,
+    frames, last_seq, rtt, clock_error_ns, recv_ns
+FROM connections
+QUALIFY row_number() OVER (PARTITION BY feed, channel, line ORDER BY recv_ns DESC) = 1 OR (
+    opened_ns IS NOT NULL AND (
+        coalesce(closed_ns, last_heard_ns, opened_ns) >= $since OR row_number() OVER (
+            PARTITION BY feed, channel, line, opened_ns IS NULL
+            ORDER BY coalesce(closed_ns, last_heard_ns, opened_ns) DESC
+        ) = 1
+    )
+)
+"""
+
+_HOLES = "SELECT feed, recv_ns, frames_missing FROM gaps WHERE frames_missing > 0 AND recv_ns >= ?"
+
+
+def facts(layout: Layout, since_ns: int | None = None) -> tuple[Facts, Past | None]:
+    """Read the published database; with `since_ns` also what it knows from then on.
+
+    A database that a writer holds for the moment says nothing.
+    """
+    from recorder import database
+
+    try:
+        with database.connect(layout.database) as db:
+            version = db.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()
+            if version is None or version[0] != str(SCHEMA_VERSION):
+                return Facts(trouble=_other(layout, version[0] if version else "unknown")), None
+            newest = f"SELECT max(last_recv_ns) FROM {LEDGER.name}"  # noqa: S608 - our own name
+            [(newest_ns,)] = db.execute(newest).fetchall()
+            [(rejects,)] = db.execute("SELECT count(*) FROM rejects").fetchall()
+            past = None if since_ns is None else _past(db, since_ns)
+            return Facts(newest_ns, rejects), past
+    except DataError as error:
+        return Facts(trouble=error), None
+    except BusyError:
+        return Facts(), None
+    except Exception as error:  # a damaged file fails in many ways, some of them no duckdb.Error
+        what = f"cannot be read: {str(error).splitlines()[0][:200]}"
+        where = str(layout.database)
+        return Facts(trouble=DataError(what, where=where, hint=_RENEW)), None
+
+
+_RENEW = "make it anew from the raw record: recorder ingest --rebuild"
+
+
+def _other(layout: Layout, version: str) -> DataError:
+    what = f"its tables are of version {version}, this recorder's are of {SCHEMA_VERSION}"
+    return DataError(what, where=str(layout.database), hint=_RENEW)
+
+
+def _past(db: object, since_ns: int) -> Past:
+    import duckdb
+
+    assert isinstance(db, duckdb.DuckDBPyConnection)
+    past = Past()
+    ledger = f"SELECT segment, rows, journal_offset, sealed FROM {LEDGER.name} WHERE day >= ?"  # noqa: S608
+    for segment, rows, offset, whole in db.execute(ledger, [day(since_ns - DAY_NS)]).fetchall():
+        past.read[segment] = (rows, offset, whole)
+    for row in db.execute(_CONNECTIONS, {"since": since_ns}).fetchall():
+        past.connections.setdefault(row[0], []).append(_known(row[1:]))
+    for feed, recv_ns, missing in db.execute(_HOLES, [since_ns]).fetchall():
+        past.holes.setdefault(feed, []).append((recv_ns, missing))
+    return past
+
+
+def _known(row: tuple[object, ...]) -> Known:
+    (name, channel, line, url, opened, closed, code, reason, heard, frames, last_seq, rtt, error,
+     first) = row  # fmt: skip
+    return Known(  # the columns' types are the schema's
+        name, channel, line, url, opened, closed, code, reason, heard, frames or 0,  # type: ignore[arg-type]
+        (-1 if last_seq is None else last_seq) + 1, rtt, error, first_ns=first,  # type: ignore[operator,arg-type]
+    )  # fmt: skip
+
+
+def published(layout: Layout) -> tuple[int, int] | None:
+    """When the database was published (ns) and its size; None: there is none."""
+    try:
+        about = layout.database.stat()
+    except OSError:
+        return None
+    return about.st_mtime_ns, about.st_size
+
+
+def damaged(layout: Layout) -> DataError | None:
+    """A look at the file's first bytes alone: no database engine is loaded."""
+    try:
+        with layout.database.open("rb") as file:
+            head = file.read(12)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        what = f"cannot be read: {error.strerror}"
+        return DataError(what, where=str(layout.database), hint=_RENEW)
+    if head[8:] == b"DUCK":
+        return None
+    return DataError("is no database", where=str(layout.database), hint=_RENEW)
+
+
+#: The published database is asked at most so often.
+EVERY_NS = 5 * NS

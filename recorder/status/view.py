@@ -1,0 +1,216 @@
+"""The status for people: a table on a terminal, else plain lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from recorder.cells import visible
+from recorder.clock import NS, iso
+from recorder.status.model import CRITICAL, OPEN, Connection, FeedStatus, Problem, Status
+
+NONE = "-"
+
+
+def panels(status: Status) -> RenderableType:
+    """The whole status."""
+    parts: list[RenderableType] = [Text(f"{title(status)}\n", style="bold"), machine(status)]
+    if status.feeds:
+        parts += [feeds(status), connections(status)]
+    parts.append(problems(status))
+    return Group(*parts)
+
+
+def title(status: Status) -> str:
+    """What is looked at, and in a word how it fares."""
+    how = "healthy" if status.healthy else "UNHEALTHY"
+    return visible(f"{how}  {status.data_dir} on {status.host}  {iso(status.at_ns)}")
+
+
+def machine(status: Status) -> Table:
+    """The processes and the disk, one a line."""
+    table = Table.grid(padding=(0, 2))
+    for name, says in machine_lines(status):
+        table.add_row(Text(name, style="dim"), Text(visible(says)))
+    return table
+
+
+def machine_lines(status: Status) -> Iterator[tuple[str, str]]:
+    """Each process and the disk: its name, and how it fares."""
+    capture, ingest, disk = status.capture, status.ingest, status.disk
+    if capture.running:
+        since = iso(capture.since_ns) if capture.since_ns else NONE
+        stuck = "; the journal takes nothing" if capture.unwritable else ""
+        yield "capture", f"running since {since}, pid {capture.pid or NONE}{stuck}"
+    else:
+        yield "capture", "not running"
+    says = "running" if ingest.running else "not running"
+    if ingest.newest_ns is not None:
+        says += f", newest frame {ago(status.at_ns, ingest.newest_ns)} old"
+    if ingest.database_bytes is not None:
+        says += f", {amount(ingest.database_bytes)}B"
+    if ingest.rejects is not None:
+        says += f", {ingest.rejects:,} rejects"
+    yield "ingest", says
+    if disk is not None:
+        left = "" if disk.hours_left is None else f", enough for {_hours(disk.hours_left)}"
+        yield "disk", f"{amount(disk.free_bytes)}B of {amount(disk.total_bytes)}B free{left}"
+
+
+def feeds(status: Status) -> Table:
+    """One row for each feed."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
+    table.add_column("feed")
+    table.add_column("state")
+    for name in ("frames/s", "bytes/s", "last", "again", "gaps", "gap s", "bare s", "missing"):
+        table.add_column(name, justify="right")
+    for feed in status.feeds:
+        table.add_row(*map(Text, map(visible, feed_cells(status, feed))))
+    return table
+
+
+def feed_cells(status: Status, feed: FeedStatus) -> tuple[str, ...]:
+    """A feed's cells."""
+    return (
+        feed.name,
+        state_of(feed),
+        f"{feed.frames_per_second:,.1f}",
+        amount(feed.bytes_per_second),
+        ago(status.at_ns, feed.last_frame_ns),
+        _count(feed.reconnects_today),
+        _count(feed.gaps_today),
+        _seconds(feed.gap_seconds_today),
+        _seconds(feed.uncovered_seconds_today),
+        _count(feed.frames_missing_today),
+    )
+
+
+def state_of(feed: FeedStatus) -> str:
+    """A feed's state in a word."""
+    if not feed.recorded:
+        return "not recorded"
+    return "fresh" if feed.fresh else "SILENT"
+
+
+def connections(status: Status) -> Table:
+    """One row for each line's newest connection."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("feed", "group", "line", "state"):
+        table.add_column(name, no_wrap=True)
+    for name in ("frames/s", "heard", "rtt ms", "lag ms", "clock ms", "uptime"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("why")  # the one that gives way where the terminal is narrow
+    for feed in status.feeds:
+        for one in feed.connections:
+            *cells, why = map(visible, connection(status, one))
+            table.add_row(*map(Text, cells), Text(why, no_wrap=True, overflow="ellipsis"))
+    return table
+
+
+def connection(status: Status, one: Connection) -> tuple[str, ...]:
+    """A connection's cells."""
+    return (
+        one.feed,
+        one.channel or NONE,
+        one.line or NONE,
+        one.state if one.state == OPEN else one.state.upper(),
+        f"{one.frames_per_second:,.1f}",
+        ago(status.at_ns, one.heard_ns),
+        _milli(one.rtt_seconds),
+        _milli(one.lag_seconds),
+        _milli(None if one.clock_error_ns is None else one.clock_error_ns / NS),
+        NONE if one.uptime is None else f"{one.uptime * 100:.2f}%",
+        "" if one.state == OPEN else one.reason or "",
+    )
+
+
+def problems(status: Status) -> RenderableType:
+    """Each problem with what to do next."""
+    if not status.problems:
+        return Text("no problems", style="green")
+    parts = []
+    for problem in status.problems:
+        colour = "red" if problem.severity == CRITICAL else "yellow"
+        first, *rest = problem_lines(problem)
+        parts.append(Text(first, style=colour))
+        parts += [Text(line) for line in rest]
+    return Group(*parts)
+
+
+def problem_lines(problem: Problem) -> list[str]:
+    """A problem as text: two lines."""
+    what = f"{problem.severity.upper()} {problem.where}: {problem.what}"
+    return [visible(what), visible(f"  {problem.next}")]
+
+
+def lines(status: Status) -> Iterator[str]:
+    """The status without a terminal: one thing a line, words that do not move."""
+    yield title(status)
+    for name, says in machine_lines(status):
+        yield visible(f"{name}: {says}")
+    for feed in status.feeds:
+        told = dict(zip(_WORDS, feed_cells(status, feed)[1:], strict=True))
+        yield visible(f"feed {feed.name}: " + _pairs(told))
+        for one in feed.connections:
+            cells = dict(zip(_CONNECTION_WORDS, connection(status, one)[2:], strict=True))
+            why = cells.pop("why")
+            group = f" {one.channel}" if one.channel else ""
+            tail = f" why={why!r}" if why else ""
+            yield visible(f"connection {feed.name}{group}: {_pairs(cells)}{tail}")
+    for problem in status.problems:
+        yield from problem_lines(problem)
+
+
+_WORDS = (
+    "state", "frames/s", "bytes/s", "last", "reconnects", "gaps", "gap_s", "uncovered_s", "missing"
+)  # fmt: skip
+_CONNECTION_WORDS = (
+    "line", "state", "frames/s", "heard", "rtt_ms", "lag_ms", "clock_ms", "uptime", "why"
+)  # fmt: skip
+
+
+def _pairs(told: dict[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in told.items())
+
+
+# -- numbers
+
+
+def amount(value: float) -> str:
+    """A number with a decimal prefix: 1.5k, 72.3G."""
+    for unit in ("", "k", "M", "G", "T"):
+        if abs(value) < 999.5 or unit == "T":
+            return f"{value:,.0f} {unit}".rstrip() if not unit else f"{value:,.1f} {unit}"
+        value /= 1000
+    raise AssertionError
+
+
+def ago(now_ns: int, at_ns: int | None) -> str:
+    """How long ago, in the largest unit that has at least two."""
+    if at_ns is None:
+        return NONE
+    seconds = max(now_ns - at_ns, 0) / NS
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.1f} h" if hours < 48 else f"{hours / 24:,.0f} d"
+
+
+def _count(value: int | None) -> str:
+    return NONE if value is None else f"{value:,}"
+
+
+def _seconds(value: float | None) -> str:
+    return NONE if value is None else f"{value:,.1f}"
+
+
+def _milli(value: float | None) -> str:
+    return NONE if value is None else f"{value * 1000:,.1f}"

@@ -1,0 +1,220 @@
+"""The watcher: looks at a data directory once a second, and reads only what is new."""
+
+from __future__ import annotations
+
+import platform
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from recorder import __version__
+from recorder.clock import DAY_NS, NS, Clock
+from recorder.segment import Layout
+from recorder.status import disk, process, tables
+from recorder.status.hearing import Hearing
+from recorder.status.lives import connection
+from recorder.status.model import OPEN, Capture, Disk, FeedStatus, Ingest, Status
+from recorder.status.problems import Scene, limit_of, problems
+from recorder.status.tables import EVERY_NS, Facts, Past
+
+if TYPE_CHECKING:
+    from recorder.config import Settings
+
+#: Rejects are compared with those so long ago.
+_REJECTS_NS = 600 * NS
+
+
+class Watcher:
+    """Looks at one data directory; `look` is not to be called by two threads at once.
+
+    `config` says which feeds are to be recorded; without it those count that a process records,
+    or recorded last. With `history=False` nothing of what was sealed today is read and no database
+    opened: figures of "today" are unknown, but the first look is quick.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        config: Settings | None = None,
+        clock: Clock | None = None,
+        *,
+        history: bool = True,
+    ) -> None:
+        self.layout, self._config, self._clock = layout, config, clock or Clock()
+        self._history = history
+        self._heard: dict[str, Hearing] = {}
+        self._growth = disk.Growth()
+        self._facts = Facts()
+        self._past: Past | None = None
+        self._published: tuple[int, int] | None = None
+        self._asked_ns = 0
+        self._rejects: deque[tuple[int, int]] = deque()
+        self._day = 0
+        self._limits: dict[str, float] = {}
+
+    def look(self) -> Status:
+        """The status now; the first look also reads what there is."""
+        now_ns = self._clock.wall_ns()
+        self._ask(now_ns)
+        self._hear(now_ns)
+        locks = process.locked()
+        held = {
+            name: process.holder(self.layout.journal_dir(name) / ".lock", locks)
+            for name in self._heard
+        }
+        feeds = tuple(
+            self._feed(one, now_ns, recorded=held[name] is not None)
+            for name, one in sorted(self._heard.items())
+        )
+        scene = Scene(
+            now_ns,
+            self.layout,
+            self._config,
+            self._capture(held, now_ns),
+            self._ingest(locks),
+            self._disk(now_ns, feeds),
+            feeds,
+            {name: one.lives for name, one in self._heard.items()},
+            {name: one.waiting for name, one in self._heard.items()},
+            self._facts.trouble,
+            self._rising(now_ns),
+            self._limits,
+        )
+        return Status(
+            now_ns,
+            str(self.layout.root),
+            self._host(),
+            __version__,
+            scene.capture,
+            scene.ingest,
+            scene.disk,
+            feeds,
+            tuple(problems(scene)),
+        )
+
+    def close(self) -> None:
+        """Let all files go."""
+        for one in self._heard.values():
+            one.close()
+
+    # -- the tables
+
+    def _ask(self, now_ns: int) -> None:
+        """Ask the published database where it is another one: at first for all of today."""
+        there = tables.published(self.layout)
+        first = self._asked_ns == 0
+        if there == self._published or not (first or now_ns - self._asked_ns >= EVERY_NS):
+            return
+        self._published, self._asked_ns = there, now_ns
+        if there is None:
+            self._facts = Facts()
+        elif not self._history:
+            self._facts = Facts(trouble=tables.damaged(self.layout))
+        else:
+            since_ns = now_ns - now_ns % DAY_NS
+            found, past = tables.facts(self.layout, since_ns if first else None)
+            if found.newest_ns is None and found.trouble is None:
+                found.newest_ns, found.rejects = self._facts.newest_ns, self._facts.rejects
+            self._facts, self._past = found, past
+            if found.rejects is not None:
+                self._rejects.append((now_ns, found.rejects))
+
+    def _rising(self, now_ns: int) -> int:
+        """How many frames were rejected lately."""
+        while len(self._rejects) > 1 and self._rejects[0][0] < now_ns - _REJECTS_NS:
+            self._rejects.popleft()
+        return self._rejects[-1][1] - self._rejects[0][1] if self._rejects else 0
+
+    # -- the feeds
+
+    def _hear(self, now_ns: int) -> None:
+        for name in self.layout.feeds():
+            if name not in self._heard:
+                one = Hearing(self.layout, name, self._grown(name))
+                one.begin(self._past, now_ns, history=self._history)
+                self._heard[name] = one
+        self._past = None
+        today = now_ns // DAY_NS
+        for one in self._heard.values():
+            one.look()
+            if today != self._day:
+                one.lives.forget(today * DAY_NS)
+        self._day = today
+        for name, one in self._heard.items():
+            if name not in self._limits:
+                self._limits[name] = limit_of(name, _text(one.about.get("kind")), self._config)
+
+    def _grown(self, feed: str) -> Callable[[str], None]:
+        return lambda stem: self._growth.sealed(self.layout.parquet(feed, stem))
+
+    def _feed(self, one: Hearing, now_ns: int, *, recorded: bool) -> FeedStatus:
+        lives, day_ns = one.lives, now_ns - now_ns % DAY_NS
+        gaps = lives.gaps(now_ns, recorded=recorded)
+        since_ns = lives.since_ns or now_ns
+        newest = tuple(
+            connection(lives, known, gaps, now_ns, recorded=recorded) for known in lives.newest()
+        )
+        rates = [known.rates(now_ns, since_ns) for known in lives.known.values() if known.seconds]
+        holes = [missing for at_ns, missing in lives.holes if at_ns >= day_ns]
+        seconds = [(gap.seconds(day_ns, now_ns), gap.covered) for gap in gaps]
+        limit_ns = int(self._limits[one.feed] * NS)
+        heard = max((c.heard_ns or 0 for c in newest if c.state == OPEN), default=0)
+        return FeedStatus(
+            name=one.feed,
+            kind=_text(one.about.get("kind")),
+            recorded=recorded,
+            fresh=recorded and now_ns - heard <= limit_ns,
+            last_frame_ns=lives.last_frame_ns,
+            frames_per_second=sum(frames for frames, _ in rates),
+            bytes_per_second=sum(size for _, size in rates),
+            frames=lives.frames,
+            bytes=lives.bytes,
+            connections=newest,
+            reconnects_today=lives.reconnects(day_ns) if self._history else None,
+            gaps_today=len(gaps) + len(holes) if self._history else None,
+            gap_seconds_today=sum(s for s, _ in seconds) if self._history else None,
+            uncovered_seconds_today=(
+                sum(s for s, covered in seconds if not covered) if self._history else None
+            ),
+            frames_missing_today=sum(holes) if self._history else None,
+            backlog_bytes=one.backlog_bytes,
+        )
+
+    # -- the processes and the machine
+
+    def _capture(self, held: dict[str, process.Held | None], now_ns: int) -> Capture:
+        running = {name: one for name, one in held.items() if one is not None}
+        if not running:
+            return Capture(running=False)
+        oldest = min(running.values(), key=lambda one: one.since_ns)
+        silent = [self._stuck(name, one, now_ns) for name, one in running.items()]
+        stuck = any(silent) or disk.read_only(self.layout.journals)
+        return Capture(True, oldest.pid, oldest.since_ns, None, stuck)
+
+    def _stuck(self, name: str, held: process.Held, now_ns: int) -> bool:
+        """A recorder notes how each open connection fares; if it does not, it cannot."""
+        lives = self._heard[name].lives
+        every = self._config.capture.stats_seconds if self._config else 10.0
+        patience = int(max(4 * every, 45.0) * NS)
+        last = max(lives.written_ns or 0, held.since_ns)
+        is_open = any(one.closed_ns is None for one in lives.newest())
+        return is_open and now_ns - last > patience
+
+    def _ingest(self, locks: process.Locks) -> Ingest:
+        held = process.holder(self.layout.work / ".lock", locks)
+        at_ns, size = self._published or (None, None)
+        facts = self._facts
+        return Ingest(held is not None, facts.newest_ns, at_ns, size, facts.rejects)
+
+    def _disk(self, now_ns: int, feeds: tuple[FeedStatus, ...]) -> Disk | None:
+        backlog = sum(feed.backlog_bytes for feed in feeds)
+        rate = self._growth.rate(now_ns, backlog, sum(feed.bytes_per_second for feed in feeds))
+        return disk.disk([self.layout.root, self.layout.journals, self.layout.raw], rate)
+
+    def _host(self) -> str:
+        hosts = (_text(one.about.get("host")) for one in self._heard.values())
+        return next((host for host in hosts if host), None) or platform.node()
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

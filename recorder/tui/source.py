@@ -1,0 +1,144 @@
+"""Where `recorder top` gets what it shows: from a data directory, or from a `recorder serve`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+from recorder.errors import CredentialsError, RecorderError, UsageError
+from recorder.segment import Layout
+from recorder.status.model import Status
+
+if TYPE_CHECKING:
+    from recorder.config import Settings
+
+Event = dict[str, Any]
+
+#: Too many rows for eyes.
+_FLOODS = frozenset({"prices", "open_interest"})
+Stopped = Callable[[], bool]
+
+
+class Source(Protocol):
+    """Both methods block; each is called from a thread of its own."""
+
+    name: str
+
+    def status(self) -> Status:
+        """How the recorder fares now."""
+
+    def events(self, stopped: Stopped) -> Iterator[list[Event]]:
+        """Events as they come, in batches that may be empty, until `stopped()`."""
+
+
+class Directory:
+    """A data directory on this machine."""
+
+    def __init__(self, layout: Layout, settings: Settings | None = None) -> None:
+        from recorder.status import Watcher
+
+        self.name, self._layout, self._settings = str(layout.root), layout, settings
+        self._watcher = Watcher(layout, settings)
+
+    def status(self) -> Status:
+        """Look once."""
+        return self._watcher.look()
+
+    def events(self, stopped: Stopped) -> Iterator[list[Event]]:
+        """Follow the journals, from now on and a minute back."""
+        import time
+
+        from recorder.clock import NS
+        from recorder.event import DEFAULT_TABLES, Filter
+        from recorder.live import Follower
+        from recorder.rules import RulesOf
+        from recorder.span import Span
+
+        since = Filter(span=Span(time.time_ns() - 60 * NS))
+        rules = RulesOf(self._layout, self._settings)
+        tables = [name for name in DEFAULT_TABLES if name not in _FLOODS]
+        follower = Follower(self._layout, rules, tables, since, warn=lambda text: None)
+        try:
+            while not stopped():
+                yield [_told(found) for found in follower.ready()]
+                time.sleep(0.2)
+        finally:
+            follower.close()
+
+
+def _told(found: Any) -> Event:
+    return {"table": found.table, **msgspec.structs.asdict(found)}
+
+
+class Remote:
+    """A `recorder serve`, anywhere.
+
+    Raises:
+        UsageError: this is no URL of one.
+    """
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+            hint = "for example http://127.0.0.1:8787; the token comes in RECORDER_SERVE_TOKEN"
+            raise UsageError("this is no URL of a 'recorder serve'", hint=hint)
+        self._parts = parts._replace(path=parts.path.rstrip("/"), query="", fragment="")
+        self.name = urlunsplit(self._parts)
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    def _url(self, path: str, scheme: str | None = None) -> str:
+        parts = self._parts._replace(path=self._parts.path + path)
+        return urlunsplit(parts._replace(scheme=scheme) if scheme else parts)
+
+    def status(self) -> Status:
+        """Ask once.
+
+        Raises:
+            CredentialsError: the token is missing or wrong.
+            RecorderError: there is no answer, or none of ours.
+        """
+        import urllib3
+
+        where = self._url("/api/status")
+        try:
+            answer = urllib3.request(
+                "GET", where, headers=self._headers, timeout=10.0, retries=False, redirect=False
+            )
+        except urllib3.exceptions.HTTPError as error:
+            what = f"no answer: {type(error).__name__}"
+            raise RecorderError(what, where=where, hint="is 'recorder serve' running?") from None
+        if answer.status in {401, 403}:
+            hint = "set RECORDER_SERVE_TOKEN, or give --token-file"
+            raise CredentialsError(f"refused (HTTP {answer.status})", where=where, hint=hint)
+        try:
+            if answer.status != 200:
+                raise ValueError(f"HTTP {answer.status}")
+            return msgspec.json.decode(answer.data, type=Status)
+        except ValueError as error:
+            raise RecorderError(f"this is no status: {error}", where=where) from None
+
+    def events(self, stopped: Stopped) -> Iterator[list[Event]]:
+        """Listen to the live channel; it comes back when it breaks."""
+        import time
+
+        from websockets.exceptions import WebSocketException
+        from websockets.sync.client import connect
+
+        where = self._url("/api/live", "wss" if self._parts.scheme == "https" else "ws")
+        while not stopped():
+            try:
+                with connect(where, additional_headers=self._headers, max_size=8 << 20) as live:
+                    while not stopped():
+                        try:
+                            message = json.loads(live.recv(timeout=0.5))
+                        except TimeoutError:
+                            yield []
+                            continue
+                        yield message.get("events") or []
+            except (OSError, ValueError, WebSocketException):
+                yield []
+                time.sleep(1.0)
