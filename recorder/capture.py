@@ -14,6 +14,7 @@ from recorder.drift import ClockSteps, LoopLag
 from recorder.errors import BusyError
 from recorder.feed import CREDENTIALS
 from recorder.journal.writer import Journal
+from recorder.notify import Beat, Notifier, keep
 from recorder.recording import Recording, Room
 from recorder.redact import Redactor
 from recorder.sealer import Sealer
@@ -21,6 +22,9 @@ from recorder.segment import Layout
 from recorder.session.line import Line
 from recorder.session.machine import NOT_CONNECTED
 from recorder.sources import Source, connect_options
+
+#: A journal that was not in order for so long is not: a sync hangs, or frames are being lost.
+_BEAT_NS = 10 * NS
 
 
 @dataclass(slots=True)
@@ -32,6 +36,7 @@ class Capture:
     redactor: Redactor
     log: Any
     clock: Clock = field(default_factory=Clock)
+    notifier: Notifier = field(default_factory=lambda: Notifier({}))
     recordings: dict[str, Recording] = field(default_factory=dict)
     past: list[Line] = field(default_factory=list)
     """Lines of feeds that are no longer recorded."""
@@ -73,7 +78,8 @@ class Capture:
             BusyError: another process records one of these feeds here.
             ConfigError: a feed's `ca_file` cannot be used.
         """
-        sealer, lag = Sealer(self.settings.data_dir, self.log), LoopLag()
+        sealer = Sealer(self.settings.data_dir, self.settings.capture.zstd_level, self.log)
+        lag = LoopLag()
         self._room = Room(
             Layout(self.settings.data_dir),
             self.settings.capture,
@@ -83,7 +89,8 @@ class Capture:
             sealer,
             lag,
         )
-        watcher = asyncio.gather(lag.watch(), self._watch_clock())
+        told = keep(self.notifier, self.beat)
+        watcher = asyncio.gather(lag.watch(), self._watch_clock(), told)
         try:
             for source in self.sources:
                 self._open(source)
@@ -132,6 +139,21 @@ class Capture:
         if recording is not None and not recording.over and not self._stop.is_set():
             recording.change(source, self._options(source))
 
+    def beat(self) -> Beat:
+        """How it goes: well while each journal is written and synced, or its frames are buffered.
+
+        That the event loop turns is shown by being asked.
+        """
+        there, now = self.recordings.values(), self.clock.mono_ns()
+        pulses = [one.pulsed_ns for one in there if one.pulsed_ns is not None]
+        trouble = next((one.journal.trouble for one in there if one.journal.trouble), None)
+        live = sum(line.live for line in self.lines)
+        return Beat(
+            ready=len(pulses) == len(there),
+            well=all(now - pulsed < _BEAT_NS for pulsed in pulses),
+            status=trouble or f"{live} of {len(self.lines)} lines connected",
+        )
+
     # -- feeds come and go
 
     def _options(self, source: Source) -> dict[str, Any]:
@@ -175,6 +197,7 @@ class Capture:
         for recording in self.recordings.values():
             self._begin(recording)
         await self._stop.wait()
+        self.notifier.say(STOPPING=1, STATUS="stopping")
         for recording in self.recordings.values():
             recording.stop()
         async with self._applying:  # a feed on its way out ends first

@@ -1,11 +1,15 @@
-"""Where a feed's key comes from, and who may read it."""
+"""Where a feed's key, or a destination's token, comes from, and who may read it."""
 
 from __future__ import annotations
 
 import stat
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import SecretStr
+
+from recorder.alerts.settings import DestinationSettings
 from recorder.config import FeedSettings
 from recorder.errors import CredentialsError
 
@@ -25,11 +29,28 @@ def key_of(name: str, settings: FeedSettings, environ: Mapping[str, str]) -> str
         CredentialsError: a key file cannot be read, is empty, or others than its owner can read
             it; or what is there can be no key.
     """
-    where, key = _find_key(name, settings, environ)
-    key = key.strip()
-    if not key.isprintable():
-        raise CredentialsError("holds more than one line, or what is no text", where=where)
-    return key or None
+    places = _Places(
+        key_variable(name), settings.key_file, f"{name}_key", f"feeds.{name}.key", settings.key
+    )
+    return _found(places, environ)
+
+
+def token_variable(name: str) -> str:
+    """The variable that holds a destination's token; with `_FILE` behind it, the path of a file."""
+    return f"RECORDER_{name.upper().replace('-', '_')}_TOKEN"
+
+
+def token_of(name: str, settings: DestinationSettings, environ: Mapping[str, str]) -> str | None:
+    """A destination's token, from the places where a feed's key may be; None if none has one.
+
+    Raises:
+        CredentialsError: as for a key.
+    """
+    where = f"destinations.{name}.token"
+    places = _Places(
+        token_variable(name), settings.token_file, f"{name}_token", where, settings.token
+    )
+    return _found(places, environ)
 
 
 def secrets_of(key: str | None) -> tuple[str, ...]:
@@ -37,18 +58,36 @@ def secrets_of(key: str | None) -> tuple[str, ...]:
     return (key, *(part for part in key.split(":") if len(part) >= 8)) if key else ()
 
 
-def _find_key(name: str, settings: FeedSettings, environ: Mapping[str, str]) -> tuple[str, str]:
-    """Where the key was found, and the key."""
-    variable = key_variable(name)
-    if environ.get(variable):
-        return variable, environ[variable]
-    named = environ.get(f"{variable}_FILE") or settings.key_file
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where a secret may be: variable, file, name in the credentials directory, setting."""
+
+    variable: str
+    file: Path | None
+    credential: str
+    setting: str
+    inline: SecretStr | None
+
+
+def _found(places: _Places, environ: Mapping[str, str]) -> str | None:
+    where, key = _find(places, environ)
+    key = key.strip()
+    if not key.isprintable():
+        raise CredentialsError("holds more than one line, or what is no text", where=where)
+    return key or None
+
+
+def _find(places: _Places, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Where the secret was found, and the secret."""
+    if environ.get(places.variable):
+        return places.variable, environ[places.variable]
+    named = environ.get(f"{places.variable}_FILE") or places.file
     if named:
         return str(named), _key_file(Path(named).expanduser(), private=True)
     directory = environ.get("CREDENTIALS_DIRECTORY")
-    if directory and (path := Path(directory) / f"{name}_key").is_file():
+    if directory and (path := Path(directory) / places.credential).is_file():
         return str(path), _key_file(path, private=False)
-    return f"feeds.{name}.key", settings.key.get_secret_value() if settings.key else ""
+    return places.setting, places.inline.get_secret_value() if places.inline else ""
 
 
 def _key_file(path: Path, *, private: bool) -> str:

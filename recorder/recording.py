@@ -75,6 +75,7 @@ class Recording:
         self._pool = ThreadPoolExecutor(1, f"sync {source.name}")
         self._beat: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()  # there are lines, or there is to be none
+        self.pulsed_ns: int | None = None  # monotonic: when the journal was last in order
 
     @property
     def lines(self) -> list[Line]:
@@ -253,6 +254,8 @@ class Recording:
         if jobs:
             loop = asyncio.get_running_loop()
             self.journal.synced(jobs, await loop.run_in_executor(self._pool, sync.run, jobs))
+        if not self.journal.losing:
+            self.pulsed_ns = self._room.clock.mono_ns()
 
 
 def _claim(layout: Layout, feed: str) -> int:

@@ -58,6 +58,7 @@ def capture(
     from recorder import log
     from recorder.capture import Capture
     from recorder.cli.reload import Reload, Selection
+    from recorder.notify import Notifier
     from recorder.redact import Redactor
 
     selection = Selection(config_path, data_dir, only)
@@ -68,7 +69,8 @@ def capture(
         redactor, level=log_level, json=log_format == "json", stream=cast(TextIO, _Stderr())
     )
     chosen.warn(log.logger())
-    run = Capture(chosen.settings, chosen.sources, redactor, log.logger())
+    notifier = Notifier(os.environ)
+    run = Capture(chosen.settings, chosen.sources, redactor, log.logger(), notifier=notifier)
     reload = Reload(selection, chosen, run)
     with _display(run, chosen.settings.data_dir, wanted=log_format == "text"):
         code = asyncio.run(_main(run, reload, duration, connect_timeout))

@@ -101,6 +101,11 @@ class Journal:
         self.lost_frames = 0
         self.trouble: str | None = None
 
+    @property
+    def losing(self) -> bool:
+        """True while neither the disk nor the buffer takes frames."""
+        return bool(self._lost)
+
     # -- writing
 
     def write(

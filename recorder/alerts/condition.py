@@ -1,0 +1,188 @@
+"""A rule's condition: one boolean SQL expression over a table's columns, judged in a sealed room.
+
+It is examined before it is used: DuckDB's own parser gives the tree, and only comparisons, logic,
+arithmetic, CASE, CAST and functions of their arguments are let in. It is evaluated in a database
+in memory that has nothing but the rows in question, can open no file, and is stopped when it takes
+too long or too much memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from recorder import duck
+from recorder.errors import ConfigError, UsageError, did_you_mean
+from recorder.event import CLASSES, Event, columns
+from recorder.sandbox import interrupting
+from recorder.schema import TABLES
+
+_TYPES = {
+    "VARCHAR": pa.string(),
+    "JSON": pa.string(),
+    "BIGINT": pa.int64(),
+    "INTEGER": pa.int32(),
+    "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "BLOB": pa.binary(),
+}
+
+#: What an expression may be made of, in DuckDB's words.
+_CLASSES = {"COLUMN_REF", "CONSTANT", "COMPARISON", "CONJUNCTION", "FUNCTION", "OPERATOR"}
+_CLASSES |= {"CAST", "TYPE", "CASE", "BETWEEN", "COLLATE", "LAMBDA"}
+
+#: The functions that tell the time may be used; others that depend on more than their arguments
+#: may not.
+_TIME = {"now", "today", "current_date", "get_current_timestamp", "transaction_timestamp"}
+
+#: How long the rows of one look may take, in seconds.
+_SECONDS = 5.0
+_MEMORY = "256MB"
+
+
+@cache
+def types_of(table: str) -> dict[str, str]:
+    """The columns that a condition can name, and DuckDB's type of each."""
+    return {column.name: column.type.split()[0] for column in TABLES[table].columns}
+
+
+class Judge:
+    """Finds the rows that conditions are true of. One per process, for one thread."""
+
+    def __init__(self) -> None:
+        self._db = duck.connect(
+            None,
+            memory_limit=_MEMORY,
+            threads=1,
+            python_enable_replacements=False,
+            autoinstall_known_extensions=False,
+            autoload_known_extensions=False,
+            allow_persistent_secrets=False,
+            temp_directory="",
+        )
+        self._pure = self._pure_functions()
+        self._db.execute("SET enable_external_access = false")
+        self._db.execute("SET lock_configuration = true")
+
+    def close(self) -> None:
+        """Give its memory free."""
+        self._db.close()
+
+    def _pure_functions(self) -> set[str]:
+        sql = """
+            SELECT DISTINCT function_name FROM duckdb_functions()
+            WHERE function_type = 'macro'
+               OR (function_type = 'scalar' AND stability = 'CONSISTENT' AND NOT has_side_effects)
+        """
+        return {name for (name,) in self._db.execute(sql).fetchall()} | _TIME
+
+    # -- before it is used
+
+    def check(self, table: str, when: str, where: str) -> None:
+        """Examine a condition on a table; `where` is its place in the settings.
+
+        Raises:
+            ConfigError: no such table, or no boolean expression over its columns.
+        """
+        if table not in CLASSES:
+            hint = did_you_mean(table, CLASSES)
+            raise ConfigError(f"no table '{table}' of events", where=where, hint=hint)
+        try:
+            self._examine(when)
+            sql = f"SELECT ({when}\n) AS verdict FROM ({_no_rows_of(table)}) AS {table}"  # noqa: S608
+            kind = str(self._db.sql(sql).types[0])
+        except duckdb.Error as error:
+            what, _, rest = str(error).strip().partition("\n")
+            raise ConfigError(what, where=where, hint=rest.strip("\n")) from None
+        except UsageError as error:
+            raise ConfigError(error.what, where=where, hint=error.hint) from None
+        if kind != "BOOLEAN":
+            what = f"gives {kind}, where true or false is due"
+            raise ConfigError(what, where=where, hint='for example: when = "notional_usd > 1e6"')
+
+    def _examine(self, when: str) -> None:
+        sql = f"SELECT 1 FROM t WHERE ({when}\n)"  # noqa: S608 - it is parsed, not run
+        found = self._db.execute("SELECT json_serialize_sql($sql)", {"sql": sql}).fetchall()[0][0]
+        tree = json.loads(found)
+        if tree.get("error"):
+            raise UsageError(str(tree.get("error_message", "is no SQL")))
+        condition = _only_condition(tree)
+        for node in _nodes(condition):
+            kind = node.get("class")
+            if kind is not None and kind not in _CLASSES:
+                what = f"{kind.lower().replace('_', ' ')} is not allowed in a condition"
+                hint = "compare columns of the row with each other and with values"
+                raise UsageError(what, hint=hint)
+            name = node.get("function_name")
+            if name and (name not in self._pure or node.get("schema") or node.get("catalog")):
+                hint = "functions of their arguments alone are, and now()"
+                raise UsageError(f"the function {name} is not allowed in a condition", hint=hint)
+
+    # -- in use
+
+    def true_of(self, table: str, events: Sequence[Event], when: str) -> list[int]:
+        """Places of the events that a checked condition is true of.
+
+        Raises:
+            duckdb.Error: it fails on these rows, or takes too much.
+        """
+        names = columns(table)
+        schema = pa.schema([(name, _TYPES[types_of(table)[name]]) for name in names])
+        values = {name: [getattr(event, name) for event in events] for name in names}
+        rows = pa.table(values, schema).append_column("_place", pa.array(range(len(events))))
+        self._db.register("batch", rows)
+        try:
+            sql = (
+                f"SELECT _place FROM ({_rows_of(table)}) AS {table} "  # noqa: S608
+                f"WHERE ({when}\n) ORDER BY _place"
+            )
+            with interrupting(self._db.interrupt, _SECONDS):
+                return [place for (place,) in self._db.execute(sql).fetchall()]
+        finally:
+            self._db.unregister("batch")
+
+
+def _no_rows_of(table: str) -> str:
+    """SELECT of a table's columns with their types, and no row."""
+    named = (f"NULL::{kind} AS {name}" for name, kind in types_of(table).items())
+    return f"SELECT {', '.join(named)} WHERE false"
+
+
+def _rows_of(table: str) -> str:
+    """SELECT of a table's columns with their types, from the registered rows."""
+    stored = {name: kind for name, kind in types_of(table).items() if name != "recv_time"}
+    named = (f"{name}::JSON AS {name}" if kind == "JSON" else name for name, kind in stored.items())
+    return (
+        f"SELECT _place, {', '.join(named)}, make_timestamptz(recv_ns // 1000) AS recv_time "  # noqa: S608
+        "FROM batch"
+    )
+
+
+def _only_condition(tree: dict[str, Any]) -> Any:
+    """The WHERE of a statement that has nothing else, or a UsageError."""
+    refused = UsageError("is not one expression", hint='e.g. when = "notional_usd > 1e6"')
+    if len(tree["statements"]) != 1:
+        raise refused
+    node = tree["statements"][0]["node"]
+    empty = ("modifiers", "group_expressions", "group_sets", "having", "sample", "qualify")
+    plain = node["type"] == "SELECT_NODE" and not any(node[name] for name in empty)
+    if not plain or node["from_table"].get("table_name") != "t" or not node["where_clause"]:
+        raise refused
+    return node["where_clause"]
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every object of a JSON tree."""
+    ahead = [tree]
+    while ahead:
+        node = ahead.pop()
+        if isinstance(node, dict):
+            yield node
+            ahead += node.values()
+        elif isinstance(node, list):
+            ahead += node

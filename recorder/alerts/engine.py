@@ -1,0 +1,254 @@
+"""Alerts at work: new rows and the recorder's health in, alerts out.
+
+One look after the other: what matched is put into the state file, then into the log, then handed
+to the couriers. So a crash anywhere tells a row at most once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from recorder.alerts import rule as rules
+from recorder.alerts.alert import (
+    FIRED,
+    HELD_BACK,
+    RESOLVED,
+    TEXT_LENGTH,
+    TITLE_LENGTH,
+    Alert,
+    shown,
+)
+from recorder.alerts.condition import Judge
+from recorder.alerts.gate import Gate
+from recorder.alerts.health import Found, Gaps, Watch, conditions
+from recorder.alerts.rule import Rule
+from recorder.alerts.seen import Seen
+from recorder.clock import NS, Clock, ulid
+from recorder.event import Event
+
+if TYPE_CHECKING:
+    from recorder.status.model import Status
+
+#: So many rows are judged at once.
+_ROWS = 1_000
+
+#: Trouble that lasts is told once in so many seconds.
+_REPEAT = 60.0
+
+
+@dataclass(slots=True)
+class _Ruling:
+    """One rule in use."""
+
+    rule: Rule
+    gate: Gate
+    watch: Watch
+    gaps: Gaps
+    gaps_told: dict[str, float]
+    last_held: str = ""
+    warned_at: float | None = None
+
+
+class Engine:
+    """Decides what to tell; sends nothing. Used by one thread."""
+
+    def __init__(
+        self,
+        chosen: Sequence[Rule],
+        judge: Judge,
+        warn: Callable[[str], None],
+        *,
+        clock: Clock | None = None,
+        at_once: bool = False,
+    ) -> None:
+        self._judge, self._warn, self._clock = judge, warn, clock or Clock()
+        self._rulings = {one.name: _ruling(one, at_once=at_once) for one in chosen}
+        self.seen = Seen(self._clock.wall_ns())
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables whose rows are looked at."""
+        return tuple(
+            dict.fromkeys(one.rule.table for one in self._rulings.values() if one.rule.table)
+        )
+
+    @property
+    def watches_health(self) -> bool:
+        """True if some rule is on health."""
+        return any(one.rule.settings.health for one in self._rulings.values())
+
+    @property
+    def _now(self) -> float:
+        return self._clock.mono_ns() / NS
+
+    # -- rows
+
+    def rows(self, events: Iterable[Event]) -> list[Alert]:
+        """Judge new rows; the alerts of those that a rule is about."""
+        alerts: list[Alert] = []
+        ahead = iter(events)
+        while batch := list(islice(ahead, _ROWS)):
+            for ruling in self._rulings.values():
+                mine = [event for event in batch if event.table == ruling.rule.table]
+                for place in self._matching(ruling, mine) if mine else []:
+                    if self.seen.first_time(ruling.rule.name, mine[place]):
+                        alerts += self._admit(ruling, mine[place])
+            self.seen.moved(max(event.recv_ns for event in batch))
+        return alerts
+
+    def _matching(self, ruling: _Ruling, events: Sequence[Event]) -> list[int]:
+        """Places of the rows that match. Where one breaks the condition, halves are tried."""
+        rule = ruling.rule
+        try:
+            return self._judge.true_of(rule.table or "", events, rule.when)
+        except (duckdb.InterruptException, duckdb.OutOfMemoryException):
+            self._complain(
+                ruling, f"takes too long, or too much memory: {len(events)} rows left out"
+            )
+            return []
+        except duckdb.Error as error:
+            if len(events) == 1:
+                self._complain(ruling, f"fails on a row: {str(error).splitlines()[0]}")
+                return []
+        half = len(events) // 2
+        first, second = (self._matching(ruling, part) for part in (events[:half], events[half:]))
+        return [*first, *(half + place for place in second)]
+
+    def _complain(self, ruling: _Ruling, what: str) -> None:
+        if ruling.warned_at is None or self._now - ruling.warned_at >= _REPEAT:
+            ruling.warned_at = self._now
+            self._warn(f"alerts.{ruling.rule.name}.when {what}")
+
+    def _admit(self, ruling: _Ruling, event: Event) -> list[Alert]:
+        rule = ruling.rule
+        values = rules.values_of(rule, event)
+        if not ruling.gate.admit(self._now):
+            ruling.last_held = rule.title.fill(values)
+            return []
+        text = rule.text.fill(values) if rule.text else rules.details(event)
+        alert = self._alert(rule, rule.settings.severity or "info", FIRED, rule.title.fill(values),
+                            text, event=rules.told(event))  # fmt: skip
+        return [alert]
+
+    # -- health
+
+    def health(self, status: Status) -> list[Alert]:
+        """Judge the recorder's health; the alerts of what began or ended."""
+        found = list(conditions(status))
+        alerts: list[Alert] = []
+        for ruling in self._rulings.values():
+            wanted = ruling.rule.settings.health
+            mine = [one for one in found if one.condition in wanted]
+            tell = ruling.watch.look(self._now, mine) if wanted else []
+            if "gap" in wanted:
+                tell += [(one, False) for one in self._new_gaps(ruling, status)]
+            for one, over in tell:
+                if ruling.gate.admit(self._now):
+                    alerts.append(self._of_health(ruling.rule, one, over=over))
+                else:
+                    ruling.last_held = one.what
+        return alerts
+
+    def _new_gaps(self, ruling: _Ruling, status: Status) -> list[Found]:
+        cooldown = ruling.rule.settings.cooldown
+        quiet = [name for name, at in ruling.gaps_told.items() if self._now - at < cooldown]
+        found = ruling.gaps.new(status, quiet)
+        ruling.gaps_told |= {one.subject: self._now for one in found}
+        return found
+
+    def _of_health(self, rule: Rule, one: Found, *, over: bool) -> Alert:
+        severity = "info" if over else rule.settings.severity or one.severity
+        state = RESOLVED if over else FIRED
+        values = {
+            "rule": rule.name,
+            "condition": one.condition,
+            "subject": one.subject,
+            "state": state,
+            "severity": severity,
+            "what": one.what,
+            "next": "" if over else one.next,
+            "time": rules.time_of(self._clock.wall_ns()),
+        }
+        title = f"{'resolved: ' if over else ''}{rule.title.fill(values)}"
+        text = rule.text.fill(values).strip() if rule.text else ""
+        about = {"condition": one.condition, "subject": one.subject}
+        return self._alert(rule, severity, state, title, text, **about)
+
+    # -- what was held back
+
+    def held_back(self, *, everything: bool = False) -> list[Alert]:
+        """One alert for each rule of which some were held back for its whole time."""
+        alerts = []
+        for ruling in self._rulings.values():
+            held = ruling.gate.due(self._now, everything=everything)
+            if held:
+                most, seconds = ruling.rule.settings.at_most
+                title = f"{ruling.rule.name}: {held} more held back"
+                text = f"at most {most} in {seconds:g} s are sent; the last: {ruling.last_held}"
+                severity = ruling.rule.settings.severity or "info"
+                alerts.append(self._alert(ruling.rule, severity, HELD_BACK, title, text))
+        return alerts
+
+    def _alert(
+        self, rule: Rule, severity: str, state: str, title: str, text: str, **about: Any
+    ) -> Alert:
+        now = self._clock.wall_ns()
+        return Alert(
+            id=ulid(now, os.urandom(10)),
+            at_ns=now,
+            rule=rule.name,
+            severity=severity,
+            state=state,
+            title=shown(title.replace("\n", " "), TITLE_LENGTH),
+            text=shown(text, TEXT_LENGTH),
+            to=tuple(dict.fromkeys(rule.settings.to)),
+            **about,
+        )
+
+    # -- over a restart
+
+    def state(self) -> dict[str, Any]:
+        """What to keep over a restart; times as seconds ago."""
+        health = {
+            name: {
+                "watch": one.watch.state(self._now),
+                "gaps": one.gaps.known,
+                "day": one.gaps.day,
+            }
+            for name, one in self._rulings.items()
+            if one.rule.settings.health
+        }
+        return {"at_ns": self._clock.wall_ns(), "seen": self.seen.state(), "health": health}
+
+    def restore(self, state: dict[str, Any], catch_up: float) -> None:
+        """Go on from what an earlier run left, at most so many seconds back.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is no state.
+        """
+        now = self._clock.wall_ns()
+        seen = Seen.of_state(state["seen"])
+        away = max(0.0, (now - state["at_ns"]) / NS)
+        if seen.upto_ns < now - int(catch_up * NS):
+            hours = (now - seen.upto_ns) / NS / 3600
+            self._warn(f"rows of the last {hours:.1f} hours are looked at from {catch_up:g} s ago")
+            seen = Seen(now - int(catch_up * NS))
+        self.seen = seen
+        for name, kept in state["health"].items():
+            if name in self._rulings:
+                ruling = self._rulings[name]
+                ruling.watch.restore(self._now, kept["watch"], away)
+                ruling.gaps = Gaps(kept["gaps"], kept["day"])
+
+
+def _ruling(rule: Rule, *, at_once: bool) -> _Ruling:
+    chosen = rule.settings
+    lasting = 0.0 if at_once else chosen.lasting
+    watch = Watch(lasting, chosen.cooldown, resolved=chosen.resolved)
+    return _Ruling(rule, Gate(*chosen.at_most), watch, Gaps(), {})

@@ -1,0 +1,237 @@
+"""The process behind `recorder alerts`: follows the record, asks the engine, feeds the couriers."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from recorder import durable
+from recorder.alerts.alert import Alert
+from recorder.alerts.book import Log, load_state, save_state
+from recorder.alerts.condition import Judge
+from recorder.alerts.courier import WAITING, Courier, Delivery
+from recorder.alerts.engine import Engine
+from recorder.alerts.rule import Rule, rules_of, trial
+from recorder.alerts.seen import Seen
+from recorder.alerts.send import Sender, sender
+from recorder.clock import NS, Clock
+from recorder.config import Settings
+from recorder.errors import ConfigError, RecorderError, UsageError, did_you_mean
+from recorder.event import Filter
+from recorder.keys import secrets_of, token_of
+from recorder.live import Follower
+from recorder.redact import Redactor
+from recorder.rules import RulesOf
+from recorder.segment import Layout
+from recorder.span import Span
+
+if TYPE_CHECKING:
+    from recorder.status import Watcher
+
+#: Seconds between two looks at the rows, and at the health; between two saves of where it is.
+LOOK, _HEALTH, _SAVE = 0.5, 5.0, 5.0
+
+#: Alerts that wait are sent, if that takes no longer than this at the end.
+_PATIENCE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The settings, examined: rules, how to reach each destination, what must not be shown."""
+
+    settings: Settings
+    rules: list[Rule]
+    senders: dict[str, Sender]
+    hide: Redactor
+    judge: Judge
+
+
+def plan(settings: Settings, environ: Mapping[str, str]) -> Plan:
+    """Examine everything before anything runs.
+
+    Raises:
+        ConfigError: there is no rule, or something in one or in a destination is wrong.
+        CredentialsError: a token is missing, or its file can be read by others.
+    """
+    if not settings.alerts:
+        hint = (
+            'add one, for example: [alerts.big] table = "liquidations" when = "notional_usd > 1e6"'
+        )
+        raise ConfigError("no alert is configured", where="alerts", hint=hint)
+    judge = Judge()
+    rules = rules_of(settings.alerts, settings.destinations, judge)
+    tokens = {name: token_of(name, to, environ) for name, to in settings.destinations.items()}
+    senders = {name: sender(name, to, tokens[name]) for name, to in settings.destinations.items()}
+    hidden = {part for token in tokens.values() for part in secrets_of(token)}
+    hidden |= {to.webhook for to in settings.destinations.values() if to.webhook}
+    hidden |= {
+        v for to in settings.destinations.values() for v in to.headers.values() if len(v) >= 8
+    }
+    return Plan(settings, rules, senders, Redactor(hidden), judge)
+
+
+class Service:
+    """Alerts for one data directory. `close` when done.
+
+    Raises:
+        BusyError: another process alerts here.
+    """
+
+    def __init__(
+        self, made: Plan, log: Any, *, clock: Clock | None = None, once: bool = False
+    ) -> None:
+        self._plan, self._say, self._once = made, log, once
+        self._clock = clock or Clock()
+        self._layout = Layout(made.settings.data_dir)
+        self._lock = durable.claim(self._layout.work / "alerts.lock", "an alerts process")
+        self._book = Log(self._layout, made.hide, log.warning)
+        self._engine = Engine(made.rules, made.judge, log.warning, clock=clock, at_once=once)
+        self._couriers: dict[str, Courier] = {}
+        self._saved = self._looked = float("-inf")
+        self._follower: Follower | None = None
+        self._watcher: Watcher | None = None
+        self._begun = False
+        self.undelivered = 0
+
+    def begin(self, catch_up: float) -> None:
+        """Go on from where the last run was, at most so many seconds back.
+
+        Raises:
+            DataError: the tables are of another version.
+        """
+        state = load_state(self._layout)
+        if state:
+            try:
+                self._engine.restore(state, catch_up)
+            except (KeyError, TypeError, ValueError):
+                self._say.warning("the state of alerts cannot be read; it begins anew")
+        elif self._once:
+            self._engine.seen = Seen(self._clock.wall_ns() - int(catch_up * NS))
+        self._follower = self._follow(self._engine.seen.since_ns)
+        self._watcher = self._watch()
+        waiting = self._waiting_since(state, catch_up)
+        self._couriers = {
+            name: Courier(
+                name, send, self._plan.settings.destinations[name].retry_for, self._report,
+                waiting.get(name, ()),
+            )
+            for name, send in self._plan.senders.items()
+        }  # fmt: skip
+        self._begun = True
+        self._save()
+
+    def _follow(self, since_ns: int) -> Follower | None:
+        if not self._engine.tables:
+            return None
+        return Follower(
+            self._layout,
+            RulesOf(self._layout, self._plan.settings),
+            self._engine.tables,
+            Filter(Span(since_ns)),
+            clock=self._clock,
+            warn=self._say.warning,
+        )
+
+    def _watch(self) -> Watcher | None:
+        if not self._engine.watches_health:
+            return None
+        from recorder.status import Watcher
+
+        return Watcher(self._layout, self._plan.settings)
+
+    def run(self, stop: threading.Event) -> None:
+        """Look again and again until `stop`."""
+        while not stop.is_set():
+            self.look()
+            stop.wait(LOOK)
+
+    def look(self, *, everything: bool = False) -> list[Alert]:
+        """Look once; what was told. `everything`: rows that wait for earlier ones, too."""
+        alerts: list[Alert] = []
+        if self._follower is not None:
+            alerts += self._engine.rows(self._follower.ready(everything=everything))
+        now = self._clock.mono_ns() / NS
+        if self._watcher is not None and now - self._looked >= _HEALTH:
+            self._looked = now
+            alerts += self._health(self._watcher)
+        alerts += self._engine.held_back(everything=everything)
+        if alerts or now - self._saved >= _SAVE:
+            self._save()
+        for alert in alerts:
+            self._tell(alert)
+        return alerts
+
+    def _health(self, watcher: Watcher) -> list[Alert]:
+        try:
+            return self._engine.health(watcher.look())
+        except (RecorderError, OSError) as error:
+            self._say.warning("the recorder's health cannot be read", why=str(error))
+            return []
+
+    def _tell(self, alert: Alert) -> None:
+        self._book.alert(alert)
+        self._say.info("alert", rule=alert.rule, severity=alert.severity, title=alert.title)
+        for name in alert.to:
+            self._couriers[name].offer(alert)
+
+    def _report(self, made: Delivery) -> None:
+        """Hear from a courier's thread."""
+        self._book.delivery(self._clock.wall_ns(), made)
+        if made.outcome not in {"delivered", WAITING}:
+            self.undelivered += 1
+            self._say.error(f"alert {made.outcome}", rule=made.alert.rule, to=made.destination,
+                            attempts=made.attempts, why=made.why)  # fmt: skip
+
+    def _save(self, waiting: Mapping[str, list[Alert]] | None = None) -> None:
+        """Write down where it is, and at the end what is still to be sent."""
+        self._saved = self._clock.mono_ns() / NS
+        kept = {name: [one.as_dict() for one in found] for name, found in (waiting or {}).items()}
+        try:
+            save_state(self._layout, {**self._engine.state(), "waiting": kept})
+        except OSError as error:
+            self._say.warning("the state of alerts cannot be written", why=error.strerror)
+
+    def _waiting_since(self, state: Mapping[str, Any], catch_up: float) -> dict[str, list[Alert]]:
+        """What the last run had no time to send, unless that is too long ago."""
+        oldest = self._clock.wall_ns() - int(catch_up * NS)
+        with suppress(KeyError, TypeError, ValueError):
+            return {
+                name: [one for one in map(Alert.of_dict, found) if one.at_ns >= oldest]
+                for name, found in state["waiting"].items()
+            }
+        return {}
+
+    def close(self) -> None:
+        """Send what waits, as far as that is quick; keep the rest for the next run."""
+        waiting = {name: courier.close(_PATIENCE) for name, courier in self._couriers.items()}
+        if self._begun:
+            self._save({name: found for name, found in waiting.items() if found})
+        for name, found in waiting.items():
+            self.undelivered += len(found)
+            if found:
+                self._say.warning("alerts wait for the next run", to=name, alerts=len(found))
+        if self._follower is not None:
+            self._follower.close()
+        self._plan.judge.close()
+        os.close(self._lock)
+
+
+def try_rule(made: Plan, name: str, report: Callable[[Delivery], None]) -> Alert:
+    """Send a made-up alert of a rule to its destinations, one attempt each; logs nothing.
+
+    Raises:
+        UsageError: there is no such rule.
+    """
+    found = {rule.name: rule for rule in made.rules}
+    if name not in found:
+        raise UsageError(f"no alert '{name}' is configured", hint=did_you_mean(name, found))
+    alert = trial(found[name], Clock().wall_ns())
+    for destination in alert.to:
+        outcome = made.senders[destination](alert)
+        said = "delivered" if outcome.delivered else "failed"
+        report(Delivery(alert, destination, said, 1, made.hide(outcome.why)))
+    return alert

@@ -1,0 +1,208 @@
+"""The settings of alerts: rules, and the destinations that they name."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+
+#: A name becomes part of a variable's and of a credential's name.
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _means(text: str, **more: Any) -> Any:
+    """What a setting means, with its unit."""
+    return Field(description=text, **more)
+
+
+Condition = Literal["silence", "gap", "disk", "capture", "ingest"]
+Severity = Literal["info", "warning", "critical"]
+
+
+def seconds(value: object) -> float:
+    """A length of time: `"90s"`, `"10m"`, `"6h"`, `"1d"`, or a number of seconds."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
+        return float(value)
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhd])", value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError('no length of time; for example "90s", "10m", "6h" or "1d"')
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def rate(value: object) -> tuple[int, float]:
+    """So many in so many seconds: `"10/min"`, `"3/10m"`, `"100/day"`."""
+    text = value if isinstance(value, str) else ""
+    found = re.fullmatch(r"(\d{1,6})/(\d*)(s|sec|m|min|h|hour|d|day)", text)
+    if found is None or int(found[1]) == 0 or found[2] == "0":
+        raise ValueError('no rate; for example "10/min", "3/10m" or "100/day"')
+    return int(found[1]), int(found[2] or 1) * float(_UNITS[found[3][0]])
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Seconds = Annotated[float, BeforeValidator(seconds)]
+Rate = Annotated[tuple[int, float], BeforeValidator(rate)]
+
+
+class RuleSettings(BaseModel):
+    """One rule: a condition on new rows of a table, or on the recorder's health."""
+
+    model_config = _STRICT
+
+    table: Annotated[str | None, _means("rows of this table are looked at")] = None
+    when: Annotated[str | None, _means("a condition in SQL over its columns; unset: every row")] = (
+        None
+    )
+    backfill: Annotated[
+        bool, _means("past events that a service sends again are looked at, too")
+    ] = False
+    health: Annotated[
+        list[Condition],
+        BeforeValidator(_listed),
+        _means("instead of a table: what is watched of the recorder itself"),
+    ] = []
+    lasting: Annotated[Seconds, _means("health: how long it must last before it is told")] = 30.0
+    cooldown: Annotated[Seconds, _means("health: the same is not told again within this time")] = (
+        600.0
+    )
+    resolved: Annotated[bool, _means("health: its end is told, too")] = True
+    severity: Annotated[
+        Severity | None, _means("unset: info for rows; for health what the problem says")
+    ] = None
+    title: Annotated[str | None, _means("one line; `{column}` stands for a value")] = None
+    text: Annotated[str | None, _means("more lines, the same way")] = None
+    at_most: Annotated[Rate, _means("more than that are held back, and counted in one message")] = (
+        10,
+        60.0,
+    )
+    to: Annotated[
+        list[str], BeforeValidator(_listed), _means("names of destinations; none: the log alone")
+    ] = []
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> RuleSettings:
+        if (self.table is not None) == bool(self.health):
+            raise ValueError('either table = "…" or health = "…" is due, and not both')
+        if self.table is None and self.when is not None:
+            raise ValueError("when is a condition on rows: it needs table")
+        return self
+
+
+class DestinationSettings(BaseModel):
+    """Where alerts go: exactly one of `webhook`, `command` and `telegram`."""
+
+    model_config = _STRICT
+
+    webhook: Annotated[
+        str | None,
+        _means("a URL that gets the alert as JSON by POST; may hold `{token}`", repr=False),
+    ] = None
+    headers: Annotated[
+        dict[str, str], _means("webhook: HTTP headers; a value may hold `{token}`", repr=False)
+    ] = {}
+    ca_file: Annotated[
+        Path | None, _means("certificates (PEM) to trust instead of the system's")
+    ] = None
+    command: Annotated[
+        list[str] | None,
+        _means("a program and its arguments, run without a shell; the alert is on its stdin"),
+    ] = None
+    telegram: Annotated[str | None, _means("id or @name of a chat that a bot writes to")] = None
+    base_url: Annotated[str, _means("telegram: where the bot API is")] = "https://api.telegram.org"
+    token: Annotated[SecretStr | None, _means("the token; better kept in a variable or a file")] = (
+        None
+    )
+    token_file: Annotated[Path | None, _means("a file of mode 0600 that holds the token")] = None
+    timeout: Annotated[Seconds, _means("how long one attempt may take", gt=0, le=600)] = 10.0
+    retry_for: Annotated[Seconds, _means("for how long a failed attempt is tried again")] = 600.0
+
+    @field_validator("command")
+    @classmethod
+    def _runnable(cls, value: list[str] | None) -> list[str] | None:
+        if value is not None and (not value or not value[0] or any("\0" in v for v in value)):
+            raise ValueError("not a program and its arguments")
+        return value
+
+    @field_validator("webhook", "base_url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is not None:
+            _check_url(value)
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _printable(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if not re.fullmatch(r"[A-Za-z0-9-]+", name) or not text.isprintable():
+                raise ValueError("not a header's name and value")
+        return value
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> DestinationSettings:
+        kinds = (self.webhook, self.command, self.telegram)
+        if sum(kind is not None for kind in kinds) != 1:
+            raise ValueError('exactly one of webhook = "…", command = […], telegram = "…" is due')
+        return self
+
+    @property
+    def needs_token(self) -> bool:
+        """True if it cannot work without one."""
+        return self.telegram is not None or any(
+            "{token}" in text for text in (self.webhook or "", *self.headers.values())
+        )
+
+    @property
+    def secret_in_the_open(self) -> bool:
+        """True if a secret would travel unencrypted to another machine."""
+        url = urlsplit(self.base_url if self.telegram is not None else self.webhook or "")
+        return url.scheme == "http" and not _loopback(url.hostname or "")
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        right = False
+    if not right or not url.isprintable() or " " in url:
+        raise ValueError("not an HTTP URL; one looks like https://host/path")
+    if parts.username or parts.password:
+        raise ValueError("a URL has no user and password here: use headers with {token}")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def names_of(value: dict[str, Any]) -> dict[str, Any]:
+    """The same, if each name is fit to be one.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for name in value:
+        if not NAME.fullmatch(name):
+            raise ValueError(f"'{name}' is no name: letters, digits, '-' and '_'")
+    return value

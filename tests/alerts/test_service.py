@@ -1,0 +1,373 @@
+"""The whole process: rows and health in, alerts out, over restarts, with a clock moved by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from ingest.journals import Writer, seal_all
+from ingest.records import MS, T0, Record
+
+from recorder.alerts.service import Service, plan
+from recorder.clock import NS, Clock
+from recorder.config import Settings
+from recorder.errors import BusyError
+from recorder.status import Capture, Disk, FeedStatus, Ingest, Status
+
+from .receiving import Answer, receiving
+
+
+class Said:
+    """A log that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, what: str, **more: Any) -> None:
+        self.lines.append(f"{what} {more}")
+
+    warning = error = info
+
+
+class Desk:
+    """A data directory with one feed, whose clock the test moves, and its alerts."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.now, self.said = root, T0, Said()
+        self.writer = Writer(root, "binance")
+        self.stream = self.writer.open()
+        self.settings: dict[str, Any] = {}
+        self.running: Service | None = None
+
+    def configure(self, **rules: Any) -> None:
+        self.settings = {"alerts": rules}
+
+    def start(self, *, catch_up: float = 900.0, once: bool = False, **destinations: Any) -> Service:
+        settings = Settings(data_dir=self.root, destinations=destinations, **self.settings)
+        clock = Clock(lambda: self.now, lambda: self.now - T0)
+        made = plan(settings, {"RECORDER_HOOK_TOKEN": "s3cr3t-token"})
+        self.running = Service(made, self.said, clock=clock, once=once)
+        self.running.begin(catch_up)
+        return self.running
+
+    def crash(self) -> None:
+        """As `kill -9` leaves it: nothing is written, the kernel drops the lock."""
+        assert self.running is not None
+        os.close(self.running._lock)
+        self.running = None
+
+    def end(self) -> None:
+        if self.running is not None:
+            self.running.close()
+            self.running = None
+
+    def liquidate(self, number: int, *, usd: float = 2e6) -> None:
+        """One liquidation, received now."""
+        self.now += MS
+        self.writer.now = self.now
+        told = {
+            "e": "forceOrder", "E": self.now // MS,
+            "o": {"s": "BTCUSDT", "S": "SELL", "q": "1", "p": "1", "ap": str(usd), "z": "1",
+                  "T": self.now // MS + number, "st": 1},
+        }  # fmt: skip
+        self.writer.put(self.stream, json.dumps(told).encode())
+        self.writer.beat()
+
+    def look(self, seconds: float = 1.0) -> list[str]:
+        """Move the clock, look once; the titles of what was told."""
+        self.now += int(seconds * NS)
+        assert self.running is not None
+        return [alert.title for alert in self.running.look()]
+
+    def log(self) -> list[dict[str, Any]]:
+        path = self.root / "work/alerts.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    yield made
+    made.end()
+
+
+BIG = {"table": "liquidations", "when": "notional_usd > 1e6", "title": "{notional_usd:.0f}"}
+
+
+def test_rows_that_are_new_and_meet_the_condition_are_told_once(desk: Desk) -> None:
+    desk.configure(big=BIG)
+    desk.liquidate(1, usd=5e6)
+    desk.now += NS
+    desk.start()
+    assert desk.look() == []
+    desk.liquidate(2, usd=3e6)
+    desk.liquidate(3, usd=5e5)
+    desk.liquidate(4, usd=4e6)
+    assert desk.look() == ["3000000", "4000000"]
+    assert desk.look() == []
+    seal_all(desk.writer.layout)
+    assert desk.look() == []
+    [first, _] = desk.log()
+    assert first["kind"] == "alert" and first["rule"] == "big" and first["destinations"] == {}
+    assert first["event"]["symbol"] == "BTCUSDT"
+    assert first["event"]["recv_ns"] == str(T0 + 2 * MS + NS + NS + MS)
+    assert "notional_usd: 3000000" in first["text"]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_happens_in_between_each_row_is_told_exactly_once(desk: Desk, seed: int) -> None:
+    """Crashes and clean ends between looks; journals are sealed and ingested meanwhile."""
+    dice = Random(seed)
+    desk.configure(big=BIG | {"at_most": "1000/s"}, other=BIG | {"at_most": "1000/s"})
+    desk.start()
+    told: list[str] = []
+    number = 0
+    for _ in range(8):
+        for _ in range(dice.randrange(4)):
+            number += 1
+            desk.liquidate(number, usd=1e6 + number)
+        told += desk.look(dice.choice([0.1, 1, 20]))
+        match dice.randrange(6):
+            case 0:
+                desk.crash()
+                desk.start()
+            case 1:
+                desk.end()
+                desk.start()
+            case 2:
+                desk.writer.finish()
+                seal_all(desk.writer.layout)
+            case 3:
+                Record(desk.root).ingest()
+    told += desk.look()
+    expected = [f"{1_000_000 + n}" for n in range(1, number + 1) for _ in range(2)]
+    assert sorted(told) == sorted(expected)
+
+
+def test_after_a_long_time_away_only_the_last_quarter_of_an_hour_is_looked_at(desk: Desk) -> None:
+    desk.configure(big=BIG)
+    desk.start()
+    desk.look()
+    desk.end()
+    for number in range(1, 41):
+        desk.now += 75 * NS
+        desk.liquidate(number, usd=1e6 + number)
+    desk.start(catch_up=900)
+    told = desk.look()
+    assert told[0] == "1000029"
+    assert len(told) == 10  # the rate of the rule
+    assert any("hours are looked at from 900 s ago" in line for line in desk.said.lines)
+    assert desk.look(61) == ["big: 2 more held back"]
+
+
+def test_a_flood_is_held_back_and_counted(desk: Desk) -> None:
+    desk.configure(big=BIG | {"at_most": "3/min"})
+    desk.start()
+    for number in range(50):
+        desk.liquidate(number, usd=1e6 + number + 1)
+    assert desk.look() == ["1000001", "1000002", "1000003"]
+    assert desk.look(30) == []
+    assert desk.look(31) == ["big: 47 more held back"]
+    assert desk.log()[-1]["text"] == "at most 3 in 60 s are sent; the last: 1000050"
+    assert desk.look(61) == []
+
+
+def test_a_row_that_breaks_the_condition_hides_no_other(desk: Desk) -> None:
+    desk.configure(odd=BIG | {"when": "CAST(notional_usd AS TINYINT) = 5"})
+    desk.start()
+    for number, usd in enumerate([5, 1e6, 4, 5]):
+        desk.liquidate(number, usd=usd)
+    assert desk.look() == ["5", "5"]
+    assert [line for line in desk.said.lines if "alerts.odd.when fails on a row" in line]
+
+
+def test_past_events_that_are_sent_again_are_left_out_unless_wanted(tmp_path: Path) -> None:
+    for wanted in (False, True):
+        desk = Desk(tmp_path / str(wanted))
+        rule = {"table": "whales", "title": "{wallet}", "backfill": wanted}
+        desk.configure(whale=rule)
+        desk.writer = Writer(desk.root, "smartmoney")
+        desk.stream = desk.writer.open()
+        desk.start()
+        frame = (
+            b'{"type":"whale_update","wallet":"0x%d","asset":"BTC","size_usd":1,"timestamp":"%s"}'
+        )
+        desk.writer.now = desk.now
+        desk.writer.put(desk.stream, frame % (1, b"2020-01-01T00:00:00Z"))
+        desk.writer.put(desk.stream, frame % (2, b"2026-09-21T14:13:20Z"))
+        desk.writer.beat()
+        told = desk.look()
+        assert "0x2" in told
+        desk.end()
+
+
+def test_only_one_process_alerts_for_a_data_directory(desk: Desk) -> None:
+    desk.configure(big=BIG)
+    desk.start()
+    with pytest.raises(BusyError, match="an alerts process is already running"):
+        desk.start()
+
+
+def test_what_a_destination_does_is_in_the_log_and_no_secret_is(desk: Desk) -> None:
+    with receiving(Answer(404), Answer(200)) as there:
+        desk.configure(big=BIG | {"to": ["hook"]})
+        desk.start(hook={"webhook": f"{there.url}/{{token}}/path"})
+        desk.liquidate(1, usd=2e6)
+        desk.liquidate(2, usd=3e6)
+        desk.look()
+        there.wait_for(2)
+        desk.end()
+    alerts = [line for line in desk.log() if line["kind"] == "alert"]
+    outcomes = {line["id"]: line for line in desk.log() if line["kind"] == "delivery"}
+    assert [alert["destinations"] for alert in alerts] == [{"hook": {"outcome": "queued"}}] * 2
+    first, second = (outcomes[alert["id"]] for alert in alerts)
+    assert (first["outcome"], first["why"], first["attempts"]) == ("failed", "HTTP 404", 1)
+    assert (second["outcome"], second["destination"]) == ("delivered", "hook")
+    left = [path.read_text() for path in (desk.root / "work").iterdir() if path.is_file()]
+    assert "s3cr3t" not in "".join([*left, *desk.said.lines])
+
+
+def test_what_could_not_be_sent_before_a_clean_end_is_sent_after_it_once(desk: Desk) -> None:
+    desk.configure(big=BIG | {"to": "hook"})
+    with receiving(Answer(503)) as there:
+        desk.start(hook={"webhook": there.url})
+        desk.liquidate(1)
+        desk.look()
+        there.wait_for(1)
+        desk.end()
+    assert any("alerts wait for the next run" in line for line in desk.said.lines)
+    with receiving() as there:
+        desk.start(hook={"webhook": there.url})
+        [request] = there.wait_for(1)
+        assert request.json["title"] == "2000000"
+        desk.end()
+        desk.start(hook={"webhook": there.url})
+        desk.look()
+        desk.end()
+        assert len(there.requests) == 1
+
+
+def test_a_log_and_a_state_that_cannot_be_written_stop_no_alert(desk: Desk) -> None:
+    (desk.root / "work/alerts.jsonl").mkdir(parents=True)
+    (desk.root / "work/alerts.tmp").mkdir()
+    desk.configure(big=BIG | {"to": "hook"})
+    with receiving() as there:
+        desk.start(hook={"webhook": there.url})
+        desk.liquidate(1)
+        desk.look()
+        there.wait_for(1)
+        desk.end()
+    assert any("alerts.jsonl cannot be written" in line for line in desk.said.lines)
+    assert any("the state of alerts cannot be written" in line for line in desk.said.lines)
+
+
+@pytest.mark.parametrize("state", ["", "{", "[]", '{"version": 1}', '{"version": 1, "seen": 7}'])
+def test_a_state_that_makes_no_sense_is_begun_anew(desk: Desk, state: str) -> None:
+    (desk.root / "work").mkdir()
+    (desk.root / "work/alerts.json").write_text(state)
+    desk.configure(big=BIG)
+    desk.start()
+    desk.liquidate(1)
+    assert desk.look() == ["2000000"]
+
+
+def test_hostile_text_is_one_line_and_short(desk: Desk) -> None:
+    hostile = "\x1b[2J\u202e<script>alert(1)</script>\r\n" + "A" * 10_000
+    desk.configure(news={"table": "listings", "title": "{title}", "text": "{title}"})
+    desk.writer = Writer(desk.root, "cryptolisting")
+    desk.stream = desk.writer.open()
+    desk.start()
+    desk.writer.now = desk.now
+    told = {"type": "announcement", "title": hostile, "ticker": "A", "publisher": "upbit",
+            "listingType": "spot_listing"}  # fmt: skip
+    desk.writer.put(desk.stream, json.dumps(told).encode())
+    desk.writer.beat()
+    [title] = desk.look()
+    assert title.isprintable() and len(title) <= 200
+    [line] = (desk.root / "work/alerts.jsonl").read_text().splitlines()
+    assert line.isprintable() and len(json.loads(line)["text"]) <= 3_000
+
+
+# -- health
+
+
+def status(at_ns: int, **changed: Any) -> Status:
+    """A recorder that is well, but for what is changed."""
+    feed: dict[str, Any] = {
+        "name": "mine", "kind": "generic", "recorded": True, "fresh": True, "last_frame_ns": at_ns,
+        "frames_per_second": 1.0, "bytes_per_second": 1.0, "frames": 1, "bytes": 1,
+        "connections": (), "reconnects_today": 0, "gaps_today": 0, "gap_seconds_today": 0.0,
+        "uncovered_seconds_today": 0.0, "frames_missing_today": 0, "backlog_bytes": 0,
+    }  # fmt: skip
+    feed |= {name: value for name, value in changed.items() if name in feed}
+    whole: dict[str, Any] = {
+        "capture": Capture(running=True),
+        "ingest": Ingest(running=True, newest_ns=at_ns),
+        "disk": Disk(1 << 40, 1 << 41, 1.0, 1e6),
+        "problems": (),
+    }
+    whole |= {name: value for name, value in changed.items() if name in whole}
+    feeds = (FeedStatus(**feed),)
+    return Status(at_ns=at_ns, data_dir="data", host="h", version="0", feeds=feeds, **whole)
+
+
+@pytest.mark.parametrize(
+    ("condition", "sick", "title"),
+    [
+        ("capture", {"capture": Capture(running=False)}, "nothing is being recorded"),
+        ("silence", {"fresh": False}, "mine is silent"),
+        ("ingest", {"ingest": Ingest(running=False)}, "the tables stand still"),
+        ("ingest", {"ingest": Ingest(True, newest_ns=T0 - 600 * NS)}, "minutes behind"),
+        ("disk", {"disk": Disk(1 << 40, 1 << 41, 1.0, 5.0)}, "enough for 5 hours"),
+        ("disk", {"disk": Disk(1 << 20, 1 << 41)}, "0.0 GB free"),
+        ("disk", {"capture": Capture(True, unwritable=True)}, "refuses the journal"),
+    ],
+)
+def test_a_health_condition_is_told_after_its_time_and_so_is_its_end(
+    desk: Desk, condition: str, sick: dict[str, Any], title: str
+) -> None:
+    desk.configure(sick={"health": condition, "lasting": "30s"})
+    engine = desk.start()._engine
+
+    def look(seconds: float, **changed: Any) -> list[tuple[str, str]]:
+        desk.now += int(seconds * NS)
+        found = engine.health(status(desk.now, **changed))
+        return [(alert.state, alert.title) for alert in found]
+
+    assert look(1) == []
+    assert look(1, **sick) == []
+    [(state, said)] = look(30, **sick)
+    assert state == "fired" and title in said
+    assert look(5, **sick) == []
+    [(state, said)] = look(5)
+    assert state == "resolved" and said.startswith("resolved: ")
+
+
+def test_gaps_are_told_as_they_come_and_not_again_within_the_cooldown(desk: Desk) -> None:
+    desk.configure(gap={"health": ["gap"], "cooldown": "60s"})
+    engine = desk.start()._engine
+
+    def look(seconds: float, gaps: int | None, uncovered: float = 1.0) -> list[str]:
+        desk.now += int(seconds * NS)
+        given = status(desk.now, gaps_today=gaps, uncovered_seconds_today=uncovered)
+        return [f"{alert.severity}: {alert.title}" for alert in engine.health(given)]
+
+    assert look(1, 7) == []  # those before it began
+    assert look(1, None) == []
+    assert look(1, 8) == ["warning: mine: 1 new gap"]
+    assert look(1, 10) == []
+    assert look(60, 10) == ["warning: mine: 2 new gaps"]
+    assert look(86_400, 1) == ["warning: mine: 1 new gap"]  # the counts are of the day
+    assert look(61, 2, uncovered=0.0) == ["info: mine: 1 new gap, covered by another line"]
+
+
+def test_an_empty_directory_is_told_as_what_it_is(desk: Desk) -> None:
+    desk.configure(sick={"health": "capture", "lasting": "0s"})
+    desk.start()
+    assert desk.look() == ["nothing is being recorded: capture does not run"]
+    assert desk.look() == []
