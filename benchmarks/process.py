@@ -50,12 +50,18 @@ def descendants(pid: int) -> list[int]:
 class Watched:
     """A running command whose peak memory is followed until it ends."""
 
-    def __init__(self, command: Sequence[str], log: Path, stdout: int = subprocess.PIPE) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        stdout: int = subprocess.PIPE,
+        stdin: int | None = None,
+    ) -> None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("RECORDER_")}
         self._log = log
         with log.open("w") as stderr:
             self.popen = subprocess.Popen(
-                command, stdout=stdout, stderr=stderr, text=True, env=environment
+                command, stdin=stdin, stdout=stdout, stderr=stderr, text=True, env=environment
             )
         self.pid = self.popen.pid
         self.peaks_mb: dict[int, float] = {}

@@ -45,6 +45,11 @@ def below(name: str, value: float, bound: float) -> Bar:
     return Bar(name, value, f"< {bound:g}", value < bound)
 
 
+def at_most(name: str, value: float, bound: float) -> Bar:
+    """Give a bar that the value must not exceed."""
+    return Bar(name, value, f"<= {bound:g}", value <= bound)
+
+
 def flood_bars(flood: Figures) -> list[Bar]:
     """Compare the flood's medians with their bounds."""
     return [

@@ -10,12 +10,13 @@ from __future__ import annotations
 import heapq
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 import duckdb
 import pyarrow as pa
+from pyarrow import compute
 
 from recorder import (
     arrivals,
@@ -31,6 +32,7 @@ from recorder import (
 )
 from recorder.asof import AsOf
 from recorder.clock import Clock
+from recorder.eager import Eager, Turns
 from recorder.errors import DataError, UsageError, did_you_mean
 from recorder.event import Event, Filter, Place, columns
 from recorder.ingest import Rules
@@ -52,12 +54,15 @@ _FORGET_NS = 60_000_000_000
 @dataclass(frozen=True, slots=True)
 class Pace:
     """`poll`: seconds between two looks. `hold`: seconds that an event waits for earlier ones of
-    other feeds. `history`: how far back reads as of now can see.
+    other feeds. `history`: how far back reads as of now can see. `share`: of a core, to be spent at
+    most; with it events are told at a glance where that is exact (`recorder.eager`), what is old
+    when following begins is passed over, and there are no reads as of now.
     """
 
     poll: float = 0.1
     hold: float = 0.25
     history: timedelta = timedelta(hours=1)
+    share: float | None = None
 
 
 class Follower:
@@ -90,22 +95,44 @@ class Follower:
         self._waiting: list[tuple[Place, Event]] = []
         self._now_ns = self._forgot_ns = 0
         self._stopped = False
+        self._counts: dict[str, tuple[int, int]] = {}
         self._check_feeds()
         self._db = duck.connect()
         self._prepare()
         self._past = self._begin()
+        self._turns: Turns | None = None
+        self._eager: Eager | None = None
+        if self._pace.share is not None:
+            self._db.execute("SET threads = 1")
+            self._turns = Turns(self._pace.share)
+            self._eager = Eager(self._db, rules, tables)
+            self._pass_over()
 
     @property
     def as_of(self) -> AsOf:
         """Reads as of the event given last; they see `pace.history` back."""
+        if self._eager is not None:
+            raise UsageError("who follows at a glance keeps no tables", hint="leave share out")
         return AsOf(self._db, lambda: self._now_ns)
 
     def stop(self) -> None:
         """End the iteration after what is there now; safe to call from a signal or a thread."""
         self._stopped = True
 
+    def counted(self) -> dict[str, tuple[int, int]]:
+        """Data frames and their bytes by feed, since the last call."""
+        counts, self._counts = self._counts, {}
+        return counts
+
+    @property
+    def pause(self) -> float:
+        """Seconds to wait before the next look."""
+        return self._pace.poll
+
     def close(self) -> None:
         """Give the memory free."""
+        if self._eager is not None:
+            self._eager.close()
         self._db.close()
 
     def __iter__(self) -> Iterator[Event]:
@@ -126,6 +153,8 @@ class Follower:
             self._now_ns = max(self._now_ns, found.recv_ns)
             yield found
         self._forget()
+        if self._eager is not None:
+            self._eager.tidy()
 
     def _ripe(self, horizon: int, everything: bool) -> Iterator[Event]:
         while self._waiting and (everything or self._waiting[0][0][0] <= horizon):
@@ -152,8 +181,14 @@ class Follower:
         path = self.layout.database
         if not path.exists():
             return iter(())
-        published = database.connect(path)
-        check_version(published, str(path))
+        try:
+            published = database.connect(path)
+            check_version(published, str(path))
+        except DataError as error:
+            if self._pace.share is None:
+                raise
+            self._warn(f"following without the tables: {error}")
+            return iter(())
         sql = f"SELECT segment, rows, journal_offset, sealed, last_recv_ns FROM {LEDGER.name}"  # noqa: S608
         ledger = published.execute(sql).fetchall()
         self._tail.begin({name: (rows, at, sealed) for name, rows, at, sealed, _ in ledger})
@@ -181,9 +216,35 @@ class Follower:
     # -- new frames
 
     def _look(self) -> None:
-        for feed in self._wanted.feeds or self.layout.feeds():
-            for table in self._tail.new(feed):
+        for feed in self._wanted.feeds or self._tail.feeds():
+            if self._turns is None or self._turns.due(feed):
+                self._look_at(feed)
+
+    def _look_at(self, feed: str) -> None:
+        began, before, some = time.monotonic(), time.thread_time(), False
+        for table in self._tail.new(feed):
+            some = True
+            self._count(feed, table)
+            at_once = self._eager.events(feed, table) if self._eager is not None else None
+            if at_once is None:
                 self._take(feed, table)
+            else:
+                self._keep(found for found in at_once if self._wanted.takes(found))
+        if some and self._turns is not None:
+            self._turns.took(feed, began, time.thread_time() - before)
+
+    def _count(self, feed: str, table: pa.Table) -> None:
+        frames, size = self._counts.get(feed, (0, 0))
+        self._counts[feed] = (frames + len(table), size + table["payload"].nbytes)
+
+    def _keep(self, events: Iterable[Event]) -> None:
+        for found in events:
+            heapq.heappush(self._waiting, (found.place, found))
+
+    def _pass_over(self) -> None:
+        """Leave out sealed files that were over before the history begins."""
+        for feed in self.layout.feeds():
+            self._tail.pass_over(feed, self._clock.wall_ns() - self._history_ns)
 
     def _take(self, feed: str, table: pa.Table) -> None:
         """Normalise some frames and keep the events they make until they are due."""
@@ -192,16 +253,17 @@ class Follower:
             table = markers.unseen(self._db, feed).cast(raw.RAW)
         self._apply(feed, table)
         self._db.register("batch", table)
-        span = self._wanted.span
-        given = {"since": span.since_ns, "until": span.until_ns, **self._wanted.values}
+        given = {"since": 0, "until": 0, **self._wanted.values, "name": feed}
+        # A row has its frame's time, so that old rows need not be looked through.
+        times = compute.min_max(table["recv_ns"]).as_py()
+        given["since"] = max(self._wanted.span.since_ns, times["min"] or 0)
+        given["until"] = min(self._wanted.span.until_ns, (times["max"] or 0) + 1)
         for name in self._tables:
             sql = (
                 f"SELECT {', '.join(columns(name))} FROM {name} "  # noqa: S608
                 f"SEMI JOIN batch USING (connection, seq) WHERE feed = $name AND {self._wanted.sql}"
             )
-            for row in self._db.execute(sql, given | {"name": feed}).fetchall():
-                found = event.CLASSES[name](*row)
-                heapq.heappush(self._waiting, (found.place, found))
+            self._keep(event.CLASSES[name](*row) for row in self._db.execute(sql, given).fetchall())
 
     def _apply(self, feed: str, table: pa.Table) -> None:
         """As ingest does; where a frame breaks the SQL, by halves, until it stands alone."""

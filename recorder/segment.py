@@ -43,6 +43,12 @@ def order(name: str) -> str:
     return name[16:]
 
 
+def began_ns(name: str) -> int:
+    """When a segment's first frame was received, to the second."""
+    time = datetime.strptime(name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return int(time.timestamp()) * NS
+
+
 def day_of(name: str) -> str:
     """The UTC day, `YYYY-MM-DD`, of a segment's frames."""
     return f"{name[:4]}-{name[4:6]}-{name[6:8]}"

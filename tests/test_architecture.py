@@ -18,10 +18,13 @@ BOTTOM = {"frame", "clock", "errors", "segment", "feed", "service", "schema", "r
 
 #: Frames to tables to answers; the other half writes what these read.
 READING = {"ingest", "normalise", "canned", "markers", "arrivals", "publish", "output"}
-READING |= {"private", "rebuild", "difference", "prune"}
+READING |= {"private", "rebuild", "scope", "extent", "scratch", "difference", "prune"}
 READING |= {"database", "sandbox", "plot", "cells"}
 READING |= {"event", "span", "known", "asof", "live", "tail", "rules", "origin"}
 READING |= {"backtest", "export"}
+READING |= {"alerts"}
+READING |= {"status", "metrics"}
+READING |= {"serve", "glance", "eager"}
 WRITING = {"session", "capture", "recording", "sealer", "sources"}
 
 VENUES = (

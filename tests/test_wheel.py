@@ -35,6 +35,13 @@ def test_the_wheel_holds_every_query_once(wheel: Path) -> None:
     assert inside == here
 
 
+def test_the_wheel_holds_the_page_and_the_licence_of_what_it_contains(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    page = [p for p in (ROOT / "recorder/serve/page").rglob("*") if p.is_file()]
+    assert {str(p.relative_to(ROOT)) for p in page} <= names
+    assert [name for name in names if "uplot" in name and name.endswith("/LICENSE")]
+
+
 def test_the_wheel_installed_into_an_empty_environment_answers_a_query(
     wheel: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,131 @@
+"""How old the newest row on the page is, and whether the page's memory grows.
+
+`python -m benchmarks.page`: a simulated service, capture, serve and a headless Chromium, all real,
+on this machine. Needs Debian's `chromium` and the extra `dev`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from playwright.sync_api import Page, sync_playwright
+
+from benchmarks import machine
+from benchmarks.percentiles import percentiles
+from benchmarks.process import cpu
+
+CHROMIUM = "/usr/bin/chromium"
+CHANNELS = [f"whales:{coin}" for coin in ("BTC", "ETH", "SOL", "XRP")]
+CHANNELS += ["derivatives:funding", "derivatives:liquidations", "onchain:flows", "market:alerts"]
+
+#: Each frame of the screen: how old is the first row? Its link holds the receive timestamp.
+_WATCH = """() => {
+  window.ages = [];
+  const look = () => {
+    const link = document.querySelector('.tape-rows .c-raw a');
+    const found = /recv_ns=(\\d+)/.exec(link?.hash ?? '');
+    const now = performance.timeOrigin + performance.now();
+    if (found) window.ages.push(now - Number(found[1]) / 1e6);
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+@contextmanager
+def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A `recorder` process; ended, and waited for, at the end."""
+    environment = {**os.environ, "RECORDER_SMARTMONEY_KEY": "0" * 32}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "recorder", *arguments],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    """The first line that a process prints."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def heap(page: Page) -> float:
+    """The page's JavaScript heap after a collection, in 10⁶ bytes."""
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    return float(page.evaluate("performance.memory.usedJSHeapSize")) / 1e6
+
+
+def count(page: Page, name: str) -> str:
+    """One of the counts beside the tape's title."""
+    found = page.locator(".view-tape .count", has_text=name).text_content()
+    return (found or "").split(" ")[0]
+
+
+def watch(page: Page, served: subprocess.Popen[str], seconds: float) -> dict[str, Any]:
+    """Figures of so many seconds."""
+    page.locator(".tape-rows .tape-row").first.wait_for(timeout=60_000)
+    page.wait_for_timeout(5_000)  # the first rows and the clock's comparison are no steady state
+    before, spent, begun = heap(page), cpu(served.pid), time.monotonic()
+    page.evaluate(_WATCH)
+    page.wait_for_timeout(seconds * 1000)
+    ages = page.evaluate("window.ages.splice(0)")
+    took = time.monotonic() - begun
+    return {
+        "newest_row_age_ms": percentiles(int(age * 1e6) for age in ages),
+        "screen_frames_per_second": len(ages) / took,
+        "heap_mb": {"before": before, "after": heap(page)},
+        "rows": page.locator(".tape-rows .tape-row").count(),
+        "left_out": count(page, "left out"),
+        "dropped": count(page, "dropped"),
+        "serve_cpu_percent": 100 * (cpu(served.pid).own - spent.own) / took,
+    }
+
+
+def measure(rate: int, seconds: float) -> dict[str, Any]:
+    """One rate: everything is started, watched and ended."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recorder-page-")))
+        run = lambda *words: stack.enter_context(running(folder, *words))  # noqa: E731
+        url = line(run("simulate", "smartmoney", "--rate", str(rate)))
+        settings = f'[feeds.smartmoney]\nurl = "{url}"\nchannels = {json.dumps(CHANNELS)}\n'
+        (folder / "recorder.toml").write_text(settings)
+        run("capture")
+        served = run("serve", "--port", "0")
+        driver = stack.enter_context(sync_playwright())
+        options = ["--no-sandbox", "--headless", "--enable-precise-memory-info"]
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=options)
+        stack.callback(browser.close)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(line(served))
+        return {"events_per_second": rate, **watch(page, served, seconds)}
+
+
+@click.command()
+@click.option("--seconds", default=60.0, show_default=True, help="How long each rate is watched.")
+@click.option("--rate", "rates", multiple=True, type=int, help="Events a second (repeatable).")
+def main(seconds: float, rates: tuple[int, ...]) -> None:
+    """Print one JSON object: the machine, and the figures of each rate (1,000 and 5,000)."""
+    before = machine.describe(Path(tempfile.gettempdir()))
+    found = [measure(rate, seconds) for rate in rates or (1_000, 5_000)]
+    click.echo(json.dumps({"machine": before, "page": found}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Days and feeds: how long each was listened to, and where the gaps are."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from recorder import canned
+from recorder.errors import UsageError
+
+MOST_DAYS = 366
+
+# A feed's lines beside each other: a moment is uncovered where no line listened.
+_DAYS = """
+SELECT
+    strftime(timezone('UTC', c.day), '%Y-%m-%d') AS day, c.feed AS feed,
+    max(c.connected_seconds) AS listened_seconds, sum(c.gap_seconds) AS gap_seconds,
+    max(c.uncovered_seconds) AS uncovered_seconds, sum(c.gaps)::BIGINT AS gaps
+FROM coverage(since := $since) AS c
+GROUP BY ALL
+ORDER BY c.feed, day
+"""
+
+_GAPS = """
+SELECT
+    g.line, g.channel, make_timestamptz(g.from_ns // 1000) AS "from",
+    make_timestamptz(g.to_ns // 1000) AS "to",
+    (coalesce(g.to_ns, $now) - g.from_ns) / 1e9 AS seconds, g.cause, g.frames_missing, g.covered,
+    g.connection
+FROM gaps AS g
+WHERE g.feed = $feed AND g.from_ns < $end AND coalesce(g.to_ns, $now) >= $start
+ORDER BY g.from_ns, g.line
+LIMIT 1000
+"""
+
+
+def coverage(connection: duckdb.DuckDBPyConnection, days: int) -> pa.Table:
+    """Per feed and UTC day of the last `days`: seconds listened to, in gaps, uncovered; gaps."""
+    since = datetime.now(UTC).date() - timedelta(days=days - 1)
+    query = canned.load()["coverage"]
+    found = canned.run(connection, query, {"since": since.isoformat()})
+    connection.register("found", found)
+    sql = _DAYS.replace("coverage(since := $since)", "found")
+    return connection.execute(sql).to_arrow_table()
+
+
+def gaps(connection: duckdb.DuckDBPyConnection, feed: str, day: str) -> pa.Table:
+    """The gaps of a feed that touch a UTC day."""
+    start = int(datetime.combine(day_of(day), datetime.min.time(), UTC).timestamp()) * 10**9
+    now = int(datetime.now(UTC).timestamp() * 1e9)
+    given = {"feed": feed, "start": start, "end": start + 86_400 * 10**9, "now": now}
+    return connection.execute(_GAPS, given).to_arrow_table()
+
+
+def day_of(text: str) -> date:
+    """A UTC day, `YYYY-MM-DD`; a UsageError for anything else."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"'{text[:40]}' is no day", hint="e.g. 2026-01-31") from None
+
+
+def newest_ns(connection: duckdb.DuckDBPyConnection) -> int | None:
+    """The newest ingested frame's receive time, ns; None if nothing was ingested."""
+    try:
+        [(newest,)] = connection.execute("SELECT max(last_recv_ns) FROM ledger").fetchall()
+    except duckdb.CatalogException:
+        return None
+    return None if newest is None else int(newest)
+
+
+def shaped(answer: dict[str, Any], days: int, today: date) -> dict[str, Any]:
+    """The calendar as the page draws it: the days, and per feed what is known of each."""
+    names = [column["name"] for column in answer["columns"]]
+    feeds: dict[str, list[dict[str, Any]]] = {}
+    for row in answer["rows"]:
+        known = dict(zip(names, row, strict=True))
+        feeds.setdefault(known.pop("feed"), []).append(known)
+    listed = [(today - timedelta(days=back)).isoformat() for back in reversed(range(days))]
+    return {"days": listed, "feeds": [{"feed": f, "days": found} for f, found in feeds.items()]}

@@ -1,0 +1,127 @@
+// The header: is it well, is it live, what time is it.
+
+import { show } from "./dialog.js";
+import { el, mark, say } from "./dom.js";
+import { clock, span, zoneName } from "./format.js";
+import { onSetting, remember, setting } from "./settings.js";
+import { cut } from "./text.js";
+
+const byId = (id) => document.getElementById(id);
+const THEMES = ["auto", "light", "dark"];
+const SIGNS = { auto: "◐", light: "☀", dark: "☾" };
+
+/** Sign, tone and words of the overall state. */
+function health(status) {
+  if (!status) return ["…", "dim", "asking"];
+  const problems = status.problems ?? [];
+  const critical = problems.filter((p) => p.severity === "critical").length;
+  const count = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
+  if (critical) return ["✗", "bad", count(problems.length, "problem")];
+  if (problems.length) return ["▲", "warn", `Healthy, ${count(problems.length, "warning")}`];
+  return status.healthy === false ? ["▲", "warn", "Not healthy"] : ["✓", "good", "Healthy"];
+}
+
+/** Sign, tone and words of the connection between this page and the server. */
+function liveness(live) {
+  const since = live.heardWall == null ? "" : ` since ${clock(live.heardWall)}`;
+  if (live.phase === "refused") return ["✗", "bad", "Refused: log in"];
+  if (live.phase === "connecting") return ["…", "dim", "Connecting"];
+  if (live.phase === "lost") return ["✗", "bad", `Stale${since}`];
+  if (live.silence > 2500) return ["▲", "warn", `Silent${since}`];
+  return live.paused ? ["❙❙", "warn", "Paused"] : ["●", "good", "Live"];
+}
+
+/** One problem: sign and severity in words, what, where, what next. */
+export function problemItem({ severity, what, where, next }) {
+  const critical = severity === "critical";
+  return el(
+    "li",
+    { class: `problem tone-${critical ? "bad" : "warn"}` },
+    el("strong", { text: critical ? "✗ Critical" : "▲ Warning" }),
+    el("span", { class: "plain", text: cut(what, 300) }),
+    where && el("span", { class: "dim plain", text: cut(where, 200) }),
+    next && el("span", { class: "plain", text: `→ ${cut(next, 300)}` }),
+  );
+}
+
+export class Header {
+  constructor(app) {
+    this.app = app;
+    byId("health").addEventListener("click", () => this._problems());
+    byId("live").addEventListener("click", () => this._press());
+    byId("clock").addEventListener("click", () => remember("zone", setting("zone") === "utc" ? "local" : "utc"));
+    byId("theme").addEventListener("click", () => this.nextTheme());
+    app.live.on("tick", () => this.draw()).on("state", () => this.draw()).on("status", () => this.draw());
+    app.live.on("paused", () => this.draw());
+    onSetting(() => this.draw());
+    this.draw();
+  }
+
+  /** Which recorder this is. */
+  place({ host, data_dir: directory, version }) {
+    say(byId("where"), [host, directory].filter(Boolean).map((t) => cut(t, 60)).join(" · "));
+    byId("where").title = `recorder ${version ?? ""}`;
+  }
+
+  refused() {
+    this.app.live.phase = "refused";
+    this.draw();
+  }
+
+  nextTheme() {
+    remember("theme", THEMES[(THEMES.indexOf(setting("theme")) + 1) % THEMES.length]);
+  }
+
+  draw() {
+    const { live, status } = this.app;
+    pill("health", health(status));
+    pill("live", liveness(live));
+    mark(byId("live"), "aria-pressed", live.paused);
+    byId("live").title = live.paused ? "Go on (p)" : "Pause the tape (p)";
+    say(byId("clock-time"), clock(live.now()));
+    say(byId("clock-zone"), zoneName());
+    byId("clock").title = "UTC or local time (u)";
+    const theme = setting("theme");
+    say(byId("theme").firstElementChild, SIGNS[theme]);
+    say(byId("theme-words"), `Theme: ${theme}`);
+    byId("theme").title = "Auto, light or dark (t)";
+    if (theme === "auto") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme;
+    this._banner();
+  }
+
+  _banner() {
+    const { live } = this.app;
+    const banner = byId("banner");
+    const away = live.phase === "lost" && live.heardWall != null;
+    const never = live.phase === "lost" && live.heardWall == null;
+    banner.hidden = !(away || never);
+    if (never) say(banner, "✗ The server cannot be reached. Trying again by itself.");
+    if (away) {
+      // The words change once a minute only: a screen reader would read each change out.
+      const age = Math.floor((Date.now() - live.heardWall) / 60_000);
+      const ago = age < 1 ? "less than a minute" : span(age * 60).replace(" 00 s", "");
+      say(banner, `✗ No connection since ${clock(live.heardWall)} ${zoneName()} (${ago}): what you see is from then. Trying again by itself.`);
+    }
+  }
+
+  _press() {
+    if (this.app.live.phase === "refused") location.assign("/login");
+    else this.app.togglePause?.();
+  }
+
+  _problems() {
+    const problems = this.app.status?.problems ?? [];
+    const content = problems.length
+      ? el("ul", { class: "problems" }, ...problems.map(problemItem))
+      : el("p", { text: this.app.status ? "✓ Nothing is wrong: capture runs, every feed is fresh." : "No status has come yet." });
+    show("State of the recorder", content);
+  }
+}
+
+function pill(id, [sign, tone, words]) {
+  const node = byId(id);
+  node.className = `pill tone-${tone}`;
+  say(node.firstElementChild, sign);
+  say(byId(`${id}-words`), words);
+}

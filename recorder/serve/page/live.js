@@ -1,0 +1,148 @@
+// The live connection: comes back by itself, knows since when it is stale, keeps the clock's offset.
+
+const SILENCE_MS = 8000; // the server speaks once a second
+const PING_MS = 2000;
+const FIRST_PINGS_MS = [0, 150, 300, 500, 800, 1200];
+const TRUSTED_MS = 10; // a clock known less well than this measures nothing
+const LONGEST_WAIT_MS = 10_000;
+
+/** `on(type, listener)`: a message's type, or "state" when the connection's own state changed. */
+export class Live {
+  constructor(url) {
+    this.url = url;
+    this.phase = "connecting"; // connecting | open | lost | refused
+    this.heardAt = null; // performance.now() of the last message
+    this.heardWall = null; // Date.now() of the same
+    this.filter = {};
+    this.watched = [];
+    this.paused = false;
+    this.offset = null; // server's ms since epoch minus performance.now()
+    this.offsetError = null;
+    this._samples = [];
+    this._listeners = new Map();
+    this._failures = 0;
+    this._socket = null;
+    this._timer = null;
+    this._tick = setInterval(() => this._look(), 1000);
+    setInterval(() => this._ping(), PING_MS);
+    document.addEventListener("visibilitychange", () => !document.hidden && this._awake());
+    window.addEventListener("online", () => this._awake());
+    window.addEventListener("pageshow", () => this._awake());
+    this._connect();
+  }
+
+  on(type, listener) {
+    if (!this._listeners.has(type)) this._listeners.set(type, []);
+    this._listeners.get(type).push(listener);
+    return this;
+  }
+
+  /** The server's clock, ms since epoch; this machine's until the first pong. */
+  now() {
+    return performance.now() + (this.offset ?? performance.timeOrigin);
+  }
+
+  /** Whether the clocks are compared well enough to measure with. */
+  get clockKnown() {
+    return this.offset !== null && this.offsetError < TRUSTED_MS;
+  }
+
+  /** Milliseconds since the last message; null before the first. */
+  get silence() {
+    return this.heardAt == null ? null : performance.now() - this.heardAt;
+  }
+
+  setFilter(filter) {
+    this.filter = filter;
+    this._send({ filter });
+  }
+
+  setPaused(paused) {
+    this.paused = paused;
+    this._send({ paused });
+  }
+
+  setWatched(tables) {
+    this.watched = tables;
+    this._send({ watch: tables });
+  }
+
+  _emit(type, message) {
+    for (const listener of this._listeners.get(type) ?? []) listener(message);
+  }
+
+  _send(message) {
+    if (this._socket?.readyState === WebSocket.OPEN) this._socket.send(JSON.stringify(message));
+  }
+
+  _connect() {
+    clearTimeout(this._timer);
+    this._timer = null;
+    const socket = new WebSocket(this.url);
+    this._socket = socket;
+    this._begun = performance.now();
+    socket.onopen = () => {
+      this._send({ filter: this.filter });
+      if (this.watched.length) this._send({ watch: this.watched });
+      if (this.paused) this._send({ paused: true });
+      this._samples = [];
+      for (const wait of FIRST_PINGS_MS) setTimeout(() => this._ping(), wait);
+    };
+    socket.onmessage = ({ data }) => socket === this._socket && this._heard(JSON.parse(data));
+    socket.onclose = ({ code }) => socket === this._socket && this._lost(code);
+  }
+
+  _heard(message) {
+    this.heardAt = performance.now();
+    this.heardWall = Date.now();
+    if (message.type === "pong") this._pong(message);
+    if (message.type === "hello") this._failures = 0;
+    if (this.phase !== "open") {
+      this.phase = "open";
+      this._emit("state");
+    }
+    this._emit(message.type, message);
+  }
+
+  _lost(code) {
+    this._socket = null;
+    this.phase = code === 4401 || code === 1008 ? "refused" : "lost";
+    this._emit("state");
+    const most = Math.min(LONGEST_WAIT_MS, 500 * 2 ** this._failures++);
+    this._timer = setTimeout(() => this._connect(), most * (0.5 + Math.random() / 2));
+  }
+
+  /** Closing a half-open socket may take minutes: let go of it, and count it as lost now. */
+  _drop() {
+    const socket = this._socket;
+    this._socket = null;
+    socket?.close();
+    this._lost(1006);
+  }
+
+  _look() {
+    const since = this.heardAt == null ? this._begun : Math.max(this.heardAt, this._begun);
+    if (this._socket && performance.now() - since > SILENCE_MS) this._drop();
+    this._emit("tick");
+  }
+
+  _awake() {
+    this._failures = 0;
+    if (this._timer) this._connect();
+    else this._look();
+  }
+
+  _ping() {
+    this._send({ ping: performance.now() });
+  }
+
+  // The answer with the shortest way there and back tells the offset best.
+  _pong({ ping, server_ns }) {
+    const now = performance.now();
+    const way = now - Number(ping);
+    this._samples = [...this._samples, { way, offset: Number(server_ns) / 1e6 - now + way / 2 }].slice(-20);
+    const best = this._samples.reduce((a, b) => (b.way < a.way ? b : a));
+    this.offset = best.offset;
+    this.offsetError = best.way / 2;
+  }
+}

@@ -1,0 +1,39 @@
+// Text from a feed, made harmless to read: what is invisible becomes visible, what is long is cut.
+
+// C0 and C1 controls, soft hyphen, zero-width and bidi marks, line separators, byte-order mark,
+// interlinear and tag characters, lone surrogates.
+const HIDDEN =
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e007f}]|\p{Cs}/gu;
+
+/** Every character that cannot be seen, or that moves others, as a sign or a ‹U+…›. */
+export function visible(text) {
+  return String(text).replace(HIDDEN, (c) => {
+    const code = c.codePointAt(0);
+    if (code < 0x20) return String.fromCharCode(0x2400 + code);
+    if (code === 0x7f) return "␡";
+    return `‹U+${code.toString(16).toUpperCase().padStart(4, "0")}›`;
+  });
+}
+
+/** At most so many characters of a text, visible; an ellipsis says that there is more. */
+export function cut(text, most = 160) {
+  const whole = String(text);
+  return whole.length > most ? `${visible(whole.slice(0, most))}…` : visible(whole);
+}
+
+/** A copy of an event whose long strings are cut: the page never holds a megabyte of a title. */
+export function slim(event, most = 500) {
+  for (const [name, value] of Object.entries(event)) {
+    if (typeof value === "string" && value.length > most) {
+      // A slice would keep the whole string alive; going through code units makes a new one.
+      event[name] = `${Array.from(value.slice(0, most)).join("")}…`;
+    }
+  }
+  return event;
+}
+
+/** The first and last characters of a long identifier. */
+export function short(id) {
+  const text = String(id);
+  return text.length > 14 ? `${text.slice(0, 6)}…${text.slice(-4)}` : text;
+}

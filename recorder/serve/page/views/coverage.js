@@ -1,0 +1,126 @@
+// Coverage: days by feeds. Every cell says in words or figures what its pattern shows.
+
+import { get } from "../api.js";
+import { el, empty, field, mark, problem, select } from "../dom.js";
+import { span, whole } from "../format.js";
+import { hash, replace } from "../route.js";
+import { answerTable } from "../table.js";
+import { cut } from "../text.js";
+
+const DAYS = [["7", "7 days"], ["14", "14 days"], ["30", "30 days"], ["90", "90 days"]];
+
+/** Pattern, figure and words of a feed's day. */
+function look(one) {
+  if (!one || !one.listened_seconds) return ["none", "·", "nothing recorded"];
+  const { gaps = 0, gap_seconds: gap = 0, uncovered_seconds: bare = 0, listened_seconds: listened } = one;
+  const part = Math.max(0, 1 - bare / Math.max(listened, 1));
+  const words = `listened ${span(listened)}, ${whole(gaps)} gap${gaps === 1 ? "" : "s"} of ${span(gap)}, ${span(bare)} without cover`;
+  if (!gaps) return ["full", "✓", `whole: ${words}`];
+  if (bare < 0.5) return ["covered", "≈", `gaps that another line covered: ${words}`];
+  return [part < 0.99 ? "poor" : "gaps", (Math.floor(part * 1000) / 10).toFixed(1), `gaps: ${words}`];
+}
+
+const LEGEND = [["full", "✓", "whole"], ["covered", "≈", "gaps, all covered by another line"], ["gaps", "99.7", "gaps: per cent covered"], ["poor", "97.1", "the same, under 99 %"], ["none", "·", "nothing recorded"]];
+
+class Coverage {
+  constructor(app, node) {
+    Object.assign(this, { app, node });
+    this.days = select(DAYS, innerWidth > 720 ? "30" : "7", { name: "days" });
+    const form = el("form", { class: "bar" }, field("Last", this.days));
+    form.addEventListener("change", () => (location.hash = hash("coverage", "", { days: this.days.value })));
+    const legend = LEGEND.map(([kind, sign, words]) => el("li", {}, el("span", { class: `cover cover-${kind}`, text: sign, "aria-hidden": "true" }), words));
+    this.calendar = el("div", { class: "scroll panel", tabindex: 0, role: "region", "aria-label": "Coverage calendar" });
+    this.detail = el("section", { class: "panel", hidden: true, "aria-live": "polite" });
+    node.append(el("div", { class: "view-head" }, el("h2", { id: "title-coverage", text: "Coverage" }), form), el("ul", { class: "legend" }, ...legend), this.calendar, this.detail);
+    this.calendar.addEventListener("keydown", (event) => this._walk(event));
+  }
+
+  async show(_part, params) {
+    if (DAYS.some(([value]) => value === params.days)) this.days.value = params.days;
+    if (!this.calendar.children.length) this.calendar.append(el("p", { class: "empty dim", text: "Asking …" }));
+    this.abort?.abort();
+    const { signal } = (this.abort = new AbortController());
+    try {
+      this._draw(await get("/api/coverage", { days: this.days.value }, signal), params);
+    } catch (error) {
+      if (error.name !== "AbortError") this.calendar.replaceChildren(problem(error));
+    }
+    if (params.feed && params.day) await this._open(params.feed, params.day);
+    else this.detail.hidden = true;
+  }
+
+  _draw({ days = [], feeds = [] }, { feed: chosenFeed, day: chosenDay }) {
+    if (!feeds.length) return this.calendar.replaceChildren(empty("No feed is in the tables yet.", "Fill them with: recorder ingest"));
+    const heads = days.map((day) => el("th", { scope: "col", class: "day", title: day, text: day.slice(8) }));
+    const months = [...new Set(days.map((day) => day.slice(0, 7)))].map((month) => {
+      const colspan = days.filter((day) => day.startsWith(month)).length;
+      return el("th", { scope: "colgroup", class: "month", colspan, text: colspan > 1 ? month : month.slice(5) });
+    });
+    const rows = feeds.map(({ feed, days: own }) => {
+      const of = Object.fromEntries(own.map((one) => [one.day, one]));
+      const cells = days.map((day) => {
+        const [kind, sign, words] = look(of[day]);
+        const chosen = feed === chosenFeed && day === chosenDay;
+        const label = `${cut(feed, 40)}, ${day}: ${words}`;
+        const button = el("button", { type: "button", class: `cover cover-${kind}`, text: sign, title: label, "aria-label": label, tabindex: -1, "aria-pressed": chosen });
+        button.addEventListener("click", () => this._choose(button, feed, day));
+        return el("td", {}, button);
+      });
+      return el("tr", {}, el("th", { scope: "row", title: cut(feed, 100), text: cut(feed, 40) }), ...cells);
+    });
+    const table = el("table", { class: "calendar" }, el("caption", { class: "unseen", text: "Coverage per feed and UTC day" }), el("thead", {}, el("tr", {}, el("th", { scope: "col", rowspan: 2, text: "UTC day" }), ...months), el("tr", {}, ...heads)), el("tbody", {}, ...rows));
+    this.calendar.replaceChildren(table);
+    const last = table.querySelector("[aria-pressed=true]") ?? [...table.querySelectorAll("button")].at(-1);
+    last?.setAttribute("tabindex", 0);
+    this.calendar.scrollLeft = this.calendar.scrollWidth;
+  }
+
+  async _choose(button, feed, day) {
+    for (const other of this.calendar.querySelectorAll("[aria-pressed=true]")) mark(other, "aria-pressed", false);
+    mark(button, "aria-pressed", true);
+    replace("coverage", "", { days: this.days.value, feed, day });
+    await this._open(feed, day);
+  }
+
+  async _open(feed, day) {
+    const head = el("h3", { text: `Gaps of ${cut(feed, 40)} on ${day}` });
+    this.detail.hidden = false;
+    this.detail.replaceChildren(head, el("p", { class: "dim", text: "Reading …" }));
+    try {
+      const answer = await get("/api/gaps", { feed, day });
+      const content = answer.rows.length ? answerTable(answer, head.textContent) : el("p", { text: "✓ No gap touches this day." });
+      this.detail.replaceChildren(head, content);
+    } catch (error) {
+      this.detail.replaceChildren(head, problem(error));
+    }
+  }
+
+  /** Arrows walk over the days and feeds. */
+  _walk(event) {
+    const cell = document.activeElement.closest?.("td");
+    if (!cell) return;
+    const [row, x] = [cell.parentElement, cell.cellIndex];
+    const to = {
+      ArrowLeft: () => cell.previousElementSibling,
+      ArrowRight: () => cell.nextElementSibling,
+      ArrowUp: () => row.previousElementSibling?.cells[x],
+      ArrowDown: () => row.nextElementSibling?.cells[x],
+      Home: () => row.cells[1],
+      End: () => row.cells[row.cells.length - 1],
+    }[event.key]?.();
+    const button = to?.querySelector("button");
+    if (!button) return;
+    event.preventDefault();
+    document.activeElement.setAttribute("tabindex", -1);
+    button.setAttribute("tabindex", 0);
+    button.focus();
+  }
+}
+
+export const coverage = {
+  title: "Coverage",
+  create(app, node) {
+    const made = new Coverage(app, node);
+    return { show: (part, params) => made.show(part, params) };
+  },
+};
