@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from recorder.serve.server import Bind
 
 _VARIABLE = "RECORDER_SERVE_TOKEN"
+#: The token's name in `$CREDENTIALS_DIRECTORY`.
+_CREDENTIAL = "serve_token"
 _SHORTEST_TOKEN = 16
 
 
@@ -93,8 +95,11 @@ def _token(bind: Bind, file: Path | None) -> str | None:
     from recorder.errors import UsageError
 
     token, where = os.environ.get(_VARIABLE), _VARIABLE
+    given = Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / _CREDENTIAL
     if file is not None:
-        token, where = _read(file), str(file)
+        token, where = _read(file, private=file.absolute() != given.absolute()), str(file)
+    elif not token and "CREDENTIALS_DIRECTORY" in os.environ and given.is_file():
+        token, where = _read(given, private=False), str(given)
     if token:
         if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
             what = f"a token has at least {_SHORTEST_TOKEN} plain characters"
@@ -108,7 +113,8 @@ def _token(bind: Bind, file: Path | None) -> str | None:
     return None
 
 
-def _read(file: Path) -> str:
+def _read(file: Path, *, private: bool) -> str:
+    """A token file's text; `private`: nobody else may read it (a service manager sees to its own)."""
     from recorder.errors import UsageError
 
     try:
@@ -116,7 +122,7 @@ def _read(file: Path) -> str:
         text = file.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot be read: {error}", where=str(file)) from None
-    if mode & 0o077:
+    if private and mode & 0o077:
         raise UsageError("others can read this file", where=str(file), hint=f"chmod 600 {file}")
     if not text:
         raise UsageError("is empty", where=str(file), hint="openssl rand -hex 24 > token")

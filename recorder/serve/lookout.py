@@ -36,8 +36,8 @@ class Lookout:
         return self.told
 
     def alerts(self) -> list[dict[str, Any]]:
-        """The alerts that fired since the last call."""
-        fired = list(self._alerts.new())
+        """The alerts that fired since the last call; how they were delivered is the log's."""
+        fired = [told for told in self._alerts.new() if told.get("kind") == "alert"]
         self.fired += fired
         return fired
 

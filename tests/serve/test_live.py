@@ -181,7 +181,14 @@ def test_more_clients_than_are_allowed_are_refused(data: Path) -> None:
 def test_seconds_status_and_alerts_are_told(data: Path, served: Served) -> None:
     writer = Writer(data, "binance", now=now_ns())
     stream = writer.open()
-    alert = {"at_ns": 1, "rule": "big", "severity": "warning", "title": "A", "text": "B"}
+    alert = {
+        "kind": "alert",
+        "at_ns": 1,
+        "rule": "big",
+        "severity": "warning",
+        "title": "A",
+        "text": "B",
+    }
     with served.live() as live:
         live.next("hello")
         put(writer, stream, 1)
@@ -192,7 +199,8 @@ def test_seconds_status_and_alerts_are_told(data: Path, served: Served) -> None:
         status = live.next("status")["status"]
         assert status["data_dir"] == str(data)
         (data / "work").mkdir(exist_ok=True)
-        (data / "work" / "alerts.jsonl").write_text(json.dumps(alert) + "\n")
+        lines = [alert | {"kind": "delivery"}, alert]
+        (data / "work" / "alerts.jsonl").write_text("".join(json.dumps(a) + "\n" for a in lines))
         assert live.next("alert")["alert"] == alert
     assert served.ask("/api/status").json["host"]
     told = served.ask("/api/series?what=rates&seconds=60").json

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from ingest.records import recorder
 from websockets.exceptions import InvalidStatus
 
+from recorder.cli.serve import _token
+from recorder.errors import UsageError
 from recorder.serve.guard import COOKIE, Door, Tries, names_of
+from recorder.serve.server import Bind
 
 from .serving import Served, serving
 
@@ -130,6 +133,20 @@ def test_the_token_opens_for_machines_and_by_the_form(locked: Served) -> None:
     assert locked.ask("/api/meta", Cookie=name[:-1] + "0x").status == 401
     out = locked.ask("/logout", "POST", Cookie=name).headers["set-cookie"]
     assert f'{COOKIE}=""' in out
+
+
+def test_a_service_manager_s_credential_is_a_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "serve_token").write_text(f"{TOKEN}\n")
+    (tmp_path / "serve_token").chmod(0o440)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    everywhere = Bind("0.0.0.0", 0)
+    assert _token(everywhere, None) == TOKEN
+    assert _token(everywhere, tmp_path / "serve_token") == TOKEN
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    with pytest.raises(UsageError, match="others can read"):
+        _token(everywhere, tmp_path / "serve_token")
 
 
 def test_others_are_let_in_with_a_token_only(sample: Path, tmp_path: Path) -> None:
