@@ -141,7 +141,7 @@ def test_a_service_manager_s_credential_is_a_token(
     (tmp_path / "serve_token").write_text(f"{TOKEN}\n")
     (tmp_path / "serve_token").chmod(0o440)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    everywhere = Bind("0.0.0.0", 0)
+    everywhere = Bind("192.0.2.1", 0)
     assert _token(everywhere, None) == TOKEN
     assert _token(everywhere, tmp_path / "serve_token") == TOKEN
     monkeypatch.delenv("CREDENTIALS_DIRECTORY")
