@@ -21,11 +21,12 @@ from rich.table import Table
 
 from benchmarks import machine, mixed, report
 from benchmarks.report import Figures
-from recorder import compact, frame, raw, seal
+from recorder import frame
 from recorder.clock import DAY_NS, Clock, ulid
 from recorder.journal import sync
 from recorder.journal.block import RECORD
 from recorder.journal.writer import Journal, Limits, Reports, Stream
+from recorder.sealed import compact, raw, seal
 from recorder.segment import Layout
 
 RATIO = 0.9

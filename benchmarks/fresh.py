@@ -19,14 +19,15 @@ from rich.console import Console
 
 from benchmarks import machine, mixed, report
 from benchmarks.report import Figures
-from recorder import database, frame
+from recorder import frame
+from recorder.answers import database
 from recorder.clock import NS, Clock, ulid
 from recorder.errors import RecorderError
-from recorder.ingest import Ingest, Rules
 from recorder.journal import sync
 from recorder.journal.block import RECORD
 from recorder.journal.writer import Journal, Limits, Reports, Stream
 from recorder.segment import Layout
+from recorder.tables.ingest import Ingest, Rules
 
 SEEN_SECONDS = 5.0
 _FEED = "smartmoney"

@@ -21,13 +21,15 @@ from rich.table import Table
 from benchmarks import machine, report
 from benchmarks.query import reader
 from benchmarks.report import Figures
-from recorder import canned, private, prune, seal
+from recorder.answers import canned
 from recorder.clock import NS, iso, ulid
-from recorder.ingest import Ingest, Rules
-from recorder.prune import Choice
-from recorder.raw import RAW
-from recorder.schema import TABLES
+from recorder.sealed import seal
+from recorder.sealed.raw import RAW
 from recorder.segment import Layout, stem
+from recorder.tables import private, prune
+from recorder.tables.ingest import Ingest, Rules
+from recorder.tables.prune import Choice
+from recorder.tables.schema import TABLES
 
 SYMBOLS = 300
 EVERY_NS = 3 * NS

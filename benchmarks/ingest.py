@@ -115,7 +115,7 @@ def _ratio(found: dict[str, list[float]], other: str) -> float:
 _CHILD = """
 import json, resource, sys, time
 from pathlib import Path
-from recorder.ingest import Ingest, Rules
+from recorder.tables.ingest import Ingest, Rules
 from recorder.segment import Layout
 
 work = Ingest(Layout(Path(sys.argv[1])), Rules)

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.payloads import HEADER, stamped_frame
-from recorder import seal
 from recorder.clock import NS, ulid
-from recorder.raw import RAW
+from recorder.sealed import seal
+from recorder.sealed.raw import RAW
 from recorder.segment import Layout, stem
 
 START = 1_790_000_000 * NS

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import duckdb
 
-from recorder import publish
 from recorder.segment import Layout
+from recorder.tables import publish
 
 #: The part of all rows that each table holds; smaller tables have a fixed size.
 SHARES = {

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from recorder import seal
 from recorder.clock import ulid
-from recorder.raw import RAW
+from recorder.sealed import seal
+from recorder.sealed.raw import RAW
 from recorder.segment import Layout, stem
 
 _T0_MS = 1_790_000_000_000

@@ -19,8 +19,9 @@ from rich.console import Console
 
 from benchmarks import machine, market, report
 from benchmarks.report import Figures
-from recorder import canned, publish
+from recorder.answers import canned
 from recorder.segment import Layout
+from recorder.tables import publish
 
 SECONDS = 1.0
 RATIO = 1.15

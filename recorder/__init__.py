@@ -20,9 +20,9 @@ if TYPE_CHECKING:  # `import recorder` loads no database
     import duckdb
     import pyarrow as pa
 
-    from recorder.event import Event
-    from recorder.live import Follower, Pace
     from recorder.player.iterate import Replay
+    from recorder.stream.event import Event
+    from recorder.stream.live import Follower, Pace
 
 __all__ = ["__version__", "connect", "events", "follow", "query", "replay"]
 __version__ = "0.1.0"
@@ -43,7 +43,7 @@ def connect(data_dir: str | PathLike[str] = "data") -> duckdb.DuckDBPyConnection
     """
     from pathlib import Path
 
-    from recorder.database import connect as opened
+    from recorder.answers.database import connect as opened
     from recorder.segment import Layout
 
     return opened(Layout(Path(data_dir)).database)
@@ -68,7 +68,7 @@ def query(
     """
     from pathlib import Path
 
-    from recorder import canned
+    from recorder.answers import canned
     from recorder.errors import UsageError, did_you_mean
 
     queries = canned.load() | (canned.load(Path(query_dir)) if query_dir is not None else {})
@@ -89,7 +89,7 @@ def events(  # noqa: PLR0913 - all but the first by name
     feeds: Sequence[str] | None = None,
     symbols: Sequence[str] | None = None,
 ) -> Iterator[Event]:
-    """The rows of the tables as typed objects (`recorder.event`), in receive order.
+    """The rows of the tables as typed objects (`recorder.stream.event`), in receive order.
 
     That is by recv_ns, then connection, seq and item. `tables` None means the tables of events and
     `prices`. `since` is included, `until` is not; both are receive times: ns since epoch, a
@@ -101,10 +101,10 @@ def events(  # noqa: PLR0913 - all but the first by name
     """
     from pathlib import Path
 
-    from recorder import event
-    from recorder.database import connect as opened
+    from recorder.answers.database import connect as opened
     from recorder.segment import Layout
-    from recorder.span import check_feeds, check_version, span
+    from recorder.stream import event
+    from recorder.stream.span import check_feeds, check_version, span
 
     chosen, wanted = event.checked(tables), event.wanted(span(since, until), feeds, symbols)
     database = Layout(Path(data_dir)).database
@@ -136,11 +136,11 @@ def follow(  # noqa: PLR0913 - all but the first by name
     import time
     from pathlib import Path
 
-    from recorder import event, live
     from recorder.config import load
-    from recorder.rules import RulesOf
     from recorder.segment import Layout
-    from recorder.span import span
+    from recorder.stream import event, live
+    from recorder.stream.span import span
+    from recorder.tables.rules import RulesOf
 
     layout = Layout(Path(data_dir))
     wanted = event.wanted(span(time.time_ns() if since is None else since), feeds, symbols)
@@ -176,7 +176,7 @@ def replay(  # noqa: PLR0913 - what to replay, how fast, and whence
 
     from recorder.player.iterate import replay as replayed
     from recorder.segment import Layout
-    from recorder.span import span
+    from recorder.stream.span import span
 
     def listed(names: Sequence[str] | str | None) -> Sequence[str] | None:
         return [names] if isinstance(names, str) else names

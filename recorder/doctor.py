@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recorder import __version__
+from recorder.capture.sources import Source, connect_options, sources
 from recorder.clock import NS, sync_state
 from recorder.config import FeedSettings, Settings
 from recorder.errors import RecorderError
@@ -21,7 +22,6 @@ from recorder.feeds import feed as feed_of
 from recorder.keys import key_of, key_variable
 from recorder.redact import safe_url
 from recorder.segment import Layout
-from recorder.sources import Source, connect_options, sources
 
 _LIBRARIES = ("websockets", "duckdb", "pyarrow", "msgspec", "pydantic")
 _DAY = 86_400.0

@@ -16,11 +16,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recorder import compact, duck, merged, raw
 from recorder.clock import DAY_NS, iso
 from recorder.errors import DataError
 from recorder.journal.block import Damage
+from recorder.sealed import compact, merged, raw
 from recorder.segment import Layout, day_of, order
+from recorder.tables import duck
 
 _EPOCH = "1970-01-01"
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder import arrivals
 from recorder.clock import NS
-from recorder.raw import RAW
-from recorder.schema import TABLES
+from recorder.sealed.raw import RAW
+from recorder.tables import arrivals
+from recorder.tables.schema import TABLES
 
 T0 = 1_790_000_000 * NS
 FOR_EVER = 1 << 60

@@ -15,10 +15,11 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder import canned, publish
+from recorder.answers import canned
 from recorder.cli.query import query as command
 from recorder.errors import DataError, RecorderError, UsageError
 from recorder.segment import Layout
+from recorder.tables import publish
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 QUERIES = canned.load()
@@ -270,7 +271,7 @@ def test_the_documentation_is_what_the_files_say() -> None:
     page = (Path(__file__).parent.parent / "docs" / "queries.md").read_text("utf-8")
     assert page.endswith(canned.markdown(QUERIES)), (
         "docs/queries.md is not what queries/*.sql say; replace its query sections with "
-        "recorder.canned.markdown(recorder.canned.load())"
+        "recorder.answers.canned.markdown(recorder.answers.canned.load())"
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.catalogue import (
+from recorder.capture.catalogue import (
     Listing,
     Reach,
     expand,

@@ -17,13 +17,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from recorder import __version__, canned
+from recorder import __version__
+from recorder.answers import canned
+from recorder.capture.sources import sources
 from recorder.cli import COMMANDS, SUMMARIES, cli, main
 from recorder.config import load
 from recorder.errors import RecorderError
 from recorder.feeds import KINDS
-from recorder.schema import TABLES
-from recorder.sources import sources
+from recorder.tables.schema import TABLES
 
 ROOT = Path(__file__).parents[1]
 KEYLESS = {name: value for name, value in os.environ.items() if not name.startswith("RECORDER_")}

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from recorder.capture.sources import sources
 from recorder.config import FeedSettings, Settings, load
 from recorder.errors import ConfigError, CredentialsError
 from recorder.keys import key_of, key_variable
-from recorder.sources import sources
 
 SECRET = "s3cr3t-value"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from recorder import canned
+from recorder.answers import canned
 from recorder.feeds import KINDS, feed
-from recorder.normalise import load
-from recorder.schema import ABOUT, COMMON, LEDGER, PRUNED, TABLES, Table
+from recorder.tables.normalise import load
+from recorder.tables.schema import ABOUT, COMMON, LEDGER, PRUNED, TABLES, Table
 
 ROOT = Path(__file__).parents[1]
 

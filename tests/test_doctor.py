@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recorder import doctor
+from recorder.capture.sources import sources
 from recorder.cli import cli
 from recorder.config import load
 from recorder.simulate import SERVICES
-from recorder.sources import sources
 
 KEY = "dsk_" + "5e" * 32
 

@@ -219,7 +219,7 @@ def test_a_full_buffer_leaves_a_gap_marker_that_counts_the_missing(tmp_path: Pat
 
 
 def test_after_a_failed_sync_the_frames_are_written_again_elsewhere(tmp_path: Path) -> None:
-    from recorder.seal import cuts
+    from recorder.sealed.seal import cuts
 
     hand = HandClock()
     journal = make_journal(tmp_path, hand)

@@ -19,9 +19,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.cells import visible
+from recorder.answers.cells import visible
+from recorder.answers.output import FORMATS, write
 from recorder.errors import UsageError
-from recorder.output import FORMATS, write
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 EVIL = "\x1b[31m[bold]red[/bold]\x1b]0;title\x07\u202e\x9b2J\n\r\tend"
@@ -260,8 +260,8 @@ def test_markdown_escapes_what_would_be_markup() -> None:
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Any) -> None:
     import duckdb
 
-    from recorder import publish
     from recorder.segment import Layout
+    from recorder.tables import publish
 
     with duckdb.connect(str(tmp_path / "recorder.duckdb")) as connection:
         publish.define(connection, Layout(tmp_path))

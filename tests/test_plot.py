@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recorder
-from recorder import canned
+from recorder.answers import canned
 from recorder.cli.query import query as command
 from recorder.errors import DataError, RecorderError, UsageError
 from recorder.plot import picture, terminal, ticks

@@ -11,10 +11,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from recorder import canned, publish, sandbox
+from recorder.answers import canned, sandbox
+from recorder.answers.sandbox import Answer, Limits
 from recorder.errors import DataError, RecorderError, UsageError
-from recorder.sandbox import Answer, Limits
 from recorder.segment import Layout
+from recorder.tables import publish
 
 LIMITS = Limits(seconds=60)
 ENDLESS = "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r"

@@ -9,14 +9,15 @@ from pathlib import Path
 import pyarrow as pa
 from click.testing import CliRunner
 
-from recorder import frame, seal
+from recorder import frame
 from recorder.cli import cli
 from recorder.clock import DAY_NS, NS, Clock, ulid
-from recorder.ingest import Ingest, Rules
 from recorder.journal.block import RECORD
 from recorder.journal.sync import run
 from recorder.journal.writer import Journal, Limits, Reports, Stream
+from recorder.sealed import seal
 from recorder.segment import Layout
+from recorder.tables.ingest import Ingest, Rules
 from recorder.verify import Report, verify
 
 T0 = 20_000 * DAY_NS + NS

@@ -16,7 +16,7 @@ from typing import Any
 from recorder import durable
 from recorder.alerts.alert import Alert
 from recorder.alerts.courier import Delivery
-from recorder.cells import json_of
+from recorder.answers.cells import json_of
 from recorder.redact import Redactor
 from recorder.segment import Layout
 

@@ -16,11 +16,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from recorder import duck
+from recorder.answers.sandbox import interrupting
 from recorder.errors import ConfigError, UsageError, did_you_mean
-from recorder.event import CLASSES, Event, columns
-from recorder.sandbox import interrupting
-from recorder.schema import TABLES
+from recorder.stream.event import CLASSES, Event, columns
+from recorder.tables import duck
+from recorder.tables.schema import TABLES
 
 _TYPES = {
     "VARCHAR": pa.string(),

@@ -30,7 +30,7 @@ from recorder.alerts.health import Found, Gaps, Watch, conditions
 from recorder.alerts.rule import Rule
 from recorder.alerts.seen import Seen
 from recorder.clock import NS, Clock, ulid
-from recorder.event import Event
+from recorder.stream.event import Event
 
 if TYPE_CHECKING:
     from recorder.status.model import Status

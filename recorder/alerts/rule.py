@@ -13,7 +13,7 @@ from recorder.alerts.settings import RuleSettings
 from recorder.alerts.template import Template
 from recorder.clock import NS, iso, ulid
 from recorder.errors import ConfigError, did_you_mean
-from recorder.event import Event, columns
+from recorder.stream.event import Event, columns
 
 #: What is said of a table's rows where the rule has no words of its own.
 _TITLES = {

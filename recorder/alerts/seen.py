@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recorder.clock import NS
-from recorder.event import Event
+from recorder.stream.event import Event
 
 #: How much earlier it begins, and how many matches are remembered for it.
 OVERLAP_NS = 30 * NS

@@ -21,13 +21,13 @@ from recorder.alerts.send import Sender, sender
 from recorder.clock import NS, Clock
 from recorder.config import Settings
 from recorder.errors import ConfigError, RecorderError, UsageError, did_you_mean
-from recorder.event import Filter
 from recorder.keys import secrets_of, token_of
-from recorder.live import Follower
 from recorder.redact import Redactor
-from recorder.rules import RulesOf
 from recorder.segment import Layout
-from recorder.span import Span
+from recorder.stream.event import Filter
+from recorder.stream.live import Follower
+from recorder.stream.span import Span
+from recorder.tables.rules import RulesOf
 
 if TYPE_CHECKING:
     from recorder.status import Watcher

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from recorder.backtest.fills import QUOTES, Fill, Instrument
-from recorder.span import Span
+from recorder.stream.span import Span
 
 if TYPE_CHECKING:
     import duckdb

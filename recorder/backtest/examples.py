@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from recorder.asof import AsOf
 from recorder.backtest.orders import Order
-from recorder.event import Event
+from recorder.stream.asof import AsOf
+from recorder.stream.event import Event
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from recorder.backtest.orders import Order
 from recorder.errors import DataError, UsageError, did_you_mean
-from recorder.event import Event
+from recorder.stream.event import Event
 
 if TYPE_CHECKING:
     import duckdb

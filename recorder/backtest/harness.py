@@ -9,21 +9,22 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recorder import database, event
-from recorder.asof import AsOf
+from recorder.answers import database
 from recorder.backtest import fills
 from recorder.backtest.fills import Fill, Instrument, Market, Missed, Sent
 from recorder.backtest.orders import Order, Strategy, decide, tables_of
 from recorder.backtest.report import Result, report
 from recorder.errors import LookAheadError, RecorderError, StrategyError
-from recorder.event import Event
 from recorder.segment import Layout
-from recorder.span import Span, check_feeds, check_recorded, check_version, gaps, span
+from recorder.stream import event
+from recorder.stream.asof import AsOf
+from recorder.stream.event import Event
+from recorder.stream.span import Span, check_feeds, check_recorded, check_version, gaps, span
 
 if TYPE_CHECKING:
     import duckdb
 
-    from recorder.live import Follower
+    from recorder.stream.live import Follower
 
 
 def run(  # noqa: PLR0913 - all but the first by name
@@ -114,7 +115,7 @@ def _decided(strategy: Strategy, found: Event, as_of: AsOf, layout: Layout) -> l
     except LookAheadError:
         raise
     except Exception as error:
-        from recorder.origin import payload
+        from recorder.stream.origin import payload
 
         frame = payload(layout, found)
         shown = "no longer there" if frame is None else repr(frame[:500])[2:-1]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, Protocol
 
-from recorder.asof import AsOf
 from recorder.errors import StrategyError
-from recorder.event import Event
+from recorder.stream.asof import AsOf
+from recorder.stream.event import Event
 
 
 @dataclass(frozen=True, slots=True)

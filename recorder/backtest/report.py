@@ -16,7 +16,7 @@ import pyarrow as pa
 from recorder.backtest.equity import equity
 from recorder.backtest.fills import Fill, Missed
 from recorder.clock import iso
-from recorder.span import Gap, Span, recorded
+from recorder.stream.span import Gap, Span, recorded
 
 if TYPE_CHECKING:
     import duckdb

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from recorder.answers.output import FORMATS, write
 from recorder.cli import options
 from recorder.errors import UsageError
-from recorder.output import FORMATS, write
 
 if TYPE_CHECKING:
     import pyarrow as pa

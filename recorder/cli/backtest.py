@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from recorder.backtest import Costs, Latency, Result, Strategy
-    from recorder.event import Filter
+    from recorder.stream.event import Filter
 
 _EXAMPLES = """\b
 Examples:
@@ -85,12 +85,12 @@ def backtest(
     with on_event; or a worked example: listing (buy what is announced), fade (trade against a
     cascade of liquidations). --fills and --equity write FILE.parquet or FILE.csv.
     """
-    from recorder import event
     from recorder.backtest import Market, run
     from recorder.backtest.named import strategy as named
     from recorder.cli.answers import How
     from recorder.config import load
-    from recorder.span import span
+    from recorder.stream import event
+    from recorder.stream.span import span
 
     How(plot=plot).check()
     files = [(path, _form(path)) for path in (fills, equity) if path is not None]
@@ -170,7 +170,7 @@ def _form(path: Path) -> str:
 def _write(table: pa.Table, path: Path, form: str) -> None:
     """The file appears whole."""
     from recorder import durable
-    from recorder.output import write
+    from recorder.answers.output import write
 
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -182,8 +182,8 @@ def _write(table: pa.Table, path: Path, form: str) -> None:
 
 
 def _tables(found: Strategy, given: tuple[str, ...]) -> tuple[str, ...]:
-    from recorder import event
     from recorder.backtest.orders import tables_of
+    from recorder.stream import event
 
     return event.checked(given or tables_of(found))
 
@@ -206,9 +206,10 @@ def _bar(
 
 
 def _total(data_dir: Path, tables: tuple[str, ...], wanted: Filter) -> int:
-    from recorder import database, event
+    from recorder.answers import database
     from recorder.segment import Layout
-    from recorder.span import check_version
+    from recorder.stream import event
+    from recorder.stream.span import check_version
 
     layout = Layout(data_dir)
     with database.connect(layout.database) as connection:

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from recorder.capture import Capture
+from recorder.capture.capture import Capture
 from recorder.clock import NS
 from recorder.session.line import Line
 from recorder.session.machine import State

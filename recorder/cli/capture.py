@@ -16,7 +16,7 @@ import click
 from recorder.cli import options
 
 if TYPE_CHECKING:
-    from recorder.capture import Capture
+    from recorder.capture.capture import Capture
     from recorder.cli.reload import Reload
 
 _STATUS_SECONDS = 10.0
@@ -56,9 +56,9 @@ def capture(
     again: feeds and channels come and go without a gap in what stays.
     """
     from recorder import log
-    from recorder.capture import Capture
+    from recorder.capture.capture import Capture
+    from recorder.capture.notify import Notifier
     from recorder.cli.reload import Reload, Selection
-    from recorder.notify import Notifier
     from recorder.redact import Redactor
 
     selection = Selection(config_path, data_dir, only)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from recorder.child import die_with
 from recorder.cli import main
+from recorder.supervision.child import die_with
 
 if __name__ == "__main__":
     die_with(int(sys.argv[1]))

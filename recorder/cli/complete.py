@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from recorder import canned
-from recorder.schema import TABLES
+from recorder.answers import canned
+from recorder.tables.schema import TABLES
 
 if TYPE_CHECKING:
-    from recorder.canned import Parameter, Query
+    from recorder.answers.canned import Parameter, Query
 
 _SET_ASIDE = "recorder.query.parameter"
 _MOST = 200
@@ -88,8 +88,8 @@ def _recorded(ctx: click.Context, query: Query, column: str) -> list[str]:
     known = f"SELECT DISTINCT value FROM ({each}) WHERE value IS NOT NULL"  # noqa: S608
     sql = f"{known} ORDER BY value LIMIT {_MOST}"
     try:
-        from recorder import database
-        from recorder.cells import visible
+        from recorder.answers import database
+        from recorder.answers.cells import visible
         from recorder.cli.answers import How
         from recorder.segment import Layout
 

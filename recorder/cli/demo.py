@@ -187,8 +187,9 @@ def _capture(home: Path, config: Path, seconds: float, environment: dict[str, st
 
 def _answer(home: Path) -> None:
 
-    from recorder import canned, duck, output
+    from recorder.answers import canned, output
     from recorder.segment import Layout
+    from recorder.tables import duck
 
     queries = canned.load()
     with duck.connect(Layout(home).database, read_only=True) as connection:

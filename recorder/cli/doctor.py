@@ -30,7 +30,7 @@ def doctor(
     import json
     import os
 
-    from recorder.cells import visible
+    from recorder.answers.cells import visible
     from recorder.config import load
     from recorder.doctor import examine
     from recorder.keys import key_of, secrets_of
@@ -41,8 +41,8 @@ def doctor(
     if connect and all(check.ok is not False for check in checks if check.name.startswith("feed")):
         import asyncio
 
+        from recorder.capture.sources import sources
         from recorder.doctor import reach
-        from recorder.sources import sources
 
         keys = {name: key_of(name, feed, os.environ) for name, feed in settings.feeds.items()}
         hide = Redactor(part for key in keys.values() for part in secrets_of(key))

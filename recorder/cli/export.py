@@ -71,9 +71,9 @@ def export(
     hftbacktest (.npz). The names of the files go to stdout; gaps in the range, and what a format
     cannot hold, are said on stderr.
     """
-    from recorder import event
     from recorder.config import load
-    from recorder.span import span
+    from recorder.stream import event
+    from recorder.stream.span import span
 
     wanted = event.wanted(span(since, until), feeds or None, symbols or None)
     write = _writer(format_, tables, types, bucket, kind, as_parquet)
@@ -141,11 +141,11 @@ def _run(
     force: bool,
     as_json: bool,
 ) -> None:
-    from recorder import database
+    from recorder.answers import database
     from recorder.errors import DataError
     from recorder.export.job import Job
     from recorder.segment import Layout
-    from recorder.span import check_feeds, check_recorded, check_version, gaps
+    from recorder.stream.span import check_feeds, check_recorded, check_version, gaps
 
     layout = Layout(data_dir)
     with database.connect(layout.database) as connection:

@@ -15,10 +15,10 @@ from recorder.cli import options
 
 if TYPE_CHECKING:
     from recorder.config import Settings
-    from recorder.difference import Difference
-    from recorder.ingest import Ingest, Rules
-    from recorder.rebuild import Scope
     from recorder.segment import Layout
+    from recorder.tables.difference import Difference
+    from recorder.tables.ingest import Ingest, Rules
+    from recorder.tables.rebuild import Scope
 
 _POLL_SECONDS = 0.5
 
@@ -60,13 +60,13 @@ def ingest(
     place in one step; readers see the old state until then. Rows whose raw frames were pruned stay.
     """
     from recorder import log
-    from recorder.backlog import waiting
     from recorder.config import load
     from recorder.errors import UsageError
-    from recorder.ingest import Ingest
-    from recorder.rebuild import clear
     from recorder.redact import Redactor
     from recorder.segment import Layout
+    from recorder.tables.backlog import waiting
+    from recorder.tables.ingest import Ingest
+    from recorder.tables.rebuild import clear
 
     _check(rebuild=rebuild, diff=diff, follow=follow, ranged=bool(feeds or from_ns or to_ns),
            as_json=as_json)  # fmt: skip
@@ -116,7 +116,7 @@ def _check(*, rebuild: bool, diff: bool, follow: bool, ranged: bool, as_json: bo
 
 def _scope(layout: Layout, feeds: tuple[str, ...], from_ns: int | None, to_ns: int | None) -> Scope:
     from recorder.errors import UsageError, did_you_mean
-    from recorder.rebuild import Scope
+    from recorder.tables.rebuild import Scope
 
     for feed in feeds:
         if feed not in layout.feeds():
@@ -129,9 +129,9 @@ def _scope(layout: Layout, feeds: tuple[str, ...], from_ns: int | None, to_ns: i
 
 
 def _rebuild(layout: Layout, rules: RulesOf, scope: Scope, warn: Callable[[str], None]) -> None:
-    from recorder.backlog import recorded
     from recorder.cli import progress
-    from recorder.rebuild import rebuild
+    from recorder.tables.backlog import recorded
+    from recorder.tables.rebuild import rebuild
 
     with progress.frames("made anew", recorded(layout, scope.feeds)) as tell:
         rebuild(layout, rules, scope, warn, tell)
@@ -143,9 +143,9 @@ def _diff(
     import dataclasses
     import json
 
-    from recorder.backlog import recorded
     from recorder.cli import progress
-    from recorder.difference import differences
+    from recorder.tables.backlog import recorded
+    from recorder.tables.difference import differences
 
     with progress.frames("compared", recorded(layout, scope.feeds)) as tell:
         found = differences(layout, rules, scope, warn, tell)
@@ -162,7 +162,7 @@ def _diff(
 
 
 def _print_difference(one: Difference) -> None:
-    from recorder.cells import visible
+    from recorder.answers.cells import visible
 
     click.echo(
         f"{one.feed} {one.table}: {one.changed:,} rows changed, {one.added:,} added, "
@@ -178,7 +178,7 @@ def _print_difference(one: Difference) -> None:
 
 
 def _tell_outdated(layout: Layout, rules: RulesOf) -> None:
-    from recorder.rebuild import outdated
+    from recorder.tables.rebuild import outdated
 
     for feed, segments in outdated(layout, rules).items():
         click.echo(
@@ -204,8 +204,8 @@ class RulesOf:
     def _find(self, feed: str) -> Rules:
         from recorder.errors import ConfigError
         from recorder.feeds import feed as feed_of
-        from recorder.ingest import Rules
-        from recorder.raw import kind_of
+        from recorder.sealed.raw import kind_of
+        from recorder.tables.ingest import Rules
 
         chosen = self._settings.feeds.get(feed)
         kind = (chosen.kind or feed) if chosen else kind_of(self._layout, feed) or feed

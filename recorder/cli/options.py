@@ -56,7 +56,7 @@ class Moment(click.ParamType[int]):
         """The time in ns since epoch."""
         from datetime import UTC, datetime, timedelta
 
-        from recorder.canned import moment
+        from recorder.answers.canned import moment
 
         if isinstance(value, int):
             return value

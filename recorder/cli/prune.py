@@ -16,9 +16,9 @@ from recorder.cli import options
 if TYPE_CHECKING:
     import duckdb
 
-    from recorder.compact import Day, Merged
-    from recorder.prune import Choice, Plan
+    from recorder.sealed.compact import Day, Merged
     from recorder.segment import Layout
+    from recorder.tables.prune import Choice, Plan
 
 _MB = 1_000_000
 
@@ -66,11 +66,11 @@ def prune(
     A merged file holds the same frames in the same order, compared with the originals before they
     go; readers find either all originals of a day or its merged files.
     """
-    from recorder import private
-    from recorder.compact import recover
     from recorder.config import load
-    from recorder.prune import Choice
+    from recorder.sealed.compact import recover
     from recorder.segment import Layout
+    from recorder.tables import private
+    from recorder.tables.prune import Choice
 
     _check(age, raw_files=raw_files or tables, compact=compact)
     settings = load(config_path, data_dir=data_dir)
@@ -110,7 +110,7 @@ def _check(age: int | None, *, raw_files: bool, compact: bool) -> None:
 def _prune(
     db: duckdb.DuckDBPyConnection, layout: Layout, limit: int, choice: Choice, *, dry_run: bool
 ) -> dict[str, Any]:
-    from recorder import prune
+    from recorder.tables import prune
 
     plan = prune.plan(db, layout, limit, choice)
     if not dry_run:
@@ -137,8 +137,9 @@ def _told(plan: Plan, limit: int) -> dict[str, Any]:
 def _compact(
     db: duckdb.DuckDBPyConnection, layout: Layout, target_mb: float, level: int, dry_run: bool
 ) -> list[dict[str, Any]]:
-    from recorder import backlog, compact
     from recorder.cli import progress
+    from recorder.sealed import compact
+    from recorder.tables import backlog
 
     found = db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()
     done = {row[0] for row in found}

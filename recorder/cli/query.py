@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from recorder import canned
+from recorder.answers import canned
 from recorder.cli import answers, complete
 from recorder.errors import UsageError, did_you_mean
 
@@ -145,7 +145,7 @@ def _print_parameters(query: canned.Query) -> None:
 
 
 def _answer(query: canned.Query, given: Mapping[str, str], how: answers.How) -> None:
-    from recorder import database
+    from recorder.answers import database
     from recorder.segment import Layout
 
     for name in given:  # a wrong name needs no database to be found

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from recorder.capture import Capture
-from recorder.catalogue import Listing
+from recorder.capture.capture import Capture
+from recorder.capture.catalogue import Listing
+from recorder.capture.sources import Source, sources
+from recorder.capture.symbols import Symbols, known
 from recorder.config import Settings, load
 from recorder.errors import ConfigError, RecorderError, did_you_mean
 from recorder.keys import key_of, secrets_of
 from recorder.segment import Layout
-from recorder.sources import Source, sources
-from recorder.symbols import Symbols, known
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ def replay(
     from recorder.player.stage import Play
     from recorder.redact import Redactor
     from recorder.segment import Layout
-    from recorder.span import span
+    from recorder.stream.span import span
 
     layout = Layout(load(config_path, data_dir=data_dir).data_dir)
     wanted = span(since, until)

@@ -14,8 +14,8 @@ import click
 from recorder.cli import options
 
 if TYPE_CHECKING:
-    from recorder.child import Spec
-    from recorder.supervisor import Supervisor
+    from recorder.supervision.child import Spec
+    from recorder.supervision.supervisor import Supervisor
 
 #: Seconds that those who only watch get for a clean end.
 _WATCHERS_PATIENCE = 15.0
@@ -63,11 +63,11 @@ def run(
     settings again, and tries once more what had ended for good.
     """
     from recorder import log
+    from recorder.capture.notify import Notifier
     from recorder.cli.reload import Selection
-    from recorder.notify import Notifier
     from recorder.redact import Redactor
-    from recorder.supervisor import Supervisor
-    from recorder.talk import Talk, told
+    from recorder.supervision.supervisor import Supervisor
+    from recorder.supervision.talk import Talk, told
 
     chosen = Selection(config_path, data_dir, ()).read()  # what is wrong is said at once, and once
     talk, tell = Talk(), told(json=log_format == "json")
@@ -115,7 +115,7 @@ def _given(**options: object) -> tuple[str, ...]:
 
 def _specs(everyone: tuple[str, ...], page: tuple[str, ...]) -> list[Spec]:
     """The children in the order of the flow."""
-    from recorder.child import Spec
+    from recorder.supervision.child import Spec
 
     ingest = ("ingest", *everyone)
     return [

@@ -114,7 +114,7 @@ def _token(bind: Bind, file: Path | None) -> str | None:
 
 
 def _read(file: Path, *, private: bool) -> str:
-    """A token file's text; `private`: nobody else may read it (a service manager sees to its own)."""
+    """A token file's text. `private`: nobody else may read it; a manager sees to its own."""
     from recorder.errors import UsageError
 
     try:

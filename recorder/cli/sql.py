@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recorder.cells import visible
+from recorder.answers.cells import visible
 from recorder.cli import answers
 from recorder.errors import RecorderError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from recorder.sandbox import Limits
+    from recorder.answers.sandbox import Limits
 
 #: How long an interrupted query may take to notice before the process ends itself.
 _GRACE_SECONDS = 5.0
@@ -88,7 +88,7 @@ def sql(
     read the record and nothing else: no other file, no network, no setting. raw holds every
     sealed frame, its payload as text in the column text.
     """
-    from recorder import database, sandbox
+    from recorder.answers import database, sandbox
     from recorder.segment import Layout
 
     question = _question(text, file)
@@ -133,7 +133,7 @@ def _question(text: str | None, file: Path | None) -> str:
 
 def _ending(limits: Limits) -> AbstractContextManager[threading.Event]:
     """Ends the process where DuckDB does not notice the interrupt, e.g. inside one huge list."""
-    from recorder import sandbox
+    from recorder.answers import sandbox
 
     def end() -> None:
         error: RecorderError = sandbox.too_late(limits)

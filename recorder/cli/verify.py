@@ -54,7 +54,7 @@ def verify(
 
 
 def _print(report: object) -> None:
-    from recorder.cells import visible
+    from recorder.answers.cells import visible
     from recorder.clock import iso
     from recorder.verify import Report
 

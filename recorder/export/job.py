@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from recorder import durable
 from recorder.errors import UsageError
-from recorder.event import Filter
+from recorder.stream.event import Filter
 
 if TYPE_CHECKING:
     import duckdb

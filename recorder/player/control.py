@@ -10,7 +10,7 @@ from recorder.feed import parsed
 from recorder.player.iterate import speed_of
 from recorder.player.stage import Stage
 from recorder.player.timeline import MAX
-from recorder.span import FOR_EVER, ns_of
+from recorder.stream.span import FOR_EVER, ns_of
 
 COMMANDS = ("status", "pause", "resume", "seek", "speed")
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recorder.player.run import numbers
-from recorder.span import Gap
+from recorder.stream.span import Gap
 
 _MARKERS = pa.array(["open", "closed", "gap"])
 _KILLED = "the recorder ended without closing"

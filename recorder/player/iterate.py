@@ -21,10 +21,10 @@ from recorder.player.merge import before, merged
 from recorder.player.run import numbers, runs
 from recorder.player.silence import nothing_recorded
 from recorder.player.timeline import MAX, Timeline
-from recorder.raw import kind_of
+from recorder.sealed.raw import kind_of
 from recorder.segment import Layout
 from recorder.service import Service
-from recorder.span import Gap, Span
+from recorder.stream.span import Gap, Span
 
 #: Rows that are Python objects at a time.
 _ROWS = 2048

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recorder.player.run import Run, joined, last_before, numbers, rows, settled
-from recorder.span import FOR_EVER, Span
+from recorder.stream.span import FOR_EVER, Span
 
 
 def before(found: Sequence[Run], span: Span) -> Iterator[pa.RecordBatch]:

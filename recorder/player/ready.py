@@ -17,7 +17,7 @@ from recorder.player.merge import before, merged
 from recorder.player.run import Run, numbers
 from recorder.player.wire import Wire, encoded
 from recorder.service import Service
-from recorder.span import Span
+from recorder.stream.span import Span
 
 _ROWS = 4096
 _RECEIVED = pa.array(["text", "binary"])

@@ -24,10 +24,10 @@ import pyarrow.compute as pc
 from recorder.clock import NS
 from recorder.errors import DataError
 from recorder.journal import reader
-from recorder.raw import RAW, SCHEMA_VERSION, of_journal, sealed_file
-from recorder.seal import cuts
+from recorder.sealed.raw import RAW, SCHEMA_VERSION, of_journal, sealed_file
+from recorder.sealed.seal import cuts
 from recorder.segment import Layout, order
-from recorder.span import FOR_EVER, Span
+from recorder.stream.span import FOR_EVER, Span
 
 #: The raw columns, then where a frame is placed (`recv_ns`, unless the clock was set back), and
 #: the number of the run that wrote it.

@@ -10,7 +10,7 @@ from recorder.player.cover import Cover
 from recorder.player.merge import before
 from recorder.player.run import first_second, numbers, runs
 from recorder.segment import Layout
-from recorder.span import FOR_EVER, Span
+from recorder.stream.span import FOR_EVER, Span
 
 
 def nothing_recorded(layout: Layout, feeds: Sequence[str], span: Span) -> DataError:

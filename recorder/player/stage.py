@@ -18,7 +18,7 @@ from recorder.player.timeline import MAX, Timeline
 from recorder.player.track import Track
 from recorder.segment import Layout
 from recorder.service import Service
-from recorder.span import Span
+from recorder.stream.span import Span
 
 
 @dataclass(frozen=True, slots=True)

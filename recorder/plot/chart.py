@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from recorder.cells import is_number, text_of, values, visible
+from recorder.answers.cells import is_number, text_of, values, visible
 from recorder.errors import UsageError
 from recorder.plot.spec import Spec
 

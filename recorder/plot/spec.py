@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recorder.cells import is_number
+from recorder.answers.cells import is_number
 from recorder.errors import DataError, UsageError, did_you_mean
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
-from recorder import canned, cells, database, output, sandbox
+from recorder.answers import canned, cells, database, output, sandbox
 from recorder.errors import DataError, RecorderError, UsageError, did_you_mean
 from recorder.segment import Layout
 from recorder.serve import calendar

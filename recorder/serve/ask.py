@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
+from recorder.answers.sandbox import Limits
 from recorder.errors import BusyError, RecorderError
-from recorder.sandbox import Limits
 
 #: What a question from the page may use.
 LIMITS = Limits(seconds=30.0, rows=10_000, memory_mb=1024, threads=1)

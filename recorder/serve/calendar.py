@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from recorder import canned
+from recorder.answers import canned
 from recorder.errors import UsageError
 
 MOST_DAYS = 366

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from recorder import metrics
 from recorder.errors import RecorderError
-from recorder.event import Event
-from recorder.live import Follower
 from recorder.serve.client import Client, message
 from recorder.serve.filters import Filter
 from recorder.serve.series import Series, hops_of
 from recorder.serve.shown import TABLES, Shown
+from recorder.status import metrics
+from recorder.stream.event import Event
+from recorder.stream.live import Follower
 
 if TYPE_CHECKING:
     from recorder.serve.lookout import Lookout

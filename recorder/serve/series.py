@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from recorder.event import Event
+from recorder.stream.event import Event
 
 KEPT_SECONDS = 900
 BUCKET_SECONDS = 5

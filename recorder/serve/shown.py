@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from recorder.clock import iso
-from recorder.event import CLASSES, Event, columns
+from recorder.stream.event import CLASSES, Event, columns
 
 #: A feed's texts may be megabytes long; the raw frame has them whole.
 _LONGEST = 2_000

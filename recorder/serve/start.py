@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from recorder import database, event, log
-from recorder.live import Follower, Pace
-from recorder.rules import RulesOf
+from recorder import log
+from recorder.answers import database
 from recorder.segment import Layout
 from recorder.serve import lookout
 from recorder.serve.app import Parts, create
@@ -18,13 +17,16 @@ from recorder.serve.ask import Asking
 from recorder.serve.guard import Door, names_of
 from recorder.serve.hub import FOLLOWED, Hub
 from recorder.serve.shown import TABLES
-from recorder.span import Span
+from recorder.stream import event
+from recorder.stream.live import Follower, Pace
+from recorder.stream.span import Span
+from recorder.tables.rules import RulesOf
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from recorder.config import Settings
-    from recorder.event import Event
+    from recorder.stream.event import Event
 
 #: What is kept in memory of the past, to tell an event that is sent again from a new one.
 _HISTORY = timedelta(minutes=5)

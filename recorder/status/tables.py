@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from recorder.clock import DAY_NS, NS, day
 from recorder.errors import BusyError, DataError
-from recorder.schema import LEDGER, SCHEMA_VERSION
 from recorder.segment import Layout
 from recorder.status.lives import Known
+from recorder.tables.schema import LEDGER, SCHEMA_VERSION
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ def facts(layout: Layout, since_ns: int | None = None) -> tuple[Facts, Past | No
 
     A database that a writer holds for the moment says nothing.
     """
-    from recorder import database
+    from recorder.answers import database
 
     try:
         with database.connect(layout.database) as db:

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from recorder.cells import visible
+from recorder.answers.cells import visible
 from recorder.clock import NS, iso
 from recorder.status.model import CRITICAL, OPEN, Connection, FeedStatus, Problem, Status
 

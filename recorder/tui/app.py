@@ -18,7 +18,7 @@ from textual.message import Message
 from textual.widgets import DataTable, Footer, RichLog, Static, TabbedContent, TabPane
 from textual.worker import get_current_worker
 
-from recorder.cells import visible
+from recorder.answers.cells import visible
 from recorder.errors import RecorderError
 from recorder.status import view
 from recorder.status.model import CRITICAL, OPEN, FeedStatus, Status

@@ -53,10 +53,10 @@ class Directory:
         import time
 
         from recorder.clock import NS
-        from recorder.event import DEFAULT_TABLES, Filter
-        from recorder.live import Follower
-        from recorder.rules import RulesOf
-        from recorder.span import Span
+        from recorder.stream.event import DEFAULT_TABLES, Filter
+        from recorder.stream.live import Follower
+        from recorder.stream.span import Span
+        from recorder.tables.rules import RulesOf
 
         since = Filter(span=Span(time.time_ns() - 60 * NS))
         rules = RulesOf(self._layout, self._settings)

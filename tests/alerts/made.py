@@ -7,7 +7,7 @@ from typing import Any
 from ingest.records import CONNECTION, MS, T0
 
 from recorder.alerts.alert import Alert
-from recorder.event import CLASSES, Event, columns
+from recorder.stream.event import CLASSES, Event, columns
 
 
 def row(table: str = "liquidations", **values: Any) -> Event:

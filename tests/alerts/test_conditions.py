@@ -9,7 +9,7 @@ import pytest
 
 from recorder.alerts.condition import Judge
 from recorder.errors import ConfigError
-from recorder.event import CLASSES
+from recorder.stream.event import CLASSES
 
 from .made import row, rows
 

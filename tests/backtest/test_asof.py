@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from ingest.records import T0, Record
 
 import recorder
-from recorder import canned, seal
-from recorder.asof import AsOf
+from recorder.answers import canned
 from recorder.clock import NS
 from recorder.errors import LookAheadError, UsageError
-from recorder.event import DEFAULT_TABLES, Event
-from recorder.schema import TABLES
+from recorder.sealed import seal
+from recorder.stream.asof import AsOf
+from recorder.stream.event import DEFAULT_TABLES, Event
+from recorder.tables.schema import TABLES
 
 QUERIES = canned.load()
 

@@ -16,13 +16,13 @@ from ingest.records import T0, Record
 
 import recorder
 from recorder import backtest
-from recorder.asof import AsOf
 from recorder.backtest import Costs, Fill, Latency, Market, Order
 from recorder.backtest.fills import Instrument, Quote, Sent, filled
 from recorder.backtest.harness import _positions
 from recorder.clock import NS
 from recorder.errors import DataError, LookAheadError, StrategyError, UsageError
-from recorder.event import CLASSES, Event
+from recorder.stream.asof import AsOf
+from recorder.stream.event import CLASSES, Event
 
 from .made import LISTED
 

@@ -12,12 +12,12 @@ import pytest
 from ingest.records import T0, Record
 
 import recorder
-from recorder import event
 from recorder.clock import NS
 from recorder.errors import DataError, RecorderError, UsageError
-from recorder.event import CLASSES, Event, Filter
-from recorder.schema import SCHEMA_VERSION, TABLES
-from recorder.span import Span, ns_of, span
+from recorder.stream import event
+from recorder.stream.event import CLASSES, Event, Filter
+from recorder.stream.span import Span, ns_of, span
+from recorder.tables.schema import SCHEMA_VERSION, TABLES
 
 
 @pytest.mark.parametrize("table", CLASSES)

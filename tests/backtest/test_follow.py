@@ -13,14 +13,15 @@ from ingest.journals import Writer, seal_all
 from ingest.records import T0, Record, events, frames_of
 
 import recorder
-from recorder import backtest, event
-from recorder.asof import AsOf
+from recorder import backtest
 from recorder.clock import NS, Clock
 from recorder.errors import DataError, UsageError
-from recorder.event import Event
-from recorder.ingest import Rules
-from recorder.live import Follower, Pace
-from recorder.rules import RulesOf
+from recorder.stream import event
+from recorder.stream.asof import AsOf
+from recorder.stream.event import Event
+from recorder.stream.live import Follower, Pace
+from recorder.tables.ingest import Rules
+from recorder.tables.rules import RulesOf
 
 TABLES = tuple(event.CLASSES)
 

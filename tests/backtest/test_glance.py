@@ -12,16 +12,18 @@ from ingest.journals import Writer, eventful, seal_all
 from ingest.records import T0, Record, events
 
 import recorder
-from recorder import canned, event, normalise
+from recorder.answers import canned
 from recorder.clock import NS, Clock
-from recorder.eager import Life, Stretch, Turns, alone, goes_on
 from recorder.errors import UsageError
-from recorder.event import Event
 from recorder.feeds import KINDS
 from recorder.feeds import feed as feed_of
-from recorder.glance import Glance, can
-from recorder.live import Follower, Pace
-from recorder.rules import RulesOf
+from recorder.stream import event
+from recorder.stream.eager import Life, Stretch, Turns, alone, goes_on
+from recorder.stream.event import Event
+from recorder.stream.glance import Glance, can
+from recorder.stream.live import Follower, Pace
+from recorder.tables import normalise
+from recorder.tables.rules import RulesOf
 
 TABLES = tuple(event.CLASSES)
 SHARE = 1_000.0  # so much of a core that nobody waits

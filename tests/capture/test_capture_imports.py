@@ -25,7 +25,7 @@ async def test_capture_loads_neither_duckdb_nor_pyarrow_from_its_start_to_its_en
             await eventually(lambda: list(data.rglob("*.parquet")))
             assert await child.stopped() == 0
     loaded = set(re.findall(r"^import time:.*\| +(\S+)$", child.said, re.MULTILINE))
-    assert "recorder.capture" in loaded and "websockets.asyncio.client" in loaded
+    assert "recorder.capture.capture" in loaded and "websockets.asyncio.client" in loaded
     assert not {name for name in loaded if name.split(".")[0] in {"duckdb", "pyarrow", "numpy"}}
-    assert not {"recorder.seal", "recorder.raw", "recorder.ingest"} & loaded
+    assert not {"recorder.sealed.seal", "recorder.sealed.raw", "recorder.tables.ingest"} & loaded
     assert len(recorded(data, "mine")[0]) == 202

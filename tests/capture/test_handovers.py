@@ -13,8 +13,8 @@ from captures import PATIENCE, capturing, eventually, marker, received, recorded
 from plugged import install
 from servers import Message, Peer, serving
 
-from recorder.ingest import Ingest, Rules
 from recorder.segment import Layout
+from recorder.tables.ingest import Ingest, Rules
 
 
 def trade(number: int) -> Message:

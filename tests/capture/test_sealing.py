@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 from captures import journals, litter, rows
 
-from recorder import frame, seal
+from recorder import frame
 from recorder.clock import NS, Clock, ulid
 from recorder.journal import reader
 from recorder.journal.block import RECORD, Block
 from recorder.journal.sync import run
 from recorder.journal.writer import Journal, Limits, Reports, Stream
+from recorder.sealed import seal
 from recorder.segment import Layout
 
 _T0 = 1_767_225_600 * NS

@@ -17,12 +17,12 @@ import pytest
 from backtest.made import record
 from ingest.records import Record, recorder
 
-from recorder import publish
 from recorder.clock import NS
-from recorder.event import Filter
 from recorder.export import hftbacktest, nautilus, ohlcv
 from recorder.export.job import Job
 from recorder.segment import Layout
+from recorder.stream.event import Filter
+from recorder.tables import publish
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,10 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from recorder import log
-from recorder.capture import Capture
+from recorder.capture.capture import Capture
+from recorder.capture.sources import sources
 from recorder.config import load
 from recorder.redact import Redactor
-from recorder.sources import sources
 
 PATIENCE = 30.0
 

@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from recorder.errors import DataError
-from recorder.normalise import load
+from recorder.tables.normalise import load
 
 from .recording import Outcome, capture, recorder
 

@@ -14,13 +14,13 @@ import pytest
 import structlog
 
 from recorder import log
-from recorder.capture import Capture
+from recorder.capture.capture import Capture
+from recorder.capture.sources import sources
 from recorder.config import load
 from recorder.feeds.smartmoney import FEED as SMARTMONEY
 from recorder.redact import Redactor
 from recorder.simulate import cryptolisting, smartmoney
 from recorder.simulate.server import Server
-from recorder.sources import sources
 
 from .recording import Outcome, capture, holds, payloads, raw
 

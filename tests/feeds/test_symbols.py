@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from recorder.catalogue import Listing, keep
+from recorder.capture.catalogue import Listing, keep
 from recorder.feed import Instrument
-from recorder.ingest import Ingest, Rules
 from recorder.segment import Layout
+from recorder.tables.ingest import Ingest, Rules
 
 from .exchange import Exchange, Talk, until
 from .recording import KEYLESS, payloads, raw

@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 from random import Random
 
-from recorder import frame, seal
+from recorder import frame
 from recorder.clock import Clock, ulid
 from recorder.journal import sync
 from recorder.journal.block import RECORD
 from recorder.journal.writer import Journal, Limits, Reports, Stream
+from recorder.sealed import seal
 from recorder.segment import Layout
 
 from .records import MS, T0, events

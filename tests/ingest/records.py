@@ -16,13 +16,13 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from recorder import seal
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
-from recorder.ingest import Ingest, Rules
-from recorder.raw import RAW
-from recorder.schema import EVENT_TABLES, LEDGER, TABLES
+from recorder.sealed import seal
+from recorder.sealed.raw import RAW
 from recorder.segment import Layout, stem
+from recorder.tables.ingest import Ingest, Rules
+from recorder.tables.schema import EVENT_TABLES, LEDGER, TABLES
 
 MS = 1_000_000
 US = 1_000

@@ -11,8 +11,8 @@ import pytest
 from recorder.clock import ulid
 from recorder.errors import DataError
 from recorder.frame import Frame
-from recorder.ingest import Ingest
-from recorder.normalise import parse
+from recorder.tables.ingest import Ingest
+from recorder.tables.normalise import parse
 
 from .records import CONNECTION, MS, T0, Record, frames_of, marker
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from recorder import canned, normalise
-from recorder.schema import TABLES
+from recorder.answers import canned
+from recorder.tables import normalise
+from recorder.tables.schema import TABLES
 
 from .records import MS, T0, Record, Workbench, frames_of, table
 from .test_binance_rows import AGG_TRADE, MARK_PRICE, SELL

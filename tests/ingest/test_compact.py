@@ -21,12 +21,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder import compact, durable, merged, private, raw
+from recorder import durable
 from recorder.clock import DAY_NS
-from recorder.compact import Small, groups
 from recorder.errors import BusyError, DataError
-from recorder.ingest import Ingest, Rules
+from recorder.sealed import compact, merged, raw
+from recorder.sealed.compact import Small, groups
 from recorder.segment import Layout, day_of, order, stem
+from recorder.tables import private
+from recorder.tables.ingest import Ingest, Rules
 from recorder.verify import verify
 
 from .journals import Writer, eventful, seal_all

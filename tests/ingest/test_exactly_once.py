@@ -12,11 +12,11 @@ from random import Random
 
 import pytest
 
-from recorder import seal
 from recorder.clock import NS
 from recorder.errors import BusyError
-from recorder.ingest import Ingest, Rules
+from recorder.sealed import seal
 from recorder.segment import Layout
+from recorder.tables.ingest import Ingest, Rules
 
 from .journals import Writer, eventful, seal_all
 from .records import T0, Record, assert_same, events, frames_of, recorder, start

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recorder import canned, carry, normalise
-from recorder.schema import EVENT_TABLES, TABLES
+from recorder.answers import canned
+from recorder.tables import carry, normalise
+from recorder.tables.schema import EVENT_TABLES, TABLES
 
 from .records import T0, frames_of, table
 from .test_binance_announcements_rows import FRAMES as BINANCE_ANNOUNCEMENTS

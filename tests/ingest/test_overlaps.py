@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder import markers
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
-from recorder.schema import TABLES
+from recorder.tables import markers
+from recorder.tables.schema import TABLES
 
 from .records import T0, Record, frames_of, marker
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.backlog import recorded, rows, waiting
 from recorder.cli.progress import line
+from recorder.tables.backlog import recorded, rows, waiting
 
 from .records import T0, Record, clean, command, events, frames_of
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from recorder import private, prune
 from recorder.clock import DAY_NS, NS
-from recorder.ingest import Ingest, Rules
-from recorder.prune import Choice
-from recorder.rebuild import MADE, Scope, rebuild
+from recorder.tables import private, prune
+from recorder.tables.ingest import Ingest, Rules
+from recorder.tables.prune import Choice
+from recorder.tables.rebuild import MADE, Scope, rebuild
 from recorder.verify import verify
 
 from .journals import Writer, seal_all

@@ -12,8 +12,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from recorder import canned
-from recorder.schema import ABOUT, LEDGER, TABLES
+from recorder.answers import canned
+from recorder.tables.schema import ABOUT, LEDGER, TABLES
 
 from .journals import Writer, seal_all
 from .records import T0, Record, clean, frames_of, recorder, start

@@ -13,15 +13,15 @@ from typing import Any
 import duckdb
 import pytest
 
-from recorder import normalise, private
 from recorder.clock import DAY_NS, NS
-from recorder.difference import Difference, differences
 from recorder.errors import BusyError, DataError, UsageError
-from recorder.ingest import Ingest, Rules
-from recorder.rebuild import MADE, Scope, Unit, border_of, outdated, rebuild, start_of
-from recorder.rebuild import Life as Alive
-from recorder.schema import SCHEMA_VERSION
 from recorder.segment import stem
+from recorder.tables import normalise, private
+from recorder.tables.difference import Difference, differences
+from recorder.tables.ingest import Ingest, Rules
+from recorder.tables.rebuild import MADE, Scope, Unit, border_of, outdated, rebuild, start_of
+from recorder.tables.rebuild import Life as Alive
+from recorder.tables.schema import SCHEMA_VERSION
 
 from .journals import Writer, eventful, seal_all
 from .lives import DOUBLED, FEED, FEWER, SQL, Life, lived

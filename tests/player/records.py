@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from recorder import seal
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
-from recorder.raw import RAW
+from recorder.sealed import seal
+from recorder.sealed.raw import RAW
 from recorder.segment import Layout, stem
 
 MS = 1_000_000

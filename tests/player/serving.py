@@ -17,7 +17,7 @@ from recorder.player.server import Address, listening
 from recorder.player.stage import Play, Stage
 from recorder.segment import Layout
 from recorder.service import Service
-from recorder.span import span
+from recorder.stream.span import span
 
 PATIENCE = 20.0
 

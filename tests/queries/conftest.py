@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from recorder import publish
+from recorder.tables import publish
 
 from .rows import NOWHERE, Connection
 

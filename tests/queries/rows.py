@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from recorder import canned
+from recorder.answers import canned
 from recorder.segment import Layout
 
 QUERIES = canned.load()

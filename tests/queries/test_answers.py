@@ -9,8 +9,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from recorder import canned, publish
-from recorder.schema import EVENT_TABLES, TABLES
+from recorder.answers import canned
+from recorder.tables import publish
+from recorder.tables.schema import EVENT_TABLES, TABLES
 
 from .rows import (
     DAY,

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from recorder import canned, publish
+from recorder.answers import canned
 from recorder.errors import UsageError
+from recorder.tables import publish
 
 from .rows import DAY, HOUR, MINUTE, NOWHERE, SECOND, START, Connection, ask, connected, gap, put
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from recorder import canned
+from recorder.answers import canned
 from recorder.errors import UsageError
 
 from .rows import DAY, HOUR, QUERIES, SECOND, START, Connection, ask, put

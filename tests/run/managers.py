@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from recorder import notify
+from recorder.capture import notify
 
 
 class Manager:

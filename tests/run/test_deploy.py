@@ -16,7 +16,7 @@ import pytest
 
 from recorder.cli import cli
 from recorder.errors import ConfigError, CredentialsError
-from recorder.supervise import FINAL
+from recorder.supervision.supervise import FINAL
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

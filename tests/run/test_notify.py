@@ -15,14 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from servers import Peer, serving
 
-from recorder import durable, log, notify
-from recorder.capture import Capture
+from recorder import durable, log
+from recorder.capture import notify
+from recorder.capture.capture import Capture
+from recorder.capture.notify import Beat, Notifier
+from recorder.capture.sources import sources
 from recorder.clock import NS, Clock
 from recorder.config import Settings
 from recorder.journal import writer
-from recorder.notify import Beat, Notifier
 from recorder.redact import Redactor
-from recorder.sources import sources
 
 from .managers import hears, managing
 

@@ -72,7 +72,7 @@ async def test_whoever_is_killed_comes_back_and_the_record_is_whole(tmp_path: Pa
 
 def frames_of(data: Path) -> int:
     """How many trades are on disk, sealed or not."""
-    from recorder.raw import of_journal, of_parquet
+    from recorder.sealed.raw import of_journal, of_parquet
     from recorder.segment import Layout
 
     layout, total = Layout(data), 0

@@ -15,12 +15,12 @@ from captures import eventually
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder import supervise
 from recorder.backoff import Backoff
-from recorder.child import Spec
-from recorder.supervise import Leave, Policy, Restart
-from recorder.supervisor import Supervisor
-from recorder.talk import Talk, told
+from recorder.supervision import supervise
+from recorder.supervision.child import Spec
+from recorder.supervision.supervise import Leave, Policy, Restart
+from recorder.supervision.supervisor import Supervisor
+from recorder.supervision.talk import Talk, told
 
 from .runs import alive
 

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.errors import UsageError
-from recorder.event import CLASSES, Event, columns
 from recorder.serve import conflate, filters
 from recorder.serve.client import MOST_WAITING, SHOWN_AT_ONCE, Client
 from recorder.serve.conflate import Allowance
 from recorder.serve.lookout import Lines
 from recorder.serve.series import Series
 from recorder.serve.shown import DEFAULT_TABLES, Shown
+from recorder.stream.event import CLASSES, Event, columns
 
 
 def made(table: str, recv_ns: int = 1, **values: Any) -> Event:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder import canned
+from recorder.answers import canned
+from recorder.answers.sandbox import Limits
 from recorder.errors import RecorderError
-from recorder.sandbox import Limits
 from recorder.serve.ask import Asking
 
 from .serving import Served, serving

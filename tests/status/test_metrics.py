@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from recorder.metrics import Latencies, names, text
 from recorder.status import (
     Capture,
     Connection,
@@ -19,6 +18,7 @@ from recorder.status import (
     Problem,
     Status,
 )
+from recorder.status.metrics import Latencies, names, text
 
 ROOT = Path(__file__).parents[2]
 

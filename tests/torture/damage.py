@@ -13,10 +13,10 @@ from random import Random
 
 from captures import rows
 
-from recorder import seal
 from recorder.frame import Frame
 from recorder.journal import reader
 from recorder.journal.block import Block, Damage, scan, seed
+from recorder.sealed import seal
 from recorder.segment import Layout
 
 from .outcome import Outcome, Scale

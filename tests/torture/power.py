@@ -117,7 +117,7 @@ async def _cut_once(disk: _Disk, name: str, dice: Random, outcome: Outcome) -> N
                 _kill_sealing(data)
     with disk.mounted():
         synced = _synced(data, notes, at)
-        seal = [sys.executable, "-m", "recorder.seal", str(data)]
+        seal = [sys.executable, "-m", "recorder.sealed.seal", str(data)]
         done = await asyncio.to_thread(_run, seal)
         recorded = by_connection(rows(data, _FEED))
         problem = _compare(source.talks, recorded, synced, at, outcome)
@@ -131,7 +131,7 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 def _kill_sealing(data: Path) -> None:
     """No process survives a power cut, and the child that seals outlives its parent."""
-    wanted = f"-m\0recorder.seal\0{data}\0".encode()
+    wanted = f"-m\0recorder.sealed.seal\0{data}\0".encode()
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if (place / "cmdline").read_bytes().endswith(wanted):

@@ -1,0 +1,1 @@
+"""Tables to answers: the published database, canned questions, one's own SQL."""

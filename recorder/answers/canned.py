@@ -1,0 +1,322 @@
+"""The canned queries: `queries/<name>.sql`, one SELECT each, that answer a question of the tables.
+
+The same text serves `recorder query`, a table macro inside `recorder.duckdb` and the documentation.
+A file begins with its header:
+
+    -- title: ...
+    -- description: ...                                (a deeper indented line continues the text)
+    -- param NAME TYPE = DEFAULT  -- meaning           (DEFAULT: any SQL expression, often NULL)
+    -- column NAME: meaning                            (of the answer, in its order)
+    -- topic: ...                                      (its heading in the menu; may be left out)
+    -- plot: line x=time y=p50,p99 series=feed         (see recorder/plot/spec.py; may be left out)
+    -- example: recorder query NAME -p since '1d ago'
+
+and its SQL uses the parameters as `$NAME`. Inside a macro DuckDB silently takes an unqualified
+column spelled like a parameter for the parameter: qualify it (`w.symbol`; `install_macros` checks).
+
+Every query that reads a table also takes `as_of`, without saying so: see `recorder.answers.known`.
+
+What several queries need is in `queries/shared/`, written the same way and called as a macro
+(`FROM latency_hops(since := $since)`); a file there may be an expression instead of a SELECT.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recorder.answers.known import AS_OF, limited
+from recorder.errors import DataError, UsageError, did_you_mean
+
+if TYPE_CHECKING:  # completion and help never load them
+    import duckdb
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query's parameter: its DuckDB type, its default as a SQL expression, its meaning."""
+
+    name: str
+    type: str
+    default: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a query's answer, and its meaning."""
+
+    name: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A canned query; `sql` is one SELECT (or expression) that uses the parameters as `$name`."""
+
+    name: str
+    title: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    example: str
+    sql: str
+    columns: tuple[Column, ...] = ()
+    topic: str = ""
+    plot: str = ""
+
+    @property
+    def scalar(self) -> bool:
+        """True for an expression, which makes a scalar macro."""
+        return _is_expression(self.sql)
+
+    def parameter(self, name: str) -> Parameter:
+        """The parameter of that name, or a UsageError that names the nearest."""
+        known = {p.name: p for p in self.parameters}
+        if name not in known:
+            hint = did_you_mean(name, known) if known else "it takes no parameters"
+            raise UsageError(f"query '{self.name}' has no parameter '{name}'", hint=hint)
+        return known[name]
+
+
+def _is_expression(sql: str) -> bool:
+    return re.match(r"(SELECT|WITH|FROM|DELETE)\b", sql, re.IGNORECASE) is None
+
+
+def sql_directory() -> Path:
+    """Where the SQL files are: inside an installed package, or in a checkout beside it."""
+    package = Path(__file__).parents[1]
+    installed = package / "queries"
+    return installed if installed.exists() else package.parent / "queries"
+
+
+def load(directory: Path | None = None) -> dict[str, Query]:
+    """Every query of a directory by name, in order of name."""
+    files = sorted((directory or sql_directory()).glob("*.sql"))
+    return {f.stem: parse(f.stem, f.read_text("utf-8"), where=str(f)) for f in files}
+
+
+def shared() -> dict[str, Query]:
+    """What the canned queries have in common: macros that they, and anyone's SQL, may call."""
+    return load(sql_directory() / "shared")
+
+
+_ENTRY = re.compile(r"-- (?:(title|description|example|topic|plot):|(param|column) )(.*)")
+_CONTINUED = re.compile(r"--\s{2,}(\S.*)")
+_COLUMN = re.compile(r"([a-z]\w*): (\S.*)")
+_PARAMETER = re.compile(r"([a-z]\w*)\s+(\S.*?)\s*=\s*(\S.*?)\s+--\s+(\S.*)")
+#: What may hold a dollar sign that is no parameter, then a parameter.
+_TOKEN = re.compile(
+    r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$|\$([A-Za-z_]\w*)",
+    re.DOTALL,
+)
+
+
+def parse(name: str, text: str, where: str = "") -> Query:
+    """Read a query file; a DataError says what its header lacks."""
+    header = list(itertools.takewhile(lambda line: line.startswith("--"), text.splitlines()))
+    entries = _entries(header)
+    found = {key: value for key, value in entries if value}
+    for key in ("title", "description", "example"):
+        if key not in found:
+            raise DataError(f"no '-- {key}: ...' line in its header", where=where)
+    parameters = tuple(_parameter(value, where) for key, value in entries if key == "param")
+    columns = tuple(_column(value, where) for key, value in entries if key == "column")
+    sql = "\n".join(text.splitlines()[len(header) :]).strip().rstrip("; \n")
+    declared = {p.name for p in parameters}
+    if AS_OF[0] not in declared and not _is_expression(sql):
+        sql = limited(sql)
+    used = {match[2] for match in _TOKEN.finditer(sql) if match[2]}
+    if AS_OF[0] in used - declared:
+        parameters, declared = (*parameters, Parameter(*AS_OF)), declared | {AS_OF[0]}
+    for parameter in sorted(used ^ declared):
+        what = "is not used" if parameter in declared else "has no '-- param' line"
+        raise DataError(f"${parameter} {what}", where=where)
+    title, description, example = (found[key] for key in ("title", "description", "example"))
+    topic, plot = found.get("topic", ""), found.get("plot", "")
+    return Query(name, title, description, parameters, example, sql, columns, topic, plot)
+
+
+def _entries(header: list[str]) -> list[tuple[str, str]]:
+    """The header's entries in order, each with its continued lines."""
+    entries: list[tuple[str, str]] = []
+    for line in header:
+        if match := _ENTRY.match(line):
+            entries.append((match[1] or match[2], match[3].strip()))
+        elif entries and (match := _CONTINUED.match(line)):
+            key, value = entries.pop()
+            entries.append((key, f"{value} {match[1].strip()}"))
+    return entries
+
+
+def _parameter(text: str, where: str) -> Parameter:
+    if match := _PARAMETER.fullmatch(text):
+        return Parameter(*match.groups())
+    hint = "write: -- param NAME TYPE = DEFAULT  -- meaning"
+    raise DataError(f"cannot read parameter '{text}'", where=where, hint=hint)
+
+
+def _column(text: str, where: str) -> Column:
+    if match := _COLUMN.fullmatch(text):
+        return Column(*match.groups())
+    raise DataError(
+        f"cannot read column '{text}'", where=where, hint="write: -- column NAME: meaning"
+    )
+
+
+def _replaced(sql: str, value: Callable[[str], str]) -> str:
+    """The SQL with every `$name` replaced, those inside strings and comments left alone."""
+    return _TOKEN.sub(lambda match: value(match[2]) if match[2] else match[0], sql)
+
+
+def macro_sql(query: Query) -> str:
+    """`CREATE OR REPLACE MACRO`: `FROM name(since := '2026-01-01')` then answers the query."""
+    return _macro(query, "MACRO")
+
+
+def _macro(query: Query, kind: str) -> str:
+    types = {p.name: p.type for p in query.parameters}
+    defaults = ", ".join(f'"{p.name}" := {p.default}' for p in query.parameters)
+    body = _replaced(query.sql, lambda name: f'CAST("{name}" AS {types[name]})')
+    body = f"({body})" if query.scalar else f"TABLE\n{body}"
+    return f'CREATE OR REPLACE {kind} "{query.name}"({defaults}) AS {body}'
+
+
+def captured(connection: duckdb.DuckDBPyConnection, query: Query) -> set[str]:
+    """Unqualified column names that a macro would silently take for its parameters."""
+    import json
+
+    sql = f"SELECT {query.sql}" if query.scalar else query.sql
+    parsed = connection.execute("SELECT json_serialize_sql($sql)", {"sql": sql}).fetchall()
+    tree = json.loads(parsed[0][0])
+    if tree["error"]:
+        raise DataError(tree["error_message"], where=f"query '{query.name}'")
+    names = {p.name for p in query.parameters}
+    return names & {name.lower() for name in _column_names(tree)}
+
+
+def _column_names(node: Any) -> Iterator[str]:
+    """The unqualified columns in a parsed statement."""
+    if isinstance(node, dict):
+        if node.get("class") == "COLUMN_REF" and len(node["column_names"]) == 1:
+            yield node["column_names"][0]
+        node = list(node.values())
+    if isinstance(node, list):
+        for child in node:
+            yield from _column_names(child)
+
+
+def install_macros(connection: duckdb.DuckDBPyConnection) -> None:
+    """Store every canned query, and what they share, as a macro with its title as comment."""
+    for query in (*shared().values(), *load().values()):
+        if names := captured(connection, query):
+            raise DataError(
+                f"column '{min(names)}' is spelled like a parameter",
+                where=f"query '{query.name}'",
+                hint="qualify it with its table, or a macro takes it for the parameter",
+            )
+        connection.execute(macro_sql(query))
+        title = query.title.replace("'", "''")
+        kind = "MACRO" if query.scalar else "MACRO TABLE"
+        connection.execute(f"COMMENT ON {kind} \"{query.name}\" IS '{title}'")
+
+
+def _share(connection: duckdb.DuckDBPyConnection, query: Query) -> None:
+    """Define what the query shares with others for this connection alone.
+
+    The database may come from another version, whose macros are others.
+    """
+    for found in shared().values():
+        if re.search(rf"\b{found.name}\(", query.sql):
+            connection.execute(_macro(found, "TEMP MACRO"))
+
+
+def run(
+    connection: duckdb.DuckDBPyConnection, query: Query, parameters: Mapping[str, str | None]
+) -> pa.Table:
+    """The query's answer. DuckDB casts the texts; times without a zone are in the connection's."""
+    import duckdb
+
+    given = {n: _value(connection, query.parameter(n), text) for n, text in parameters.items()}
+    texts = {p.name: f"CAST(({p.default}) AS {p.type})" for p in query.parameters}
+    texts |= {n: f"CAST(${n} AS {query.parameter(n).type})" for n in given}
+    sql = _replaced(query.sql, texts.__getitem__)
+    try:
+        _share(connection, query)
+        return connection.sql(sql, params=given).to_arrow_table()
+    except (duckdb.CatalogException, duckdb.OperationalError) as error:
+        hint = "a table from another version is renewed by: recorder ingest --rebuild"
+        raise DataError(_first_line(error), where=f"query '{query.name}'", hint=hint) from error
+    except (duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
+        hint = f"see its parameters: recorder query {query.name} --help-params"
+        raise UsageError(_first_line(error), where=f"query '{query.name}'", hint=hint) from error
+
+
+def _value(
+    connection: duckdb.DuckDBPyConnection, parameter: Parameter, text: str | None
+) -> str | None:
+    """The text that casts to the parameter's type; `null` is NULL for all but text."""
+    import duckdb
+
+    if text is None or (text.lower() == "null" and parameter.type != "VARCHAR"):
+        return None
+    value = moment(text, datetime.now(UTC)) if parameter.type == "TIMESTAMPTZ" else text
+    try:
+        connection.execute(f"SELECT CAST($value AS {parameter.type})", {"value": value}).fetchall()
+    except duckdb.Error as error:
+        what = f"parameter '{parameter.name}' takes {parameter.type}, not '{text}'"
+        hint = parameter.meaning + _EXAMPLES.get(parameter.type, "")
+        raise UsageError(what, hint=hint) from error
+    return value
+
+
+_EXAMPLES = {
+    "TIMESTAMPTZ": "; e.g. '2h ago', 2026-01-31, 2026-01-31T12:00Z or 1769860800 (epoch s, ms, ns)",
+    "INTERVAL": "; e.g. '15 minutes' or '1 day'",
+}
+_AGO = re.compile(
+    r"(\d+(?:\.\d+)?)\s*(s|sec|seconds?|m|min|minutes?|h|hours?|d|days?|w|weeks?)\s+ago", re.I
+)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def moment(text: str, now: datetime) -> str:
+    """A time as DuckDB reads it: `2h ago` and epochs (s, ms, us, ns by size) become ISO 8601.
+
+    Anything else is left as it is, for the cast to accept or refuse.
+    """
+    text = text.strip()
+    try:
+        if ago := _AGO.fullmatch(text):
+            return (now - timedelta(seconds=float(ago[1]) * _UNITS[ago[2][0].lower()])).isoformat()
+        if text.isascii() and text.isdecimal() and len(text) >= 9:
+            scale = 10 ** (3 * min((len(text) - 9) // 3, 3))  # 9 to 11 digits are seconds
+            since = timedelta(microseconds=int(text) * 1_000_000 // scale)
+            return (datetime(1970, 1, 1, tzinfo=UTC) + since).isoformat()
+    except (OverflowError, ValueError):
+        pass
+    return text
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+def markdown(queries: Mapping[str, Query]) -> str:
+    """The reference of the queries in Markdown, as in `docs/queries.md`."""
+    lines = []
+    for query in queries.values():
+        lines += [f"## {query.name}", "", f"{query.title}.", "", query.description, ""]
+        lines += ["| parameter | type | default | meaning |", "|---|---|---|---|"]
+        for p in query.parameters:
+            lines.append(f"| `{p.name}` | {p.type} | `{p.default}` | {p.meaning} |")
+        if query.columns:
+            lines += ["", "| column | meaning |", "|---|---|"]
+            lines += [f"| `{c.name}` | {c.meaning} |" for c in query.columns]
+        lines += ["", "```sh", query.example, "```", ""]
+    return "\n".join(lines)

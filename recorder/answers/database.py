@@ -1,0 +1,59 @@
+"""The published database: opened read-only, and how fresh it is."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recorder.errors import BusyError, DataError
+
+if TYPE_CHECKING:  # the command line's help and completion never load it
+    import duckdb
+
+_NO_DATABASE = "record with 'recorder capture', then fill it with 'recorder ingest'; or --data-dir"
+
+
+def connect(path: Path, **settings: str | bool | int) -> duckdb.DuckDBPyConnection:
+    """Open `recorder.duckdb` read-only, its clock on UTC; `settings` are DuckDB's own.
+
+    A DataError where there is no database or none that can be read, a BusyError where a writer
+    holds it.
+    """
+    import duckdb
+
+    from recorder.tables import duck
+
+    if not path.exists():
+        raise DataError("no database yet", where=str(path), hint=_NO_DATABASE)
+    try:
+        connection = duck.connect(path, read_only=True, **settings)
+    except duckdb.Error as error:
+        if "different configuration" in str(error):
+            hint = "close it first, or ask in another process"
+            raise BusyError("open in this process already", where=str(path), hint=hint) from error
+        busy = "lock" in str(error)
+        hint = "try again when it has finished" if busy else "renew it: recorder ingest --rebuild"
+        what = f"cannot open the database: {str(error).splitlines()[0]}"
+        raise (BusyError if busy else DataError)(what, where=str(path), hint=hint) from error
+    return connection
+
+
+def freshness(connection: duckdb.DuckDBPyConnection) -> str:
+    """How old the newest ingested frame is, in words."""
+    import duckdb
+
+    try:
+        [(newest,)] = connection.execute("SELECT max(last_recv_ns) FROM ledger").fetchall()
+    except duckdb.CatalogException:
+        newest = None
+    if newest is None:
+        return "nothing ingested yet"
+    return f"newest frame {_age((time.time_ns() - newest) / 1e9)} old"
+
+
+def _age(seconds: float) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

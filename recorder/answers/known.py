@@ -1,0 +1,65 @@
+"""What had been received by a moment: the tables as they were then, for any canned SELECT.
+
+Every canned query takes `as_of`. Its SQL names tables; each of them is put in front of it once more
+as a common table expression of the same name that holds only the rows received by `$as_of`, so that
+no part of the query, joins included, can look ahead. NULL means everything.
+"""
+
+from __future__ import annotations
+
+import re
+
+from recorder.tables.schema import TABLES
+
+#: The parameter's name, type, default and meaning.
+AS_OF = ("as_of", "TIMESTAMPTZ", "NULL", "only what had been received by this time")
+
+_FIRST = re.compile(r"WITH\s+", re.IGNORECASE)
+
+#: A row of these goes on changing after its receive time: what came later is unknown then.
+_LATER = {
+    "connections": """ REPLACE (
+        if($as_of IS NULL OR t.closed_ns <= epoch_ns($as_of), t.closed_ns, NULL) AS closed_ns,
+        if($as_of IS NULL OR t.closed_ns <= epoch_ns($as_of), t.code, NULL) AS code,
+        if($as_of IS NULL OR t.closed_ns <= epoch_ns($as_of), t.reason, NULL) AS reason,
+        if($as_of IS NULL OR t.last_heard_ns <= epoch_ns($as_of), t.frames, NULL) AS frames,
+        if($as_of IS NULL OR t.last_heard_ns <= epoch_ns($as_of), t.bytes, NULL) AS bytes,
+        if($as_of IS NULL OR t.last_heard_ns <= epoch_ns($as_of), t.last_seq, NULL) AS last_seq,
+        if($as_of IS NULL OR t.last_heard_ns <= epoch_ns($as_of), t.rtt, NULL) AS rtt,
+        if(t.last_heard_ns > epoch_ns($as_of), epoch_ns($as_of), t.last_heard_ns) AS last_heard_ns
+    )""",
+    "gaps": """ REPLACE (
+        if($as_of IS NULL OR t.to_ns <= epoch_ns($as_of), t.to_ns, NULL) AS to_ns
+    )""",
+}
+
+
+def limited(sql: str) -> str:
+    """The same SELECT, over the rows that had been received by `$as_of`.
+
+    Tables are qualified with `main`, or DuckDB takes the name for the expression itself.
+    """
+    names = [name for name in TABLES if _reads(sql, name)]
+    if not names:
+        return sql
+    known = ",\n".join(_expression(name) for name in names)
+    rest, with_more = _FIRST.subn("", sql, count=1) if _FIRST.match(sql) else (sql, 0)
+    return f"WITH {known}{',' if with_more else ''}\n{rest}"
+
+
+def _reads(sql: str, name: str) -> bool:
+    """True if the SQL reads the table, and no expression of its own of that name."""
+    return (
+        re.search(rf"\b(?:FROM|JOIN)\s+{name}\b(?!\s*\()", sql) is not None
+        and re.search(rf"\b{name}\s+AS\s+(?:NOT\s+)?(?:MATERIALIZED\s*)?\(", sql) is None
+    )
+
+
+def _expression(name: str) -> str:
+    # Inlined, so that filters still reach the table.
+    begun = " AND t.from_ns <= epoch_ns($as_of)" if name == "gaps" else ""
+    return f"""{name} AS NOT MATERIALIZED (
+    SELECT t.*{_LATER.get(name, "")}
+    FROM main.{name} t
+    WHERE $as_of IS NULL OR (t.recv_ns <= epoch_ns($as_of){begun})
+)"""  # noqa: S608 - the names are the schema's

@@ -1,0 +1,214 @@
+"""Somebody's SQL over the published database: it can read the record, and nothing else.
+
+Four walls, each of which holds alone against most of what is tried:
+
+1. One statement that answers rows (`statement`): SELECT, FROM, VALUES, DESCRIBE, SHOW, SUMMARIZE,
+   or EXPLAIN of one of them.
+2. The database is opened read-only.
+3. No files: `enable_external_access = false`, then `lock_configuration = true`. `raw` is read by
+   Arrow on the outside, so that not even the raw directory is open to the SQL. An allowed
+   directory would be writable: `WITH x AS (COPY … TO 'raw/…') FROM x` is a SELECT.
+4. Memory and threads are limited, and `limited` stops what takes too long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from recorder.answers import database
+from recorder.errors import DataError, RecorderError, UsageError
+from recorder.sealed.raw import RAW
+from recorder.segment import Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PARTITION = pa.schema([("feed", pa.string()), ("date", pa.date32())])
+_SCHEMA = pa.schema([*RAW, *_PARTITION])
+
+#: Set before the door is shut: no Python variable is a table, nothing is installed or spilled.
+_CLOSED: dict[str, str | bool | int] = {
+    "python_enable_replacements": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_persistent_secrets": False,
+    "temp_directory": "",
+}
+_FRAMES = "raw_frames"
+_ALLOWED = "a SELECT, FROM, VALUES, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN is"
+_EXPLAIN = re.compile(r"EXPLAIN\b\s*(?:ANALYZE\b|\([^)]*\))?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one query may use; `seconds` None is no limit of time, `rows` None none of rows."""
+
+    seconds: float | None = 60.0
+    rows: int | None = None
+    memory_mb: int = 2048
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The rows, and whether more were left behind at the limit."""
+
+    table: pa.Table
+    more: bool
+
+
+def connect(layout: Layout, limits: Limits) -> duckdb.DuckDBPyConnection:
+    """The published database with tables, macros and `raw`, shut off from everything else."""
+    settings = _CLOSED | {"memory_limit": f"{limits.memory_mb}MB"}
+    if limits.threads:
+        settings["threads"] = limits.threads
+    connection = database.connect(layout.database, **settings)
+    try:
+        _show_raw(connection)
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        connection.close()
+        what = f"cannot read the raw frames: {_first_line(error)}"
+        hint = "examine them: recorder verify"
+        raise DataError(what, where=str(layout.raw), hint=hint) from error
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _show_raw(connection: duckdb.DuckDBPyConnection) -> None:
+    """The view `raw` once more, over an Arrow data set instead of a reader of files.
+
+    The files are those of the published view, which leaves damaged ones out.
+    """
+    sql = "SELECT sql FROM duckdb_views() WHERE view_name = 'raw' AND NOT temporary"
+    found = connection.execute(sql).fetchall()
+    if not found:
+        return
+    view = found[0][0]
+    inside = re.search(r"read_parquet\(list_value\((.*?)\), \(", view, re.DOTALL)
+    if inside is None:  # nothing was sealed: the view reads no file
+        return
+    patterns = [name.replace("''", "'") for name in re.findall(r"'((?:[^']|'')*)'", inside[1])]
+    files = sorted(path for pattern in patterns for path in glob.iglob(pattern))  # noqa: PTH207 (from the root)
+    hive = ds.partitioning(_PARTITION, flavor="hive")
+    frames = ds.dataset(files, schema=_SCHEMA, format="parquet", partitioning=hive)
+    connection.register(_FRAMES, frames)
+    columns = view[view.index("SELECT") : view.index("FROM read_parquet")]
+    connection.execute(f"CREATE TEMP VIEW raw AS {columns} FROM {_FRAMES} AS r")
+
+
+def statement(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
+    """The one statement that the text holds, or a UsageError that says why it is refused."""
+    try:
+        found = connection.extract_statements(sql)
+    except duckdb.Error as error:
+        raise _refused(error) from error
+    if not found:
+        raise UsageError("no SQL was given", hint="e.g. recorder sql 'SHOW TABLES'")
+    if len(found) > 1:
+        hint = "one question at a time; WITH joins several steps into one"
+        raise UsageError(f"{len(found)} statements were given, one is allowed", hint=hint)
+    [only] = found
+    kind = only.type
+    if kind == duckdb.StatementType.EXPLAIN:
+        inner = _EXPLAIN.sub("", only.query, count=1)
+        statement(connection, inner)
+    elif kind == duckdb.StatementType.MULTI:
+        hint = "name the values of a PIVOT: PIVOT t ON column IN ('a', 'b') …"
+        raise UsageError("a statement that becomes several is not allowed", hint=hint)
+    elif kind != duckdb.StatementType.SELECT:
+        hint = f"{_ALLOWED}; the database is opened read-only"
+        raise UsageError(f"{kind.name} is not allowed here", hint=hint)
+    query: str = only.query
+    return query
+
+
+def run(connection: duckdb.DuckDBPyConnection, sql: str, limits: Limits) -> Answer:
+    """The rows of one statement, within the limits; every refusal is a RecorderError."""
+    query = statement(connection, sql)
+    try:
+        with interrupting(connection.interrupt, limits.seconds) as late:
+            return _read(connection, query, limits)
+    except (duckdb.InterruptException, RuntimeError) as error:
+        if late.is_set():
+            raise too_late(limits) from error
+        raise KeyboardInterrupt from error
+    except duckdb.Error as error:
+        raise _refused(error, limits) from error
+
+
+def _read(connection: duckdb.DuckDBPyConnection, query: str, limits: Limits) -> Answer:
+    """Read in batches, so that an endless answer ends at a limit instead of filling memory."""
+    reader = connection.sql(query).to_arrow_reader(10_000)
+    batches: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in reader:
+        batches.append(batch)
+        rows += batch.num_rows
+        size += batch.nbytes
+        if limits.rows is not None and rows > limits.rows:
+            break
+        if size > limits.memory_mb << 20:
+            hint = "ask for fewer rows or columns (--limit, LIMIT, GROUP BY), or raise --memory"
+            raise RecorderError(f"the answer is larger than {limits.memory_mb} MB", hint=hint)
+    table = pa.Table.from_batches(batches, reader.schema)
+    more = limits.rows is not None and rows > limits.rows
+    return Answer(table.slice(0, limits.rows) if more else table, more)
+
+
+@contextlib.contextmanager
+def interrupting(stop: Callable[[], None], seconds: float | None) -> Iterator[threading.Event]:
+    """Call `stop` once after so long, unless the block has ended; the event says that it was."""
+    late = threading.Event()
+
+    def ring() -> None:
+        late.set()
+        stop()
+
+    timer = threading.Timer(seconds or 0, ring)
+    timer.daemon = True
+    if seconds:
+        timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
+
+
+def too_late(limits: Limits) -> RecorderError:
+    """What is said of a query that was stopped."""
+    hint = "narrow it (e.g. WHERE recv_time > …), or allow more with --timeout"
+    return RecorderError(f"the query was stopped after {limits.seconds:g} s", hint=hint)
+
+
+def _refused(error: duckdb.Error, limits: Limits | None = None) -> RecorderError:
+    """DuckDB's word as ours: what, where in the SQL, what next."""
+    text = str(error).strip()
+    if isinstance(error, duckdb.OutOfMemoryException):
+        limit = f"{limits.memory_mb} MB" if limits else "its limit"
+        hint = "aggregate earlier, read fewer columns, or raise --memory"
+        return RecorderError(f"the query needs more memory than {limit}", hint=hint)
+    if isinstance(error, duckdb.PermissionException):
+        hint = "only the tables, the macros and 'raw' can be read here"
+        return UsageError(_first_line(error), hint=hint)
+    if _FRAMES in text and "failed" in text:
+        what = f"raw frames cannot be read: {text.partition('failed: ')[2].splitlines()[0]}"
+        return DataError(what, hint="examine them: recorder verify")
+    if "read-only mode" in text:
+        return UsageError("the query writes", hint=f"only {_ALLOWED} allowed")
+    what, _, rest = text.partition("\n")
+    return UsageError(what, hint=rest.strip("\n").replace("\n", "\n  ") or "recorder sql --help")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

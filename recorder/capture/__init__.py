@@ -1,0 +1,1 @@
+"""The write half: what `recorder capture` runs, from settings to journals."""

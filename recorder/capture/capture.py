@@ -1,0 +1,249 @@
+"""Capture: the recordings of all feeds, and the child that seals."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from recorder.capture.notify import Beat, Notifier, keep
+from recorder.capture.recording import Recording, Room
+from recorder.capture.sealer import Sealer
+from recorder.capture.sources import Source, connect_options
+from recorder.clock import NS, Clock
+from recorder.config import Settings
+from recorder.drift import ClockSteps, LoopLag
+from recorder.errors import BusyError
+from recorder.feed import CREDENTIALS
+from recorder.journal.writer import Journal
+from recorder.redact import Redactor
+from recorder.segment import Layout
+from recorder.session.line import Line
+from recorder.session.machine import NOT_CONNECTED
+
+#: A journal that was not in order for so long is not: a sync hangs, or frames are being lost.
+_BEAT_NS = 10 * NS
+
+
+@dataclass(slots=True)
+class Capture:
+    """One run of the recorder: build it, then `await run()`."""
+
+    settings: Settings
+    sources: Sequence[Source]
+    redactor: Redactor
+    log: Any
+    clock: Clock = field(default_factory=Clock)
+    notifier: Notifier = field(default_factory=lambda: Notifier({}))
+    recordings: dict[str, Recording] = field(default_factory=dict)
+    past: list[Line] = field(default_factory=list)
+    """Lines of feeds that are no longer recorded."""
+    _room: Room | None = None
+    _lost: int = 0
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _applying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _watchers: set[asyncio.Task[None]] = field(default_factory=set)
+    _failures: list[Exception] = field(default_factory=list)
+
+    @property
+    def lines(self) -> list[Line]:
+        """The lines of all feeds being recorded."""
+        return [line for recording in self.recordings.values() for line in recording.lines]
+
+    @property
+    def all_lines(self) -> list[Line]:
+        """Those that a change of the settings took away, too."""
+        there = [line for one in self.recordings.values() for line in one.all_lines]
+        return [*self.past, *there]
+
+    @property
+    def journals(self) -> dict[str, Journal]:
+        """The journal of each feed being recorded."""
+        return {name: recording.journal for name, recording in self.recordings.items()}
+
+    def stop(self) -> None:
+        """Ask for a clean end: close the connections, sync, seal."""
+        self._stop.set()
+
+    async def run(
+        self, *, duration: float | None = None, connect_timeout: float | None = None
+    ) -> int:
+        """Record until stopped; the exit code.
+
+        `duration` and `connect_timeout` are seconds.
+
+        Raises:
+            BusyError: another process records one of these feeds here.
+            ConfigError: a feed's `ca_file` cannot be used.
+        """
+        sealer = Sealer(self.settings.data_dir, self.settings.capture.zstd_level, self.log)
+        lag = LoopLag()
+        self._room = Room(
+            Layout(self.settings.data_dir),
+            self.settings.capture,
+            self.redactor,
+            self.log,
+            self.clock,
+            sealer,
+            lag,
+        )
+        told = keep(self.notifier, self.beat)
+        watcher = asyncio.gather(lag.watch(), self._watch_clock(), told)
+        try:
+            for source in self.sources:
+                self._open(source)
+            sealer.request()  # orphans of an earlier crash first
+            gc.collect()
+            gc.freeze()  # what is loaded stays; collections then look only at what is new
+            gc.set_threshold(50_000, 20, 50)  # frames make no cycles: look seldom
+            await self._record(duration, connect_timeout)
+        finally:
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+            for recording in self.recordings.values():
+                self._lost += await recording.close()
+            await sealer.drain()
+        return 1 if self._lost or sealer.failed else self._exit_code()
+
+    async def apply(self, sources: Sequence[Source]) -> None:
+        """Record these feeds from now on, without touching what stays as it is.
+
+        Feeds are added, removed and changed; one that had ended is tried anew. One that another
+        process records is left out, and the log says so.
+
+        Raises:
+            ConfigError: a feed's `ca_file` cannot be used; then nothing changed.
+        """
+        options = {source.name: self._options(source) for source in sources}
+        async with self._applying:
+            if self._stop.is_set():
+                return
+            wanted = {source.name: source for source in sources}
+            leaving = {n: r for n, r in self.recordings.items() if not _stays(r, wanted.get(n))}
+            for name, source in wanted.items():
+                if name not in self.recordings:
+                    self._add(source)
+                elif name not in leaving:
+                    self.recordings[name].change(source, options[name])
+            await asyncio.gather(*map(self._remove, leaving.values()))
+            for name in leaving.keys() & wanted.keys():
+                if not self._stop.is_set():
+                    self._add(wanted[name])
+            self.sources = list(sources)
+
+    def update(self, source: Source) -> None:
+        """Record a feed with another list of instruments; one that has ended stays so."""
+        recording = self.recordings.get(source.name)
+        if recording is not None and not recording.over and not self._stop.is_set():
+            recording.change(source, self._options(source))
+
+    def beat(self) -> Beat:
+        """How it goes: well while each journal is written and synced, or its frames are buffered.
+
+        That the event loop turns is shown by being asked.
+        """
+        there, now = self.recordings.values(), self.clock.mono_ns()
+        pulses = [one.pulsed_ns for one in there if one.pulsed_ns is not None]
+        trouble = next((one.journal.trouble for one in there if one.journal.trouble), None)
+        live = sum(line.live for line in self.lines)
+        return Beat(
+            ready=len(pulses) == len(there),
+            well=all(now - pulsed < _BEAT_NS for pulsed in pulses),
+            status=trouble or f"{live} of {len(self.lines)} lines connected",
+        )
+
+    # -- feeds come and go
+
+    def _options(self, source: Source) -> dict[str, Any]:
+        return connect_options(source, self.settings.capture.max_frame_mb)
+
+    def _open(self, source: Source) -> Recording:
+        assert self._room is not None, "not running"
+        recording = Recording(self._room, source, self._options(source))
+        self.recordings[source.name] = recording
+        return recording
+
+    def _add(self, source: Source) -> None:
+        try:
+            self._begin(self._open(source))
+        except BusyError as error:
+            self.log.error("not recorded", feed=source.name, why=error.what, where=error.where)
+
+    def _begin(self, recording: Recording) -> None:
+        recording.start()
+        watcher = asyncio.create_task(self._watch(recording))
+        self._watchers.add(watcher)
+        watcher.add_done_callback(self._watchers.discard)
+
+    async def _remove(self, recording: Recording) -> None:
+        """End a feed that is no longer wanted, or is to begin anew."""
+        name = recording.source.name
+        self.log.info("no longer recorded", feed=name)
+        self.past += self.recordings.pop(name).all_lines
+        recording.stop(removed=True)
+        await recording.ended()
+        self._lost += await recording.close()
+
+    # -- running
+
+    async def _record(self, duration: float | None, connect_timeout: float | None) -> None:
+        loop = asyncio.get_running_loop()
+        if duration is not None:
+            loop.call_later(duration, self._stop.set)
+        if connect_timeout is not None:
+            loop.call_later(connect_timeout, self._check_connected)
+        for recording in self.recordings.values():
+            self._begin(recording)
+        await self._stop.wait()
+        self.notifier.say(STOPPING=1, STATUS="stopping")
+        for recording in self.recordings.values():
+            recording.stop()
+        async with self._applying:  # a feed on its way out ends first
+            while self._watchers:
+                await asyncio.gather(*self._watchers)
+        for failure in self._failures:
+            raise failure
+
+    async def _watch(self, recording: Recording) -> None:
+        """When all lines of all feeds have ended by themselves, so does the capture."""
+        try:
+            await recording.ended()
+        except Exception as error:
+            self._failures.append(error)
+            self._stop.set()
+        there = self.recordings.values()
+        if recording in there and all(one.over for one in there):
+            self._stop.set()
+
+    def _check_connected(self) -> None:
+        if not any(line.tally.connections for line in self.all_lines):
+            self.log.error("nothing connected in time")
+            self._stop.set()
+
+    async def _watch_clock(self) -> None:
+        steps = ClockSteps(self.clock)
+        while True:
+            step = steps.look()
+            if step is not None:
+                self.log.warning("the wall clock was stepped", seconds=round(step / NS, 3))
+                for line in self.lines:
+                    line.mark_clock_step(step)
+            await asyncio.sleep(1.0)
+
+    def _exit_code(self) -> int:
+        codes = {line.outcome.code for line in self.lines if line.outcome is not None}
+        if CREDENTIALS in codes:
+            return CREDENTIALS
+        connected = any(line.tally.connections for line in self.all_lines)
+        if NOT_CONNECTED in codes or not connected:
+            return NOT_CONNECTED
+        return max(codes, default=0)
+
+
+def _stays(recording: Recording, source: Source | None) -> bool:
+    """True if a recording goes on under these settings, changed or not."""
+    if source is None or recording.over:
+        return False
+    return source.feed.kind == recording.source.feed.kind

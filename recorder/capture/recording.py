@@ -1,0 +1,283 @@
+"""The recording of one feed: its lock, its journal, its lines, and what keeps them going."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+from collections import Counter
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from recorder import __version__, durable, frame
+from recorder.capture.catalogue import told
+from recorder.capture.sealer import Sealer
+from recorder.capture.sources import Source, missing
+from recorder.clock import NS, Clock, ulid
+from recorder.config import CaptureSettings
+from recorder.drift import LoopLag
+from recorder.feed import Plan
+from recorder.journal import sync
+from recorder.journal.writer import UNNAMED, Journal, Limits, Reports, Stream
+from recorder.redact import Redactor
+from recorder.segment import Layout
+from recorder.session.budget import Budget
+from recorder.session.line import Line
+from recorder.session.link import Wiring
+
+#: What a line's last marker says, and so the cause of the gap that follows.
+_REMOVED = "no longer configured"
+
+#: A line: its plan's group, which of the plans of that name, the number of the line.
+_Key = tuple[str, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What all recordings of one capture share."""
+
+    layout: Layout
+    settings: CaptureSettings
+    redactor: Redactor
+    log: Any
+    clock: Clock
+    sealer: Sealer
+    lag: LoopLag
+
+
+class Recording:
+    """One feed being recorded. Made with the feed's lock held; give it free with `close`.
+
+    `options` say how to connect (`sources.connect_options`).
+
+    Raises:
+        BusyError: another process records this feed here.
+    """
+
+    def __init__(self, room: Room, source: Source, options: dict[str, Any]) -> None:
+        self._room, self.source = room, source
+        self._lock = _claim(room.layout, source.name)
+        self._about: dict[str, object] = {
+            "recorder": __version__,
+            "host": platform.node(),
+            "kind": source.feed.kind,
+        }
+        self.journal = self._new_journal()
+        self._wiring = self._new_wiring(options)
+        self._budgets: dict[str, Budget] = {}
+        places = _places(source)
+        self._lines = {key: self._new_line(plan, key[-1]) for key, plan in places.items()}
+        self._past: list[Line] = []  # taken away by a change of the settings
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._pool = ThreadPoolExecutor(1, f"sync {source.name}")
+        self._beat: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()  # there are lines, or there is to be none
+        self.pulsed_ns: int | None = None  # monotonic: when the journal was last in order
+
+    @property
+    def lines(self) -> list[Line]:
+        """The lines that are to be kept."""
+        return list(self._lines.values())
+
+    @property
+    def all_lines(self) -> list[Line]:
+        """Those that were taken away, too."""
+        return [*self._past, *self._lines.values()]
+
+    @property
+    def over(self) -> bool:
+        """True if no line goes on, and none is going to begin."""
+        return bool(self._lines) and all(line.outcome is not None for line in self._lines.values())
+
+    def start(self) -> None:
+        """Begin to connect and to sync."""
+        self._beat = asyncio.create_task(self._keep_durable())
+        self._note_instruments()
+        for line in self._lines.values():
+            self._run(line)
+        self._settle()
+
+    def change(self, source: Source, options: dict[str, Any]) -> None:
+        """Record another selection of the same feed; what did not change is not touched."""
+        anew = _way(self.source) != _way(source)
+        listed = source.listing != self.source.listing
+        self._wiring = replace(self._wiring, feed=source.feed, options=options)
+        self.source = source
+        if listed:
+            self._note_instruments()
+        places = _places(source)
+        for key in self._lines.keys() - places.keys():
+            self._past.append(self._lines.pop(key))
+            self._past[-1].stop(_REMOVED)
+        for key, plan in places.items():
+            if key in self._lines:
+                line = self._lines[key]
+                line.max_retries = source.settings.max_retries
+                line.change(self._wiring, plan, self._budget(plan, key[-1]), anew=anew)
+            else:
+                self._lines[key] = self._new_line(plan, key[-1])
+                self._run(self._lines[key])
+        self._settle()
+
+    def stop(self, *, removed: bool = False) -> None:
+        """Ask all lines to end: for good where the feed was `removed` from the settings."""
+        self._settled.set()
+        for line in self.all_lines:
+            line.stop(_REMOVED if removed else "stopping")
+
+    async def ended(self) -> None:
+        """Wait until no line runs."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
+    async def close(self) -> int:
+        """Make everything durable and give the feed free; how many frames could not be kept.
+
+        The lines must have ended, or be about to be cancelled with the loop.
+        """
+        if self._beat is not None:
+            self._beat.cancel()
+            await asyncio.gather(self._beat, return_exceptions=True)
+        # What a disk refused until now is written again by the first sync, or, if that fails
+        # in turn, by the second: into a journal of its own, which is to be finished too.
+        for _ in range(3):
+            self.journal.rotate()
+            await self._sync()
+        if self.journal.trouble is not None:
+            self._room.log.error(
+                "frames were lost: the disk refused to the end",
+                feed=self.source.name,
+                why=self.journal.trouble,
+                bytes=self.journal.spilled_bytes,
+            )
+        self._pool.shutdown(wait=True)
+        os.close(self._lock)
+        return self.journal.lost_frames + self.journal.spilled_bytes
+
+    # -- building
+
+    def _new_journal(self) -> Journal:
+        room, log = self._room, self._room.log.bind(feed=self.source.name)
+        return Journal(
+            room.layout,
+            self.source.name,
+            ulid(room.clock.wall_ns(), os.urandom(10)),  # per feed: a stem is unique everywhere
+            limits=Limits(
+                int(room.settings.rotate_mb * 1e6),
+                int(room.settings.rotate_seconds * NS),
+                int(room.settings.buffer_mb * 1e6),
+            ),
+            clock=room.clock,
+            about=self._about,
+            reports=Reports(
+                room.sealer.request,
+                lambda text: log.error("recording into memory", why=text),
+                lambda text: log.warning("the disk takes frames again", lost=text),
+            ),
+        )
+
+    def _new_wiring(self, options: dict[str, Any]) -> Wiring:
+        room = self._room
+        return Wiring(
+            feed=self.source.feed,
+            name=self.source.name,
+            journal=self.journal,
+            clock=room.clock,
+            redactor=room.redactor,
+            log=room.log,
+            about=self._about,
+            options=options,
+            stats_every=room.settings.stats_seconds,
+            lag=room.lag.take,
+        )
+
+    def _new_line(self, plan: Plan, number: int) -> Line:
+        budget = self._budget(plan, number)
+        return Line(self._wiring, plan, number, budget, self.source.settings.max_retries)
+
+    def _budget(self, plan: Plan, number: int) -> Budget:
+        """All lines and links that connect to one endpoint share its budget of attempts."""
+        endpoint = urlsplit(plan.urls[number % len(plan.urls)]).netloc
+        return self._budgets.setdefault(endpoint, Budget(self.source.feed.pace))
+
+    # -- running
+
+    def _note_instruments(self) -> None:
+        """Put the venue's list into the journal: the record explains its own sizes."""
+        listing, room = self.source.listing, self._room
+        if listing is not None:
+            stream = Stream(ulid(room.clock.wall_ns(), os.urandom(10)))
+            self.journal.mark(stream, frame.INSTRUMENTS, told(self.source.feed.kind, listing))
+
+    def _settle(self) -> None:
+        """Without a line (its channels wait for the venue's list) the recording goes on, too."""
+        waiting = missing(self.source)
+        if waiting:
+            self._room.log.warning("channels left out", feed=self.source.name, **waiting)
+        if self._lines:
+            self._settled.set()
+        elif not self._tasks:
+            self._keep(self._settled.wait())
+
+    def _run(self, line: Line) -> None:
+        self._keep(self._run_line(line))
+
+    def _keep(self, work: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run_line(self, line: Line) -> None:
+        outcome = await line.run()
+        if outcome.code and line in self._lines.values():
+            self.stop()  # a fatal reason ends its feed; the others go on
+
+    async def _keep_durable(self) -> None:
+        while True:
+            await asyncio.sleep(self._room.settings.fsync_ms / 1000)
+            await self._sync()
+
+    async def _sync(self) -> None:
+        """One pulse. Shielded: a job under way is always heard to its end."""
+        task = asyncio.ensure_future(self._pulse())
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await task
+            raise
+
+    async def _pulse(self) -> None:
+        jobs = self.journal.pulse()
+        if jobs:
+            loop = asyncio.get_running_loop()
+            self.journal.synced(jobs, await loop.run_in_executor(self._pool, sync.run, jobs))
+        if not self.journal.losing:
+            self.pulsed_ns = self._room.clock.mono_ns()
+
+
+def _claim(layout: Layout, feed: str) -> int:
+    lock = layout.journal_dir(feed) / ".lock"
+    held = durable.claim(lock, f"capture of '{feed}'")
+    for left_by_a_crash in lock.parent.glob(f"*{UNNAMED}"):
+        left_by_a_crash.unlink()
+    return held
+
+
+def _places(source: Source) -> dict[_Key, Plan]:
+    """The lines of a source, each with the plan to follow."""
+    found: dict[_Key, Plan] = {}
+    seen: Counter[str] = Counter()
+    for plan in source.plans:
+        for number in range(source.settings.lines):
+            found[plan.group, seen[plan.group], number] = plan
+        seen[plan.group] += 1
+    return found
+
+
+def _way(source: Source) -> tuple[object, ...]:
+    """How to connect, beside the plans: a change asks for new connections."""
+    settings = source.settings
+    return settings.proxy, settings.compression, settings.ca_file

@@ -1,0 +1,117 @@
+"""Keeps the venues' lists of instruments up to date while capture runs.
+
+Nothing waits for them: a feed begins with the list that was kept, and one whose channels are all
+patterns begins when its first list comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from recorder.capture.catalogue import Listing, fetch, keep, kept
+from recorder.capture.sources import Source
+from recorder.clock import Clock
+from recorder.errors import CatalogueError
+from recorder.segment import Layout
+
+_EVERY = 24 * 3600.0
+_AGAIN = 60.0  # after a failure
+
+T = TypeVar("T")
+
+
+def known(layout: Layout, feeds: Iterable[str]) -> dict[str, Listing]:
+    """The lists that were kept on disk, by the feed's name."""
+    found = ((name, kept(layout.instruments(name))) for name in feeds)
+    return {name: listing for name, listing in found if listing is not None}
+
+
+class Symbols:
+    """Follows the lists of all feeds that have one; `changed(feed, listing)` hears of each."""
+
+    def __init__(
+        self, layout: Layout, clock: Clock, log: Any, changed: Callable[[str, Listing], None]
+    ) -> None:
+        self._layout, self._clock, self._log, self._changed = layout, clock, log, changed
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._sources: dict[str, Source] = {}
+
+    def follow(self, sources: Iterable[Source]) -> None:
+        """Follow the lists of these feeds, and of no others."""
+        wanted = {source.name: source for source in sources if source.asks}
+        for name in self._tasks.keys() - wanted.keys():
+            self._tasks.pop(name).cancel()
+        anew = {name for name, s in wanted.items() if name not in self._tasks or self._differs(s)}
+        self._sources = wanted
+        for name in anew:
+            if name in self._tasks:
+                self._tasks[name].cancel()
+            self._tasks[name] = asyncio.get_running_loop().create_task(self._follow(name))
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self.follow(())
+
+    def _differs(self, source: Source) -> bool:
+        before = self._sources[source.name]
+        return (before.feed, before.reach) != (source.feed, source.reach)
+
+    async def _follow(self, name: str) -> None:
+        while True:
+            source = self._sources[name]
+            assert source.feed.catalogue is not None
+            catalogue, now, reach = source.feed.catalogue, self._clock.wall_ns(), source.reach
+            try:
+                listing = await _in_thread(lambda: fetch(catalogue, now, reach))  # noqa: B023
+            except CatalogueError as error:
+                self._complain(name, error)
+                await asyncio.sleep(_AGAIN)
+                continue
+            try:
+                await _in_thread(lambda: keep(self._layout.instruments(name), listing))  # noqa: B023
+            except OSError as error:
+                self._log.warning("the list of instruments could not be kept", why=str(error))
+            self._log.info("list of instruments", feed=name, instruments=len(listing.instruments))
+            self._changed(name, listing)
+            await asyncio.sleep(_EVERY)
+
+    def _complain(self, name: str, error: CatalogueError) -> None:
+        source = self._sources[name]
+        without = "channels with * wait" if source.unmatched else "values in contracts stay NULL"
+        serves = "the last list serves" if source.listing else without
+        self._log.warning(
+            "the venue's list of instruments could not be had",
+            feed=name,
+            why=error.what,
+            where=error.where,
+            meanwhile=serves,
+        )
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """Do blocking work in a thread that keeps nobody from leaving."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def deliver(result: T | None, error: Exception | None) -> None:
+        if future.cancelled():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]  # None only where T has it
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = work()
+        except Exception as error:
+            failure = error
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(deliver, result, failure)
+
+    threading.Thread(target=run, name="instruments", daemon=True).start()
+    return await future

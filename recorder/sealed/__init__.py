@@ -1,0 +1,1 @@
+"""Sealed Parquet files: made from journals, read, merged."""

@@ -1,0 +1,134 @@
+"""Reads that cannot look ahead: what had been received by the replay's present, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from recorder.clock import iso
+from recorder.errors import LookAheadError, UsageError, did_you_mean
+from recorder.stream.event import CLASSES, Event, checked, columns, sorting
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+#: The newest row is looked for in ever longer stretches before the present: most are recent.
+_BACK_NS = (60_000_000_000, 3_600_000_000_000, 86_400_000_000_000, 1 << 63)
+
+
+class AsOf:
+    """The tables of a database as they were at `clock()`, a receive time in ns since epoch UTC.
+
+    A row is there from its `recv_ns` on: a past event that a feed sent later is known from when it
+    came. The clock is asked at each read, so that it may move.
+    """
+
+    def __init__(self, db: duckdb.DuckDBPyConnection, clock: Callable[[], int]) -> None:
+        self._db, self._clock = db, clock
+
+    @property
+    def now_ns(self) -> int:
+        """The present."""
+        return self._clock()
+
+    def latest(
+        self, table: str, symbol: str | None = None, *, at_ns: int | None = None, **equal: Any
+    ) -> Event | None:
+        """The newest event of a table received at or before `at_ns` (the present); None: none.
+
+        `symbol` None is any; `equal` are columns with the value they must have (`kind="mark"`).
+
+        Raises:
+            LookAheadError: `at_ns` is later than the present.
+            UsageError: no such table or column.
+        """
+        until = self._past(at_ns)
+        condition, given = _condition(table, symbol, equal)
+        rest = f"{condition} {sorting(newest=True)} LIMIT 1"
+        for back in _BACK_NS:
+            for row in self._rows(table, rest, given, (until - back, until)):
+                return row
+        return None
+
+    def window(
+        self,
+        table: str,
+        symbol: str | None,
+        span: timedelta | int,
+        *,
+        until_ns: int | None = None,
+        **equal: Any,
+    ) -> list[Event]:
+        """The events of a table within `span` (a timedelta or ns) up to the present, oldest first.
+
+        Those received later than `until_ns - span` and not after `until_ns`, which is the present
+        if it is left out.
+
+        Raises:
+            LookAheadError: `until_ns` is later than the present.
+            UsageError: no such table or column.
+        """
+        until = self._past(until_ns)
+        width = span if isinstance(span, int) else span // timedelta(microseconds=1) * 1000
+        condition, given = _condition(table, symbol, equal)
+        rest = f"{condition} {sorting()}"
+        return list(self._rows(table, rest, given, (until - width, until)))
+
+    def query(self, name: str, /, **parameters: str | None) -> pa.Table:
+        """A canned query's answer as of the present, to the microsecond below it.
+
+        Raises:
+            LookAheadError: `as_of` is given and later than the present.
+            UsageError: no such query or parameter.
+        """
+        from recorder.answers import canned
+        from recorder.stream.span import ns_of
+
+        queries = canned.load()
+        if name not in queries:
+            raise UsageError(f"no query '{name}'", hint=did_you_mean(name, queries))
+        given = parameters.pop("as_of", None)
+        moment = self._past(None if given is None else ns_of(given))
+        return canned.run(self._db, queries[name], {**parameters, "as_of": _text(moment)})
+
+    def _past(self, at_ns: int | None) -> int:
+        now = self._clock()
+        if at_ns is not None and at_ns > now:
+            raise LookAheadError(
+                f"asked for {iso(at_ns)} ({at_ns}), but the present is {iso(now)} ({now})",
+                hint="ask for what had been received by then: at_ns <= as_of.now_ns",
+            )
+        return now if at_ns is None else at_ns
+
+    def _rows(
+        self, table: str, rest: str, given: dict[str, Any], within: tuple[int, int]
+    ) -> Iterator[Event]:
+        # Names are the schema's; values are parameters.
+        sql = (
+            f"SELECT {', '.join(columns(table))} FROM {table} "  # noqa: S608
+            f"WHERE recv_ns > $after AND recv_ns <= $until{rest}"
+        )
+        bounds = {"after": max(within[0], -(1 << 63)), "until": within[1]}
+        make = CLASSES[table]
+        return (make(*row) for row in self._db.execute(sql, given | bounds).fetchall())
+
+
+def _condition(table: str, symbol: str | None, equal: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    checked([table])
+    known = columns(table)
+    for name in equal:
+        if name not in known:
+            raise UsageError(
+                f"table {table} has no column '{name}'", hint=did_you_mean(name, known)
+            )
+    given = dict(equal) if symbol is None else {"symbol": symbol, **equal}
+    return "".join(f" AND {name} = ${name}" for name in given), given
+
+
+def _text(ns: int) -> str:
+    """The moment as a text that is cut, never rounded up."""
+    from datetime import UTC, datetime
+
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ns // 1000)).isoformat()

@@ -1,0 +1,254 @@
+"""Events: the tables' rows as typed objects, in the order in which they were received.
+
+One frozen class per table, made from `tables.schema`: attributes are the columns, NULL is None.
+`recv_time` is worked out from `recv_ns`; `extra` is JSON text.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+
+from recorder.errors import UsageError, did_you_mean
+from recorder.stream.span import FOR_EVER, Span
+from recorder.tables.schema import COMMON, EVENT_TABLES, TABLES
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+#: By recv_ns, connection, seq and item, then table: no two events have the same place.
+Place = tuple[int, str, int, int, int]
+
+
+class Event(msgspec.Struct, frozen=True):
+    """What every event has: the common columns. They lead back to the raw frame."""
+
+    table: ClassVar[str]
+
+    feed: str
+    channel: str | None
+    exchange: str | None
+    symbol: str | None
+    recv_ns: int
+    event_ns: int | None
+    connection: str
+    seq: int
+    item: int
+
+    @property
+    def recv_time(self) -> datetime:
+        """When it was received, to the microsecond, UTC; `recv_ns` is the truth."""
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=self.recv_ns // 1000)
+
+    @property
+    def place(self) -> Place:
+        """Where it stands: what events are ordered by."""
+        return (self.recv_ns, self.connection, self.seq, self.item, ORDER[self.table])
+
+
+#: DuckDB's types as Python's.
+_TYPES: dict[str, type] = {
+    "VARCHAR": str,
+    "JSON": str,
+    "BIGINT": int,
+    "INTEGER": int,
+    "DOUBLE": float,
+    "BOOLEAN": bool,
+    "BLOB": bytes,
+}
+
+#: Tables whose rows never change once they are written, and the class of each.
+_NAMES = {
+    "whales": "Whale",
+    "funding": "Funding",
+    "liquidations": "Liquidation",
+    "listings": "Listing",
+    "open_interest": "OpenInterest",
+    "flows": "Flow",
+    "signals": "Signal",
+    "alerts": "Alert",
+    "system_status": "SystemStatus",
+    "prices": "Price",
+    "instruments": "Instrument",
+    "latency": "Latency",
+    "rejects": "Reject",
+}
+ORDER = {name: place for place, name in enumerate(_NAMES)}
+
+#: Columns that an event does not store.
+_LEFT_OUT = {"recv_time"}
+
+#: What is given where no tables are named: what happened in the market, and prices.
+DEFAULT_TABLES = (*EVENT_TABLES, "prices")
+
+
+def columns(table: str) -> list[str]:
+    """The columns of a table that its class has, in the class's order."""
+    common = [column.name for column in COMMON]
+    own = [c.name for c in TABLES[table].columns if c.name not in common]
+    return [name for name in (*Event.__struct_fields__, *own) if name not in _LEFT_OUT]
+
+
+def sorting(*, newest: bool = False) -> str:
+    """The ORDER BY of a table's rows, as `Event.place` orders them."""
+    names = ("recv_ns", "connection", "seq", "item")
+    return "ORDER BY " + ", ".join(f"{name} DESC" if newest else name for name in names)
+
+
+def _class(table: str) -> type[Event]:
+    types = {column.name: column.type.split()[0] for column in TABLES[table].columns}
+    own = columns(table)[len(Event.__struct_fields__) :]
+    namespace = {"table": table, "__doc__": TABLES[table].comment}
+    made = msgspec.defstruct(
+        _NAMES[table],
+        [(name, _TYPES[types[name]] | None) for name in own],
+        bases=(Event,),
+        namespace=namespace,
+        module=__name__,
+        frozen=True,
+    )
+    assert issubclass(made, Event)
+    return made
+
+
+#: The class of each table's rows.
+CLASSES: dict[str, type[Event]] = {table: _class(table) for table in _NAMES}
+
+
+def __getattr__(name: str) -> Any:
+    for made in CLASSES.values():
+        if made.__name__ == name:
+            return made
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def checked(tables: Collection[str] | None) -> tuple[str, ...]:
+    """The tables to read, in their order.
+
+    Raises:
+        UsageError: one of them is no table of events; the nearest is told.
+    """
+    if tables is None:
+        return DEFAULT_TABLES
+    if isinstance(tables, str):
+        raise UsageError("tables is a list of names, not one", hint=f"tables=['{tables}']")
+    for name in tables:
+        if name not in _NAMES:
+            raise UsageError(f"no table '{name}' of events", hint=did_you_mean(name, _NAMES))
+    return tuple(name for name in _NAMES if name in tables)
+
+
+# -- out of a database
+
+#: So many rows of a table are in memory at once; a slice that holds more is halved.
+_ROWS = 20_000
+_FIRST_SLICE_NS = 60_000_000_000
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which rows: a stretch of receive time, and feeds and symbols (None: all)."""
+
+    span: Span = Span()
+    feeds: tuple[str, ...] | None = None
+    symbols: tuple[str, ...] | None = None
+
+    @property
+    def sql(self) -> str:
+        """The condition, with `$since` and `$until`."""
+        more = "".join(
+            f" AND {column} IN (SELECT unnest(${column}s))"
+            for column, chosen in (("feed", self.feeds), ("symbol", self.symbols))
+            if chosen is not None
+        )
+        return f"recv_ns >= $since AND recv_ns < $until{more}"
+
+    def takes(self, event: Event) -> bool:
+        """True for an event that meets the condition."""
+        return (
+            self.span.since_ns <= event.recv_ns < self.span.until_ns
+            and (self.feeds is None or event.feed in self.feeds)
+            and (self.symbols is None or event.symbol in self.symbols)
+        )
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values of the condition's parameters but the times."""
+        given = {"feeds": self.feeds, "symbols": self.symbols}
+        return {name: list(chosen) for name, chosen in given.items() if chosen is not None}
+
+
+def wanted(
+    span: Span, feeds: Sequence[str] | None = None, symbols: Sequence[str] | None = None
+) -> Filter:
+    """The filter of a stretch, feeds and symbols; None: all.
+
+    Raises:
+        UsageError: one name where several are due.
+    """
+    for name, chosen in (("feeds", feeds), ("symbols", symbols)):
+        if isinstance(chosen, str):
+            raise UsageError(f"{name} is a list of names, not one", hint=f"{name}=['{chosen}']")
+    given = (None if chosen is None else tuple(chosen) for chosen in (feeds, symbols))
+    return Filter(span, *given)
+
+
+def read(
+    connection: duckdb.DuckDBPyConnection, tables: Sequence[str], wanted: Filter
+) -> Iterator[Event]:
+    """The events of the tables in receive order: by recv_ns, connection, seq and item.
+
+    Memory does not grow with the record: each table is read in slices of time.
+    """
+    streams = [_rows(connection.cursor(), table, wanted) for table in tables]
+    return heapq.merge(*streams, key=place)
+
+
+def count(connection: duckdb.DuckDBPyConnection, tables: Sequence[str], wanted: Filter) -> int:
+    """How many events `read` would give."""
+    span = {"since": wanted.span.since_ns, "until": wanted.span.until_ns}
+    each = " UNION ALL ".join(f"SELECT recv_ns FROM {t} WHERE {wanted.sql}" for t in tables)  # noqa: S608 - the schema's names
+    sql = f"SELECT count(*) FROM ({each})"  # noqa: S608
+    return int(connection.execute(sql, span | wanted.values).fetchall()[0][0])
+
+
+def place(event: Event) -> Place:
+    """What events are ordered by."""
+    return event.place
+
+
+def _rows(cursor: duckdb.DuckDBPyConnection, table: str, wanted: Filter) -> Iterator[Event]:
+    make = CLASSES[table]
+    listed = ", ".join(columns(table))
+    # The names are the schema's.
+    sql = f"SELECT {listed} FROM {table} WHERE {wanted.sql} {sorting()}"  # noqa: S608
+    cursor.execute("SET TimeZone = 'UTC'")
+    for part in _slices(cursor, table, wanted):
+        given = {"since": part.since_ns, "until": part.until_ns, **wanted.values}
+        for row in cursor.execute(sql, given).fetchall():
+            yield make(*row)
+
+
+def _slices(cursor: duckdb.DuckDBPyConnection, table: str, wanted: Filter) -> Iterator[Span]:
+    """Stretches of time that hold about _ROWS rows at most; empty ones are jumped over."""
+    first = f"SELECT min(recv_ns) FROM {table} WHERE {wanted.sql}"  # noqa: S608
+    count = f"SELECT count(*) FROM {table} WHERE {wanted.sql}"  # noqa: S608
+
+    def ask(sql: str, since: int, until: int) -> Any:
+        given = {"since": since, "until": until, **wanted.values}
+        return cursor.execute(sql, given).fetchall()[0][0]
+
+    start, width = ask(first, wanted.span.since_ns, wanted.span.until_ns), _FIRST_SLICE_NS
+    while start is not None:
+        end = min(start + width, wanted.span.until_ns)
+        while (rows := ask(count, start, end)) > _ROWS and end - start > 1:
+            width = (end - start) // 2
+            end = start + width
+        yield Span(start, end)
+        if rows < _ROWS // 4:
+            width = min(width * 4, FOR_EVER // 4)
+        start = ask(first, end, wanted.span.until_ns) if end < wanted.span.until_ns else None

@@ -1,0 +1,136 @@
+"""A quick look at a few frames of one feed: their events, by the feed's own SQL in one statement.
+
+What a look costs is planning, not reading: forty frames take DuckDB 3 ms, and the two dozen
+statements by which ingest takes a batch 120 ms. So where nothing but data has come on connections
+that are known, the feed's sections become one SELECT, planned without the optimizer. Its rows are
+those that ingest makes; what a glance cannot tell, it says so (`can`), and the long way is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from recorder.answers import canned
+from recorder.stream import event
+from recorder.stream.event import Event
+from recorder.tables import instruments, normalise
+from recorder.tables.normalise import Normaliser
+from recorder.tables.schema import TABLES
+
+#: What the long way finds in the table `connections`, put beside each frame here.
+LIFE = (("line", pa.string()), ("opened_ns", pa.int64()), ("clock_error_ns", pa.int64()))
+
+_FRAMES = """
+SELECT
+    {{'feed': '{feed}', 'connection': b.connection, 'seq': b.seq, 'recv_ns': b.recv_ns,
+     'recv_time': make_timestamptz(b.recv_ns // 1000)}} AS id,
+    b.payload, b.text, CASE WHEN json_valid(b.text) THEN b.text END AS json,
+    b.line, b.opened_ns, b.clock_error_ns
+FROM (
+    SELECT *, TRY(decode(payload)) AS text FROM incoming WHERE kind IN ('text', 'binary')
+) AS b
+"""
+
+
+def can(normaliser: Normaliser) -> bool:
+    """True if a feed's rows need nothing that came before: no state, no event known already."""
+    kept = any(section.kind == "state" or section.once for section in normaliser.sections)
+    return not (kept or normaliser.reads("carried") or normaliser.reads("all_frames"))
+
+
+class _Incoming:
+    """The frames of now, for DuckDB to read: registered once, other ones each time."""
+
+    def __init__(self) -> None:
+        self.table: pa.Table = pa.table({})
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+class Glance:
+    """Looks at batches of one feed; `connection` is its own, to a database with the tables."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        normaliser: Normaliser,
+        feed: str,
+        tables: Sequence[str],
+        whale_usd: float,
+    ) -> None:
+        self._db, self._incoming = connection, _Incoming()
+        self._registered = False
+        normalise.prepare(self._db, canned.sql_directory() / "normalise")
+        self._db.execute("PRAGMA disable_optimizer")
+        self._db.execute("SET TimeZone = 'UTC'")
+        self._db.execute(f"SET VARIABLE whale_usd = {float(whale_usd)!r}")
+        self._sql, names = _statement(normaliser, feed, tables)
+        place = {name: at for at, name in enumerate(names)}
+        self._columns = {t: [place[name] for name in event.columns(t)] for t in tables}
+
+    def events(self, frames: pa.Table) -> list[Event]:
+        """The events of some frames (raw columns and those of `LIFE`), in no order.
+
+        Raises:
+            duckdb.Error: a frame breaks the SQL.
+        """
+        self._incoming.table = frames
+        if not self._registered:
+            self._db.register("incoming", self._incoming)
+            self._registered = True
+        found = []
+        for row in self._db.execute(self._sql).fetchall():
+            table = row[0]
+            found.append(event.CLASSES[table](*(row[at] for at in self._columns[table])))
+        return found
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._db.close()
+
+
+def _statement(normaliser: Normaliser, feed: str, tables: Sequence[str]) -> tuple[str, list[str]]:
+    """The one SELECT, and its columns: the table's name, then every column of every table."""
+    steps = [f"frames AS MATERIALIZED ({_FRAMES.format(feed=feed)})"]
+    if normaliser.reads("contracts"):
+        steps.append(f"contracts AS MATERIALIZED ({instruments.contracts_of(feed)})")
+    rows = [_nothing(tables)]
+    for section in normaliser.sections:
+        if section.kind == "step":
+            steps.append(f"{section.name} AS MATERIALIZED (\n{section.sql}\n)")
+        elif section.name in tables:
+            rows.append(_rows(section.name, normalise.rows_of(section)))
+    if "rejects" in tables:
+        rows.append(_rows("rejects", normalise.REJECTED))
+    names = ["table", *_types(tables)]
+    cast = ", ".join(f'CAST("{n}" AS {kind}) AS "{n}"' for n, kind in _types(tables).items())
+    # The names are the schema's, the SQL is the feed's.
+    union = "\nUNION ALL BY NAME\n".join(rows)
+    return f'WITH {", ".join(steps)}\nSELECT "table", {cast} FROM ({union})', names
+
+
+def _rows(table: str, sql: str) -> str:
+    return f"SELECT '{table}' AS \"table\", * FROM (\n{sql}\n)"  # noqa: S608 - the feed's own SQL
+
+
+def _nothing(tables: Sequence[str]) -> str:
+    """No row of every column, so that all are there whatever the sections name."""
+    listed = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in _types(tables).items())
+    return f'SELECT NULL::VARCHAR AS "table", {listed} WHERE false'
+
+
+def _types(tables: Sequence[str]) -> dict[str, str]:
+    """Every column's type; one name has one type in all tables."""
+    wanted: dict[str, Any] = {}
+    for table in tables:
+        names = set(event.columns(table))
+        for column in TABLES[table].columns:
+            if column.name in names:
+                kind = column.type.split()[0]
+                assert wanted.setdefault(column.name, kind) == kind, column.name
+    return wanted

@@ -1,0 +1,1 @@
+"""Frames to tables: normalising, ingest, publishing, and making rows anew."""

@@ -1,0 +1,241 @@
+"""Normalising: a feed's SQL turns frames into table rows.
+
+`queries/normalise/<feed>.sql` is a run of SELECTs. Each stands below a line that says what it is:
+
+    -- step: messages      one row per frame of `frames`, all its columns, and more:
+                           `class` (what the frame is; 'control' for what is no event, NULL for
+                           what cannot be used) and `reason` (why, in words, where class is NULL)
+    -- step: <name>        any other intermediate result
+    -- state: <name>       what to carry to the next batch, see `recorder.tables.carry`
+    -- table: <table>      rows of a table of `recorder.tables.schema`, by column name
+    -- table: <table> once (<columns>)
+                           the same, without events that another connection has brought before:
+                           those with the same values in these columns (NULL is like nothing)
+
+`frames` holds the text and binary frames of one batch: `id` (a struct of feed, connection, seq,
+recv_ns, recv_time: `SELECT id.*` gives a row its way back to raw), `payload` (bytes), `text` (NULL
+if not UTF-8), `json` (NULL if not JSON), and of its connection `line`, `opened_ns` and
+`clock_error_ns`. Two more relations are made where the SQL names them: `all_frames` has also what
+a second line brought again (`fresh` is false there), `contracts` has what is known of each
+instrument (see `recorder.tables.instruments`).
+The same text runs here and anywhere else DuckDB runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal, cast
+
+import duckdb
+
+from recorder.errors import DataError
+from recorder.tables import carry, instruments
+from recorder.tables.schema import TABLES
+
+_HEADING = re.compile(
+    r"^-- (step|state|table): (\w+)(?:[ \t]+once[ \t]*\(([\w, ]+)\))?[ \t]*$", re.MULTILINE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One SELECT of a feed's SQL, and where its rows go."""
+
+    kind: Literal["step", "state", "table"]
+    name: str
+    sql: str
+    once: tuple[str, ...] = ()  # the columns that tell an event sent again
+
+
+@dataclass(frozen=True, slots=True)
+class Normaliser:
+    """A feed's SQL, read and checked."""
+
+    feed: str
+    sections: tuple[Section, ...]
+    fingerprint: str
+
+    def reads(self, relation: str) -> bool:
+        """True if the SQL names this relation."""
+        return any(re.search(rf"\b{relation}\b", section.sql) for section in self.sections)
+
+
+def parse(feed: str, text: str, where: str = "") -> Normaliser:
+    """Read a feed's SQL; `where` is its file, for messages.
+
+    Raises:
+        DataError: it has no `messages` step, or names a table or column that does not exist.
+    """
+    where = where or f"queries/normalise/{feed}.sql"
+    pieces = _HEADING.split(text)[1:]
+    sections = tuple(
+        Section(
+            cast(Literal["step", "state", "table"], kind),
+            name,
+            sql.strip().removesuffix(";"),
+            tuple(column.strip() for column in (once or "").split(",") if column.strip()),
+        )
+        for kind, name, once, sql in zip(
+            pieces[::4], pieces[1::4], pieces[2::4], pieces[3::4], strict=True
+        )
+    )
+    if not any(s.kind == "step" and s.name == "messages" for s in sections):
+        raise DataError("has no '-- step: messages'", where=where)
+    for section in sections:
+        if section.kind == "table":
+            _check_table(section, where)
+    return Normaliser(feed, sections, hashlib.sha256(text.encode()).hexdigest()[:12])
+
+
+def _check_table(section: Section, where: str) -> None:
+    if section.name not in TABLES:
+        raise DataError(f"fills a table that does not exist: {section.name}", where=where)
+    columns = {column.name for column in TABLES[section.name].columns}
+    for name in section.once:
+        if name not in columns:
+            raise DataError(f"table {section.name} has no column '{name}'", where=where)
+
+
+@cache
+def load(directory: Path, sql: str | Path) -> Normaliser:
+    """Read a feed's SQL: `<directory>/<sql>.sql`, or a plug-in's own file where `sql` is a path."""
+    path = sql if isinstance(sql, Path) else directory / f"{sql}.sql"
+    try:
+        return parse(path.stem, path.read_text("utf-8"), str(path))
+    except FileNotFoundError:
+        raise DataError("is missing", where=str(path)) from None
+
+
+def prepare(connection: duckdb.DuckDBPyConnection, directory: Path) -> None:
+    """Give a database connection the small functions that the feeds' SQL uses."""
+    connection.execute((directory / "_macros.sql").read_text("utf-8"))
+
+
+_FRAMES = """
+CREATE OR REPLACE TEMP {what} {name} AS
+SELECT
+    {{'feed': '{feed}', 'connection': b.connection, 'seq': b.seq, 'recv_ns': b.recv_ns,
+     'recv_time': make_timestamptz(b.recv_ns // 1000)}} AS id,
+    b.payload, b.text, CASE WHEN json_valid(b.text) THEN b.text END AS json,
+    c.line, c.opened_ns, c.clock_error_ns{more}
+FROM (
+    SELECT *, TRY(decode(payload)) AS text FROM {source} WHERE kind IN ('text', 'binary')
+) AS b
+LEFT JOIN connections AS c ON c.connection = b.connection AND c.feed = '{feed}'
+"""
+_IS_FRESH = ", (b.connection, b.seq) IN (SELECT (connection, seq) FROM fresh) AS fresh"
+_FRESH_OF_ALL = """
+CREATE OR REPLACE TEMP VIEW frames AS SELECT * EXCLUDE (fresh) FROM all_frames WHERE fresh
+"""
+
+#: The rows of `rejects`, from `frames` and `messages`.
+REJECTED = """
+SELECT
+    id.*, 0 AS item, payload,
+    CASE
+        WHEN octet_length(payload) = 0 THEN 'an empty frame'
+        WHEN text IS NULL THEN 'not UTF-8 text'
+        WHEN json IS NULL THEN 'not JSON'
+        WHEN reason IS NOT NULL AND json_type(json) = 'OBJECT' THEN reason
+        WHEN json_type(json) <> 'OBJECT' THEN 'JSON, but not an object: ' || lower(json_type(json))
+        ELSE 'no rule for this message'
+    END AS reason
+FROM frames
+JOIN (SELECT id AS unusable, reason FROM messages WHERE class IS NULL) ON id = unusable
+"""
+
+_LATENCY = """
+SELECT
+    *, recv_ns - coalesce(publish_ns, event_ns) AS total_ns, recv_ns - dispatch_ns AS network_ns
+FROM (SELECT NULL::BIGINT AS publish_ns, NULL::BIGINT AS dispatch_ns WHERE false
+      UNION ALL BY NAME {sql})
+"""
+
+
+# Of equal events, those of the connection that brought the first; none, if an earlier batch had it.
+_ONCE = """
+SELECT n.*
+FROM (
+    FROM ({sql})
+    QUALIFY {unknown}
+        OR first_value(connection) OVER (
+            PARTITION BY {columns} ORDER BY recv_ns, connection, seq
+        ) = connection
+) AS n
+WHERE NOT EXISTS (
+    FROM {table} AS known
+    WHERE known.feed = $feed AND known.connection <> n.connection AND {same}
+)
+"""
+
+
+def apply(
+    connection: duckdb.DuckDBPyConnection, normaliser: Normaliser, feed: str, *, whale_usd: float
+) -> None:
+    """Insert the rows of the relation `fresh` (raw columns) into the tables.
+
+    `feed` is the name that the rows carry; `whale_usd` the least notional of a whale's trade.
+    """
+    _make_frames(connection, normaliser, feed)
+    connection.execute(f"SET VARIABLE whale_usd = {float(whale_usd)!r}")
+    for section in normaliser.sections:
+        match section.kind:
+            case "step":
+                connection.execute(f"CREATE OR REPLACE TEMP TABLE {section.name} AS {section.sql}")
+            case "state":
+                carry.remember(connection, feed, section.name, section.sql)
+            case "table":
+                _insert(connection, section, feed)
+    if connection.execute("FROM messages WHERE class IS NULL LIMIT 1").fetchone():
+        connection.execute(f"INSERT INTO rejects BY NAME {REJECTED}")
+
+
+def _make_frames(connection: duckdb.DuckDBPyConnection, normaliser: Normaliser, feed: str) -> None:
+    if normaliser.reads("all_frames"):
+        connection.execute(_frames("TABLE", "all_frames", feed, "batch", _IS_FRESH))
+        connection.execute(_FRESH_OF_ALL)
+    else:
+        connection.execute(_frames("VIEW", "frames", feed, "fresh"))
+    if normaliser.reads("contracts"):
+        instruments.contracts(connection, feed)
+    if normaliser.reads("carried"):
+        carry.recall(connection, feed)
+
+
+def _frames(what: str, name: str, feed: str, source: str, more: str = "") -> str:
+    """How to make a relation of frames. A view has no parameters; a feed's name has no quotes."""
+    return _FRAMES.format(what=what, name=name, feed=feed, source=source, more=more)
+
+
+def rows_of(section: Section) -> str:
+    """The SELECT of a table's section, with the columns that are worked out for every feed."""
+    return _LATENCY.format(sql=section.sql) if section.name == "latency" else section.sql
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, section: Section, feed: str) -> None:
+    sql = rows_of(section)
+    if not section.once:
+        connection.execute(f"INSERT INTO {section.name} BY NAME {sql}")
+        return
+    once = _ONCE.format(
+        sql=sql,
+        table=section.name,
+        columns=", ".join(section.once),
+        unknown=" OR ".join(f"{column} IS NULL" for column in section.once),
+        same=" AND ".join(f"known.{column} = n.{column}" for column in section.once),
+    )
+    connection.execute(f"INSERT INTO {section.name} BY NAME {once}", {"feed": feed})
+
+
+def reject(connection: duckdb.DuckDBPyConnection, feed: str, reason: str) -> None:
+    """Put every data frame of the relation `fresh` into `rejects`."""
+    connection.execute(_frames("VIEW", "frames", feed, "fresh"))
+    connection.execute(
+        "INSERT INTO rejects BY NAME "
+        "SELECT id.*, 0 AS item, payload, $reason AS reason FROM frames",
+        {"reason": reason},
+    )

@@ -1,0 +1,109 @@
+"""Ingest's private database, for what changes it beside ingest: one at a time, then published."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from recorder import durable
+from recorder.errors import DataError
+from recorder.segment import Layout
+from recorder.tables import duck, publish
+from recorder.tables.schema import PRUNED, SCHEMA_VERSION
+
+
+def database(layout: Layout) -> Path:
+    """The private database's file."""
+    return layout.work / "ingest.duckdb"
+
+
+def of_another_version(found: str, where: Path) -> DataError:
+    """The error for tables that this version can neither read nor write."""
+    older = found.isdecimal() and int(found) < SCHEMA_VERSION
+    rebuild = "make them anew from the raw record: recorder ingest --rebuild"
+    return DataError(
+        f"tables of {'an older' if older else 'a newer'} version ({found}); "
+        f"this recorder writes version {SCHEMA_VERSION}",
+        where=str(where),
+        hint=rebuild if older else f"use the recorder that wrote them, or {rebuild}",
+    )
+
+
+@contextmanager
+def claimed(layout: Layout, purpose: str = "an ingest or a prune") -> Iterator[None]:
+    """Hold the data directory's tables, as ingest does.
+
+    Raises:
+        BusyError: an ingest, a rebuild or a prune works here.
+    """
+    lock = durable.claim(layout.work / ".lock", purpose)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def version(layout: Layout) -> str | None:
+    """The version of the private tables; None if there are none.
+
+    Raises:
+        DataError: the file is no database.
+    """
+    path = database(layout)
+    if not path.exists():
+        return None
+    try:
+        with duck.connect(path) as db:
+            if not db.execute("FROM duckdb_tables() WHERE table_name = 'about'").fetchall():
+                return None
+            found = db.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()
+    except duckdb.Error as error:
+        what = f"cannot open the database: {str(error).splitlines()[0]}"
+        hint = "make the tables anew: recorder ingest --rebuild"
+        raise DataError(what, where=str(path), hint=hint) from error
+    return str(found[0]) if found else None
+
+
+def connect(layout: Layout) -> duckdb.DuckDBPyConnection:
+    """Open the private database as `work`, the current one; the caller holds the claim.
+
+    Raises:
+        DataError: there is none yet, or it is from another version.
+    """
+    found = version(layout)
+    if found is None:
+        hint = "take the record into tables first: recorder ingest"
+        raise DataError("nothing was ingested yet", where=str(layout.root), hint=hint)
+    if found != str(SCHEMA_VERSION):
+        raise of_another_version(found, database(layout))
+    db = duck.connect()
+    db.execute("SET temp_directory = $place", {"place": str(layout.work / "spill")})
+    attach(db, database(layout), "work")
+    db.execute("USE work")
+    db.execute(PRUNED.ddl)
+    return db
+
+
+def attach(db: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
+    """Open another database file beside the current one."""
+    place = str(path).replace("'", "''")
+    db.execute(f"ATTACH '{place}' AS {name}")
+
+
+def show(db: duckdb.DuckDBPyConnection, layout: Layout) -> None:
+    """Close the private database and let readers see it."""
+    done = {row[0] for row in db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()}
+    new = [
+        layout.parquet(feed, stem)
+        for feed in layout.feeds()
+        for stem in layout.sealed(feed)
+        if stem not in done
+    ]
+    publish.prepare(db, layout, [path for path in new if not publish.opens(path)])
+    db.execute("CHECKPOINT work")
+    db.close()
+    publish.copy(database(layout), layout.database)

@@ -1,0 +1,182 @@
+"""Pruning: what is older than a limit goes, on purpose and on the record.
+
+Raw files go only when ingest has taken them whole (or when told otherwise). First the tables say
+what is pruned, then the files go: a kill in between leaves marked files, which the next prune finds
+to be as old as the others. `ledger`, `connections` and `gaps` stay, so that nothing is ingested
+again and the record's coverage stays what it was.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recorder import durable
+from recorder.clock import DAY_NS, NS, day
+from recorder.errors import DataError
+from recorder.sealed import merged, raw
+from recorder.segment import Layout, day_of
+from recorder.tables.schema import TABLES
+
+#: What proves the record, and what later rows are understood by, is never pruned.
+KEPT = ("connections", "gaps", "instruments")
+
+
+@dataclass(frozen=True, slots=True)
+class RawFile:
+    """A sealed file that is old enough to go."""
+
+    feed: str
+    path: Path
+    stems: tuple[str, ...]
+    rows: int
+    bytes: int
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is older than the limit."""
+
+    files: list[RawFile] = field(default_factory=list)
+    held_back: list[RawFile] = field(default_factory=list)  # not ingested: they stay
+    rows: dict[str, int] = field(default_factory=dict)  # table -> rows
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What may go: raw files, table rows; with `force` also raw that was never ingested."""
+
+    raw_files: bool = False
+    tables: bool = False
+    force: bool = False
+
+
+def plan(db: duckdb.DuckDBPyConnection, layout: Layout, limit_ns: int, choice: Choice) -> Plan:
+    """What would go: files whose last frame, and rows whose receive time, is before `limit_ns`.
+
+    `db` is the private database.
+    """
+    found = Plan()
+    if choice.raw_files:
+        last = _ledger(db)
+        for file in _old(layout, limit_ns):
+            ingested = all(stem in last for stem in file.stems)
+            if any(last.get(stem, 0) >= limit_ns for stem in file.stems):
+                continue
+            (found.files if ingested or choice.force else found.held_back).append(file)
+    if choice.tables:
+        for name in _pruned_tables():
+            [(rows,)] = db.execute(
+                f"SELECT count(*) FROM {name} WHERE recv_ns < $limit",  # noqa: S608  # our own name
+                {"limit": limit_ns},
+            ).fetchall()
+            found.rows[name] = rows
+    return found
+
+
+def _pruned_tables() -> list[str]:
+    return [name for name in TABLES if name not in KEPT]
+
+
+def _ledger(db: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Last receive time of each segment that was ingested whole."""
+    rows = db.execute("SELECT segment, last_recv_ns FROM ledger WHERE sealed").fetchall()
+    return {stem: last or 0 for stem, last in rows}
+
+
+def _old(layout: Layout, limit_ns: int) -> Iterator[RawFile]:
+    """Sealed files of days that began before the limit; an active journal is none of them."""
+    for feed in layout.feeds():
+        active = set(layout.active(feed))
+        for stem in layout.sealed(feed):
+            path = layout.parquet(feed, stem)
+            if day_of(stem) > day(limit_ns) or stem in active:
+                continue
+            rows, last_ns = _extent(path)
+            if last_ns is None:
+                last_ns = _end_of(day_of(stem))
+            if last_ns < limit_ns:
+                stems = tuple(merged.stems_in(path))
+                yield RawFile(feed, path, stems, rows, path.stat().st_size)
+
+
+def _end_of(date: str) -> int:
+    return int(datetime.fromisoformat(f"{date}T00:00+00:00").timestamp()) * NS + DAY_NS
+
+
+def _extent(path: Path) -> tuple[int, int | None]:
+    """How many frames a file holds, and its last receive time by its statistics; None: unknown."""
+    try:
+        about = pq.read_metadata(path)
+    except (OSError, pa.ArrowException):
+        return 0, None
+    groups = [about.row_group(i).column(0) for i in range(about.num_row_groups)]
+    if not all(group.is_stats_set and group.path_in_schema == "recv_ns" for group in groups):
+        return about.num_rows, None
+    return about.num_rows, max((group.statistics.max for group in groups), default=None)
+
+
+def apply(
+    db: duckdb.DuckDBPyConnection, chosen: Plan, limit_ns: int, now_ns: int | None = None
+) -> None:
+    """Note what goes, let the rows go, and then the files. The caller publishes afterwards."""
+    note(db, chosen, limit_ns, now_ns)
+    _remove([file.path for file in chosen.files])
+
+
+def note(
+    db: duckdb.DuckDBPyConnection, chosen: Plan, limit_ns: int, now_ns: int | None = None
+) -> None:
+    """Put on record which files go, and let the rows go, in one transaction."""
+    at = time.time_ns() if now_ns is None else now_ns
+    marks = [mark for file in chosen.files for mark in _marks(file, at)]
+    db.execute("BEGIN")
+    if marks:
+        db.executemany("INSERT OR REPLACE INTO pruned VALUES (?, ?, ?, ?, ?, ?)", marks)
+    for name, rows in chosen.rows.items():
+        if rows:
+            db.execute(
+                f"DELETE FROM {name} WHERE recv_ns < $limit",  # noqa: S608  # our own name
+                {"limit": limit_ns},
+            )
+    db.execute("COMMIT")
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+    # A day's directory stays, though empty: it must not vanish while somebody lists it.
+    for directory in {path.parent for path in paths}:
+        durable.sync_directory(directory)
+
+
+def _marks(file: RawFile, at: int) -> Iterator[tuple[object, ...]]:
+    """The rows of `pruned` for one file's segments."""
+    try:
+        held = merged.held_in(file.path)
+        last_seqs = _last_seqs(file.path)
+    except (DataError, FileNotFoundError):
+        held, last_seqs = [], {}
+    rows = {one.stem: one.rows for one in held} or {file.stems[0]: file.rows}
+    for stem in file.stems:
+        first = stem == file.stems[0]
+        told = json.dumps(last_seqs) if first else None
+        yield file.feed, stem, rows[stem], file.bytes if first else 0, at, told
+
+
+def _last_seqs(path: Path) -> dict[str, int]:
+    found: dict[str, int] = {}
+    with raw.sealed_file(path) as file:
+        for batch in file.iter_batches(columns=["connection", "seq"]):
+            ends = pa.Table.from_batches([batch])
+            for run in ends.group_by("connection").aggregate([("seq", "max")]).to_pylist():
+                found[run["connection"]] = max(found.get(run["connection"], -1), run["seq_max"])
+    return found

@@ -1,0 +1,110 @@
+"""Publishing the tables: the raw frames beside them, and a name that is never half a file."""
+
+from __future__ import annotations
+
+import glob
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recorder import durable
+from recorder.answers import canned
+from recorder.segment import Layout
+from recorder.tables.schema import ABOUT, LEDGER, PRUNED, TABLES
+
+# Qualified: DuckDB confuses a view's bare column with the parameter of a macro that reads the view.
+_COLUMNS = """
+    r.feed, r.date, r.recv_ns, make_timestamptz(r.recv_ns // 1000) AS recv_time, r.mono_ns, r.seq,
+    r.connection, r.kind, TRY(decode(r.payload)) AS text, r.payload
+"""
+
+#: The newest state, and the one before it for who has resolved the link but not opened it yet.
+_STATES = 2
+
+#: Where sealed files lie below the raw directory.
+_PLACE = "feed=*/date=*/*.parquet"
+
+_NOTHING = """
+    SELECT NULL::BIGINT AS recv_ns, NULL::BIGINT AS mono_ns, NULL::BIGINT AS seq,
+           NULL::VARCHAR AS connection, NULL::VARCHAR AS kind, NULL::BLOB AS payload,
+           NULL::VARCHAR AS feed, NULL::DATE AS date WHERE false
+"""
+
+_COMMENT = (
+    "The raw frames of all sealed segments. text is the payload as text, NULL if it is not UTF-8. "
+    "The newest frames, not yet sealed, are in the tables but not here."
+)
+
+
+def define(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None:
+    """Make everything that readers find in the current database: tables, `raw`, macros."""
+    connection.execute("BEGIN")
+    for table in (ABOUT, LEDGER, PRUNED, *TABLES.values()):
+        connection.execute(table.ddl)
+    connection.execute("COMMIT")
+    prepare(connection, layout)  # tries again where it fails, which ends a transaction
+    connection.execute("BEGIN")
+    canned.install_macros(connection)
+    connection.execute("COMMIT")
+
+
+def prepare(
+    connection: duckdb.DuckDBPyConnection, layout: Layout, damaged: Collection[Path] = ()
+) -> None:
+    """Put the view `raw` into the current database.
+
+    It leaves the `damaged` files out, and what else cannot be opened: one of them would fail
+    every query.
+    """
+    good = [path for path in layout.raw.glob(_PLACE) if path not in damaged]
+    hurt = any(path.exists() for path in damaged)
+    try:
+        _view(connection, layout, good if hurt or not good else [layout.raw / _PLACE])
+    except duckdb.Error:
+        _view(connection, layout, [path for path in good if opens(path)])
+
+
+def _view(connection: duckdb.DuckDBPyConnection, layout: Layout, files: list[Path]) -> None:
+    root = glob.escape(str(layout.raw.resolve()))
+    names = [f"{root}/{path.relative_to(layout.raw)}".replace("'", "''") for path in files]
+    listed = ", ".join(f"'{name}'" for name in sorted(names))
+    source = f"read_parquet([{listed}], hive_partitioning = true)" if files else f"({_NOTHING})"
+    # The path is ours and its quotes are doubled.
+    connection.execute(f"CREATE OR REPLACE VIEW raw AS SELECT {_COLUMNS} FROM {source} AS r")  # noqa: S608
+    connection.execute(f"COMMENT ON VIEW raw IS '{_COMMENT}'")
+
+
+def opens(path: Path) -> bool:
+    """True if a file is Parquet, as far as its footer says."""
+    try:
+        pq.read_schema(path)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
+
+
+def copy(private: Path, published: Path) -> None:
+    """Make the closed database `private` visible as `published`, whole or not at all.
+
+    `published` is a link to a file that never changes: DuckDB opens a database file several
+    times, and a file renamed into place between its reading of the header and of the rest would
+    show it two states as one. It resolves links first, so what it opens is one state.
+    """
+    states = private.parent / "published"
+    newest = max((int(path.name) for path in states.glob("*")), default=0)
+    place = states / f"{newest + 1:08d}" / published.name
+    durable.make_directory(place.parent)
+    temporary = place.with_suffix(".tmp")
+    shutil.copyfile(private, temporary)
+    durable.publish(temporary, place)
+    link = private.with_name(f"{published.name}.link")
+    link.unlink(missing_ok=True)
+    link.symlink_to(place.relative_to(published.parent))
+    link.rename(published)
+    durable.sync_directory(published.parent)
+    for old in sorted(states.glob("*"))[:-_STATES]:
+        shutil.rmtree(old)
