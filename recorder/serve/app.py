@@ -7,7 +7,7 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,8 @@ from starlette.staticfiles import StaticFiles
 from recorder import __version__
 from recorder.answers import canned
 from recorder.errors import BusyError, DataError, RecorderError, UsageError
-from recorder.plot import spec
 from recorder.segment import Layout
-from recorder.serve import calendar, frames, guard, sockets
+from recorder.serve import calendar, frames, guard, menu, sockets, wanted
 from recorder.serve.ask import Answer, Asking
 from recorder.serve.guard import Door, Guard, Tries, refuse
 from recorder.serve.hub import Hub
@@ -132,9 +131,9 @@ class Routes:
                 "version": __version__,
                 "data_dir": str(self._parts.layout.root),
                 "host": socket.gethostname(),
-                "tables": {name: _columns(name) for name in TABLES},
+                "tables": {name: menu.columns(name) for name in TABLES},
                 "feeds": feeds,
-                "queries": [_query(query, feeds) for query in self._queries.values()],
+                "queries": [menu.query(query, feeds) for query in self._queries.values()],
             }
         )
 
@@ -157,12 +156,12 @@ class Routes:
         kind = request.path_params["format"]
         if kind not in _TYPES:
             return refuse(404, "no such format", "/api/sql.json or /api/sql.csv")
-        asked = {"kind": "sql", "sql": await _sql_of(request), "format": kind}
+        asked = {"kind": "sql", "sql": await wanted.sql(request), "format": kind}
         return _answer(await self._parts.asking.ask(asked), kind, "answer")
 
     async def coverage(self, request: Request) -> Response:
         """The calendar: per feed and day, how long it was listened to."""
-        days = _number(request, "days", 30, 1, calendar.MOST_DAYS)
+        days = wanted.number(request, "days", 30, 1, calendar.MOST_DAYS)
         asked = {"kind": "coverage", "params": {"days": str(days)}}
         answer = await self._parts.asking.ask(asked)
         if answer.status != 200:
@@ -172,13 +171,13 @@ class Routes:
 
     async def gaps(self, request: Request) -> Response:
         """The gaps of one feed that touch one day."""
-        given = {name: _text(request, name) for name in ("feed", "day")}
+        given = {name: wanted.text(request, name) for name in ("feed", "day")}
         calendar.day_of(given["day"])
         return _answer(await self._parts.asking.ask({"kind": "gaps", "params": given}), "json", "")
 
     async def series(self, request: Request) -> Response:
         """What was counted since serve began."""
-        seconds = _number(request, "seconds", 900, 1, 86_400)
+        seconds = wanted.number(request, "seconds", 900, 1, 86_400)
         what = request.query_params.get("what", "rates")
         if what not in {"rates", "latency"}:
             raise UsageError(f"no series '{what[:40]}'", hint="what=rates or what=latency")
@@ -186,8 +185,10 @@ class Routes:
 
     async def frame(self, request: Request) -> Response:
         """One exact raw frame, as JSON or as the bytes."""
-        numbers = [_number(request, name, None, 0, (1 << 63) - 1) for name in ("seq", "recv_ns")]
-        feed, connection = _text(request, "feed"), _text(request, "connection")
+        numbers = [
+            wanted.number(request, name, None, 0, (1 << 63) - 1) for name in ("seq", "recv_ns")
+        ]
+        feed, connection = wanted.text(request, "feed"), wanted.text(request, "connection")
         place = frames.Place(feed, connection, *numbers)
         async with self._frames:
             found = await asyncio.to_thread(frames.find, self._parts.layout, place)
@@ -196,40 +197,6 @@ class Routes:
             headers = {"content-disposition": f'attachment; filename="{name}"'}
             return Response(found.payload, 200, headers, "application/octet-stream")
         return _json(frames.told(place, found))
-
-
-# -- requests
-
-
-def _number(request: Request, name: str, default: int | None, least: int, most: int) -> int:
-    text = request.query_params.get(name)
-    if text is None and default is not None:
-        return default
-    if text is None or not (text.isascii() and text.isdecimal() and len(text) < 20):
-        raise UsageError(f"{name} is a whole number")
-    if not least <= int(text) <= most:
-        raise UsageError(f"{name} is between {least} and {most}")
-    return int(text)
-
-
-def _text(request: Request, name: str) -> str:
-    text = request.query_params.get(name, "")
-    if not text or len(text) > 200:
-        raise UsageError(f"{name} is missing, or too long")
-    return text
-
-
-async def _sql_of(request: Request) -> str:
-    try:
-        told = msgspec.json.decode(await request.body())
-        text = told["sql"]
-    except (msgspec.DecodeError, TypeError, KeyError):
-        text = None
-    if not isinstance(text, str):
-        raise UsageError(
-            "the body is no JSON object with a text 'sql'", hint='{"sql": "SHOW TABLES"}'
-        )
-    return text
 
 
 # -- answers
@@ -246,30 +213,6 @@ def _answer(answer: Answer, kind: str, name: str) -> Response:
         {"content-disposition": f'inline; filename="{name}.{kind}"'} if kind == "csv" else None
     )
     return Response(answer.body, 200, headers, _TYPES[kind])
-
-
-def _columns(table: str) -> list[dict[str, str]]:
-    return [
-        {"name": c.name, "type": c.type.split()[0], "description": c.comment}
-        for c in TABLES[table].columns
-    ]
-
-
-def _query(query: canned.Query, feeds: list[str]) -> dict[str, Any]:
-    params = [
-        {"name": p.name, "type": p.type, "default": p.default, "description": p.meaning}
-        | ({"values": feeds} if p.name == "feed" else {})
-        for p in query.parameters
-    ]
-    told: dict[str, Any] = {
-        "name": query.name,
-        "title": query.title,
-        "description": query.description,
-        "topic": query.topic or "More",
-        "params": params,
-        "columns": [{"name": c.name, "description": c.meaning} for c in query.columns],
-    }
-    return told | ({"plot": asdict(spec.parse(query.plot))} if query.plot else {})
 
 
 # -- errors
