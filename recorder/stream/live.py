@@ -29,7 +29,7 @@ from recorder.stream.eager import Eager, Turns
 from recorder.stream.event import Event, Filter, Place, columns
 from recorder.stream.span import check_version
 from recorder.stream.tail import Tail
-from recorder.tables import arrivals, carry, duck, instruments, markers, normalise
+from recorder.tables import arrivals, carry, duck, instruments, markers, normalise, sieve
 from recorder.tables.ingest import Rules
 from recorder.tables.schema import LEDGER, TABLES
 
@@ -259,21 +259,27 @@ class Follower:
 
     def _apply(self, feed: str, table: pa.Table) -> None:
         """As ingest does; where a frame breaks the SQL, by halves, until it stands alone."""
+        if (
+            sieve.broken(lambda start, end: self._breaks(feed, table, start, end), len(table))
+            is None
+        ):
+            raise DataError("fails on frame after frame", where=f"the SQL that normalises '{feed}'")
+
+    def _breaks(self, feed: str, table: pa.Table, start: int, end: int) -> bool:
+        """Take these frames in; True if the SQL fails on some. One that is alone is rejected."""
+        part = table.slice(start, end - start)
         try:
-            self._transact(feed, table)
-            return
+            self._transact(feed, part)
+            return False
         except _WRONG_SQL as error:
             self._db.execute("ROLLBACK")
             why = str(error).splitlines()[0]
             raise DataError(why, where=f"the SQL that normalises '{feed}'") from error
         except duckdb.Error:
             self._db.execute("ROLLBACK")
-        if len(table) == 1:
-            self._transact(feed, table, broken=True)
-            return
-        half = len(table) // 2
-        self._apply(feed, table.slice(0, half))
-        self._apply(feed, table.slice(half))
+        if len(part) == 1:
+            self._transact(feed, part, broken=True)
+        return True
 
     def _transact(self, feed: str, table: pa.Table, *, broken: bool = False) -> None:
         rules = self._rules(feed)

@@ -35,6 +35,7 @@ from recorder.tables import (
     normalise,
     private,
     publish,
+    sieve,
 )
 from recorder.tables.bulk import Group
 from recorder.tables.schema import SCHEMA_VERSION
@@ -291,10 +292,13 @@ class Ingest:
             self._db.execute("ROLLBACK")
             why = str(error).splitlines()[0]
             raise DataError(why, where=f"the SQL that normalises '{feed}'") from error
-        except duckdb.Error:
+        except duckdb.Error as error:
             # Some frame breaks the feed's SQL. Find it, reject it, and go on with the others.
             self._db.execute("ROLLBACK")
-            bad = list(self._poison(feed, new, 0, len(new)))
+            bad = sieve.broken(lambda start, end: self._breaks(feed, new, start, end), len(new))
+            if bad is None:
+                what = f"fails on frame after frame: {str(error).splitlines()[0]}"
+                raise DataError(what, where=f"the SQL that normalises '{feed}'") from error
             if not bad:
                 raise
             self._warn(f"{len(bad)} frames of '{feed}' break its SQL; they are in rejects")
@@ -343,20 +347,15 @@ class Ingest:
         sql = self._rules(feed).sql
         return normalise.load(self._sql, sql).fingerprint if sql else None
 
-    def _poison(self, feed: str, table: pa.Table, start: int, end: int) -> Iterator[int]:
-        """Indices of the frames on which the feed's SQL fails, by halving."""
+    def _breaks(self, feed: str, table: pa.Table, start: int, end: int) -> bool:
+        """True if the feed's SQL fails on some of these frames; nothing is kept."""
         try:
             self._transact(feed, table.slice(start, end - start), pa.array([], pa.int64()))
-            failed = False
         except duckdb.Error:
-            failed = True
-        self._db.execute("ROLLBACK")
-        if failed and end - start == 1:
-            yield start
-        elif failed:
-            middle = (start + end) // 2
-            yield from self._poison(feed, table, start, middle)
-            yield from self._poison(feed, table, middle, end)
+            return True
+        finally:
+            self._db.execute("ROLLBACK")
+        return False
 
     def _note(self, feed: str, stem: str, known: _Known, table: pa.Table) -> None:
         span = compute.min_max(table["recv_ns"]).as_py()

@@ -329,6 +329,21 @@ def test_only_the_frame_that_breaks_a_feeds_sql_is_rejected(record: Record, tmp_
     assert record.ingest(sql=fragile(tmp_path, FRAGILE)) == 0
 
 
+def test_sql_that_fails_on_every_frame_is_named_and_the_other_feeds_go_on(
+    record: Record, tmp_path: Path
+) -> None:
+    record.seal("fragile", frames_of(['{"score":"high"}'] * 200))
+    record.seal("other", frames_of(['{"score":1}'], recv_ns=T0 + MS))
+    assert record.ingest(sql=fragile(tmp_path, FRAGILE)) == 1
+    assert record.rows("rejects", "seq") == []
+    assert len(record.rows("signals", "score")) == 1
+    [warning] = record.warnings
+    assert "fails on frame after frame" in warning and "normalises 'fragile'" in warning
+    (tmp_path / "mended").mkdir()
+    mended = fragile(tmp_path / "mended", FRAGILE.replace("CAST(", "TRY_CAST("))
+    assert record.ingest(sql=mended) == 200
+
+
 def test_sql_that_is_wrong_in_itself_is_named_and_rejects_nothing(
     record: Record, tmp_path: Path
 ) -> None:
