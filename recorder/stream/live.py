@@ -87,6 +87,7 @@ class Follower:
         self._waiting: list[tuple[Place, Event]] = []
         self._now_ns = self._forgot_ns = 0
         self._stopped = False
+        self._wrong: set[str] = set()  # feeds whose SQL is wrong, where the others go on
         self._counts: dict[str, tuple[int, int]] = {}
         self._check_feeds()
         self._db = duck.connect()
@@ -209,8 +210,14 @@ class Follower:
 
     def _look(self) -> None:
         for feed in self._wanted.feeds or self._tail.feeds():
-            if self._turns is None or self._turns.due(feed):
-                self._look_at(feed)
+            if feed not in self._wrong and (self._turns is None or self._turns.due(feed)):
+                try:
+                    self._look_at(feed)
+                except DataError as error:
+                    if self._pace.share is None:
+                        raise
+                    self._wrong.add(feed)
+                    self._warn(f"'{feed}' is left out: {error}")
 
     def _look_at(self, feed: str) -> None:
         began, before, some = time.monotonic(), time.thread_time(), False

@@ -23,6 +23,7 @@ from recorder.stream.event import Event
 from recorder.stream.glance import Glance, can
 from recorder.stream.live import Follower, Pace
 from recorder.tables import normalise
+from recorder.tables.ingest import Rules
 from recorder.tables.rules import RulesOf
 
 TABLES = tuple(event.CLASSES)
@@ -33,6 +34,26 @@ def glancing(root: Path) -> Follower:
     layout = Record(root).layout
     pace = Pace(poll=0.01, hold=0.0, share=SHARE)
     return Follower(layout, RulesOf(layout), TABLES, pace=pace, clock=Clock(lambda: T0))
+
+
+def test_a_feed_whose_sql_is_wrong_is_left_out_and_the_others_go_on(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.sql"
+    wrong.write_text("-- step: messages\nSELECT nonsense FROM frames;\n")
+    writers = [Writer(tmp_path, feed) for feed in ("alone", "binance")]
+    for writer in writers:
+        writer.put(writer.open(), *events("binance", 1))
+        writer.beat()
+    layout, said = Record(tmp_path).layout, []
+    rules = {"alone": Rules(wrong), "binance": RulesOf(layout)("binance")}
+    pace = Pace(poll=0.01, hold=0.0, share=SHARE)
+    follower = Follower(
+        layout, lambda feed: rules[feed], TABLES, pace=pace, clock=Clock(lambda: T0),
+        warn=said.append,
+    )  # fmt: skip
+    found = list(follower.ready(everything=True))
+    follower.close()
+    assert {event.feed for event in found} == {"binance"}
+    assert said and all("'alone' is left out: " in text for text in said)
 
 
 def recorded(root: Path) -> list[Event]:
