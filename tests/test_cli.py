@@ -486,7 +486,8 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_capture_loads_neither_duckdb_nor_pyarrow() -> None:
     code = (
-        "import sys\nimport recorder.capture, recorder.cli.capture, recorder.config, recorder.log\n"
+        "import sys\nimport recorder.capture.capture, recorder.cli.capture\n"
+        "import recorder.config, recorder.log\n"
         "print(*sys.modules, sep='\\n')"
     )
     loaded = set(python(code).splitlines())

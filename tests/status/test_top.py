@@ -47,7 +47,7 @@ def shown(app: Top, where: str) -> str:
 
 
 async def test_it_shows_a_directory_and_obeys_its_keys(layout: Layout) -> None:
-    app = Top(Directory(layout), every=0.05)
+    app = Top(Directory(layout), every=1.0)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.status is not None)
         log = app.query_one("#events", RichLog)
