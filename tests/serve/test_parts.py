@@ -133,6 +133,14 @@ def test_a_client_that_does_not_read_keeps_the_newest_and_counts_the_rest() -> N
     assert client.take() == []
 
 
+def test_a_burst_larger_than_the_queue_is_left_out_not_dropped() -> None:
+    client = Client(clock=lambda: 0.0)
+    client.offer([shown(recv_ns=number) for number in range(MOST_WAITING + 7)])
+    told = json.loads(client.take()[0])
+    assert told["dropped"] == 0
+    assert told["left_out"] == MOST_WAITING + 7 - SHOWN_AT_ONCE
+
+
 def test_a_paused_client_gets_none_but_what_it_watches() -> None:
     client = Client()
     client.change(filters.parse({"tables": ["whales"]}))
