@@ -45,6 +45,13 @@ _SHORTEST_TOKEN = 16
     metavar="NAME",
     help="A further name under which the page is opened, e.g. a proxy's (repeatable).",
 )
+@click.option(
+    "--share",
+    type=click.FloatRange(0.05, 1.0),
+    default=0.17,
+    show_default=True,
+    help="Of a core, for looking at what is new: more is fresher.",
+)
 @click.option("--open", "browse", is_flag=True, help="Open the page in the browser.")
 @options.logging
 def serve(
@@ -54,6 +61,7 @@ def serve(
     port: int,
     token_file: Path | None,
     names: tuple[str, ...],
+    share: float,
     browse: bool,
     log_format: str,
     log_level: str,
@@ -86,7 +94,7 @@ def serve(
         if browse:
             click.launch(url)
 
-    app = start.app(settings, start.Options(bind.host, token, names))
+    app = start.app(settings, start.Options(bind.host, token, names, share))
     server.run(app, listener, started)
 
 

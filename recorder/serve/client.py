@@ -41,7 +41,11 @@ class Client:
         self._allowance = Allowance.full(SHOWN_A_SECOND, SHOWN_AT_ONCE, clock())
 
     def offer(self, events: Iterable[Shown], late: int = 0) -> None:
-        """New events: those that it wants wait to be sent."""
+        """New events: those that it wants wait to be sent.
+
+        Where too many wait, the oldest go: `left_out` if it had taken all before, else `dropped`.
+        """
+        kept_up = not any(self._waiting)
         for event in events:
             if self.filter(event):
                 if not self.paused:
@@ -49,7 +53,11 @@ class Client:
             elif event.table in self.watched:
                 self._seen.append(event)
         self._late += late
-        self.dropped += conflate.drop_oldest(self._waiting, MOST_WAITING)
+        over = conflate.drop_oldest(self._waiting, MOST_WAITING)
+        if kept_up:
+            self.left_out += over
+        else:
+            self.dropped += over
         if self._seen or any(self._waiting):
             self.ready.set()
 

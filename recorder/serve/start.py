@@ -31,17 +31,18 @@ if TYPE_CHECKING:
 #: What is kept in memory of the past, to tell an event that is sent again from a new one.
 _HISTORY = timedelta(minutes=5)
 _NEWEST = 200
-#: Of a core, for looking at the record.
-_SHARE = 0.17
+#: Of a core, for looking at the record, unless told otherwise.
+SHARE = 0.17
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where it listens, the token, further names of this server."""
+    """Where it listens, the token, further names of this server, what looking may cost."""
 
     host: str
     token: str | None = None
     names: Sequence[str] = ()
+    share: float = SHARE  # of a core
 
 
 def app(settings: Settings, options: Options) -> Starlette:
@@ -49,7 +50,7 @@ def app(settings: Settings, options: Options) -> Starlette:
     layout = Layout(settings.data_dir)
     watch = lookout.watcher(layout, settings)
     hub = Hub(
-        follow=lambda: _follower(layout, settings),
+        follow=lambda: _follower(layout, settings, options.share),
         lookout=lookout.Lookout(layout, watch),
         past=lambda: past(layout),
         say=log.logger().warning,
@@ -59,8 +60,8 @@ def app(settings: Settings, options: Options) -> Starlette:
     return create(Parts(layout, hub, asking, door, hub.metrics))
 
 
-def _follower(layout: Layout, settings: Settings) -> Follower:
-    pace = Pace(poll=0.005, hold=0.0, history=_HISTORY, share=_SHARE)
+def _follower(layout: Layout, settings: Settings, share: float) -> Follower:
+    pace = Pace(poll=0.005, hold=0.0, history=_HISTORY, share=share)
     wanted = event.Filter(Span(time.time_ns()))
     rules, say = RulesOf(layout, settings), log.logger().warning
     return Follower(layout, rules, FOLLOWED, wanted, pace=pace, warn=say)
