@@ -14,10 +14,10 @@ from recorder.alerts.alert import Alert
 from recorder.alerts.book import Log, load_state, save_state
 from recorder.alerts.condition import Judge
 from recorder.alerts.courier import WAITING, Courier, Delivery
-from recorder.alerts.engine import Engine
 from recorder.alerts.rule import Rule, rules_of, trial
 from recorder.alerts.seen import Seen
 from recorder.alerts.send import Sender, sender
+from recorder.alerts.watch import Watch
 from recorder.clock import NS, Clock
 from recorder.config import Settings
 from recorder.errors import ConfigError, RecorderError, UsageError, did_you_mean
@@ -89,7 +89,7 @@ class Service:
         self._layout = Layout(made.settings.data_dir)
         self._lock = durable.claim(self._layout.work / "alerts.lock", "an alerts process")
         self._book = Log(self._layout, made.hide, log.warning)
-        self._engine = Engine(made.rules, made.judge, log.warning, clock=clock, at_once=once)
+        self._engine = Watch(made.rules, made.judge, log.warning, clock=clock, at_once=once)
         self._couriers: dict[str, Courier] = {}
         self._saved = self._looked = float("-inf")
         self._follower: Follower | None = None

@@ -25,7 +25,7 @@ from recorder.config import Settings
 from recorder.journal import writer
 from recorder.redact import Redactor
 
-from .managers import hears, managing
+from .service_manager import hears, managing
 
 
 async def stay(peer: Peer) -> None:

@@ -14,8 +14,8 @@ import pytest
 from captures import eventually, journals, litter, received, recorded
 from servers import Peer, serving
 
-from .managers import hears, managing
 from .runs import LONG, RULES, alive, running
+from .service_manager import hears, managing
 
 TRADE = b'{"e":"aggTrade","E":1790000000123,"a":%d,"s":"BTCUSDT","p":"83434.%d","q":"5","m":true}'
 
