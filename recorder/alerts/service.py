@@ -1,4 +1,4 @@
-"""The process behind `recorder alerts`: follows the record, asks the engine, feeds the couriers."""
+"""The process behind `recorder alerts`: follows the record, asks the sentry, feeds the couriers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recorder.alerts.courier import WAITING, Courier, Delivery
 from recorder.alerts.rule import Rule, rules_of, trial
 from recorder.alerts.seen import Seen
 from recorder.alerts.send import Sender, sender
-from recorder.alerts.watch import Watch
+from recorder.alerts.sentry import Sentry
 from recorder.clock import NS, Clock
 from recorder.config import Settings
 from recorder.errors import ConfigError, RecorderError, UsageError, did_you_mean
@@ -89,7 +89,7 @@ class Service:
         self._layout = Layout(made.settings.data_dir)
         self._lock = durable.claim(self._layout.work / "alerts.lock", "an alerts process")
         self._book = Log(self._layout, made.hide, log.warning)
-        self._engine = Watch(made.rules, made.judge, log.warning, clock=clock, at_once=once)
+        self._sentry = Sentry(made.rules, made.judge, log.warning, clock=clock, at_once=once)
         self._couriers: dict[str, Courier] = {}
         self._saved = self._looked = float("-inf")
         self._follower: Follower | None = None
@@ -106,12 +106,12 @@ class Service:
         state = load_state(self._layout)
         if state:
             try:
-                self._engine.restore(state, catch_up)
+                self._sentry.restore(state, catch_up)
             except (KeyError, TypeError, ValueError):
                 self._say.warning("the state of alerts cannot be read; it begins anew")
         elif self._once:
-            self._engine.seen = Seen(self._clock.wall_ns() - int(catch_up * NS))
-        self._follower = self._follow(self._engine.seen.since_ns)
+            self._sentry.seen = Seen(self._clock.wall_ns() - int(catch_up * NS))
+        self._follower = self._follow(self._sentry.seen.since_ns)
         self._watcher = self._watch()
         waiting = self._waiting_since(state, catch_up)
         self._couriers = {
@@ -125,19 +125,19 @@ class Service:
         self._save()
 
     def _follow(self, since_ns: int) -> Follower | None:
-        if not self._engine.tables:
+        if not self._sentry.tables:
             return None
         return Follower(
             self._layout,
             RulesOf(self._layout, self._plan.settings),
-            self._engine.tables,
+            self._sentry.tables,
             Filter(Span(since_ns)),
             clock=self._clock,
             warn=self._say.warning,
         )
 
     def _watch(self) -> Watcher | None:
-        if not self._engine.watches_health:
+        if not self._sentry.watches_health:
             return None
         from recorder.status import Watcher
 
@@ -153,12 +153,12 @@ class Service:
         """Look once; what was told. `everything`: rows that wait for earlier ones, too."""
         alerts: list[Alert] = []
         if self._follower is not None:
-            alerts += self._engine.rows(self._follower.ready(everything=everything))
+            alerts += self._sentry.rows(self._follower.ready(everything=everything))
         now = self._clock.mono_ns() / NS
         if self._watcher is not None and now - self._looked >= _HEALTH:
             self._looked = now
             alerts += self._health(self._watcher)
-        alerts += self._engine.held_back(everything=everything)
+        alerts += self._sentry.held_back(everything=everything)
         if alerts or now - self._saved >= _SAVE:
             self._save()
         for alert in alerts:
@@ -167,7 +167,7 @@ class Service:
 
     def _health(self, watcher: Watcher) -> list[Alert]:
         try:
-            return self._engine.health(watcher.look())
+            return self._sentry.health(watcher.look())
         except (RecorderError, OSError) as error:
             self._say.warning("the recorder's health cannot be read", why=str(error))
             return []
@@ -191,7 +191,7 @@ class Service:
         self._saved = self._clock.mono_ns() / NS
         kept = {name: [one.as_dict() for one in found] for name, found in (waiting or {}).items()}
         try:
-            save_state(self._layout, {**self._engine.state(), "waiting": kept})
+            save_state(self._layout, {**self._sentry.state(), "waiting": kept})
         except OSError as error:
             self._say.warning("the state of alerts cannot be written", why=error.strerror)
 

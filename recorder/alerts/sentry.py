@@ -55,7 +55,7 @@ class _Ruling:
     warned_at: float | None = None
 
 
-class Watch:
+class Sentry:
     """Decides what to tell; sends nothing. Used by one thread."""
 
     def __init__(
