@@ -2,8 +2,9 @@
 
 What a look costs is planning, not reading: forty frames take DuckDB 3 ms, and the two dozen
 statements by which ingest takes a batch 120 ms. So where nothing but data has come on connections
-that are known, the feed's sections become one SELECT, planned without the optimizer. Its rows are
-those that ingest makes; what a glance cannot tell, it says so (`can`), and the long way is taken.
+that are known, the feed's sections become one SELECT, planned once, without the optimizer. Its
+rows are those that ingest makes; what a glance cannot tell, it says so (`can`), and the long way is
+taken.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from recorder.tables.schema import TABLES
 
 #: What the long way finds in the table `connections`, put beside each frame here.
 LIFE = (("line", pa.string()), ("opened_ns", pa.int64()), ("clock_error_ns", pa.int64()))
+
+_WHALE_USD = "getvariable('whale_usd')"
 
 _FRAMES = """
 SELECT
@@ -70,6 +73,8 @@ class Glance:
         self._db.execute("SET TimeZone = 'UTC'")
         self._db.execute(f"SET VARIABLE whale_usd = {float(whale_usd)!r}")
         self._sql, names = _statement(normaliser, feed, tables)
+        # A statement that reads a variable is planned anew each time: 25 ms instead of 5.
+        self._sql = self._sql.replace(_WHALE_USD, repr(float(whale_usd)))
         place = {name: at for at, name in enumerate(names)}
         self._columns = {t: [place[name] for name in event.columns(t)] for t in tables}
 
@@ -82,9 +87,10 @@ class Glance:
         self._incoming.table = frames
         if not self._registered:
             self._db.register("incoming", self._incoming)
+            self._db.execute(f"PREPARE look AS {self._sql}")
             self._registered = True
         found = []
-        for row in self._db.execute(self._sql).fetchall():
+        for row in self._db.execute("EXECUTE look").fetchall():
             table = row[0]
             found.append(event.CLASSES[table](*(row[at] for at in self._columns[table])))
         return found

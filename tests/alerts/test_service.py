@@ -332,11 +332,11 @@ def test_a_health_condition_is_told_after_its_time_and_so_is_its_end(
     desk: Desk, condition: str, sick: dict[str, Any], title: str
 ) -> None:
     desk.configure(sick={"health": condition, "lasting": "30s"})
-    engine = desk.start()._sentry
+    sentry = desk.start()._sentry
 
     def look(seconds: float, **changed: Any) -> list[tuple[str, str]]:
         desk.now += int(seconds * NS)
-        found = engine.health(status(desk.now, **changed))
+        found = sentry.health(status(desk.now, **changed))
         return [(alert.state, alert.title) for alert in found]
 
     assert look(1) == []
@@ -350,12 +350,12 @@ def test_a_health_condition_is_told_after_its_time_and_so_is_its_end(
 
 def test_gaps_are_told_as_they_come_and_not_again_within_the_cooldown(desk: Desk) -> None:
     desk.configure(gap={"health": ["gap"], "cooldown": "60s"})
-    engine = desk.start()._sentry
+    sentry = desk.start()._sentry
 
     def look(seconds: float, gaps: int | None, uncovered: float = 1.0) -> list[str]:
         desk.now += int(seconds * NS)
         given = status(desk.now, gaps_today=gaps, uncovered_seconds_today=uncovered)
-        return [f"{alert.severity}: {alert.title}" for alert in engine.health(given)]
+        return [f"{alert.severity}: {alert.title}" for alert in sentry.health(given)]
 
     assert look(1, 7) == []  # those before it began
     assert look(1, None) == []
