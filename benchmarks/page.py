@@ -26,17 +26,23 @@ CHROMIUM = "/usr/bin/chromium"
 CHANNELS = [f"whales:{coin}" for coin in ("BTC", "ETH", "SOL", "XRP")]
 CHANNELS += ["derivatives:funding", "derivatives:liquidations", "onchain:flows", "market:alerts"]
 
-#: Each frame of the screen: how old is the first row? Its link holds the receive timestamp.
+#: After each frame of the screen: how old is the first row? Its link holds the receive timestamp.
+#: The look is a task of its own, behind everything that the page does for that frame; in the
+#: frame's own callback it would see what the frame before showed.
 _WATCH = """() => {
   window.ages = [];
-  const look = () => {
+  const painted = new MessageChannel();
+  painted.port1.onmessage = () => {
     const link = document.querySelector('.tape-rows .c-raw a');
     const found = /recv_ns=(\\d+)/.exec(link?.hash ?? '');
     const now = performance.timeOrigin + performance.now();
     if (found) window.ages.push(now - Number(found[1]) / 1e6);
-    requestAnimationFrame(look);
   };
-  look();
+  const frame = () => {
+    painted.port2.postMessage(0);
+    requestAnimationFrame(frame);
+  };
+  frame();
 }"""
 
 

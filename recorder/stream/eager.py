@@ -1,7 +1,7 @@
 """Following at a glance: events at once where that is exact, the books settled later.
 
-Between two markers of its connections a feed brings nothing but data, and a glance tells the events
-(see `glance`). What the long way would have noted of those frames (numbers, last signs of
+While its connections neither begin nor end a feed brings nothing but data, and a glance tells the
+events (see `glance`). What the long way would have noted of those frames (numbers, last signs of
 life, what came lately) is owed: it is settled before the long way is next taken, and every few
 seconds.
 """
@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import duckdb
+import msgspec
 import pyarrow as pa
+from pyarrow import compute
 
 from recorder.answers import canned
 from recorder.stream.event import Event
@@ -24,7 +26,10 @@ from recorder.tables.ingest import Rules
 
 _SETTLE_SECONDS = 10.0
 _MOST_OWED = 20_000
-_DATA = {"text", "binary", "sent"}
+
+#: A look's part in the mean of what looks cost.
+NEWEST_COUNTS = 0.03
+_ORDINARY = {"text", "binary", "sent", "stats"}
 
 
 @dataclass(slots=True)
@@ -99,15 +104,39 @@ def stretches(table: pa.Table) -> dict[str, Stretch]:
     }
 
 
-class Turns:
-    """Whose turn it is, so that all looks together take at most `share` of a core.
+def clock_errors(table: pa.Table) -> list[tuple[str, int]]:
+    """The clock's errors that `stats` markers tell, by connection, in the order of the rows."""
+    told = table.filter(compute.equal(table["kind"], "stats")).select(["connection", "payload"])
+    found = []
+    for row in told.to_pylist():
+        try:
+            clock = msgspec.json.decode(row["payload"], type=_Stats).clock
+        except msgspec.DecodeError:  # as the SQL does: what cannot be read tells nothing
+            continue
+        if clock is not None and clock.error_ns is not None:
+            found.append((row["connection"], clock.error_ns))
+    return found
 
-    A feed that is looked at seldom is looked at at once; a busy one waits, and brings more.
+
+class _Clock(msgspec.Struct):
+    error_ns: int | None = None
+
+
+class _Stats(msgspec.Struct):
+    clock: _Clock | None = None
+
+
+class Turns:
+    """Whose turn it is, so that all looks together take about `share` of a core.
+
+    A feed that is looked at seldom is looked at at once; a busy one waits, and brings more. Its
+    looks wait for what they cost in the mean, so that a dear one (the books are settled now and
+    then) is paid for by the next few dozen, a little each, and not by one that waits for a second.
     """
 
     def __init__(self, share: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._share, self._clock = share, clock
-        self._costs: dict[str, tuple[float, float]] = {}  # when, and seconds of a core
+        self._costs: dict[str, tuple[float, float]] = {}  # when, and seconds of a core in the mean
         self._next: dict[str, float] = {}
 
     def due(self, feed: str) -> bool:
@@ -116,8 +145,9 @@ class Turns:
 
     def took(self, feed: str, began: float, cost: float) -> None:
         """A look that began then took so many seconds of a core."""
-        self._costs[feed] = (began, cost)
-        busy = sum(cost for at, cost in self._costs.values() if at > began - 1.0)
+        _, mean = self._costs.get(feed, (began, 0.0))
+        self._costs[feed] = (began, mean + NEWEST_COUNTS * (cost - mean))
+        busy = sum(mean for at, mean in self._costs.values() if at > began - 1.0)
         self._next[feed] = began + busy / self._share
 
 
@@ -145,7 +175,7 @@ class Eager:
         return found
 
     def _events(self, feed: str, table: pa.Table) -> list[Event] | None:
-        if not set(table["kind"].unique().to_pylist()) <= _DATA:
+        if not set(table["kind"].unique().to_pylist()) <= _ORDINARY:
             return None
         glance = self._glance(feed)
         if glance is None:
@@ -153,6 +183,8 @@ class Eager:
         lives, batch = self._lives_of(feed), stretches(table)
         if not (goes_on(batch, lives) and alone(batch, lives.values())):
             return None
+        for connection, error_ns in clock_errors(table):
+            lives[connection].clock_error_ns = error_ns
         try:
             found = glance.events(_with_lives(table, lives, batch))
         except duckdb.Error:

@@ -1,16 +1,15 @@
 """A quick look at a few frames of one feed: their events, by the feed's own SQL in one statement.
 
 What a look costs is planning, not reading: forty frames take DuckDB 3 ms, and the two dozen
-statements by which ingest takes a batch 120 ms. So where nothing but data has come on connections
-that are known, the feed's sections become one SELECT, planned once, without the optimizer. Its
-rows are those that ingest makes; what a glance cannot tell, it says so (`can`), and the long way is
-taken.
+statements by which ingest takes a batch 120 ms. So where nothing but data has come on
+connections that are known, the feed's sections become one SELECT, planned once. Its rows are those
+that ingest makes; what a glance cannot tell, it says so (`can`), and the long way is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 import duckdb
 import pyarrow as pa
@@ -69,14 +68,13 @@ class Glance:
         self._db, self._incoming = connection, _Incoming()
         self._registered = False
         normalise.prepare(self._db, canned.sql_directory() / "normalise")
-        self._db.execute("PRAGMA disable_optimizer")
         self._db.execute("SET TimeZone = 'UTC'")
         self._db.execute(f"SET VARIABLE whale_usd = {float(whale_usd)!r}")
         self._sql, names = _statement(normaliser, feed, tables)
         # A statement that reads a variable is planned anew each time: 25 ms instead of 5.
         self._sql = self._sql.replace(_WHALE_USD, repr(float(whale_usd)))
         place = {name: at for at, name in enumerate(names)}
-        self._columns = {t: [place[name] for name in event.columns(t)] for t in tables}
+        self._columns = {t: [place[name] for _, name, _ in _places(t)] for t in tables}
 
     def events(self, frames: pa.Table) -> list[Event]:
         """The events of some frames (raw columns and those of `LIFE`), in no order.
@@ -101,11 +99,13 @@ class Glance:
 
 
 def _statement(normaliser: Normaliser, feed: str, tables: Sequence[str]) -> tuple[str, list[str]]:
-    """The one SELECT, and its columns: the table's name, then every column of every table."""
+    """The one SELECT, and its columns: the table's name, then the places of all tables' columns."""
     steps = [f"frames AS MATERIALIZED ({_FRAMES.format(feed=feed)})"]
     if normaliser.reads("contracts"):
         steps.append(f"contracts AS MATERIALIZED ({instruments.contracts_of(feed)})")
-    rows = [_nothing(tables)]
+    kinds = {place: kind for t in tables for _, place, kind in _places(t)}
+    names = ["table", *kinds]
+    rows = [_nothing({"table": "VARCHAR", **kinds})]
     for section in normaliser.sections:
         if section.kind == "step":
             steps.append(f"{section.name} AS MATERIALIZED (\n{section.sql}\n)")
@@ -113,30 +113,33 @@ def _statement(normaliser: Normaliser, feed: str, tables: Sequence[str]) -> tupl
             rows.append(_rows(section.name, normalise.rows_of(section)))
     if "rejects" in tables:
         rows.append(_rows("rejects", normalise.REJECTED))
-    names = ["table", *_types(tables)]
-    cast = ", ".join(f'CAST("{n}" AS {kind}) AS "{n}"' for n, kind in _types(tables).items())
-    # The names are the schema's, the SQL is the feed's.
     union = "\nUNION ALL BY NAME\n".join(rows)
-    return f'WITH {", ".join(steps)}\nSELECT "table", {cast} FROM ({union})', names
+    return f"WITH {', '.join(steps)}\n{union}", names
+
+
+def _places(table: str) -> Iterator[tuple[str, str, str]]:
+    """Each column of a table's events: its name, the place it has in the answer, and its type.
+
+    The tables take the same places, by type: a row of the answer is a third as wide as all tables'
+    columns together, and what a look costs is its width.
+    """
+    types = {column.name: column.type.split()[0] for column in TABLES[table].columns}
+    taken: Counter[str] = Counter()
+    for name in event.columns(table):
+        yield name, f"{types[name]}_{taken[types[name]]}", types[name]
+        taken[types[name]] += 1
 
 
 def _rows(table: str, sql: str) -> str:
-    return f"SELECT '{table}' AS \"table\", * FROM (\n{sql}\n)"  # noqa: S608 - the feed's own SQL
+    """A section's rows, each column in its place."""
+    columns = list(_places(table))
+    placed = ", ".join(f'"{name}"::{kind} AS "{place}"' for name, place, kind in columns)
+    # What the section does not name is NULL.
+    whole = f"{_nothing({name: kind for name, _, kind in columns})} UNION ALL BY NAME ({sql})"
+    return f"SELECT '{table}' AS \"table\", {placed} FROM ({whole})"  # noqa: S608 - the feed's own SQL
 
 
-def _nothing(tables: Sequence[str]) -> str:
-    """No row of every column, so that all are there whatever the sections name."""
-    listed = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in _types(tables).items())
-    return f'SELECT NULL::VARCHAR AS "table", {listed} WHERE false'
-
-
-def _types(tables: Sequence[str]) -> dict[str, str]:
-    """Every column's type; one name has one type in all tables."""
-    wanted: dict[str, Any] = {}
-    for table in tables:
-        names = set(event.columns(table))
-        for column in TABLES[table].columns:
-            if column.name in names:
-                kind = column.type.split()[0]
-                assert wanted.setdefault(column.name, kind) == kind, column.name
-    return wanted
+def _nothing(types: Mapping[str, str]) -> str:
+    """No row of these columns."""
+    listed = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in types.items())
+    return f"SELECT {listed} WHERE false"

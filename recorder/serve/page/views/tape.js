@@ -10,6 +10,8 @@ import { cells, WORDS } from "./tape-row.js";
 
 const ROWS = 250;
 const HOLD_MS = 2000;
+const LEAST_ROW = 24; // px
+const BELOW = 15; // rows below the edge, so that there is something to scroll to
 const COLUMNS = [
   ["time", "Time"], ["kind", "Table"], ["exchange", "Exchange"], ["symbol", "Symbol"], ["side", "Side"],
   ["price", "Price"], ["value", "Value, USD"], ["detail", "What"], ["latency", "Latency"], ["raw", "Raw"],
@@ -26,7 +28,8 @@ class Tape {
     this.counts = { shown: 0, left_out: 0, dropped: 0, late: 0, cut: 0 };
     this.moved = -Infinity; // when the pointer last moved over the rows
     this.filter = {};
-    this.rows = []; // elements, newest first
+    this.rows = []; // elements, newest first; of all events only while they hold still
+    this.room = ROWS; // how many rows are worth making while nobody scrolls
     this.visible = false;
     this._build();
     app.togglePause = () => this.pause(!app.live.paused);
@@ -91,7 +94,8 @@ class Tape {
     }
     if (this.stale) this._all();
     const held = this._held();
-    if (!held && this.pending.length) this._add(this._merge());
+    if (held) this._fillUp();
+    else if (this.pending.length) this._add(this._merge());
     this._status(held);
   }
 
@@ -106,11 +110,12 @@ class Tape {
 
   /** Rows that leave at the bottom come back on top: their elements are used again. */
   _add(events) {
-    const shown = events.slice(0, ROWS).map((event, i) => {
-      const row = this.rows.length && this.rows.length + i >= ROWS ? this.rows.pop() : makeRow();
+    const shown = events.slice(0, this.room).map((event, i) => {
+      const row = this.rows.length && this.rows.length + i >= this.room ? this.rows.pop() : makeRow();
       fill(row, event);
       return row;
     });
+    while (this.rows.length + shown.length > this.room) this.rows.pop().node.remove();
     this.rows = [...shown, ...this.rows];
     this.body.prepend(...shown.map((row) => row.node));
     this.nothing.hidden = this.rows.length > 0;
@@ -124,10 +129,22 @@ class Tape {
     for (const event of events) this.app.second.add(now - event.recv_ms);
   }
 
+  /** Rows below what can be seen are made when somebody is about to look at them. */
+  _fillUp() {
+    const missing = this.events.slice(this.rows.length).map((event) => {
+      const row = makeRow();
+      fill(row, event);
+      return row;
+    });
+    this.rows.push(...missing);
+    this.body.append(...missing.map((row) => row.node));
+  }
+
   _all() {
     this.stale = false;
-    while (this.rows.length > this.events.length) this.rows.pop().node.remove();
-    this.events.forEach((event, i) => {
+    const events = this.events.slice(0, this.room);
+    while (this.rows.length > events.length) this.rows.pop().node.remove();
+    events.forEach((event, i) => {
       this.rows[i] ??= makeRow();
       fill(this.rows[i], event);
     });
@@ -139,7 +156,7 @@ class Tape {
     const { left_out: left, dropped, late, cut: skipped } = this.counts;
     const waiting = this.pending.length;
     const why = this.app.live.paused ? "Paused" : "Holding still while you read";
-    say(this.state, held ? `❙❙ ${why}${waiting ? `: ${whole(waiting)}${waiting >= ROWS ? " or more" : ""} new` : ""}` : this.rows.length ? `The newest ${whole(this.rows.length)} events` : "Waiting for events");
+    say(this.state, held ? `❙❙ ${why}${waiting ? `: ${whole(waiting)}${waiting >= ROWS ? " or more" : ""} new` : ""}` : this.rows.length ? `The newest ${whole(this.events.length)} events` : "Waiting for events");
     say(this.left, `${whole(left + skipped)} left out`);
     say(this.dropped, `${whole(dropped)} dropped`);
     say(this.late, `${whole(late)} late`);
@@ -280,6 +297,9 @@ class Tape {
     this.scroller = el("div", { class: "tape-rows", tabindex: 0, role: "region", "aria-label": "Event tape" }, table);
     this.table = el("div", { class: "tape" }, this.scroller, this.nothing);
     this.body.addEventListener("pointermove", () => (this.moved = performance.now()), { passive: true });
+    new ResizeObserver(([{ contentRect }]) => {
+      this.room = Math.min(ROWS, Math.ceil(contentRect.height / LEAST_ROW) + BELOW);
+    }).observe(this.scroller);
     this.scroller.addEventListener("scroll", () => this._due(), { passive: true });
     this.body.addEventListener("focusout", () => this._due());
     this.body.addEventListener("keydown", (event) => this._walk(event));
