@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _VARIABLE = "RECORDER_SERVE_TOKEN"
 #: The token's name in `$CREDENTIALS_DIRECTORY`.
 _CREDENTIAL = "serve_token"
+#: Capture comes first: who watches can wait, a frame cannot.
+_NICE = 5
 _SHORTEST_TOKEN = 16
 
 
@@ -86,6 +88,7 @@ def serve(
             "record something first: recorder capture, or recorder demo; or name another --data-dir"
         )
         raise DataError("no data directory", where=str(settings.data_dir), hint=hint)
+    os.nice(_NICE)
     listener = server.listen(bind)
     url = f"http://{bind.shown}:{listener.getsockname()[1]}/"
 
