@@ -118,6 +118,39 @@ def test_it_comes_back_by_itself_and_says_since_when_it_is_stale(page: Any, serv
     page.locator("#banner").wait_for(state="hidden")
 
 
+_HEARD = """() => {
+  window.called = [];
+  window.tones = 0;
+  const Real = window.Notification;
+  window.Notification = class extends Real {
+    constructor(title, more) { super(title, more); window.called.push([title, more.body]); }
+  };
+  const start = OscillatorNode.prototype.start;
+  OscillatorNode.prototype.start = function (...at) { window.tones += 1; return start.apply(this, at); };
+}"""
+
+
+def test_a_listing_calls_where_that_is_switched_on(page: Any, served: Served) -> None:
+    page.context.grant_permissions(["notifications"], origin=served.url)
+    page.evaluate(_HEARD)
+    page.evaluate("location.hash = '#alerts'")
+    with Pump(served.root, "cryptolisting") as pump:
+        pump.put(listing("quiet", "QUIET"))
+        page.locator(".notices strong", has_text="QUIET").first.wait_for()
+        assert page.evaluate("[window.called, window.tones]") == [[], 0]  # both are off at first
+        page.get_by_label("Browser notifications").check()
+        page.get_by_label("Sound").check()
+        page.wait_for_function("() => window.tones >= 2")  # how it sounds
+        page.wait_for_timeout(1600)  # a burst is one sound
+        pump.put(listing("loud\u202e", "LOUD"))
+        page.wait_for_function("() => window.tones >= 4")
+        called = page.wait_for_function(
+            "() => window.called.find(([title]) => title === 'LOUD on upbit')"
+        )
+        assert "loud" in called.json_value()[1]
+        assert "\u202e" not in called.json_value()[1]
+
+
 def test_many_events_keep_rows_and_memory_bounded(page: Any, served: Served) -> None:
     """The short form of `python -m benchmarks.page`."""
     heap = "() => { window.gc?.(); return performance.memory.usedJSHeapSize }"
@@ -125,12 +158,20 @@ def test_many_events_keep_rows_and_memory_bounded(page: Any, served: Served) -> 
     served.pump.rate = 300.0
     try:
         seen = served.pump.frames
-        page.wait_for_function(
-            "() => document.querySelectorAll('.tape-rows .tape-row').length >= 250"
-        )
+        page.locator(".state", has_text="The newest 250 events").wait_for()
+        rows = page.locator(".tape-rows .tape-row")
         for _ in range(20):
             page.wait_for_timeout(500)
-            assert page.locator(".tape-rows .tape-row").count() <= ROWS + 1
+            assert rows.count() < 100  # those that can be seen, and a few below
+        page.locator(".tape-rows").evaluate("node => node.scrollTo(0, 100)")
+        page.wait_for_function(
+            "most => document.querySelectorAll('.tape-rows .tape-row').length === most",
+            arg=ROWS + 1,  # and the heads
+        )
+        page.locator("button", has_text="To the newest").click()
+        page.wait_for_function(
+            "() => document.querySelectorAll('.tape-rows .tape-row').length < 100"
+        )
         assert served.pump.frames > seen
     finally:
         served.pump.rate = 20.0
