@@ -30,8 +30,9 @@ _MOST_EVENTS = 1_000
 
 #: What an event's line shows of its own columns, as far as they are there.
 _SHOWN = (
-    "kind", "position_side", "action", "side", "asset", "ticker", "listing_type", "price",
-    "quantity", "notional_usd", "rate", "signal", "title",
+    "kind", "severity", "alert_type", "signal_type", "component", "status", "position_side",
+    "action", "direction", "side", "asset", "ticker", "listing_type", "price", "quantity", "amount",
+    "notional_usd", "amount_usd", "rate", "score", "open_interest", "title", "message",
 )  # fmt: skip
 
 

@@ -22,6 +22,8 @@ from recorder.clock import Clock
 from recorder.errors import CredentialsError, RecorderError, UsageError
 from recorder.segment import Layout
 from recorder.status import Status, Watcher
+from recorder.stream import event
+from recorder.tables.schema import TABLES
 from recorder.tui.app import Top, line_of, sparkline
 from recorder.tui.source import Directory, Remote
 
@@ -79,6 +81,16 @@ async def test_a_pause_holds_events_back_and_loses_none(layout: Layout) -> None:
         await pilot.press("space")
         assert len(log.lines) == before + 3
         assert "PAUSED" not in shown(app, "#title")
+
+
+@pytest.mark.parametrize("table", event.DEFAULT_TABLES)
+def test_every_table_s_event_says_what_it_is(table: str) -> None:
+    """Beside what all events have there is something of its own."""
+    columns = {column.name for column in TABLES[table].columns}
+    common = {"feed", "channel", "exchange", "symbol", "connection", "extra"}
+    told = {name: f"<{name}>" for name in columns - common - {"recv_ns"}}
+    line = line_of({"table": table, "recv_ns": "3723004000000", **told})
+    assert "<" in line, line
 
 
 def test_an_event_is_one_line_of_plain_text() -> None:
