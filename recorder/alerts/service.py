@@ -25,7 +25,7 @@ from recorder.keys import secrets_of, token_of
 from recorder.redact import Redactor
 from recorder.segment import Layout
 from recorder.stream.event import Filter
-from recorder.stream.live import Follower
+from recorder.stream.live import Follower, Pace
 from recorder.stream.span import Span
 from recorder.tables.rules import RulesOf
 
@@ -33,7 +33,11 @@ if TYPE_CHECKING:
     from recorder.status import Watcher
 
 #: Seconds between two looks at the rows, and at the health; between two saves of where it is.
-LOOK, _HEALTH, _SAVE = 0.5, 5.0, 5.0
+LOOK, _HEALTH, _SAVE = 0.05, 5.0, 5.0
+
+#: A listing is worth most at once: no row waits for earlier ones of other feeds, and what looking
+#: may cost, as a share of a core, is what a busy feed waits for.
+_PACE = Pace(poll=LOOK, hold=0.0, share=0.1)
 
 #: Alerts that wait are sent, if that takes no longer than this at the end.
 _PATIENCE = 5.0
@@ -98,11 +102,7 @@ class Service:
         self.undelivered = 0
 
     def begin(self, catch_up: float) -> None:
-        """Go on from where the last run was, at most so many seconds back.
-
-        Raises:
-            DataError: the tables are of another version.
-        """
+        """Go on from where the last run was, at most so many seconds back."""
         state = load_state(self._layout)
         if state:
             try:
@@ -132,6 +132,7 @@ class Service:
             RulesOf(self._layout, self._plan.settings),
             self._sentry.tables,
             Filter(Span(since_ns)),
+            pace=_PACE,
             clock=self._clock,
             warn=self._say.warning,
         )

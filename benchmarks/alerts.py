@@ -1,0 +1,108 @@
+"""How long after its receipt an event's alert arrives at a webhook.
+
+`python -m benchmarks.alerts`: a simulated service, capture, alerts and a webhook, all real, on this
+machine. One in a hundred events is told of.
+"""
+
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import click
+
+from benchmarks import machine
+from benchmarks.percentiles import percentiles
+from benchmarks.process import cpu
+from benchmarks.report import Figures
+from benchmarks.serve import _go, _recorder, _tape, _told, _watched
+
+_CONFIG = """\
+data_dir = "{folder}/data"
+
+[feeds.tape]
+kind = "binance"
+url = "{url}"
+rest_url = "http://127.0.0.1:9"
+channels = ["!forceOrder@arr"]
+
+[alerts.some]
+table = "liquidations"
+when = "price BETWEEN 64251.045 AND 64251.055"
+at_most = "1000/s"
+to = "here"
+
+[destinations.here]
+webhook = "http://127.0.0.1:{port}/"
+"""
+
+
+@contextmanager
+def receiving() -> Iterator[tuple[int, list[int]]]:
+    """A webhook: its port, and how old each event was when its alert arrived, in ns."""
+    ages: list[int] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            now = time.time_ns()
+            told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if "event" in told:
+                ages.append(now - int(told["event"]["recv_ns"]))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1], ages
+        server.shutdown()
+
+
+def measure(base: Path, rate: int, seconds: float) -> Figures:
+    """One rate: everything is started, watched and ended."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=base)))
+        port, ages = stack.enter_context(receiving())
+        source = stack.enter_context(_watched(folder, "source", _tape("source", rate, seconds)))
+        url = f"ws://127.0.0.1:{_told(source, 'listening')['port']}/"
+        config = folder / "recorder.toml"
+        config.write_text(_CONFIG.format(folder=folder, url=url, port=port))
+        stack.enter_context(_watched(folder, "capture", _recorder("capture", config)))
+        _told(source, "open")
+        alerts = stack.enter_context(_watched(folder, "alerts", _recorder("alerts", config)))
+        time.sleep(5.0)  # it is at work
+        before, began = cpu(alerts.pid), time.monotonic()
+        _go(source)
+        _told(source, "done")
+        time.sleep(2.0)  # the last ones are under way
+        used, took = cpu(alerts.pid), time.monotonic() - began
+        if not ages:
+            raise RuntimeError(f"no alert came\n{alerts.complaint()}")
+        return {
+            "events_per_second": rate,
+            "alerts": len(ages),
+            "expected": sum(number % 100 == 5 for number in range(int(rate * seconds))),
+            "delay_ms": percentiles(ages),
+            "alerts_cpu_percent": round(100 * (used.own - before.own) / took, 1),
+        }
+
+
+@click.command()
+@click.option("--seconds", default=60.0, show_default=True, help="How long each rate lasts.")
+@click.option("--rate", "rates", multiple=True, type=int, help="Events a second (repeatable).")
+def main(seconds: float, rates: tuple[int, ...]) -> None:
+    """Print one JSON object: the machine, and the figures of each rate (100 and 1,000)."""
+    folder = Path(tempfile.gettempdir())
+    before = machine.describe(folder)
+    found = [measure(folder, rate, seconds) for rate in rates or (100, 1_000)]
+    click.echo(json.dumps({"machine": before, "alerts": found}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
