@@ -7,7 +7,7 @@ BIN := .venv/bin
 #: Where the programs that read exports are installed, each in an environment of its own.
 EXPORTS := .venv-exports
 
-.PHONY: demo test test-exports bench torture clean
+.PHONY: demo test test-exports test-cluster bench torture clean
 
 demo: .venv/installed
 	$(BIN)/recorder demo --seconds $(SECONDS)
@@ -21,6 +21,14 @@ test: .venv/installed-dev
 test-exports: .venv/installed-dev
 	$(BIN)/python tests/exports/environments.py $(EXPORTS)
 	RECORDER_TEST_EXPORTS=$(EXPORTS) $(BIN)/pytest tests/exports
+
+test-cluster: .venv/installed-dev
+	@if command -v java >/dev/null; then \
+	    $(BIN)/pip install --quiet --editable '.[cluster]' && \
+	    RECORDER_TEST_CLUSTER=1 $(BIN)/pytest tests/cluster; \
+	else \
+	    echo "Java is not installed: the cluster's tests are skipped (they need Java 17 or newer)"; \
+	fi
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks.capture

@@ -20,19 +20,27 @@ _VENUES = ("binance", "bybit", "okx")
 Decoded = tuple[str, int, int, dict[str, object]]
 
 
-def record(layout: Layout, frames: int) -> None:
+def record(layout: Layout, frames: int, per_file: int = _PER_FILE) -> None:
     """Seal so many frames: a fifth announcements and their heartbeats, the rest market events."""
     listings = frames // 5
-    _seal(layout, "cryptolisting", "binary", announcements(listings), listings)
-    _seal(layout, "smartmoney", "text", market(frames - listings), frames - listings)
+    announced, others = announcements(listings), market(frames - listings)
+    _seal(layout, "cryptolisting", "binary", announced, listings, per_file)
+    _seal(layout, "smartmoney", "text", others, frames - listings, per_file)
 
 
-def _seal(layout: Layout, feed: str, kind: str, payloads: Iterator[bytes], frames: int) -> None:
+def _seal(  # noqa: PLR0913, PLR0917 - a feed's name, kind, frames, and how they are cut
+    layout: Layout,
+    feed: str,
+    kind: str,
+    payloads: Iterator[bytes],
+    frames: int,
+    per_file: int,
+) -> None:
     connection = ulid(_T0_MS * 10**6, feed.encode()[:10].ljust(10))
     run = ulid(_T0_MS * 10**6, feed.encode()[::-1][:10].ljust(10))
     told = {"line": "A", "group": "all", "url": "wss://example.org/"}
-    for number, first in enumerate(range(0, frames, _PER_FILE), 1):
-        count = min(_PER_FILE, frames - first)
+    for number, first in enumerate(range(0, frames, per_file), 1):
+        count = min(per_file, frames - first)
         recv = [(_T0_MS + first + i) * 10**6 + 40_000_000 for i in range(count)]
         kinds, bodies = [kind] * count, [next(payloads) for _ in range(count)]
         if first == 0:

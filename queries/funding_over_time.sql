@@ -30,7 +30,7 @@ WITH buckets AS (
     FROM funding f
     WHERE f.rate IS NOT NULL
         AND f.backfill IS NOT TRUE
-        AND ($symbol IS NULL OR lower(f.symbol) = lower($symbol))
+        AND ($symbol IS NULL OR same_symbol(symbol := f.symbol, wanted := $symbol))
         AND ($exchange IS NULL OR f.exchange = lower($exchange))
         AND ($feed IS NULL OR f.feed = $feed)
         AND ($since IS NULL OR f.recv_time >= $since)

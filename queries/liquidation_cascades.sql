@@ -44,7 +44,7 @@ WITH spaced AS (
             OR q.recv_ns - lag(q.recv_ns) OVER follows > epoch_ns($max_pause) AS begins
     FROM liquidations q
     WHERE q.backfill IS NOT TRUE
-        AND ($symbol IS NULL OR lower(q.symbol) = lower($symbol))
+        AND ($symbol IS NULL OR same_symbol(symbol := q.symbol, wanted := $symbol))
         AND ($exchange IS NULL OR q.exchange = lower($exchange))
         AND ($feed IS NULL OR q.feed = $feed)
         AND ($since IS NULL OR q.recv_time >= $since)

@@ -28,7 +28,7 @@ SELECT
     max(l.notional_usd) AS largest_usd,
     count(*) FILTER (l.notional_usd IS NULL) AS without_usd
 FROM liquidations l
-WHERE ($symbol IS NULL OR lower(l.symbol) = lower($symbol))
+WHERE ($symbol IS NULL OR same_symbol(symbol := l.symbol, wanted := $symbol))
     AND ($exchange IS NULL OR l.exchange = lower($exchange))
     AND ($feed IS NULL OR l.feed = $feed)
     AND ($since IS NULL OR l.recv_time >= $since)

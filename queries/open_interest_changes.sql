@@ -35,7 +35,7 @@ WITH observed AS (
     FROM open_interest o
     WHERE coalesce(o.open_interest, o.open_interest_usd) IS NOT NULL
         AND o.backfill IS NOT TRUE
-        AND ($symbol IS NULL OR lower(o.symbol) = lower($symbol))
+        AND ($symbol IS NULL OR same_symbol(symbol := o.symbol, wanted := $symbol))
         AND ($exchange IS NULL OR o.exchange = lower($exchange))
         AND ($feed IS NULL OR o.feed = $feed)
         AND ($until IS NULL OR o.recv_time < $until)

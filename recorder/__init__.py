@@ -31,22 +31,42 @@ __version__ = "0.1.0"
 Value = str | int | float | bool | datetime | timedelta | None
 
 
-def connect(data_dir: str | PathLike[str] = "data") -> duckdb.DuckDBPyConnection:
+def connect(
+    data_dir: str | PathLike[str] = "data",
+    *,
+    tables_url: str | None = None,
+    raw_url: str | None = None,
+) -> duckdb.DuckDBPyConnection:
     """A read-only connection to the published database: tables, canned macros, the view `raw`.
+
+    With `tables_url` the tables are those of a lake (`s3://bucket/prefix`, or a path), and `raw`
+    shows the sealed files below `raw_url`. Without it `raw` shows those here and those in the
+    bucket at `raw_url`; None means the bucket of the settings, if they are for this data directory.
 
     What it reads is one state of the record; connect again to see what came later. Times are in
     UTC. As many processes as you like may do this, while frames are recorded and ingested.
 
     Raises:
-        recorder.errors.DataError: there is no database, or it cannot be read.
+        recorder.errors.DataError: there is no database or lake, or it cannot be read.
         recorder.errors.BusyError: another process is writing it.
+        recorder.errors.CredentialsError: the lake's store refuses.
+        recorder.errors.RecorderError: the lake's store cannot be reached.
     """
+    if tables_url is not None:
+        from recorder.lake.read import connect as lake
+
+        return lake(tables_url, raw_url=raw_url)
     from pathlib import Path
 
-    from recorder.answers.database import connect as opened
+    from recorder.answers import database
     from recorder.segment import Layout
 
-    return opened(Layout(Path(data_dir)).database)
+    path, bucket = Layout(Path(data_dir)).database, _bucket(data_dir, raw_url)
+    if bucket is None:
+        return database.connect(path)
+    from recorder.answers import frames
+
+    return frames.connect(path, bucket)
 
 
 def query(
@@ -54,13 +74,16 @@ def query(
     /,
     *,
     data_dir: str | PathLike[str] = "data",
+    tables_url: str | None = None,
+    raw_url: str | None = None,
     query_dir: str | PathLike[str] | None = None,
     **parameters: Value,
 ) -> pa.Table:
     """A canned question's answer, as `recorder query NAME -p …` gives it, as an Arrow table.
 
     Parameters may be Python values or the texts that the command line takes (`"2h ago"`); a
-    datetime without a zone is UTC. `query_dir` adds a directory of queries of one's own.
+    datetime without a zone is UTC. `query_dir` adds a directory of queries of one's own;
+    `tables_url` and `raw_url` ask a lake, as for `connect`.
 
     Raises:
         recorder.errors.UsageError: an unknown name (the nearest is told), or a wrong value.
@@ -76,7 +99,14 @@ def query(
         raise UsageError(f"no query '{name}'", hint=did_you_mean(name, queries))
     for parameter in parameters:  # a wrong name needs no database to be found
         queries[name].parameter(parameter)
-    with connect(data_dir) as connection:
+    if tables_url is None:
+        opened = connect(data_dir, raw_url=raw_url)
+    else:
+        from recorder.lake.read import connect as lake
+
+        # A query of one's own may call any macro.
+        opened = lake(tables_url, raw_url=raw_url, query=None if query_dir else queries[name])
+    with opened as connection:
         return canned.run(connection, queries[name], _texts(parameters))
 
 
@@ -156,6 +186,7 @@ def replay(  # noqa: PLR0913 - what to replay, how fast, and whence
     end: int | str | datetime | None = None,
     speed: str | float = "max",
     data_dir: str | PathLike[str] = "data",
+    raw_url: str | None = None,
 ) -> Replay:
     """The raw frames again, as `for frame in …` or `async for frame in …`, merged as a stream.
 
@@ -165,24 +196,42 @@ def replay(  # noqa: PLR0913 - what to replay, how fast, and whence
 
     Without `feeds`, all; `channels` keeps the frames of these (and all markers). `start` is
     included, `end` is not: ns since epoch, a datetime (UTC without a zone), or a text such as
-    `2026-01-31T12:00Z` or `2h ago`. `speed` 1.0 is as recorded, `"max"` does not wait.
+    `2026-01-31T12:00Z` or `2h ago`. `speed` 1.0 is as recorded, `"max"` does not wait. What is in
+    the bucket at `raw_url` alone is fetched file by file; None means as for `connect`.
 
     Raises:
         recorder.errors.UsageError: an unknown feed, a wrong time or speed.
         recorder.errors.DataError: while iterating: no frame in this range (what is around it is
             said), a damaged file, or one of a newer version.
+        recorder.errors.StoreError: the bucket cannot be read.
+        recorder.errors.CredentialsError: its store refuses our key.
     """
     from pathlib import Path
 
+    from recorder.bucket.remote import layout_at
     from recorder.player.iterate import replay as replayed
-    from recorder.segment import Layout
     from recorder.stream.span import span
 
     def listed(names: Sequence[str] | str | None) -> Sequence[str] | None:
         return [names] if isinstance(names, str) else names
 
-    layout = Layout(Path(data_dir))
+    layout = layout_at(Path(data_dir), _bucket(data_dir, raw_url))
     return replayed(layout, listed(feeds), listed(channels), span(start, end), speed)
+
+
+def _bucket(data_dir: str | PathLike[str], raw_url: str | None) -> str | None:
+    """The bucket to read beside a data directory: the one named, or that of its settings."""
+    import os
+    from pathlib import Path
+
+    told = "RECORDER_RAW_URL" in os.environ or Path("recorder.toml").is_file()
+    if raw_url is not None or not told:
+        return raw_url
+    from recorder.config import load
+
+    settings = load(None)
+    same = settings.data_dir.resolve() == Path(data_dir).resolve()
+    return settings.raw_url if same else None
 
 
 def _texts(parameters: Mapping[str, Value]) -> dict[str, str | None]:

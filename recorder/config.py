@@ -30,7 +30,9 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from recorder import shard
 from recorder.alerts.settings import DestinationSettings, RuleSettings, names_of
+from recorder.bucket.place import place
 from recorder.errors import ConfigError, did_you_mean
 from recorder.segment import FEED_NAME
 
@@ -74,6 +76,15 @@ class CaptureSettings(BaseModel):
     zstd_level: Annotated[
         _Level, _means("how hard sealing compresses; a higher level takes the CPU longer")
     ] = 1
+    shard: Annotated[
+        str | None,
+        _means("this host's share of all channels, `3/8`: the third of eight; unset: everything"),
+    ] = None
+
+    @field_validator("shard")
+    @classmethod
+    def _share(cls, value: str | None) -> str | None:
+        return None if value is None else str(shard.parse(value))
 
 
 class PruneSettings(BaseModel):
@@ -83,6 +94,20 @@ class PruneSettings(BaseModel):
 
     target_mb: Annotated[Positive, _means("MB; largest size of a merged file")] = 128
     zstd_level: Annotated[_Level, _means("how hard merged files are compressed")] = 9
+
+
+class BucketSettings(BaseModel):
+    """How sealed files go to `raw_url`, and what of it is kept here."""
+
+    model_config = _STRICT
+
+    keep_local_hours: Annotated[
+        float, _means("h; a sent file stays here so long", ge=0, allow_inf_nan=False)
+    ] = 24
+    spool_gb: Annotated[
+        Positive, _means("GB; loud warnings from 80 % of what may wait here for the bucket")
+    ] = 50
+    cache_gb: Annotated[Positive, _means("GB; how much of what was fetched is kept here")] = 10
 
 
 class FeedSettings(BaseModel):
@@ -186,11 +211,24 @@ class Settings(BaseSettings):
     from_file: ClassVar[dict[str, Any]] = {}
 
     data_dir: Annotated[Path, _means("where the record is")] = Path("data")
+    raw_url: Annotated[
+        str | None, _means("a bucket for sealed files: `s3://bucket/prefix` or `file:///path`")
+    ] = None
     capture: CaptureSettings = CaptureSettings()
+    tables_url: Annotated[
+        str | None,
+        _means("a lake: its tables are asked instead of recorder.duckdb; `s3://bucket/prefix`"),
+    ] = None
+    bucket: BucketSettings = BucketSettings()
     prune: PruneSettings = PruneSettings()
     feeds: dict[str, FeedSettings] = {}
     alerts: dict[str, RuleSettings] = {}
     destinations: dict[str, DestinationSettings] = {}
+
+    @field_validator("raw_url")
+    @classmethod
+    def _bucket(cls, value: str | None) -> str | None:
+        return None if value is None else place(value).url
 
     @field_validator("alerts", "destinations")
     @classmethod
@@ -269,8 +307,11 @@ def _explain(error: ValidationError, given: Mapping[str, Any], file: Path) -> Co
 
 def _origin(place: list[str], given: Mapping[str, Any]) -> str | None:
     """The flag or the variable that set the value at this place; None: the file did."""
-    if place[0] in given:
-        return "--" + place[0].replace("_", "-")
+    flag, table = place[0], given.get(place[0])
+    if isinstance(table, Mapping) and len(place) > 1:
+        flag, table = place[1], table.get(place[1])
+    if table is not None:
+        return "--" + flag.replace("_", "-")
     variables = {name.upper() for name in os.environ}
     for end in range(len(place), 0, -1):
         variable = "RECORDER_" + "__".join(place[:end]).upper()
@@ -294,6 +335,7 @@ def _explain_json(error: SettingsError) -> ConfigError:
 def _known_beside(place: list[str]) -> Iterator[str]:
     models: dict[str, type[BaseModel]] = {
         "capture": CaptureSettings,
+        "bucket": BucketSettings,
         "prune": PruneSettings,
         "feeds": FeedSettings,
         "alerts": RuleSettings,

@@ -40,13 +40,15 @@ class Check:
 
 
 def examine(settings: Settings) -> Iterator[Check]:
-    """Every check that needs no network."""
+    """Every check that needs no network but the bucket's."""
     yield _versions()
     yield _descriptors()
     yield _clock()
     yield from _directory(settings.data_dir)
     yield _disk(settings.data_dir)
     yield _journals(settings.data_dir)
+    if settings.raw_url is not None:
+        yield _bucket(settings.raw_url)
     if not settings.feeds:
         yield Check("feeds", False, "none is configured", "for example: recorder feeds binance")
     for name, chosen in settings.feeds.items():
@@ -116,6 +118,16 @@ def _journals(data_dir: Path) -> Check:
     return Check("journals", None, f"{waiting} journals not sealed yet, active ones among them")
 
 
+def _bucket(url: str) -> Check:
+    from recorder.bucket.store import Store
+
+    try:
+        Store(url, attempts=1).check_writable()
+    except RecorderError as error:
+        return Check("bucket", False, f"{url} {error.what}", error.hint)
+    return Check("bucket", True, f"{url} takes objects and gives them back")
+
+
 def _feed(name: str, chosen: FeedSettings, settings: Settings) -> Check:
     label = f"feed {name}"
     try:
@@ -127,7 +139,7 @@ def _feed(name: str, chosen: FeedSettings, settings: Settings) -> Check:
         return Check(label, False, f"{error.where}: {error.what}".removeprefix(": "), error.hint)
     needs = feed_of(chosen.kind or name).key_help is not None
     keyed = f"key from {_key_place(name, chosen)}" if key else "no key needed"
-    connections = len(source.plans) * chosen.lines
+    connections = len(source.places)
     says = f"{connections} connections, {keyed if needs or key else 'no key needed'}"
     return Check(label, True, says)
 

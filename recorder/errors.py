@@ -6,6 +6,7 @@
     ├── NotConnectedError         3   no feed connected in time
     ├── CredentialsError          4   a key is missing, refused or expired
     ├── DataError                 1   a file on disk is damaged or from another version
+    ├── StoreError                1   a bucket is away, is not there, or refuses
     ├── CatalogueError            1   a venue's list of instruments could not be had
     ├── BusyError                 1   another process holds what this one needs
     ├── LookAheadError            1   a read beyond the replay's present
@@ -60,6 +61,20 @@ class CredentialsError(RecorderError):
 
 class DataError(RecorderError):
     """A file on disk is damaged, incomplete or from another version."""
+
+
+class StoreError(RecorderError):
+    """A bucket is away, is not there, or refuses.
+
+    `away`: it may be back soon. `denied`: this key may not do that.
+    """
+
+    def __init__(
+        self, what: str, *, where: str = "", hint: str = "", away: bool = False,
+        denied: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(what, where=where, hint=hint)
+        self.away, self.denied = away, denied
 
 
 class CatalogueError(RecorderError):

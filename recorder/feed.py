@@ -170,6 +170,8 @@ class Feed:
     contracts. `resubscribe(old, new)` gives the messages that turn one plan's subscriptions into
     the other's on a living connection; None where only a new connection can.
     `service` is how it treats its clients, which a replay does in its place.
+    `whole` is true where a connection brings everything, whatever its channels: several hosts
+    cannot share it out.
     """
 
     kind: str
@@ -190,6 +192,7 @@ class Feed:
     catalogue: Catalogue | None = None
     resubscribe: Callable[[Plan, Plan], Sequence[str] | None] = reconnect
     service: Service = field(default_factory=Service)
+    whole: bool = False
 
 
 # -- what the feeds' functions are made of

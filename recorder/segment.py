@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from recorder.clock import NS
 
@@ -41,6 +42,11 @@ def is_stem(name: str) -> bool:
 def order(name: str) -> str:
     """What sorts stems in the order they were written, even if the wall clock was set back."""
     return name[16:]
+
+
+def run_of(name: str) -> str:
+    """The run that wrote a segment."""
+    return name[17:43]
 
 
 def began_ns(name: str) -> int:
@@ -109,6 +115,41 @@ class Layout:
     def sealed(self, feed: str) -> list[str]:
         """Stems of the sealed files, oldest first."""
         return sorted(_stems((self.raw / f"feed={feed}").glob("date=*/*.parquet")))
+
+    # What differs where sealed files are in a bucket, too: see `bucket.remote.Mirrored`.
+
+    def look(self, feed: str, name: str) -> Path | BinaryIO:
+        """A sealed file to look into here and there: its path."""
+        return self.parquet(feed, name)
+
+    def where(self, feed: str, name: str) -> str:
+        """A sealed file's name for people."""
+        return str(self.parquet(feed, name))
+
+    def size(self, feed: str, name: str) -> int:
+        """A sealed file's size in bytes."""
+        return self.parquet(feed, name).stat().st_size
+
+    def is_here(self, feed: str, name: str) -> bool:
+        """True if a sealed file can be read without being fetched."""
+        del feed, name
+        return True
+
+    def foreign(self) -> list[str]:
+        """Names of what lies where sealed files are kept and is none."""
+        return []
+
+    def differing(self, feed: str) -> list[str]:
+        """Stems whose file here is not the one that was sent elsewhere."""
+        del feed
+        return []
+
+    def check_removal(self) -> None:
+        """Find out that sealed files may be removed."""
+
+    def remove(self, feed: str, name: str) -> None:
+        """Remove a sealed file, if it is there."""
+        self.parquet(feed, name).unlink(missing_ok=True)
 
 
 def _stems(paths: Iterator[Path]) -> Iterator[str]:

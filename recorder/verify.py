@@ -75,6 +75,9 @@ def verify(layout: Layout, tell: Callable[[int], None] = lambda frames: None) ->
         report.feeds.append(walk.feed)
         rows |= walk.rows
     report.findings += _ledger(layout, rows)
+    for foreign in layout.foreign():
+        what = "is none of ours: its name says no feed, day and segment"
+        report.findings.append(Finding(what, foreign, "left alone; move it away", wrong=False))
     for path in compact.left_over(layout):
         what, remedy = (
             "a compaction that was interrupted",
@@ -99,6 +102,8 @@ class _Walk:
 
     def go_on_after(self, pruned: list[_Pruned]) -> None:
         """Take the numbers of pruned segments for read; what was put back is read again."""
+        if not pruned:
+            return
         there = {stem for _, held in merged.files(self._layout, self._name) for stem in held}
         gone = [segment for segment in pruned if segment.stem not in there]
         for segment in gone:
@@ -115,43 +120,48 @@ class _Walk:
         # By run and number: the time in front goes back when the wall clock is set back.
         for stem in sorted(sealed | active, key=order):
             if stem in sealed:
-                self._parquet(stem, layout.parquet(name, stem))
+                self._parquet(stem)
             else:
                 self._journal(stem, layout.journal(name, stem))
             if stem in sealed and stem in active:
                 where = str(layout.journal(name, stem))
                 self._note("sealed, and its journal is still there", where, "the next capture")
+        for stem in layout.differing(name):
+            where = str(layout.parquet(name, stem))
+            self._wrong("is not what the bucket has under its name", where, "compare the two")
         self.feed.connections = len(self._met)
         leftovers = (layout.raw / f"feed={name}").glob("date=*/*.tmp")
         for path in leftovers:
             self._note("an unfinished sealed file", str(path), "it may be deleted")
 
-    def _parquet(self, stem: str, path: Path) -> None:
+    def _parquet(self, stem: str) -> None:
         self.feed.segments += 1
+        where = self._layout.where(self._name, stem)
         sums = []
         try:
+            path = self._layout.parquet(self._name, stem)
             with raw.sealed_file(path, verify=True) as file:
-                held = merged.read(file.metadata.metadata, str(path))
+                held = merged.read(file.metadata.metadata, where)
                 self.rows |= {one.stem: one.rows for one in held}
                 if not held:
                     self.rows[stem] = file.metadata.num_rows
                 elif sum(one.rows for one in held) != file.metadata.num_rows:
-                    self._wrong("lists other segments than it holds", str(path), "restore it")
+                    self._wrong("lists other segments than it holds", where, "restore it")
                 for group in range(file.num_row_groups):
                     table = file.read_row_group(group)
                     sums.append(raw.checksum(table))
-                    self._part(table, stem, str(path))
+                    self._part(table, stem, where)
                 told = (file.metadata.metadata or {}).get(raw.CHECKSUM.encode())
         except DataError as error:
-            self._wrong(error.what, str(path), "restore this file from a copy")
+            self._wrong(error.what, where, "restore this file from a copy")
             return
         except FileNotFoundError:
-            self._wrong("went away meanwhile", str(path), "merged or pruned just now? verify again")
+            self._wrong("went away meanwhile", where, "merged or pruned just now? verify again")
             return
         if told is None:
-            self._note("carries no checksum of its values", str(path), "it was not sealed by us")
+            self._note("carries no checksum of its values", where, "it was not sealed by us")
         elif told.decode("utf-8", "replace") != raw.combined(sums):
-            self._wrong("its values are not those sealed", str(path), "restore it from a copy")
+            self._wrong("its values are not those sealed", where, "restore it from a copy")
 
     def _journal(self, stem: str, path: Path) -> None:
         self.feed.journals += 1
@@ -162,7 +172,7 @@ class _Walk:
                 rows += len(part.table)
                 self._part(part.table, stem, str(path))
         except FileNotFoundError:
-            self._parquet(stem, self._layout.parquet(self._name, stem))  # sealed just now
+            self._parquet(stem)  # sealed just now
             return
         for hurt in damage:
             size = hurt.end - hurt.start

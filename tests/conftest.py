@@ -1,5 +1,6 @@
 """What holds for every test."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# A real Spark cluster takes minutes, and Java: `make test-cluster`.
+collect_ignore = [] if os.environ.get("RECORDER_TEST_CLUSTER") else ["cluster"]
 
 # A busy machine is no failure: no timed assertions, and no complaint of slow generation.
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -15,12 +15,14 @@ PACKAGE = Path(__file__).parents[1] / "recorder"
 
 #: The small pure modules that both halves stand on.
 BOTTOM = {"frame", "clock", "errors", "segment", "feed", "service", "redact", "durable", "backoff"}
+BOTTOM |= {"shard"}
 
 #: From the socket to the journal; the journal itself is read by both.
 WRITING = {"session", "capture"}
 
 #: Frames to tables to answers; the other half writes what these read.
 READING = {"tables", "answers", "stream", "plot", "backtest", "export", "alerts", "status", "serve"}
+READING |= {"lake"}
 
 VENUES = (
     "cryptolisting|smartmoney|binance|bybit|okx|deribit|hyperliquid|bitmex|bitfinex|kraken|"
@@ -114,6 +116,12 @@ def test_the_reading_half_knows_nothing_of_connections() -> None:
     for module in beneath(*READING):
         assert not [name for name in ours(module) if within(name, *WRITING, "cli")], module
         assert "websockets" not in theirs(module), module
+
+
+def test_a_bucket_knows_nothing_of_tables_or_connections() -> None:
+    for module in beneath("bucket"):
+        assert not [name for name in ours(module) if within(name, *READING, *WRITING)], module
+        assert "duckdb" not in theirs(module), module
 
 
 def test_only_the_command_line_imports_the_command_line() -> None:

@@ -167,6 +167,7 @@ def test_every_error_has_its_documented_exit_code() -> None:
         "NotConnectedError": 3,
         "CredentialsError": 4,
         "DataError": 1,
+        "StoreError": 1,
         "CatalogueError": 1,
         "BusyError": 1,
         "LookAheadError": 1,

@@ -28,7 +28,8 @@ A flag of the command line comes before a variable of the environment, that befo
 file before the default. A variable is `RECORDER_`, the table and the key in capitals, with two
 underscores between: `RECORDER_CAPTURE__ROTATE_MB=16`. Lists and tables are JSON there.
 
-A running capture reads the file again on SIGHUP; `data_dir` and `[capture]` need a restart.
+A running capture reads the file again on SIGHUP; `data_dir`, `raw_url`,
+`[bucket]` and `[capture]` need a restart, but `shard` does not.
 """
 
 KEYS = """\

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recorder.answers.known import AS_OF, limited
+from recorder.answers.unread import unread
 from recorder.errors import DataError, UsageError, did_you_mean
 
 if TYPE_CHECKING:  # completion and help never load them
@@ -253,6 +254,8 @@ def run(
         hint = "a table from another version is renewed by: recorder ingest --rebuild"
         raise DataError(_first_line(error), where=f"query '{query.name}'", hint=hint) from error
     except (duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
+        if lost := unread(error):
+            raise lost from error
         hint = f"see its parameters: recorder query {query.name} --help-params"
         raise UsageError(_first_line(error), where=f"query '{query.name}'", hint=hint) from error
 

@@ -4,7 +4,7 @@ Four walls, each of which holds alone against most of what is tried:
 
 1. One statement that answers rows (`statement`): SELECT, FROM, VALUES, DESCRIBE, SHOW, SUMMARIZE,
    or EXPLAIN of one of them.
-2. The database is opened read-only.
+2. The database is opened read-only, or lies in memory and is read in a read-only transaction.
 3. No files: `enable_external_access = false`, then `lock_configuration = true`. `raw` is read by
    Arrow on the outside, so that not even the raw directory is open to the SQL. An allowed
    directory would be writable: `WITH x AS (COPY … TO 'raw/…') FROM x` is a SELECT.
@@ -14,7 +14,6 @@ Four walls, each of which holds alone against most of what is tried:
 from __future__ import annotations
 
 import contextlib
-import glob
 import re
 import threading
 from collections.abc import Iterator
@@ -23,18 +22,14 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
 
-from recorder.answers import database
+from recorder.answers import database, frames
+from recorder.answers.unread import unread
 from recorder.errors import DataError, RecorderError, UsageError
-from recorder.sealed.raw import RAW
 from recorder.segment import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_PARTITION = pa.schema([("feed", pa.string()), ("date", pa.date32())])
-_SCHEMA = pa.schema([*RAW, *_PARTITION])
 
 #: Set before the door is shut: no Python variable is a table, nothing is installed or spilled.
 _CLOSED: dict[str, str | bool | int] = {
@@ -44,7 +39,6 @@ _CLOSED: dict[str, str | bool | int] = {
     "allow_persistent_secrets": False,
     "temp_directory": "",
 }
-_FRAMES = "raw_frames"
 _ALLOWED = "a SELECT, FROM, VALUES, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN is"
 _EXPLAIN = re.compile(r"EXPLAIN\b\s*(?:ANALYZE\b|\([^)]*\))?", re.IGNORECASE)
 
@@ -67,44 +61,43 @@ class Answer:
     more: bool
 
 
-def connect(layout: Layout, limits: Limits) -> duckdb.DuckDBPyConnection:
-    """The published database with tables, macros and `raw`, shut off from everything else."""
-    settings = _CLOSED | {"memory_limit": f"{limits.memory_mb}MB"}
-    if limits.threads:
-        settings["threads"] = limits.threads
-    connection = database.connect(layout.database, **settings)
+def connect(
+    layout: Layout, limits: Limits, raw_url: str | None = None
+) -> duckdb.DuckDBPyConnection:
+    """The published database with tables, macros and `raw`, shut off from everything else.
+
+    `raw` shows the sealed files of the bucket at `raw_url`, too.
+    """
+    connection = database.connect(layout.database, **settings(limits))
     try:
-        _show_raw(connection)
+        frames.show(connection, raw_url)
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         connection.close()
         what = f"cannot read the raw frames: {_first_line(error)}"
         hint = "examine them: recorder verify"
         raise DataError(what, where=str(layout.raw), hint=hint) from error
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
+    shut(connection)
     return connection
 
 
-def _show_raw(connection: duckdb.DuckDBPyConnection) -> None:
-    """The view `raw` once more, over an Arrow data set instead of a reader of files.
+def settings(limits: Limits) -> dict[str, str | bool | int]:
+    """What a connection must be opened with, to be shut later."""
+    memory = {"memory_limit": f"{limits.memory_mb}MB"}
+    return _CLOSED | memory | ({"threads": limits.threads} if limits.threads else {})
 
-    The files are those of the published view, which leaves damaged ones out.
+
+def shut(connection: duckdb.DuckDBPyConnection) -> None:
+    """Shut a connection off from everything that it does not show yet."""
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def freeze(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let nothing be written in a database that could not be opened read-only: one in memory.
+
+    It is for one question: what fails ends the transaction.
     """
-    sql = "SELECT sql FROM duckdb_views() WHERE view_name = 'raw' AND NOT temporary"
-    found = connection.execute(sql).fetchall()
-    if not found:
-        return
-    view = found[0][0]
-    inside = re.search(r"read_parquet\(list_value\((.*?)\), \(", view, re.DOTALL)
-    if inside is None:  # nothing was sealed: the view reads no file
-        return
-    patterns = [name.replace("''", "'") for name in re.findall(r"'((?:[^']|'')*)'", inside[1])]
-    files = sorted(path for pattern in patterns for path in glob.iglob(pattern))  # noqa: PTH207 (from the root)
-    hive = ds.partitioning(_PARTITION, flavor="hive")
-    frames = ds.dataset(files, schema=_SCHEMA, format="parquet", partitioning=hive)
-    connection.register(_FRAMES, frames)
-    columns = view[view.index("SELECT") : view.index("FROM read_parquet")]
-    connection.execute(f"CREATE TEMP VIEW raw AS {columns} FROM {_FRAMES} AS r")
+    connection.execute("BEGIN TRANSACTION READ ONLY")
 
 
 def statement(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
@@ -201,9 +194,11 @@ def _refused(error: duckdb.Error, limits: Limits | None = None) -> RecorderError
     if isinstance(error, duckdb.PermissionException):
         hint = "only the tables, the macros and 'raw' can be read here"
         return UsageError(_first_line(error), hint=hint)
-    if _FRAMES in text and "failed" in text:
+    if frames.NAME in text and "failed" in text:
         what = f"raw frames cannot be read: {text.partition('failed: ')[2].splitlines()[0]}"
         return DataError(what, hint="examine them: recorder verify")
+    if lost := unread(error):
+        return lost
     if "read-only mode" in text:
         return UsageError("the query writes", hint=f"only {_ALLOWED} allowed")
     what, _, rest = text.partition("\n")

@@ -12,6 +12,7 @@ from recorder.capture.notify import Beat, Notifier, keep
 from recorder.capture.recording import Recording, Room
 from recorder.capture.sealer import Sealer
 from recorder.capture.sources import Source, connect_options
+from recorder.capture.uploader import Uploader
 from recorder.clock import NS, Clock
 from recorder.config import Settings
 from recorder.drift import ClockSteps, LoopLag
@@ -77,8 +78,12 @@ class Capture:
         Raises:
             BusyError: another process records one of these feeds here.
             ConfigError: a feed's `ca_file` cannot be used.
+            StoreError, CredentialsError: the bucket does not take objects; nothing was recorded.
         """
-        sealer = Sealer(self.settings.data_dir, self.settings.capture.zstd_level, self.log)
+        uploader = Uploader(self.settings, self.log)
+        await uploader.check()
+        level = self.settings.capture.zstd_level
+        sealer = Sealer(self.settings.data_dir, level, self.log, uploader.request)
         lag = LoopLag()
         self._room = Room(
             Layout(self.settings.data_dir),
@@ -92,9 +97,10 @@ class Capture:
         told = keep(self.notifier, self.beat)
         watcher = asyncio.gather(lag.watch(), self._watch_clock(), told)
         try:
-            for source in self.sources:
+            for source in self._here(self.sources):
                 self._open(source)
             sealer.request()  # orphans of an earlier crash first
+            uploader.start()
             gc.collect()
             gc.freeze()  # what is loaded stays; collections then look only at what is new
             gc.set_threshold(50_000, 20, 50)  # frames make no cycles: look seldom
@@ -105,6 +111,7 @@ class Capture:
             for recording in self.recordings.values():
                 self._lost += await recording.close()
             await sealer.drain()
+            await uploader.drain()
         return 1 if self._lost or sealer.failed else self._exit_code()
 
     async def apply(self, sources: Sequence[Source]) -> None:
@@ -120,7 +127,7 @@ class Capture:
         async with self._applying:
             if self._stop.is_set():
                 return
-            wanted = {source.name: source for source in sources}
+            wanted = {source.name: source for source in self._here(sources)}
             leaving = {n: r for n, r in self.recordings.items() if not _stays(r, wanted.get(n))}
             for name, source in wanted.items():
                 if name not in self.recordings:
@@ -136,7 +143,11 @@ class Capture:
     def update(self, source: Source) -> None:
         """Record a feed with another list of instruments; one that has ended stays so."""
         recording = self.recordings.get(source.name)
-        if recording is not None and not recording.over and not self._stop.is_set():
+        if self._stop.is_set():
+            return
+        if recording is None and not source.elsewhere and not self._applying.locked():
+            self._add(source)  # what is new on the list is the first of it in this host's share
+        elif recording is not None and not recording.over:
             recording.change(source, self._options(source))
 
     def beat(self) -> Beat:
@@ -155,6 +166,20 @@ class Capture:
         )
 
     # -- feeds come and go
+
+    def _here(self, sources: Sequence[Source]) -> list[Source]:
+        """Those of which something is in this host's share; of the others it is said."""
+        for source in sources:
+            if source.elsewhere:
+                why = f"none of its channels is in the share {source.shard}: others record it"
+                self.log.info("not recorded here", feed=source.name, why=why)
+        return [source for source in sources if not source.elsewhere]
+
+    @property
+    def _idle(self) -> bool:
+        """True if nothing at all is in this host's share, and nothing was."""
+        elsewhere = [source.elsewhere for source in self.sources]
+        return bool(elsewhere) and all(elsewhere) and not self.all_lines
 
     def _options(self, source: Source) -> dict[str, Any]:
         return connect_options(source, self.settings.capture.max_frame_mb)
@@ -218,7 +243,7 @@ class Capture:
             self._stop.set()
 
     def _check_connected(self) -> None:
-        if not any(line.tally.connections for line in self.all_lines):
+        if not self._idle and not any(line.tally.connections for line in self.all_lines):
             self.log.error("nothing connected in time")
             self._stop.set()
 
@@ -236,6 +261,8 @@ class Capture:
         codes = {line.outcome.code for line in self.lines if line.outcome is not None}
         if CREDENTIALS in codes:
             return CREDENTIALS
+        if self._idle:
+            return 0
         connected = any(line.tally.connections for line in self.all_lines)
         if NOT_CONNECTED in codes or not connected:
             return NOT_CONNECTED

@@ -269,11 +269,10 @@ def _claim(layout: Layout, feed: str) -> int:
 def _places(source: Source) -> dict[_Key, Plan]:
     """The lines of a source, each with the plan to follow."""
     found: dict[_Key, Plan] = {}
-    seen: Counter[str] = Counter()
-    for plan in source.plans:
-        for number in range(source.settings.lines):
-            found[plan.group, seen[plan.group], number] = plan
-        seen[plan.group] += 1
+    seen: Counter[tuple[str, int]] = Counter()
+    for plan, number in source.places:
+        found[plan.group, seen[plan.group, number], number] = plan
+        seen[plan.group, number] += 1
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from typing import Any
 class Sealer:
     """Runs `recorder.sealed.seal` in a child process, one at a time, again if asked meanwhile.
 
-    `level` is zstd's.
+    `level` is zstd's; `then` is called after each run.
     """
 
-    def __init__(self, data_dir: Path, level: int, log: Any) -> None:
-        self._data_dir, self._level, self._log = data_dir, level, log
+    def __init__(
+        self, data_dir: Path, level: int, log: Any, then: Callable[[], None] = lambda: None
+    ) -> None:
+        self._data_dir, self._level, self._log, self._then = data_dir, level, log, then
         self._task: asyncio.Task[None] | None = None
         self._again = False
         self.failed = False
@@ -51,3 +54,4 @@ class Sealer:
             self.failed = child.returncode != 0
             if self.failed:
                 self._log.error("sealing failed; the journals are kept", code=child.returncode)
+            self._then()

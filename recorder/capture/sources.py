@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -14,6 +14,7 @@ from recorder.errors import ConfigError, CredentialsError
 from recorder.feed import Feed, Options, Plan
 from recorder.feeds import feed as feed_of
 from recorder.keys import key_variable
+from recorder.shard import Shard, parse, share
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,20 @@ class Source:
     plans: tuple[Plan, ...]
     listing: Listing | None = None  # the venue's instruments, as far as they are known
     unmatched: tuple[str, ...] = ()  # channels with a `*` that stands for nothing (yet)
+    shard: Shard | None = None  # this host's share, where many record
+    line_of: Mapping[str, int] = field(default_factory=dict)  # with a shard: by the plan's group
+
+    @property
+    def places(self) -> list[tuple[Plan, int]]:
+        """Every connection to keep: its plan and the number of its line (0 is A)."""
+        if self.shard is None:
+            return [(plan, line) for plan in self.plans for line in range(self.settings.lines)]
+        return [(plan, self.line_of[plan.group]) for plan in self.plans]
+
+    @property
+    def elsewhere(self) -> bool:
+        """True if nothing of the feed is in this host's share: others record it."""
+        return self.shard is not None and not self.plans and not self.unmatched
 
     @property
     def asks(self) -> bool:
@@ -50,7 +65,7 @@ def sources(
     keys: Mapping[str, str | None],
     listings: Mapping[str, Listing] | None = None,
 ) -> list[Source]:
-    """Every configured feed with its plans; nothing is opened.
+    """Every configured feed with its plans, or a host's share of them; nothing is opened.
 
     `listings` are the venues' instruments, by the feed's name, where they are known: a `*` in a
     channel stands for them. A channel whose `*` stands for nothing is left out.
@@ -65,10 +80,12 @@ def sources(
             hint="add one to recorder.toml, for example [feeds.binance], or try: recorder demo",
         )
     known = listings or {}
-    return [
+    shard = parse(settings.capture.shard) if settings.capture.shard else None
+    found = [
         _source(name, chosen, keys.get(name), known.get(name))
         for name, chosen in settings.feeds.items()
     ]
+    return found if shard is None else [_shared(source, keys, shard) for source in found]
 
 
 def _source(name: str, chosen: FeedSettings, key: str | None, listing: Listing | None) -> Source:
@@ -81,6 +98,53 @@ def _source(name: str, chosen: FeedSettings, key: str | None, listing: Listing |
             hint=f"set {variable}, or {variable}_FILE to a file of mode 0600 that holds it",
         )
     channels, unmatched = _channels(feed, chosen, listing)
+    plans = _plans(name, feed, chosen, key, channels) if channels or not unmatched else ()
+    return Source(name, feed, chosen, plans, listing, tuple(unmatched))
+
+
+def _shared(source: Source, keys: Mapping[str, str | None], shard: Shard) -> Source:
+    """What one host of many records of a feed; that all its plans could be made was seen before."""
+    name, feed, chosen = source.name, source.feed, source.settings
+    plans: list[Plan] = []
+    line_of: dict[str, int] = {}
+    for part, line in _slices(name, chosen, shard).items():
+        if not source.plans or (channels := _sliced(source, shard, part)) is None:
+            continue
+        for plan in _plans(name, feed, chosen, keys.get(name), channels):
+            plans.append(replace(plan, group=shard.group(plan.group, part)))
+            line_of[plans[-1].group] = line
+    return replace(source, plans=tuple(plans), shard=shard, line_of=line_of)
+
+
+def _slices(name: str, chosen: FeedSettings, shard: Shard) -> dict[int, int]:
+    try:
+        return shard.slices(chosen.lines)
+    except ValueError as error:
+        raise ConfigError(
+            str(error),
+            where=f"feeds.{name}.lines",
+            hint="both lines on one host: leave --shard (capture.shard) out; or record on more",
+        ) from None
+
+
+def _sliced(source: Source, shard: Shard, part: int) -> Sequence[str] | None:
+    """The channels of a feed that belong to a slice; None: nothing of it.
+
+    A feed without channels to share out is in one slice, as a whole.
+    """
+    feed, chosen = source.feed, source.settings
+    channels, _ = _channels(feed, chosen, source.listing)
+    divided = () if feed.whole else channels or feed.default_channels
+    mine = share(source.name, divided or ("",), shard.of, part)
+    if not mine:
+        return None
+    return mine if divided else channels
+
+
+def _plans(
+    name: str, feed: Feed, chosen: FeedSettings, key: str | None, channels: Sequence[str]
+) -> tuple[Plan, ...]:
+    """A feed's connections, all its lines apart."""
     options = Options(
         name=name,
         channels=tuple(channels),
@@ -88,12 +152,9 @@ def _source(name: str, chosen: FeedSettings, key: str | None, listing: Listing |
         headers=chosen.headers,
         subscribe=tuple(chosen.subscribe),
     )
-    plans: tuple[Plan, ...] = ()
-    if channels or not unmatched:
-        # The feed shapes each endpoint of the user's in turn; without any, its own.
-        shaped = [feed.plan(replace(options, url=url)) for url in chosen.urls or (None,)]
-        plans = tuple(_plan(chosen, key, same) for same in zip(*shaped, strict=True))
-    return Source(name, feed, chosen, plans, listing, tuple(unmatched))
+    # The feed shapes each endpoint of the user's in turn; without any, its own.
+    shaped = [feed.plan(replace(options, url=url)) for url in chosen.urls or (None,)]
+    return tuple(_plan(chosen, key, same) for same in zip(*shaped, strict=True))
 
 
 def _channels(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -17,15 +18,59 @@ import click
 from recorder.answers.output import FORMATS, write
 from recorder.cli import options
 from recorder.errors import UsageError
+from recorder.segment import Layout
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
+
+    from recorder.answers import canned
+    from recorder.answers.sandbox import Limits
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: The value of `--plot` without a file.
 _HERE = "-"
 _PICTURES = (".png", ".svg")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the tables are: in a data directory, or in a lake where there is a `tables_url`."""
+
+    layout: Layout
+    tables_url: str | None = None
+    raw_url: str | None = None
+
+    def connect(self, query: canned.Query | None = None) -> duckdb.DuckDBPyConnection:
+        """A connection to the tables and macros; of a lake, for one canned query, what it reads."""
+        if self.tables_url is None:
+            # A bucket is not bothered for a canned query that reads no raw frames.
+            if self.raw_url and (query is None or re.search(r"\braw\b", query.sql)):
+                from recorder.answers import frames
+
+                return frames.connect(self.layout.database, self.raw_url)
+            from recorder.answers import database
+
+            return database.connect(self.layout.database)
+        from recorder.lake import read
+
+        return read.connect(self.tables_url, raw_url=self.raw_url, query=query)
+
+    def shut(self, limits: Limits) -> duckdb.DuckDBPyConnection:
+        """The same for somebody's SQL: it can read the record, and nothing else."""
+        from recorder.answers import sandbox
+
+        if self.tables_url is None:
+            return sandbox.connect(self.layout, limits, self.raw_url)
+        from recorder.lake import read
+
+        connection = read.connect(
+            self.tables_url, raw_url=self.raw_url, settings=sandbox.settings(limits)
+        )
+        sandbox.shut(connection)
+        sandbox.freeze(connection)
+        return connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +81,23 @@ class How:
     plot: str | None = None
     config: Path | None = None
     given_data_dir: Path | None = None
+    given_tables_url: str | None = None
+    given_raw_url: str | None = None
 
-    @property
-    def data_dir(self) -> Path:
-        """The data directory: the option, the environment, the settings file, or `data`."""
+    def source(self) -> Source:
+        """What is asked: the options, else the environment, else the settings file, else `data`.
+
+        A lake that the environment or the file names gives way to `--data-dir`.
+        """
         from recorder.config import load
 
-        return load(self.config, data_dir=self.given_data_dir).data_dir
+        given, lake = self.given_data_dir, self.given_tables_url
+        if given is not None and lake is not None:
+            hint = "ask recorder.duckdb or the lake, one of the two"
+            raise UsageError("is given beside --data-dir", where="--tables-url", hint=hint)
+        settings = load(self.config, data_dir=given, tables_url=lake, raw_url=self.given_raw_url)
+        named = None if given is not None else settings.tables_url
+        return Source(Layout(settings.data_dir), named, settings.raw_url)
 
     def check(self) -> None:
         """Refuse a drawing that could not be made before anything is asked."""
@@ -62,7 +117,7 @@ class How:
 
 
 def asking(command: F) -> F:
-    """`--format`, `--json`, `--plot`, `--config` and `--data-dir`, as one argument `how`."""
+    """How to answer, and whence (`--tables-url`, `--data-dir`, …), as one argument `how`."""
 
     @functools.wraps(command)
     def gathered(
@@ -71,9 +126,12 @@ def asking(command: F) -> F:
         plot: str | None,
         config_path: Path | None,
         data_dir: Path | None,
+        tables_url: str | None,
+        raw_url: str | None,
         **others: Any,
     ) -> Any:
-        return command(*arguments, how=How(format_, plot, config_path, data_dir), **others)
+        how = How(format_, plot, config_path, data_dir, tables_url, raw_url)
+        return command(*arguments, how=how, **others)
 
     found: Any = gathered
     for add in reversed(_OPTIONS):
@@ -101,6 +159,8 @@ _OPTIONS = (
     ),
     options.config,
     options.data_dir,
+    options.tables_url,
+    options.raw_url,
 )
 
 

@@ -23,11 +23,13 @@ _STATUS_SECONDS = 10.0
 
 
 @click.command(
-    epilog="\b\nExamples:\n  recorder capture\n  recorder capture --feed binance --duration 60"
+    epilog="\b\nExamples:\n  recorder capture\n  recorder capture --feed binance --duration 60\n"
+    "  recorder capture --shard 3/8"
 )
 @options.config
 @options.data_dir
 @click.option("--feed", "only", multiple=True, help="Record only this feed; may be repeated.")
+@options.shard
 @click.option(
     "--duration", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds."
 )
@@ -43,6 +45,7 @@ def capture(
     config_path: Path | None,
     data_dir: Path | None,
     only: tuple[str, ...],
+    shard: str | None,
     duration: float | None,
     connect_timeout: float | None,
     log_format: str,
@@ -61,7 +64,7 @@ def capture(
     from recorder.cli.reload import Reload, Selection
     from recorder.redact import Redactor
 
-    selection = Selection(config_path, data_dir, only)
+    selection = Selection(config_path, data_dir, only, shard)
     chosen = selection.read()
     redactor = Redactor(chosen.secrets)
     _check_writable(chosen.settings.data_dir)

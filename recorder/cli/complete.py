@@ -16,6 +16,7 @@ from recorder.tables.schema import TABLES
 
 if TYPE_CHECKING:
     from recorder.answers.canned import Parameter, Query
+    from recorder.cli.answers import Source
 
 _SET_ASIDE = "recorder.query.parameter"
 _MOST = 200
@@ -81,21 +82,31 @@ def _recorded(ctx: click.Context, query: Query, column: str) -> list[str]:
         for table in TABLES.values()
         if table.name in words and any(c.name == column for c in table.columns)
     ]
-    names = names or (["connections"] if column in {"feed", "line", "channel"} else [])
+    known = ["connections"] if column in {"feed", "line", "channel"} else []
+    try:
+        from recorder.cli.answers import How
+
+        how = How(
+            config=ctx.params.get("config_path"),
+            given_data_dir=ctx.params.get("data_dir"),
+            given_tables_url=ctx.params.get("tables_url"),
+        )
+        source = how.source()
+        # Of a lake only what is small is read.
+        return _distinct(source, known if source.tables_url else names or known, column)
+    except Exception:  # completion offers nothing rather than an error
+        return []
+
+
+def _distinct(source: Source, names: list[str], column: str) -> list[str]:
+    """The values of a column, in any of these tables."""
+    from recorder.answers.cells import visible
+
     if not names:
         return []
     each = " UNION ".join(f'SELECT "{column}" AS value FROM {name}' for name in names)  # noqa: S608
     known = f"SELECT DISTINCT value FROM ({each}) WHERE value IS NOT NULL"  # noqa: S608
     sql = f"{known} ORDER BY value LIMIT {_MOST}"
-    try:
-        from recorder.answers import database
-        from recorder.answers.cells import visible
-        from recorder.cli.answers import How
-        from recorder.segment import Layout
-
-        how = How(config=ctx.params.get("config_path"), given_data_dir=ctx.params.get("data_dir"))
-        with database.connect(Layout(how.data_dir).database) as connection:
-            found = connection.execute(sql).fetchall()
-    except Exception:  # completion offers nothing rather than an error
-        return []
+    with source.connect(canned.load()["coverage"]) as connection:  # it reads them too
+        found = connection.execute(sql).fetchall()
     return [value for (value,) in found if visible(value) == value]

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,15 +22,18 @@ if TYPE_CHECKING:
     from recorder.tables.rebuild import Scope
 
 _POLL_SECONDS = 0.5
+_AWAY_SECONDS = 5.0
 
 
 @click.command(
     epilog="\b\nExamples:\n  recorder ingest\n  recorder ingest --follow\n"
     "  recorder ingest --diff --feed binance\n"
-    "  recorder ingest --rebuild --feed binance --from 2026-09-01 --to 2026-09-08"
+    "  recorder ingest --rebuild --feed binance --from 2026-09-01 --to 2026-09-08\n"
+    "  recorder ingest --engine spark --master spark://host:7077 --tables-url s3://bucket/tables"
 )
 @options.config
 @options.data_dir
+@options.raw_url
 @click.option("--follow", is_flag=True, help="Go on: ingest and publish as capture records.")
 @click.option("--rebuild", is_flag=True, help="Make the tables' rows anew from the raw record.")
 @click.option("--diff", is_flag=True, help="Show what --rebuild would change; change nothing.")
@@ -37,10 +41,32 @@ _POLL_SECONDS = 0.5
 @click.option("--from", "from_ns", type=options.Moment(), help="... rows received from then on,")
 @click.option("--to", "to_ns", type=options.Moment(), help="... and before then.")
 @click.option("--json", "as_json", is_flag=True, help="With --diff: one JSON object.")
+@click.option(
+    "--settle",
+    type=click.FloatRange(min=0),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long files of other hosts may be on their way: frames that young wait for them.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "lake", "spark"]),
+    default="local",
+    show_default=True,
+    help="local: recorder.duckdb. lake: Delta tables at --tables-url, made by this process. "
+    "spark: the same, made by a cluster.",
+)
+@click.option("--master", metavar="URL", help="With --engine spark: Spark's master.")
+@options.tables_url
+@click.option(
+    "--take-over", is_flag=True, help="Write the lake although another ingest says that it does."
+)
 @options.logging
 def ingest(
     config_path: Path | None,
     data_dir: Path | None,
+    raw_url: str | None,
     follow: bool,
     rebuild: bool,
     diff: bool,
@@ -48,6 +74,11 @@ def ingest(
     from_ns: int | None,
     to_ns: int | None,
     as_json: bool,
+    settle: float,
+    engine: str,
+    master: str | None,
+    tables_url: str | None,
+    take_over: bool,
     log_format: str,
     log_level: str,
 ) -> None:
@@ -58,21 +89,32 @@ def ingest(
 
     --rebuild normalises again, all or a part, beside the tables, and then puts the rows in their
     place in one step; readers see the old state until then. Rows whose raw frames were pruned stay.
+
+    With --engine lake or spark sealed files become rows of Delta tables in a bucket, batch by
+    batch: docs/cluster.md.
     """
     from recorder import log
+    from recorder.bucket.remote import layout_of
+    from recorder.cli import lake
+    from recorder.cli.hosts import Lateness
+    from recorder.clock import NS
     from recorder.config import load
     from recorder.errors import UsageError
     from recorder.redact import Redactor
-    from recorder.segment import Layout
-    from recorder.tables.backlog import waiting
     from recorder.tables.ingest import Ingest
+    from recorder.tables.late import Hosts
     from recorder.tables.rebuild import clear
 
     _check(rebuild=rebuild, diff=diff, follow=follow, ranged=bool(feeds or from_ns or to_ns),
            as_json=as_json)  # fmt: skip
-    settings = load(config_path, data_dir=data_dir)
+    how = lake.How(engine, master, tables_url, take_over)
+    how.check(rebuild=rebuild, diff=diff)
+    settings = load(config_path, data_dir=data_dir, raw_url=raw_url)
     log.configure(Redactor(), level=log_level, json=log_format == "json")
-    layout = Layout(settings.data_dir)
+    if engine != "local":
+        lake.ingest(settings, how, log.logger().warning, follow=follow)
+        return
+    layout = layout_of(settings, warn=log.logger().warning)
     if not follow and not layout.feeds():
         raise UsageError(
             "nothing is recorded here",
@@ -86,21 +128,19 @@ def ingest(
             _diff(layout, rules, scope, say.warning, as_json=as_json)
             return
         _rebuild(layout, rules, scope, say.warning)
-    count = 0 if follow else waiting(layout)
-    work = Ingest(layout, rules, say.warning)
-    try:
-        clear(layout)
-        if follow:
-            _follow(work)
-        else:
-            frames = _once(work, count)
-            if rebuild:
-                click.echo(f"rows made anew in {layout.database}", err=True)
-            if frames or not rebuild:
-                click.echo(f"{frames:,} frames ingested into {layout.database}", err=True)
-            _tell_outdated(layout, rules)
-    finally:
-        work.close()
+    settle_ns = int(settle * NS)
+    if follow:
+        hosts = Hosts(Lateness(say.warning, following=True), settle_ns)
+        with closing(Ingest(layout, rules, say.warning, hosts)) as work:
+            clear(layout)
+            _follow(work, say.warning)
+        return
+    frames = _everything(layout, rules, settle_ns, say.warning)
+    if rebuild:
+        click.echo(f"rows made anew in {layout.database}", err=True)
+    if frames or not rebuild:
+        click.echo(f"{frames:,} frames ingested into {layout.database}", err=True)
+    _tell_outdated(layout, rules)
 
 
 def _check(*, rebuild: bool, diff: bool, follow: bool, ranged: bool, as_json: bool) -> None:
@@ -216,26 +256,63 @@ class RulesOf:
         return Rules(normalise, chosen.whale_usd if chosen else 100_000.0)
 
 
+def _everything(layout: Layout, rules: RulesOf, settle_ns: int, warn: Callable[[str], None]) -> int:
+    """Ingest what there is; feeds of which files came late are made anew. How many frames."""
+    from recorder.cli.hosts import Lateness, renew
+    from recorder.tables.backlog import waiting
+    from recorder.tables.ingest import Ingest
+    from recorder.tables.late import Hosts
+    from recorder.tables.rebuild import clear
+
+    count, lateness = waiting(layout), Lateness(warn, following=False)
+    with closing(Ingest(layout, rules, warn, Hosts(lateness, settle_ns))) as work:
+        clear(layout)
+        frames = _once(work, count)
+    if lateness.found:
+        renew(layout, rules, lateness.found, warn)
+        with closing(Ingest(layout, rules, warn, Hosts(settle_ns=settle_ns))) as work:
+            frames += _once(work, 0)
+    return frames
+
+
 def _once(work: Ingest, waiting: int) -> int:
     from recorder.cli import progress
 
     with progress.frames("ingest", waiting) as tell:
         total = work.run(tell)
         work.publish()
+    for feed in sorted(work.waits):
+        click.echo(
+            f"the newest frames of '{feed}' wait for files of other hosts (--settle 0: at once)",
+            err=True,
+        )
     return total
 
 
-def _follow(work: Ingest) -> None:
+def _ran(work: Ingest, warn: Callable[[str], None]) -> bool:
+    """One pass; False where the bucket went away meanwhile: it comes back."""
+    from recorder.errors import StoreError
+
+    try:
+        work.run()
+    except StoreError as error:
+        warn(f"not ingested yet: {error}")
+        return False
+    return True
+
+
+def _follow(work: Ingest, warn: Callable[[str], None]) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     work.run()
     work.publish()
     while not stop.is_set():
-        work.run()
+        if not _ran(work, warn):
+            stop.wait(_AWAY_SECONDS)
         if work.publish_due():
             work.publish()
         stop.wait(_POLL_SECONDS)
-    work.run()
+    _ran(work, warn)
     work.publish()
     print("ingest stopped; everything recorded so far is published", file=sys.stderr)

@@ -20,6 +20,15 @@ def data_dir(command: F) -> F:
     )(command)
 
 
+def raw_url(command: F) -> F:
+    """`--raw-url`: the bucket that sealed files are in."""
+    return click.option(
+        "--raw-url",
+        metavar="URL",
+        help="A bucket that holds sealed files, too: s3://BUCKET/PREFIX.  [env RECORDER_RAW_URL]",
+    )(command)
+
+
 def config(command: F) -> F:
     """`--config`: which settings file."""
     return click.option(
@@ -27,6 +36,25 @@ def config(command: F) -> F:
         "config_path",
         type=click.Path(dir_okay=False, path_type=Path),
         help="Settings file.  [default: recorder.toml, if there is one]",
+    )(command)
+
+
+def tables_url(command: F) -> F:
+    """`--tables-url`: the lake that holds the tables."""
+    return click.option(
+        "--tables-url",
+        metavar="URL",
+        help="A lake, s3://BUCKET/PREFIX or a path, instead of recorder.duckdb.  "
+        "[env RECORDER_TABLES_URL]",
+    )(command)
+
+
+def shard(command: F) -> F:
+    """`--shard`: this host's share of the channels."""
+    return click.option(
+        "--shard",
+        type=Part(),
+        help="Record a share of all channels, e.g. 3/8 on the third of eight hosts.",
     )(command)
 
 
@@ -84,6 +112,21 @@ class Span(click.ParamType[int]):
             self.fail(f"'{value}' is no length of time; e.g. 90d, 36h, 4w")
         seconds = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}[found[2]]
         return int(float(found[1]) * seconds * 1_000_000_000)
+
+
+class Part(click.ParamType[str]):
+    """A host's share, such as `3/8`."""
+
+    name = "i/n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text, checked."""
+        from recorder.shard import parse
+
+        try:
+            return str(parse(value))
+        except ValueError as error:
+            self.fail(str(error))
 
 
 def feed_kinds(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

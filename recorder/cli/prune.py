@@ -29,6 +29,7 @@ _MB = 1_000_000
 )
 @options.config
 @options.data_dir
+@options.raw_url
 @click.option("--older-than", "age", type=options.Span(), help="What goes, e.g. 90d, 36h, 4w.")
 @click.option("--raw", "raw_files", is_flag=True, help="Remove raw files that are so old.")
 @click.option("--tables", is_flag=True, help="Remove table rows that are so old.")
@@ -49,6 +50,7 @@ _MB = 1_000_000
 def prune(
     config_path: Path | None,
     data_dir: Path | None,
+    raw_url: str | None,
     age: int | None,
     raw_files: bool,
     tables: bool,
@@ -65,7 +67,10 @@ def prune(
     ingested again, and coverage stays what it was. Raw files go only when ingest has taken them.
     A merged file holds the same frames in the same order, compared with the originals before they
     go; readers find either all originals of a day or its merged files.
+
+    With a bucket (--raw-url), --raw removes its objects too. Files that go there are not merged.
     """
+    from recorder.bucket.remote import layout_of
     from recorder.config import load
     from recorder.sealed.compact import recover
     from recorder.segment import Layout
@@ -73,15 +78,20 @@ def prune(
     from recorder.tables.prune import Choice
 
     _check(age, raw_files=raw_files or tables, compact=compact)
-    settings = load(config_path, data_dir=data_dir)
+    settings = load(config_path, data_dir=data_dir, raw_url=raw_url)
     layout, how = Layout(settings.data_dir), settings.prune
+    if compact and settings.raw_url is not None:
+        _refuse_to_merge()
+    everywhere = layout_of(settings)
+    if raw_files and not dry_run:
+        everywhere.check_removal()
     with private.claimed(layout), closing(private.connect(layout)) as db:
         if not dry_run:
             recover(layout)
         told: dict[str, Any] = {"dry_run": dry_run}
         if age is not None:
             choice = Choice(raw_files, tables, force)
-            told |= _prune(db, layout, time.time_ns() - age, choice, dry_run=dry_run)
+            told |= _prune(db, everywhere, time.time_ns() - age, choice, dry_run=dry_run)
         if compact:
             told["merged"] = _compact(
                 db, layout, target_mb or how.target_mb, zstd_level or how.zstd_level, dry_run
@@ -107,6 +117,14 @@ def _check(age: int | None, *, raw_files: bool, compact: bool) -> None:
         )
 
 
+def _refuse_to_merge() -> None:
+    from recorder.errors import UsageError
+
+    what = "files that go to a bucket are not merged: a merged one would take a sent one's name"
+    hint = "leave --compact out; larger files come of [capture] rotate_seconds and rotate_mb"
+    raise UsageError(what, where="raw_url", hint=hint)
+
+
 def _prune(
     db: duckdb.DuckDBPyConnection, layout: Layout, limit: int, choice: Choice, *, dry_run: bool
 ) -> dict[str, Any]:
@@ -123,7 +141,7 @@ def _told(plan: Plan, limit: int) -> dict[str, Any]:
 
     def files(found: list[Any]) -> list[dict[str, Any]]:
         return [
-            {"path": str(f.path), "feed": f.feed, "frames": f.rows, "bytes": f.bytes} for f in found
+            {"path": f.where, "feed": f.feed, "frames": f.rows, "bytes": f.bytes} for f in found
         ]
 
     return {

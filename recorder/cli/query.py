@@ -46,6 +46,7 @@ def _parameters(
     cls=_Query,
     epilog="\b\nExamples:\n  recorder query --list\n"
     "  recorder query latency_over_time -p bucket '5 minutes' --plot latency.png\n"
+    "  recorder query coverage --tables-url s3://bucket/tables\n"
     "  recorder query whale_moves -p min_usd 1000000 -p since '1d ago'",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -76,7 +77,7 @@ def query(
     menu: bool,
     help_params: bool,
 ) -> None:
-    """Answer a canned question from recorder.duckdb.
+    """Answer a canned question from recorder.duckdb, or from a lake.
 
     Without NAME: the menu of questions. Rows go to stdout, everything else to stderr.
     """
@@ -89,7 +90,7 @@ def query(
     if help_params:
         _print_parameters(queries[name])
         return
-    _answer(queries[name], _given(parameters), how)
+    _answer(queries[name], _given(parameters), how, mine=query_dir is not None)
 
 
 def _queries(query_dir: Path | None) -> dict[str, canned.Query]:
@@ -144,14 +145,14 @@ def _print_parameters(query: canned.Query) -> None:
     click.echo(formatter.getvalue() + f"\nExample: {query.example}")
 
 
-def _answer(query: canned.Query, given: Mapping[str, str], how: answers.How) -> None:
+def _answer(query: canned.Query, given: Mapping[str, str], how: answers.How, *, mine: bool) -> None:
     from recorder.answers import database
-    from recorder.segment import Layout
 
     for name in given:  # a wrong name needs no database to be found
         query.parameter(name)
     how.check()
-    with database.connect(Layout(how.data_dir).database) as connection:
+    # A query of one's own may call any macro.
+    with how.source().connect(None if mine else query) as connection:
         try:
             table = canned.run(connection, query, given)
         except RuntimeError as error:  # DuckDB's word for Ctrl-C

@@ -19,6 +19,9 @@ from recorder.errors import ConfigError, RecorderError, did_you_mean
 from recorder.keys import key_of, secrets_of
 from recorder.segment import Layout
 
+#: Of `[capture]`: what decides which channels come, and so follows a reload.
+_APPLIED = {"shard"}
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -54,6 +57,7 @@ class Selection:
     config_path: Path | None
     data_dir: Path | None
     only: tuple[str, ...]
+    shard: str | None = None
 
     def read(self, *, may_be_none: bool = False) -> Chosen:
         """The settings as they are now; with `may_be_none` they need not have a feed.
@@ -61,7 +65,9 @@ class Selection:
         Raises:
             ConfigError, CredentialsError: something is wrong with them.
         """
-        settings = _only(load(self.config_path, data_dir=self.data_dir), self.only)
+        share = None if self.shard is None else {"shard": self.shard}
+        settings = load(self.config_path, data_dir=self.data_dir, capture=share)
+        settings = _only(settings, self.only)
         keys = {name: key_of(name, feed, os.environ) for name, feed in settings.feeds.items()}
         secrets = tuple(_secrets(settings, keys))
         if may_be_none and not settings.feeds and self._file.is_file():
@@ -172,7 +178,10 @@ class Reload:
         changed = [
             name
             for name in type(running.capture).model_fields
-            if getattr(settings.capture, name) != getattr(running.capture, name)
+            if name not in _APPLIED
+            and getattr(settings.capture, name) != getattr(running.capture, name)
         ]
         if changed:
             self._run.log.warning("these settings need a restart", capture=", ".join(changed))
+        if (settings.raw_url, settings.bucket) != (running.raw_url, running.bucket):
+            self._run.log.warning("these settings need a restart", names="raw_url, bucket")

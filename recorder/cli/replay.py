@@ -33,6 +33,7 @@ Examples:
 @click.command(epilog=_EXAMPLES)
 @options.config
 @options.data_dir
+@options.raw_url
 @click.option("--feed", "feeds", multiple=True, help="Feed to replay; repeatable.  [default: all]")
 @click.option("--channel", "channels", multiple=True, help="Only frames of this channel.")
 @click.option("--from", "since", metavar="TIME", help="Begin at this time: ISO 8601, '2h ago'.")
@@ -84,6 +85,7 @@ Examples:
 def replay(
     config_path: Path | None,
     data_dir: Path | None,
+    raw_url: str | None,
     feeds: tuple[str, ...],
     channels: tuple[str, ...],
     since: str | None,
@@ -109,16 +111,16 @@ def replay(
     {"do": "seek", "to": TIME}, {"do": "speed", "speed": 10} and status.
     """
     from recorder import log
+    from recorder.bucket.remote import layout_of
     from recorder.config import load
     from recorder.errors import UsageError
     from recorder.player.iterate import chosen, services, speed_of
     from recorder.player.iterate import replay as replayed
     from recorder.player.stage import Play
     from recorder.redact import Redactor
-    from recorder.segment import Layout
     from recorder.stream.span import span
 
-    layout = Layout(load(config_path, data_dir=data_dir).data_dir)
+    layout = layout_of(load(config_path, data_dir=data_dir, raw_url=raw_url))
     wanted = span(since, until)
     if not addresses:
         _only_serving(

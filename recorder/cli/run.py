@@ -24,6 +24,7 @@ _WATCHERS_PATIENCE = 15.0
 @click.command(epilog="\b\nExamples:\n  recorder run\n  recorder run --no-serve --data-dir data")
 @options.config
 @options.data_dir
+@options.shard
 @click.option("--no-ingest", is_flag=True, help="Leave the tables to another process.")
 @click.option("--no-serve", is_flag=True, help="Without the page.")
 @click.option("--host", help="For serve: the address to listen on.")
@@ -46,6 +47,7 @@ def run(
     ctx: click.Context,
     config_path: Path | None,
     data_dir: Path | None,
+    shard: str | None,
     no_ingest: bool,
     no_serve: bool,
     host: str | None,
@@ -69,7 +71,7 @@ def run(
     from recorder.supervision.supervisor import Supervisor
     from recorder.supervision.talk import Talk, told
 
-    chosen = Selection(config_path, data_dir, ()).read()  # what is wrong is said at once, and once
+    chosen = Selection(config_path, data_dir, (), shard).read()  # what is wrong is said once
     talk, tell = Talk(), told(json=log_format == "json")
     log.configure(
         Redactor(chosen.secrets),
@@ -90,8 +92,9 @@ def run(
     def hear(name: str, line: str) -> None:
         talk.write(tell(name, line))
 
+    specs = _specs(everyone, _given(shard=shard), page)
     supervisor = Supervisor(
-        [spec for spec in _specs(everyone, page) if wanted.get(spec.name, True)],
+        [spec for spec in specs if wanted.get(spec.name, True)],
         hear,
         log.logger(),
         notifier=Notifier(os.environ),
@@ -113,13 +116,13 @@ def _given(**options: object) -> tuple[str, ...]:
     )
 
 
-def _specs(everyone: tuple[str, ...], page: tuple[str, ...]) -> list[Spec]:
+def _specs(everyone: tuple[str, ...], share: tuple[str, ...], page: tuple[str, ...]) -> list[Spec]:
     """The children in the order of the flow."""
     from recorder.supervision.child import Spec
 
     ingest = ("ingest", *everyone)
     return [
-        Spec("capture", ("capture", *everyone), 0, beats=True),
+        Spec("capture", ("capture", *everyone, *share), 0, beats=True),
         Spec("ingest", (*ingest, "--follow"), 1, rest=ingest),
         Spec("serve", ("serve", *everyone, *page), 2, patience=_WATCHERS_PATIENCE),
         Spec("alerts", ("alerts", *everyone), 2, patience=_WATCHERS_PATIENCE),

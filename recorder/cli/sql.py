@@ -41,7 +41,8 @@ class _Sql(click.Command):
     cls=_Sql,
     epilog="\b\nExamples:\n"
     "  recorder sql \"FROM liquidations WHERE symbol = 'BTCUSDT'\"\n"
-    "  recorder sql --file question.sql --plot answer.png",
+    "  recorder sql --file question.sql --plot answer.png\n"
+    "  recorder sql 'SHOW TABLES' --tables-url s3://bucket/tables",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("text", metavar="[SQL]", required=False)
@@ -89,12 +90,11 @@ def sql(
     sealed frame, its payload as text in the column text.
     """
     from recorder.answers import database, sandbox
-    from recorder.segment import Layout
 
     question = _question(text, file)
     limits = sandbox.Limits(timeout or None, limit, memory, threads)
     how.check()
-    with sandbox.connect(Layout(how.data_dir), limits) as connection:
+    with how.source().shut(limits) as connection:
         age = database.freshness(connection)
         with _ending(limits), _bounded(limits):
             answer = sandbox.run(connection, question, limits)
@@ -111,7 +111,7 @@ def _title(question: str) -> str:
 
 def _show(table: pa.Table, how: answers.How, title: str, note: str) -> None:
     plan = table.column_names == ["explain_key", "explain_value"]
-    if plan and how == answers.How(config=how.config, given_data_dir=how.given_data_dir):
+    if plan and how.format is None and how.plot is None:
         click.echo("\n".join(table["explain_value"].to_pylist()))  # a drawing, not a cell
         return
     answers.show(table, how, title=title, note=note)

@@ -15,24 +15,30 @@ from recorder.cli import options
 )
 @options.config
 @options.data_dir
+@options.raw_url
 @click.option("--json", "as_json", is_flag=True, help="The whole report as one JSON object.")
 @click.pass_context
 def verify(
-    ctx: click.Context, config_path: Path | None, data_dir: Path | None, as_json: bool
+    ctx: click.Context,
+    config_path: Path | None,
+    data_dir: Path | None,
+    raw_url: str | None,
+    as_json: bool,
 ) -> None:
     """Prove what was recorded: every checksum, every number, every day, and the ledger.
 
-    Exit code 1 if anything is wrong. The report may be published with a data set.
+    Exit code 1 if anything is wrong. The report may be published with a data set. What is in a
+    bucket alone is fetched, file by file.
     """
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
+    from recorder.bucket.remote import layout_of
     from recorder.config import load
     from recorder.errors import UsageError
-    from recorder.segment import Layout
     from recorder.verify import verify as examine
 
-    layout = Layout(load(config_path, data_dir=data_dir).data_dir)
+    layout = layout_of(load(config_path, data_dir=data_dir, raw_url=raw_url), anew=True)
     if not layout.feeds():
         raise UsageError(
             "nothing is recorded here",

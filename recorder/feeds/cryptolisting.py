@@ -170,4 +170,5 @@ FEED = Feed(
     notice=notice,
     normalise="cryptolisting",
     service=SERVICE,
+    whole=True,
 )

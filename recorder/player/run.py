@@ -22,9 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recorder.clock import NS
-from recorder.errors import DataError
 from recorder.journal import reader
-from recorder.sealed.raw import RAW, SCHEMA_VERSION, of_journal, sealed_file
+from recorder.sealed.raw import RAW, check_version, of_journal, sealed_file
 from recorder.sealed.seal import cuts
 from recorder.segment import Layout, order
 from recorder.stream.span import FOR_EVER, Span
@@ -102,32 +101,21 @@ def _tables(run: Run, stem: str, span: Span) -> Iterator[pa.Table]:
         try:
             if path.exists():
                 with sealed_file(path) as file:
-                    _check_version((file.schema_arrow.metadata or {}).get(b"recorder.schema"), path)
                     for group in range(file.num_row_groups):
                         if _touches(file.metadata.row_group(group).column(0).statistics, span):
                             yield file.read_row_group(group, use_threads=False)
             else:
                 journal = run.layout.journal(run.feed, stem)
                 about = reader.about(journal)
-                _check_version(json.loads(about).get("schema") if about else None, journal)
+                version = json.loads(about).get("schema") if about else None
+                if version is not None:
+                    check_version({b"recorder.schema": str(version).encode()}, journal)
                 for part in of_journal(journal, cut=run.cuts.get(stem)):
                     yield part.table
             return
         except FileNotFoundError:
             if attempt:
                 return  # it held no frame and was cleared away, or was pruned
-
-
-def _check_version(version: object, where: object) -> None:
-    """Refuse what a newer recorder wrote: its columns may mean something else."""
-    text = version.decode("ascii", "replace") if isinstance(version, bytes) else version
-    if text is not None and str(text) != SCHEMA_VERSION:
-        raise DataError(
-            f"was written by another version (record schema {text}; this one reads "
-            f"{SCHEMA_VERSION})",
-            where=str(where),
-            hint="update the recorder: pip install --upgrade recorder",
-        )
 
 
 def _touches(statistics: Any, span: Span) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import duckdb
 
@@ -53,7 +53,7 @@ def read(metadata: Mapping[bytes, bytes] | None, where: str = "") -> list[Held]:
     return held
 
 
-def held_in(path: Path) -> list[Held]:
+def held_in(path: Path | BinaryIO) -> list[Held]:
     """The segments of a merged file; none for a file of one segment.
 
     Raises:
@@ -66,10 +66,22 @@ def held_in(path: Path) -> list[Held]:
 
 def stems_in(path: Path) -> list[str]:
     """The stems of all segments that a sealed file holds; of a damaged one, its name's."""
+    return _stems_in(path, path.stem)
+
+
+def _stems_in(source: Path | BinaryIO, name: str) -> list[str]:
     try:
-        return [one.stem for one in held_in(path)] or [path.stem]
+        return [one.stem for one in held_in(source)] or [name]
     except (DataError, FileNotFoundError):
-        return [path.stem]
+        return [name]
+
+
+def stems_of(layout: Layout, feed: str, stem: str) -> list[str]:
+    """The same of a layout's sealed file, which need not be here: it is not fetched for that."""
+    try:
+        return _stems_in(layout.look(feed, stem), stem)
+    except FileNotFoundError:
+        return [stem]
 
 
 def is_merged(path: Path) -> bool:
@@ -83,7 +95,7 @@ def is_merged(path: Path) -> bool:
 def files(layout: Layout, feed: str) -> Iterator[tuple[str, list[str]]]:
     """Every sealed file of a feed: its name's stem, and the stems of what it holds."""
     for stem in layout.sealed(feed):
-        yield stem, stems_in(layout.parquet(feed, stem))
+        yield stem, stems_of(layout, feed, stem)
 
 
 _FIRST = """

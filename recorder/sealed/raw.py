@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 from zlib import crc32
 
 import pyarrow as pa
@@ -128,23 +128,39 @@ def of_journal(
 
 
 @contextmanager
-def sealed_file(path: Path, *, verify: bool = False) -> Iterator[pq.ParquetFile]:
+def sealed_file(path: Path | BinaryIO, *, verify: bool = False) -> Iterator[pq.ParquetFile]:
     """Open a sealed file; with `verify`, the checksum of each page that is read is compared.
 
     Raises:
-        DataError: the file is damaged, or is none of ours; also while it is being read.
+        DataError: the file is damaged, is none of ours, or is of another version; damage is told
+            also while it is being read.
         FileNotFoundError: it is gone.
     """
     try:
         with pq.ParquetFile(path, page_checksum_verification=verify) as file:
             if not file.schema_arrow.equals(RAW):
                 raise DataError("is no sealed file: its columns are others", where=str(path))
+            check_version(file.metadata.metadata, path)
             yield file
     except FileNotFoundError:
         raise
     except (OSError, pa.ArrowException) as error:
         what = f"cannot be read: {str(error).splitlines()[0]}"
         raise DataError(what, where=str(path)) from error
+
+
+def check_version(metadata: Mapping[bytes, bytes] | None, where: object) -> None:
+    """Refuse what a newer recorder wrote: its columns may mean something else.
+
+    Raises:
+        DataError: the file's metadata names another version.
+    """
+    version = (metadata or {}).get(b"recorder.schema")
+    if version is not None and version != SCHEMA_VERSION.encode():
+        said = version.decode("ascii", "replace")
+        what = f"was written by another version (record schema {said}; this one reads "
+        hint = "update the recorder: pip install --upgrade recorder"
+        raise DataError(f"{what}{SCHEMA_VERSION})", where=str(where), hint=hint)
 
 
 def of_parquet(path: Path, skip: int = 0) -> Iterator[pa.Table]:

@@ -13,6 +13,7 @@ from recorder.feed import Options, Refusal, Verdict
 from recorder.feeds import feed as feed_of
 from recorder.keys import key_variable
 from recorder.segment import Layout
+from recorder.status import bucket
 from recorder.status.model import (
     CLOSED,
     CRITICAL,
@@ -69,6 +70,7 @@ class Scene:
     """Frames rejected lately."""
     limits: Mapping[str, float]
     """After how many seconds without a proof of life a feed is silent."""
+    spool: bucket.Waiting | None = None
 
     @property
     def expected(self) -> list[str]:
@@ -96,6 +98,7 @@ def limit_of(name: str, kind: str | None, config: Settings | None) -> float:
 def problems(scene: Scene) -> Iterator[Problem]:
     """The worst first."""
     found = [*_capture(scene), *_feeds(scene), *_disk(scene), *_tables(scene), *_clock(scene)]
+    found += bucket.problems(scene.config, scene.spool, scene.at_ns)
     yield from sorted(found, key=lambda problem: problem.severity != CRITICAL)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from recorder import __version__
 from recorder.clock import DAY_NS, NS, Clock
 from recorder.segment import Layout
-from recorder.status import disk, process, tables
+from recorder.status import bucket, disk, process, tables
 from recorder.status.hearing import Hearing
 from recorder.status.lives import connection
 from recorder.status.model import OPEN, Capture, Disk, FeedStatus, Ingest, Status
@@ -51,6 +51,7 @@ class Watcher:
         self._rejects: deque[tuple[int, int]] = deque()
         self._day = 0
         self._limits: dict[str, float] = {}
+        self._spooled: tuple[int, bucket.Waiting | None] = (0, None)
 
     def look(self) -> Status:
         """The status now; the first look also reads what there is."""
@@ -79,6 +80,7 @@ class Watcher:
             self._facts.trouble,
             self._rising(now_ns),
             self._limits,
+            self._spool(now_ns),
         )
         return Status(
             now_ns,
@@ -124,6 +126,12 @@ class Watcher:
         while len(self._rejects) > 1 and self._rejects[0][0] < now_ns - _REJECTS_NS:
             self._rejects.popleft()
         return self._rejects[-1][1] - self._rejects[0][1] if self._rejects else 0
+
+    def _spool(self, now_ns: int) -> bucket.Waiting | None:
+        """What waits for the bucket, as of lately."""
+        if now_ns - self._spooled[0] >= bucket.EVERY_NS:
+            self._spooled = (now_ns, bucket.waiting(self.layout, self._config))
+        return self._spooled[1]
 
     # -- the feeds
 

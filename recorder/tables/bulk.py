@@ -14,8 +14,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recorder.sealed.raw import RAW
-from recorder.segment import day_of
+from recorder.errors import DataError
+from recorder.sealed.raw import RAW, check_version
+from recorder.segment import Layout, day_of
 
 #: One batch is at most so large: the whole backlog never sits in memory.
 _PART_BYTES = 256 << 20
@@ -119,13 +120,30 @@ def segment(stem: str, path: Path) -> Segment | None:
         with pq.ParquetFile(path) as file:
             if not file.schema_arrow.equals(RAW) or not file.metadata.num_rows:
                 return None
+            check_version(file.metadata.metadata, path)
             groups = (file.metadata.row_group(i) for i in range(file.num_row_groups))
             size = sum(group.total_byte_size for group in groups)
             if size > LARGE_FRAME * file.metadata.num_rows:
                 return None
             return Segment(stem, path, file.metadata.num_rows, size)
-    except (OSError, pa.ArrowException):
+    except (OSError, pa.ArrowException, DataError):
         return None
+
+
+def span(layout: Layout, feed: str, stem: str) -> tuple[int, int] | None:
+    """The times (ns) of a sealed file's first and last frame, as its statistics say.
+
+    None if there is no such file, or it says nothing of the kind.
+    """
+    try:
+        with pq.ParquetFile(layout.look(feed, stem)) as file:
+            groups = [file.metadata.row_group(i).column(0) for i in range(file.num_row_groups)]
+            told = [group.statistics for group in groups if group.path_in_schema == "recv_ns"]
+    except (OSError, pa.ArrowException, DataError):
+        return None
+    if not told or len(told) < len(groups) or not all(one and one.has_min_max for one in told):
+        return None
+    return min(one.min for one in told), max(one.max for one in told)
 
 
 def _quoted(path: Path) -> str:

@@ -9,23 +9,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyarrow import compute
 
 from recorder import __version__, durable
 from recorder.answers import canned
 from recorder.errors import DataError
 from recorder.sealed import merged, raw
-from recorder.segment import Layout, day_of, order
+from recorder.sealed.merged import Held
+from recorder.segment import Layout, began_ns, day_of
 from recorder.tables import (
+    abreast,
     arrivals,
     bulk,
     carry,
@@ -37,8 +36,11 @@ from recorder.tables import (
     publish,
     sieve,
 )
+from recorder.tables.abreast import Known, Run, Slice, Window, windows
 from recorder.tables.bulk import Group
+from recorder.tables.late import Files, Hosts, first_late
 from recorder.tables.schema import SCHEMA_VERSION
+from recorder.tables.turns import LAST, Span, runs, turns
 
 #: Frames are gathered to about this much before they are normalised: DuckDB shares the work out
 #: by row groups (122,880 rows), and smaller batches keep one thread busy.
@@ -67,18 +69,11 @@ class Rules(NamedTuple):
     whale_usd: float = 100_000.0
 
 
-@dataclass(slots=True)
-class _Known:
-    """The ledger's note of one segment."""
-
-    rows: int = 0
-    offset: int = 0
-
-
 class Ingest:
     """Holds the private database of one data directory; close it when done.
 
     `rules(feed)` says how a feed is normalised; `warn(text)` hears of what is skipped.
+    `hosts` says what to do where files of several hosts come one after the other.
 
     Raises:
         BusyError: another ingest works here.
@@ -90,8 +85,13 @@ class Ingest:
         layout: Layout,
         rules: Callable[[str], Rules],
         warn: Callable[[str], None] = lambda text: None,
+        hosts: Hosts = Hosts(),  # noqa: B008 - frozen
     ) -> None:
         self._layout, self._rules, self._warn = layout, rules, warn
+        self._hosts = hosts
+        #: Feeds of which frames wait for files of other hosts: from when (ns), and which files.
+        self.waits: dict[str, tuple[int, list[str]]] = {}
+        self._files = Files(layout)
         self._lock = durable.claim(layout.work / ".lock", "ingest")
         self._path = layout.work / "ingest.duckdb"
         self._sql = canned.sql_directory() / "normalise"
@@ -146,12 +146,7 @@ class Ingest:
         """
         total = 0
         for feed in self._layout.feeds():
-            frames = sum(
-                self._together(feed, group, tell)
-                if isinstance(group, Group)
-                else self._segment(feed, group, tell)
-                for group in self._groups(feed)
-            )
+            frames = self._feed(feed, tell)
             # At first also without frames: a kill may have come between the last ones and this.
             if frames or feed not in self._gaps_made:
                 self._db.execute("BEGIN")
@@ -162,20 +157,55 @@ class Ingest:
         self._changed |= total > 0
         return total
 
-    def _stems(self, feed: str) -> list[str]:
-        """Segments that may hold more than the ledger knows, in the order they were written.
+    def _feed(self, feed: str, tell: Callable[[int], None]) -> int:
+        """Everything there is of one feed, in the order to take it; how many frames."""
+        stems = self._waiting(feed)
+        until_ns = self._hosts.wait_from(self._db, self._files, feed, stems)
+        if self.waits.get(feed) == (until_ns, stems):
+            return 0
+        if self._hosts.late is not None:
+            late = first_late(self._db, self._layout, feed, stems)
+            if late is not None and self._hosts.late(late._replace(wait_ns=until_ns)):
+                return 0
+        self.waits.pop(feed, None)
+        if until_ns < LAST:
+            self.waits[feed] = until_ns, stems
+            return self._abreast(feed, stems, tell, until_ns)
+        if len(written := runs(stems)) < 2:
+            return sum(self._alone(feed, run, tell) for run in written)
+        active = self._layout.active(feed)
+        return sum(
+            (self._abreast if turn.abreast else self._alone)(feed, turn.stems, tell)
+            for turn in turns([self._span(feed, stem, active) for stem in stems])
+        )
 
-        That is by run and number: the time in front goes back when the wall clock is set back.
-        """
+    def _waiting(self, feed: str) -> list[str]:
+        """Segments that may hold more than the ledger knows."""
         done = self._db.execute(
             "SELECT segment FROM ledger WHERE feed = $feed AND sealed", {"feed": feed}
         ).fetchall()
         there = {*self._layout.active(feed), *self._layout.sealed(feed)}
         skipped = {path.stem for path in self._skipped}
-        return sorted(there - {row[0] for row in done} - skipped, key=order)
+        return sorted(there - {row[0] for row in done} - skipped)
 
-    def _groups(self, feed: str) -> Iterator[Group | str]:
-        """What to ingest: new sealed segments together, every other by itself, in order."""
+    def _span(self, feed: str, stem: str, active: Container[str]) -> Span:
+        found = self._files.span(feed, stem)
+        if found is not None:
+            return Span(stem, *found)
+        began = began_ns(stem)
+        return Span(stem, began, LAST if stem in active else began)
+
+    def _alone(self, feed: str, stems: Iterable[str], tell: Callable[[int], None]) -> int:
+        """Segments of one run; how many frames."""
+        return sum(
+            self._together(feed, group, tell)
+            if isinstance(group, Group)
+            else self._abreast(feed, [group], tell)
+            for group in self._groups(feed, stems)
+        )
+
+    def _groups(self, feed: str, stems: Iterable[str]) -> Iterator[Group | str]:
+        """What to ingest of a run, in order: new sealed segments together, others by themselves."""
         begun = {
             row[0]
             for row in self._db.execute(
@@ -183,7 +213,7 @@ class Ingest:
             ).fetchall()
         }
         group = Group()
-        for stem in self._stems(feed):
+        for stem in stems:
             whole = bulk.segment(stem, self._layout.parquet(feed, stem))
             if whole is None or stem in begun:
                 if group.stems:
@@ -225,67 +255,81 @@ class Ingest:
         self._db.execute("DROP VIEW IF EXISTS batch")
         if not together:
             tell(-told)
-            return sum(self._segment(feed, stem, tell) for stem in group.stems)
+            return sum(self._abreast(feed, [stem], tell) for stem in group.stems)
         self._changed = True
         return group.rows
 
-    def _segment(self, feed: str, stem: str, tell: Callable[[int], None]) -> int:
-        known = self._known(stem)
-        before = known.rows
-        try:
-            if not self._layout.parquet(feed, stem).exists():
+    def _abreast(
+        self, feed: str, stems: Iterable[str], tell: Callable[[int], None], until_ns: int = LAST
+    ) -> int:
+        """Segments of one run, or of several at once, window after window; how many frames."""
+        frames, left = 0, set(stems)
+        while left := left - {path.stem for path in self._skipped}:
+            notes = {stem: abreast.known(self._db, stem) for stem in left}
+            reading = [
+                Run(self._layout, feed, run, notes.__getitem__,
+                    abreast.latest_of(self._db, feed, run[0]))
+                for run in runs(left)
+            ]  # fmt: skip
+            for window in windows(reading, _full, until_ns):
                 try:
-                    self._from_journal(feed, stem, known, tell)
-                    return known.rows - before
-                except FileNotFoundError:
-                    pass  # it was sealed just now
-            self._from_parquet(feed, stem, known, tell)
-        except FileNotFoundError:
-            pass  # a journal that held no frame was cleared away, or the file was pruned
-        except DataError as error:
-            self._skipped.add(self._layout.parquet(feed, stem))
+                    self._window(feed, notes, window)
+                except DataError as error:
+                    for piece in window.slices:
+                        self._leave_out(feed, piece.stem, error)
+                    break
+                tell(window.rows)
+                frames += window.rows
+            else:
+                break
+        return frames
+
+    def _leave_out(self, feed: str, stem: str, error: DataError) -> None:
+        path = Layout.parquet(self._layout, feed, stem)  # its place here, wherever it is
+        if path not in self._skipped:
+            self._skipped.add(path)
             self._warn(f"segment left out: {error}")
-        return known.rows - before
 
-    def _from_journal(
-        self, feed: str, stem: str, known: _Known, tell: Callable[[int], None]
-    ) -> None:
-        for part in raw.of_journal(self._layout.journal(feed, stem), known.offset):
-            known.offset = part.end
-            self._batch(feed, stem, known, part.table)
-            tell(len(part.table))
+    # -- one window, one transaction
 
-    def _from_parquet(
-        self, feed: str, stem: str, known: _Known, tell: Callable[[int], None]
-    ) -> None:
-        path = self._layout.parquet(feed, stem)
-        if known.rows:
-            # Of a journal whose end was written again into the next one, more may have been read.
-            with suppress(OSError, pa.ArrowException):
-                known.rows = min(known.rows, pq.read_metadata(path).num_rows)
-        for table in _gathered(raw.of_parquet(path, known.rows)):
-            self._batch(feed, stem, known, table)
-            tell(len(table))
-        held = merged.held_in(path)
-        self._db.execute("BEGIN")
-        self._db.execute(
-            "UPDATE ledger SET sealed = true, rows = $rows WHERE segment = $stem",
-            {"rows": known.rows, "stem": stem},
-        )
-        merged.note(self._db, stem, held)
+    def _window(self, feed: str, notes: Mapping[str, Known], window: Window) -> None:
+        """Take a window's frames, and note which files are read to their end."""
+        ended = self._ended(feed, window)
+        if window.slices:
+            self._batch(feed, window.slices)
+        else:
+            self._db.execute("BEGIN")
+        for piece in window.slices:
+            note = notes[piece.stem]
+            note.rows += len(piece.table)
+            note.offset = note.offset if piece.offset is None else piece.offset
+            self._note(feed, piece.stem, note, piece.table)
+        for stem, held in ended.items():
+            self._db.execute(
+                "UPDATE ledger SET sealed = true, rows = $rows WHERE segment = $stem",
+                {"rows": notes[stem].rows, "stem": stem},
+            )
+            merged.note(self._db, stem, held)
+            self._changed = True  # its frames are in the view `raw` now
         self._db.execute("COMMIT")
-        self._changed = True  # its frames are in the view `raw` now
 
-    def _known(self, stem: str) -> _Known:
-        found = self._db.execute(
-            "SELECT rows, journal_offset FROM ledger WHERE segment = $stem", {"stem": stem}
-        ).fetchall()
-        return _Known(*found[0]) if found else _Known()
+    def _ended(self, feed: str, window: Window) -> dict[str, list[Held]]:
+        """The segments held by each file that is read to its end; of the damaged it is said."""
+        found, failed = {}, list(window.failed)
+        for stem in window.ended:
+            try:
+                found[stem] = merged.held_in(self._layout.parquet(feed, stem))
+            except DataError as error:
+                failed.append((stem, error))
+            except FileNotFoundError:
+                pass  # pruned just now
+        for stem, why in failed:
+            self._leave_out(feed, stem, why)
+        return found
 
-    # -- one batch, one transaction
-
-    def _batch(self, feed: str, stem: str, known: _Known, table: pa.Table) -> None:
-        new = self._unseen(feed, table)
+    def _batch(self, feed: str, slices: Sequence[Slice]) -> None:
+        """Everything of some frames but the ledger, in a transaction left open."""
+        new = self._unseen(feed, pa.concat_tables([piece.table for piece in slices]))
         try:
             self._transact(feed, new, pa.array([], pa.int64()))
         except _WRONG_SQL as error:
@@ -303,9 +347,6 @@ class Ingest:
                 raise
             self._warn(f"{len(bad)} frames of '{feed}' break its SQL; they are in rejects")
             self._transact(feed, new, pa.array(bad, pa.int64()))
-        known.rows += len(table)
-        self._note(feed, stem, known, table)
-        self._db.execute("COMMIT")
 
     def _unseen(self, feed: str, table: pa.Table) -> pa.Table:
         """The batch without frames that an earlier segment brought.
@@ -357,7 +398,7 @@ class Ingest:
             self._db.execute("ROLLBACK")
         return False
 
-    def _note(self, feed: str, stem: str, known: _Known, table: pa.Table) -> None:
+    def _note(self, feed: str, stem: str, known: Known, table: pa.Table) -> None:
         span = compute.min_max(table["recv_ns"]).as_py()
         self._db.execute(
             """
@@ -408,16 +449,9 @@ class Ingest:
         self._publishing_took = self._published_at - start
 
 
-def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in larger tables."""
-    some: list[pa.Table] = []
-    rows = size = 0
-    for table in tables:
-        some.append(table)
-        rows, size = rows + len(table), size + table.nbytes
-        large = size > rows * bulk.LARGE_FRAME
-        if rows >= _BATCH_ROWS or size >= (_LARGE_BATCH_BYTES if large else _BATCH_BYTES):
-            yield pa.concat_tables(some)
-            some, rows, size = [], 0, 0
-    if some:
-        yield pa.concat_tables(some)
+def _full(window: Window) -> bool:
+    """True if a window is large enough to be normalised."""
+    large = window.bytes > window.rows * bulk.LARGE_FRAME
+    return window.rows >= _BATCH_ROWS or window.bytes >= (
+        _LARGE_BATCH_BYTES if large else _BATCH_BYTES
+    )

@@ -229,10 +229,21 @@ def unseen(connection: duckdb.DuckDBPyConnection, feed: str) -> pa.Table:
     return connection.sql(_UNSEEN, params={"feed": feed}).to_arrow_table()
 
 
+def look(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the relation `seen`: what the relation `batch` says of each connection."""
+    connection.execute(_SEEN)
+
+
+def take(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
+    """Bring `connections` up to date with the relation `seen`, of frames without a hole."""
+    connection.execute(_NEW, {"feed": feed})
+    connection.execute(_UPDATE, {"feed": feed})
+
+
 def apply(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
     """Bring `connections` and the counted gaps up to date with the relation `batch`."""
     name = {"feed": feed}
-    connection.execute(_SEEN)
+    look(connection)
     connection.execute(_NEW, name)
     holes = connection.execute(_HAS_HOLES, name).fetchone()
     if holes and holes[0]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import duckdb
 import pyarrow as pa
@@ -35,7 +36,9 @@ class RawFile:
     """A sealed file that is old enough to go."""
 
     feed: str
-    path: Path
+    stem: str
+    where: str
+    """Its path, or its URL in the bucket."""
     stems: tuple[str, ...]
     rows: int
     bytes: int
@@ -45,6 +48,7 @@ class RawFile:
 class Plan:
     """What is older than the limit."""
 
+    layout: Layout
     files: list[RawFile] = field(default_factory=list)
     held_back: list[RawFile] = field(default_factory=list)  # not ingested: they stay
     rows: dict[str, int] = field(default_factory=dict)  # table -> rows
@@ -64,7 +68,7 @@ def plan(db: duckdb.DuckDBPyConnection, layout: Layout, limit_ns: int, choice: C
 
     `db` is the private database.
     """
-    found = Plan()
+    found = Plan(layout)
     if choice.raw_files:
         last = _ledger(db)
         for file in _old(layout, limit_ns):
@@ -97,25 +101,25 @@ def _old(layout: Layout, limit_ns: int) -> Iterator[RawFile]:
     for feed in layout.feeds():
         active = set(layout.active(feed))
         for stem in layout.sealed(feed):
-            path = layout.parquet(feed, stem)
             if day_of(stem) > day(limit_ns) or stem in active:
                 continue
-            rows, last_ns = _extent(path)
+            rows, last_ns = _extent(layout, feed, stem)
             if last_ns is None:
                 last_ns = _end_of(day_of(stem))
             if last_ns < limit_ns:
-                stems = tuple(merged.stems_in(path))
-                yield RawFile(feed, path, stems, rows, path.stat().st_size)
+                stems = tuple(merged.stems_of(layout, feed, stem))
+                where, size = layout.where(feed, stem), layout.size(feed, stem)
+                yield RawFile(feed, stem, where, stems, rows, size)
 
 
 def _end_of(date: str) -> int:
     return int(datetime.fromisoformat(f"{date}T00:00+00:00").timestamp()) * NS + DAY_NS
 
 
-def _extent(path: Path) -> tuple[int, int | None]:
+def _extent(layout: Layout, feed: str, stem: str) -> tuple[int, int | None]:
     """How many frames a file holds, and its last receive time by its statistics; None: unknown."""
     try:
-        about = pq.read_metadata(path)
+        about = pq.read_metadata(layout.look(feed, stem))
     except (OSError, pa.ArrowException):
         return 0, None
     groups = [about.row_group(i).column(0) for i in range(about.num_row_groups)]
@@ -129,7 +133,7 @@ def apply(
 ) -> None:
     """Note what goes, let the rows go, and then the files. The caller publishes afterwards."""
     note(db, chosen, limit_ns, now_ns)
-    _remove([file.path for file in chosen.files])
+    _remove(chosen)
 
 
 def note(
@@ -137,7 +141,7 @@ def note(
 ) -> None:
     """Put on record which files go, and let the rows go, in one transaction."""
     at = time.time_ns() if now_ns is None else now_ns
-    marks = [mark for file in chosen.files for mark in _marks(file, at)]
+    marks = [mark for file in chosen.files for mark in _marks(chosen.layout, file, at)]
     db.execute("BEGIN")
     if marks:
         db.executemany("INSERT OR REPLACE INTO pruned VALUES (?, ?, ?, ?, ?, ?)", marks)
@@ -150,19 +154,21 @@ def note(
     db.execute("COMMIT")
 
 
-def _remove(paths: Sequence[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
+def _remove(chosen: Plan) -> None:
+    layout = chosen.layout
+    for file in chosen.files:
+        layout.remove(file.feed, file.stem)
     # A day's directory stays, though empty: it must not vanish while somebody lists it.
-    for directory in {path.parent for path in paths}:
+    places = {Layout.parquet(layout, file.feed, file.stem).parent for file in chosen.files}
+    for directory in filter(Path.exists, places):
         durable.sync_directory(directory)
 
 
-def _marks(file: RawFile, at: int) -> Iterator[tuple[object, ...]]:
+def _marks(layout: Layout, file: RawFile, at: int) -> Iterator[tuple[object, ...]]:
     """The rows of `pruned` for one file's segments."""
     try:
-        held = merged.held_in(file.path)
-        last_seqs = _last_seqs(file.path)
+        held = merged.held_in(layout.look(file.feed, file.stem))
+        last_seqs = _last_seqs(layout.look(file.feed, file.stem))
     except (DataError, FileNotFoundError):
         held, last_seqs = [], {}
     rows = {one.stem: one.rows for one in held} or {file.stems[0]: file.rows}
@@ -172,9 +178,9 @@ def _marks(file: RawFile, at: int) -> Iterator[tuple[object, ...]]:
         yield file.feed, stem, rows[stem], file.bytes if first else 0, at, told
 
 
-def _last_seqs(path: Path) -> dict[str, int]:
+def _last_seqs(source: Path | BinaryIO) -> dict[str, int]:
     found: dict[str, int] = {}
-    with raw.sealed_file(path) as file:
+    with raw.sealed_file(source) as file:
         for batch in file.iter_batches(columns=["connection", "seq"]):
             ends = pa.Table.from_batches([batch])
             for run in ends.group_by("connection").aggregate([("seq", "max")]).to_pylist():

@@ -6,6 +6,7 @@ import glob
 import shutil
 from collections.abc import Collection
 from pathlib import Path
+from typing import BinaryIO
 
 import duckdb
 import pyarrow as pa
@@ -16,8 +17,9 @@ from recorder.answers import canned
 from recorder.segment import Layout
 from recorder.tables.schema import ABOUT, LEDGER, PRUNED, TABLES
 
+#: What the view `raw` selects of the files `r`.
 # Qualified: DuckDB confuses a view's bare column with the parameter of a macro that reads the view.
-_COLUMNS = """
+RAW_COLUMNS = """
     r.feed, r.date, r.recv_ns, make_timestamptz(r.recv_ns // 1000) AS recv_time, r.mono_ns, r.seq,
     r.connection, r.kind, TRY(decode(r.payload)) AS text, r.payload
 """
@@ -74,14 +76,14 @@ def _view(connection: duckdb.DuckDBPyConnection, layout: Layout, files: list[Pat
     listed = ", ".join(f"'{name}'" for name in sorted(names))
     source = f"read_parquet([{listed}], hive_partitioning = true)" if files else f"({_NOTHING})"
     # The path is ours and its quotes are doubled.
-    connection.execute(f"CREATE OR REPLACE VIEW raw AS SELECT {_COLUMNS} FROM {source} AS r")  # noqa: S608
+    connection.execute(f"CREATE OR REPLACE VIEW raw AS SELECT {RAW_COLUMNS} FROM {source} AS r")  # noqa: S608
     connection.execute(f"COMMENT ON VIEW raw IS '{_COMMENT}'")
 
 
-def opens(path: Path) -> bool:
+def opens(source: Path | BinaryIO) -> bool:
     """True if a file is Parquet, as far as its footer says."""
     try:
-        pq.read_schema(path)
+        pq.read_schema(source)
     except (OSError, pa.ArrowException):
         return False
     return True

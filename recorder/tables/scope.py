@@ -9,11 +9,11 @@ Then rows of the connections that reach back stay as they were made, like all ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from recorder.segment import order
+from recorder.segment import order, run_of
 
 #: Before and after every receive time (ns).
 FIRST, LAST = -(1 << 62), 1 << 62
@@ -26,6 +26,7 @@ class Scope:
     feeds: tuple[str, ...] = ()
     from_ns: int | None = None
     to_ns: int | None = None
+    wait_ns: int = LAST  # frames from then on are left for later
 
     @property
     def whole(self) -> bool:
@@ -60,6 +61,7 @@ class Part:
     to_ns: int  # ... up to before here
     units: tuple[Unit, ...]
     kept: frozenset[str] = frozenset()  # connections whose rows stay as they are
+    wait_ns: int = LAST  # frames from here on are left for later
 
     @property
     def to_the_end(self) -> bool:
@@ -71,19 +73,28 @@ def start_of(units: Sequence[Unit], lives: Sequence[Life], at: int, after: int =
     """The latest moment up to `at`, but after `after`, at which nothing was under way.
 
     That is the first frame of a unit, such that no unit and no connection reaches over it, and
-    that every unit before it in time is before it in order too. The beginning of time if there is
+    that every unit before it in time is before it in its run too. The beginning of time if there is
     no such moment.
     """
     for moment in sorted({u.first_ns for u in units if after < u.first_ns <= at}, reverse=True):
         before = [unit for unit in units if unit.first_ns < moment]
         behind = [unit for unit in units if unit.first_ns >= moment]
-        parted = all(unit.last_ns < moment for unit in before) and (
-            not before
-            or max(order(unit.stem) for unit in before) < min(order(unit.stem) for unit in behind)
+        last, first = _ends(before, max), _ends(behind, min)
+        parted = all(unit.last_ns < moment for unit in before) and all(
+            last[run] < first[run] for run in last.keys() & first.keys()
         )
         if parted and not any(life.first_ns < moment <= life.until_ns for life in lives):
             return moment
     return FIRST
+
+
+def _ends(units: Sequence[Unit], end: Callable[[str, str], str]) -> dict[str, str]:
+    """The first or last of each run's units, in order."""
+    found: dict[str, str] = {}
+    for unit in units:
+        run, place = run_of(unit.stem), order(unit.stem)
+        found[run] = end(found.get(run, place), place)
+    return found
 
 
 def border_of(units: Sequence[Unit], gone: Sequence[Unit]) -> int:
@@ -111,16 +122,17 @@ def part_of(
     if start == FIRST and border > FIRST:
         start = min(unit.first_ns for unit in there)
         kept = frozenset(o.connection for o in lives if o.first_ns < start <= o.until_ns)
-    wanted = [unit.stem for unit in there if unit.first_ns < to_ns and unit.last_ns >= from_ns]
+    wanted = [unit for unit in there if unit.first_ns < to_ns and unit.last_ns >= from_ns]
     if not wanted:
         return None
-    last = max(wanted, key=order)
+    last = _ends(wanted, max)
     chosen = tuple(
         unit
         for unit in sorted(there, key=lambda unit: order(unit.stem))
-        if unit.first_ns >= start and (to_ns == LAST or order(unit.stem) <= order(last))
+        if unit.first_ns >= start
+        and (unit.first_ns < to_ns or order(unit.stem) <= last.get(run_of(unit.stem), ""))
     )
-    return Part(feed, start, from_ns, to_ns, chosen, kept)
+    return Part(feed, start, from_ns, to_ns, chosen, kept, scope.wait_ns)
 
 
 def taken(part: Part, known_in: str = "", table: str = "t") -> tuple[str, dict[str, Any]]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import duckdb
 
@@ -19,6 +20,7 @@ from recorder.errors import DataError, UsageError
 from recorder.segment import Layout
 from recorder.tables import duck, extent, private
 from recorder.tables.ingest import Ingest, Rules
+from recorder.tables.late import Hosts
 from recorder.tables.schema import TABLES
 from recorder.tables.scope import FIRST, Part, Scope
 
@@ -30,6 +32,7 @@ Tell = Callable[[int], None]
 class _Scratch(Layout):
     """The same record, of some feeds and segments, with tables of its own."""
 
+    record: Layout
     chosen: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
 
     @property
@@ -47,7 +50,13 @@ class _Scratch(Layout):
         return self._of(feed, Layout.active(self, feed))
 
     def sealed(self, feed: str) -> list[str]:
-        return self._of(feed, Layout.sealed(self, feed))
+        return self._of(feed, self.record.sealed(feed))
+
+    def parquet(self, feed: str, name: str) -> Path:
+        return self.record.parquet(feed, name)
+
+    def look(self, feed: str, name: str) -> Path | BinaryIO:
+        return self.record.look(feed, name)
 
     def _of(self, feed: str, stems: list[str]) -> list[str]:
         chosen = self.chosen[feed]
@@ -75,13 +84,14 @@ def filled(
         else frozenset(unit.stem for unit in part.units)
         for part in parts
     }  # fmt: skip
-    scratch = _Scratch(layout.root, chosen)
+    scratch = _Scratch(layout.root, layout, chosen)
     try:
+        until = {part.feed: part.wait_ns for part in parts}
         Ingest(scratch, rules, warn).close()
         for part in parts:
             if part.start_ns > FIRST:
                 _seed(layout, scratch, part)
-        with closing(Ingest(scratch, rules, warn)) as work:
+        with closing(Ingest(scratch, rules, warn, Hosts(until=until))) as work:
             work.run(tell)
         yield private.database(scratch)
     finally:
@@ -159,19 +169,25 @@ def _seed(layout: Layout, scratch: Layout, part: Part) -> None:
 
 def _rewind(db: duckdb.DuckDBPyConnection, layout: Layout, part: Part) -> None:
     """Let connections that reach back end where the part begins, so that they go on from there."""
-    sealed = [layout.parquet(part.feed, unit.stem) for unit in part.units]
-    files = [glob.escape(str(path)) for path in sealed if path.exists()]
-    if not files:
-        return
+    db.execute("CREATE TEMP TABLE begun (connection VARCHAR, seq BIGINT)")
+    for unit in part.units:
+        # One by one: of files fetched from a bucket only the last ones are sure to be here.
+        path = layout.parquet(part.feed, unit.stem)
+        if path.exists():
+            db.execute(
+                """
+                INSERT INTO begun SELECT connection, min(seq)
+                FROM read_parquet($file, hive_partitioning = false) GROUP BY connection
+                """,
+                {"file": glob.escape(str(path))},
+            )
     db.execute(
         """
         UPDATE connections AS c SET last_seq = f.first_seq - 1, closed_ns = NULL
-        FROM (
-            SELECT connection, min(seq) AS first_seq
-            FROM read_parquet($files, hive_partitioning = false) GROUP BY connection
-        ) AS f
+        FROM (SELECT connection, min(seq) AS first_seq FROM begun GROUP BY connection) AS f
         WHERE c.feed = $feed AND c.connection = f.connection
             AND list_contains($kept, c.connection)
         """,
-        {"files": files, "feed": part.feed, "kept": sorted(part.kept)},
+        {"feed": part.feed, "kept": sorted(part.kept)},
     )
+    db.execute("DROP TABLE begun")

@@ -165,10 +165,10 @@ def test_a_prune_that_ended_before_the_files_went_is_finished_by_the_next(tmp_pa
     with private.claimed(layout), closing(private.connect(layout)) as db:
         noted = prune.plan(db, layout, limit, RAW)
         prune.note(db, noted, limit, limit)
-    assert noted.files and all(file.path.exists() for file in noted.files)
+    assert noted.files and all(Path(file.where).exists() for file in noted.files)
     assert life.ingest() == 0 and verify(layout).sound
     plan = pruned(life.record, limit, RAW)
-    assert plan.files == noted.files and not any(file.path.exists() for file in plan.files)
+    assert plan.files == noted.files and not any(Path(file.where).exists() for file in plan.files)
     assert verify(layout).sound
 
 

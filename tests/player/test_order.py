@@ -7,6 +7,7 @@ import json
 import tempfile
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -232,7 +233,9 @@ def test_nothing_recorded_at_all_says_how_to_record(tmp_path: Path) -> None:
 
 
 def test_a_record_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path, "a", frames_of([b"1"]), schema="2")
+    path = write(tmp_path, "a", frames_of([b"1"]))
+    frames = pq.read_table(path, partitioning=None)
+    pq.write_table(frames.replace_schema_metadata({"recorder.schema": "2"}), path)
     with pytest.raises(DataError, match="another version") as found:
         replayed(tmp_path)
     assert str(path) in str(found.value)

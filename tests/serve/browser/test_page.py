@@ -126,7 +126,10 @@ _HEARD = """() => {
     constructor(title, more) { super(title, more); window.called.push([title, more.body]); }
   };
   const start = OscillatorNode.prototype.start;
-  OscillatorNode.prototype.start = function (...at) { window.tones += 1; return start.apply(this, at); };
+  OscillatorNode.prototype.start = function (...at) {
+    window.tones += 1;
+    return start.apply(this, at);
+  };
 }"""
 
 

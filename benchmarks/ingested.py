@@ -1,0 +1,70 @@
+"""Ingest of some data directories, one after the other, in a process of its own.
+
+`python -m benchmarks.ingested local|MASTER STARTED DIRECTORY…` prints one JSON object: `cold` is
+the first one, from STARTED (when the process was started, s since epoch) to its last row, `warm`
+each of them once more, without what was needed to begin.
+"""
+
+import contextlib
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from recorder.segment import Layout
+from recorder.tables.ingest import Ingest, Rules
+
+Run = Callable[[Layout], int]
+
+
+def main() -> None:
+    """Measure, print."""
+    master, started, *places = sys.argv[1:]
+    layouts = [Layout(Path(place)) for place in places]
+    with spread(master) as run:
+        run(layouts[0])
+        cold = time.time() - float(started)
+        warm = []
+        for layout in layouts:
+            begin = time.perf_counter()
+            frames = run(layout)
+            warm.append({"seconds": time.perf_counter() - begin, "frames": frames})
+    print(json.dumps({"cold": cold, "warm": warm}))
+
+
+@contextlib.contextmanager
+def spread(master: str) -> Iterator[Run]:
+    """What ingests a directory anew: DuckDB alone, or a cluster."""
+    if master == "local":
+        yield local
+        return
+    from recorder.lake.spark import session
+
+    with session(master) as cluster:
+        yield lambda layout: lake(layout, cluster)
+
+
+def local(layout: Layout) -> int:
+    """Into the private database of one machine; publishing is not counted."""
+    shutil.rmtree(layout.work, ignore_errors=True)
+    with contextlib.closing(Ingest(layout, Rules)) as work:
+        return work.run()
+
+
+def lake(layout: Layout, cluster: Callable[..., object]) -> int:
+    """Into the Delta tables of a new lake beside the raw files."""
+    from recorder.lake.delta import Writer
+    from recorder.lake.engine import Engine
+    from recorder.lake.place import Place
+
+    shutil.rmtree(layout.root / "lake", ignore_errors=True)
+    raw, tables = Place.of(str(layout.raw)), Place.of(str(layout.root / "lake"))
+    engine = Engine(raw, tables, lambda feed, kind: Rules(kind), cluster)
+    with Writer(tables) as writer:
+        return engine.run(writer).frames
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""What a cluster costs and when it pays: normalisation with Spark beside DuckDB alone.
+
+`python -m benchmarks.scale --help`; what each figure means is in `benchmarks/README.md`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import asked, machine, mixed, report, sizing
+from benchmarks.fit import Cost, cores_needed, fit, pays_off
+from benchmarks.report import Figures
+from recorder.segment import Layout
+
+_ROOT = Path(__file__).parents[1]
+
+ALONE = "DuckDB alone"
+SUBJECTS = {ALONE: 0, "Spark, 1 worker": 1, "Spark, 2 workers": 2}
+#: Cores of clusters for which it is reckoned when they pay off.
+CORES = (4, 8, 16, 32, 64)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured: the frames, and in how many files they lie."""
+
+    rounds: int
+    frames: int
+    files: tuple[int, ...]
+    rows: int  # of the tables that queries are asked of
+
+    @property
+    def points(self) -> list[tuple[int, int]]:
+        """Files and frames of each measurement; the last ones tell a frame's cost from a file's."""
+        some = self.files[0]
+        return [(f, self.frames) for f in self.files] + [(some, self.frames // 4), (some, some)]
+
+
+FULL = Size(rounds=3, frames=1_000_000, files=(10, 30, 100, 300, 1000), rows=10_000_000)
+QUICK = Size(rounds=1, frames=100_000, files=(10, 30, 100), rows=500_000)
+
+
+@click.command()
+@click.option("--rounds", type=click.IntRange(1), help="Rounds.  [3; quick 1]")
+@click.option("--frames", type=click.IntRange(1000), help="Mixed frames.  [1 M; quick 100,000]")
+@click.option("--rows", type=click.IntRange(1000), help="Rows to query.  [10 M; quick 500,000]")
+@click.option("--quick", is_flag=True, help="One round over few frames.")
+@click.option("--only", type=click.Choice(["ingest", "queries"]), help="One of the two parts.")
+@click.option("--sizing", "table", is_flag=True, help="Print the sizing table; measure nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(tempfile.gettempdir()),
+    help="Work below this folder.  [the system's temporary one]",
+)
+def main(  # noqa: PLR0913 - one parameter per option
+    *,
+    rounds: int | None,
+    frames: int | None,
+    rows: int | None,
+    quick: bool,
+    only: str | None,
+    table: bool,
+    as_json: bool,
+    folder: Path,
+) -> None:
+    """Normalise the same files with DuckDB and with Spark; ask a lake and recorder.duckdb.
+
+    \b
+    Example: python -m benchmarks.scale --quick
+    """
+    if table:
+        click.echo(sizing.markdown())
+        return
+    default = QUICK if quick else FULL
+    size = Size(
+        rounds or default.rounds, frames or default.frames, default.files, rows or default.rows
+    )
+    result = measure(folder, size, only)
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        show(result)
+
+
+def measure(folder: Path, size: Size, only: str | None) -> Figures:
+    """Give every figure: medians, the fit, and each round's own."""
+    named, times = machine.describe(folder), machine.cpu_times()
+    result: Figures = {}
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        if only != "queries":
+            result["ingest"] = ingest(Path(place), size)
+        if only != "ingest":
+            result["queries"] = asked.queries(Path(place) / "market", size.rows, size.rounds)
+    named |= machine.shares(times, machine.cpu_times())
+    head = {"benchmark": "scale", "machine": named, "settings": asdict(size)}
+    return {**head, **result}
+
+
+# -- normalisation
+
+
+def ingest(place: Path, size: Size) -> Figures:
+    """Give the seconds of each subject at each point, and what follows from them."""
+    places = [_record(place, files, frames) for files, frames in size.points]
+    found: dict[str, list[Figures]] = {name: [] for name in SUBJECTS}
+    for _ in range(size.rounds):
+        for name, workers in SUBJECTS.items():
+            found[name].append(_measured(place / "spark", workers, places))
+            click.echo(f"{name}: cold {found[name][-1]['cold']:.1f} s", err=True)
+    lake = sum(path.stat().st_size for path in (places[0] / "lake").rglob("*.parquet"))
+    return summary(found, size) | {"lake_bytes_per_frame": round(lake / size.frames, 2)}
+
+
+def _record(place: Path, files: int, frames: int) -> Path:
+    """The frames in about so many files."""
+    directory = place / f"{files}-{frames}"
+    mixed.record(Layout(directory), frames, -(-frames // files))
+    return directory
+
+
+def _measured(folder: Path, workers: int, places: list[Path]) -> Figures:
+    """Ingest each directory, in a process of its own, with so many workers; 0: no cluster."""
+    if not workers:
+        return _child("local", places)
+    sys.path.insert(0, str(_ROOT / "tests"))
+    from cluster.standalone import environment, standing
+
+    folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as logs, standing(Path(logs), {}) as cluster:
+        for number in range(workers, 2):
+            cluster.kill(number)
+        return _child(cluster.master, places, environment())
+
+
+def _child(master: str, places: list[Path], environment: dict[str, str] | None = None) -> Figures:
+    command = [sys.executable, "-m", "benchmarks.ingested", master, str(time.time())]
+    done = subprocess.run(
+        [*command, *map(str, places)],
+        cwd=_ROOT,
+        env=environment or dict(os.environ),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def summary(found: dict[str, list[Figures]], size: Size) -> Figures:
+    """Medians over the rounds, and the cost that fits each subject's points."""
+    result: Figures = {}
+    for name, rounds in found.items():
+        seconds = [
+            median(one["warm"][place]["seconds"] for one in rounds)
+            for place in range(len(size.points))
+        ]
+        cold = median(one["cold"] for one in rounds)
+        points = [(f, n, s) for (f, n), s in zip(size.points, seconds, strict=True)]
+        result[name] = {
+            "cold_seconds": round(cold, 2),
+            "warm_seconds": {f"{f} files": round(s, 3) for f, n, s in points if n == size.frames},
+            "frames_per_second": {
+                "cold": round(size.frames / cold),
+                "warm": round(size.frames / seconds[0]),
+            },
+            "cost": asdict(fit(points)),
+            "rounds": rounds,
+        }
+    return {"subjects": result, "pays_off": verdict(result, size.frames / size.files[0])}
+
+
+def verdict(subjects: Figures, frames_per_file: float) -> Figures:
+    """When a cluster is faster than one machine, by the fit; each worker here has one core."""
+    alone, one = (Cost(**subjects[name]["cost"]) for name in (ALONE, "Spark, 1 worker"))
+    found = {n: pays_off(alone, one, n, frames_per_file) for n in CORES}
+    return {
+        "frames_per_file": round(frames_per_file),
+        "from_cores": cores_needed(alone, one, frames_per_file),
+        "frames": {str(n): None if some is None else round(some) for n, some in found.items()},
+    }
+
+
+# -- showing
+
+
+def show(result: Figures) -> None:
+    """Print the figures for a person."""
+    console = Console()
+    report.show_machine(console, result["machine"])
+    if "ingest" in result:
+        _show_ingest(console, result["ingest"], result["settings"]["frames"])
+    if "queries" in result:
+        asked.show(console, result["queries"])
+
+
+def _show_ingest(console: Console, found: Figures, frames: int) -> None:
+    subjects = found["subjects"]
+    files = [*subjects[ALONE]["warm_seconds"]]
+    table = Table("", *subjects, title=f"{frames:,} frames, seconds (medians)")
+    rows: list[tuple[str, Callable[[Figures], str]]] = [
+        ("cold, first run", lambda one: f"{one['cold_seconds']:.2f}"),
+        *((f"warm, {n}", lambda one, n=n: f"{one['warm_seconds'][n]:.2f}") for n in files),
+        ("frames/s, warm", lambda one: f"{one['frames_per_second']['warm']:,}"),
+        ("fit: fixed, s", lambda one: f"{one['cost']['fixed']:.2f}"),
+        ("fit: a file, ms", lambda one: f"{one['cost']['per_file'] * 1e3:.1f}"),
+        ("fit: 1 M frames, s", lambda one: f"{one['cost']['per_frame'] * 1e6:.2f}"),
+    ]
+    for title, cell in rows:
+        table.add_row(title, *map(cell, subjects.values()))
+    console.print(table)
+    told = found["pays_off"]
+    console.print(f"Spark can be faster than {ALONE} from {told['from_cores']} cores on;")
+    for cores, from_frames in told["frames"].items():
+        said = f"from {from_frames:,} frames a run" if from_frames is not None else "never"
+        console.print(f"  {cores} cores: {said}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""The view `raw` once more, over Arrow instead of DuckDB's own reader of files.
+
+For somebody's SQL, to which no directory may be open; and where sealed files are in a bucket, too,
+which DuckDB cannot read by itself.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from recorder.answers import database
+from recorder.errors import CredentialsError, StoreError
+from recorder.sealed.raw import RAW
+from recorder.segment import day_of
+from recorder.tables.publish import RAW_COLUMNS, opens
+
+if TYPE_CHECKING:
+    from recorder.bucket.store import Store
+
+NAME = "raw_frames"
+
+_PARTITION = pa.schema([("feed", pa.string()), ("date", pa.date32())])
+_SCHEMA = pa.schema([*RAW, *_PARTITION])
+#: Whole column chunks are fetched at once: a bucket answers few large requests faster.
+_FORMAT = ds.ParquetFileFormat(
+    default_fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=True)
+)
+
+#: So many files that no ledger knows are looked into at once.
+_AT_ONCE = 16
+
+#: A relation of raw columns that says why it cannot be read.
+# random() keeps DuckDB from knowing beforehand that no row comes of it, and from asking nothing.
+AWAY = """
+    SELECT i AS recv_ns, i AS mono_ns, i AS seq, i::VARCHAR AS connection, i::VARCHAR AS kind,
+           i::VARCHAR::BLOB AS payload, i::VARCHAR AS feed, current_date AS date
+    FROM (SELECT (1e9 * random())::BIGINT AS i) WHERE error('{why}')::BOOLEAN
+"""
+
+
+def connect(path: Path, raw_url: str) -> duckdb.DuckDBPyConnection:
+    """The published database (see `database.connect`); `raw` shows a bucket's files, too."""
+    connection = database.connect(path)
+    show(connection, raw_url)
+    return connection
+
+
+def show(connection: duckdb.DuckDBPyConnection, raw_url: str | None = None) -> None:
+    """Put `raw` over the sealed files of the published view, and over those of a bucket.
+
+    Files that cannot be read are left out: one of them would fail every query. Where the bucket
+    cannot be read, the tables answer all the same; whoever reads `raw` is told why.
+    """
+    here = published(connection)
+    if raw_url is None:
+        if here:
+            _view(connection, _local(here))
+        return
+    try:
+        from recorder.bucket.store import Store
+
+        there = remote(Store(raw_url), connection, {Path(path).stem for path in here})
+    except (StoreError, CredentialsError) as error:
+        why = str(error).replace("\n", ";").replace("'", "''")
+        _select(connection, f"({AWAY.format(why=why)})")
+        return
+    _view(connection, ds.dataset([_local(here), there]))
+
+
+def published(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The files that the published view `raw` reads; it leaves damaged ones out."""
+    sql = "SELECT sql FROM duckdb_views() WHERE view_name = 'raw' AND NOT temporary"
+    found = connection.execute(sql).fetchall()
+    inside = re.search(r"read_parquet\(list_value\((.*?)\), \(", found[0][0] if found else "", re.S)
+    if inside is None:  # nothing was sealed: the view reads no file
+        return []
+    patterns = [name.replace("''", "'") for name in re.findall(r"'((?:[^']|'')*)'", inside[1])]
+    return sorted(path for pattern in patterns for path in glob.iglob(pattern))  # noqa: PTH207 (from the root)
+
+
+def _local(files: list[str]) -> ds.Dataset:
+    hive = ds.partitioning(_PARTITION, flavor="hive")
+    return ds.dataset(files, schema=_SCHEMA, format="parquet", partitioning=hive)
+
+
+def remote(store: Store, connection: duckdb.DuckDBPyConnection, here: set[str]) -> ds.Dataset:
+    """A bucket's files but those `here`; of feeds and days not asked for none is opened."""
+    done = {
+        row[0] for row in connection.execute("SELECT segment FROM ledger WHERE sealed").fetchall()
+    }
+    objects = store.listing().objects
+    there = [(feed, stem) for feed, some in objects.items() for stem in some if stem not in here]
+    fragments = [
+        _FORMAT.make_fragment(
+            store.path(feed, stem),
+            filesystem=store.filesystem,
+            partition_expression=_held(feed, stem),
+        )
+        for feed, stem in _readable(store, there, done)
+    ]
+    return ds.FileSystemDataset(fragments, _SCHEMA, _FORMAT, store.filesystem)
+
+
+def _readable(
+    store: Store, there: list[tuple[str, str]], done: set[str]
+) -> Iterator[tuple[str, str]]:
+    """Those that ingest has read whole, and of the others those that can be opened."""
+
+    def good(one: tuple[str, str]) -> bool:
+        try:
+            return one[1] in done or opens(store.open(*one))
+        except FileNotFoundError:
+            return False
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for one, is_good in zip(there, pool.map(good, there), strict=True):
+            if is_good:
+                yield one
+
+
+def _held(feed: str, stem: str) -> ds.Expression:
+    day = pa.scalar(date.fromisoformat(day_of(stem)), pa.date32())
+    return (ds.field("feed") == feed) & (ds.field("date") == day)
+
+
+def _view(connection: duckdb.DuckDBPyConnection, frames: ds.Dataset) -> None:
+    connection.register(NAME, frames)
+    _select(connection, NAME)
+
+
+def _select(connection: duckdb.DuckDBPyConnection, source: str) -> None:
+    connection.execute(f"CREATE TEMP VIEW raw AS SELECT {RAW_COLUMNS} FROM {source} AS r")  # noqa: S608 - ours

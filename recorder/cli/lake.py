@@ -1,0 +1,135 @@
+"""What `recorder ingest` does with a lake: in this process, or on a Spark cluster."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from recorder.errors import BusyError, RecorderError, StoreError, UsageError
+
+if TYPE_CHECKING:
+    from recorder.config import Settings
+    from recorder.lake.engine import Done, Engine, Spread
+    from recorder.tables.ingest import Rules
+
+#: How often `--follow` looks for new files; they come every few minutes.
+_POLL_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What the command line says of a lake."""
+
+    engine: str  # local, lake or spark
+    master: str | None
+    tables_url: str | None
+    take_over: bool
+
+    def check(self, *, rebuild: bool, diff: bool) -> None:
+        """Refuse what does not go together."""
+        if self.engine == "local":
+            if self.tables_url or self.take_over:
+                raise UsageError("--tables-url and --take-over belong to --engine lake or spark")
+        elif rebuild or diff:
+            raise UsageError(
+                "--rebuild and --diff belong to --engine local",
+                hint="to make a lake anew, name an empty place with --tables-url",
+            )
+        if (self.master is not None) != (self.engine == "spark"):
+            raise UsageError(
+                "--engine spark and --master belong together",
+                hint="for example --engine spark --master spark://host:7077",
+            )
+
+
+def ingest(settings: Settings, how: How, warn: Callable[[str], None], *, follow: bool) -> None:
+    """Take new sealed files into the lake, once or until stopped."""
+    from recorder.lake.engine import Engine
+    from recorder.lake.place import Place
+
+    url = how.tables_url or settings.tables_url
+    if url is None:
+        raise UsageError(
+            "no lake is named", hint="say where it is: --tables-url s3://bucket/tables"
+        )
+    raw = settings.raw_url or str(settings.data_dir / "raw")
+    engine = Engine(
+        raw=Place.of(raw, where="--raw-url"),
+        tables=Place.of(url),
+        rules=_rules(settings),
+        warn=warn,
+    )
+    engine.raw.store().check()
+    engine.tables.check()
+    with _spread(how) as engine.spread:
+        if follow:
+            _follow(engine, how.take_over, warn)
+        else:
+            _say(engine, _once(engine, take_over=how.take_over))
+
+
+@contextmanager
+def _spread(how: How) -> Iterator[Spread]:
+    if how.master is None:
+        from recorder.lake.engine import here
+
+        yield here
+        return
+    from recorder.lake.spark import session
+
+    with session(how.master) as cluster:
+        yield cluster
+
+
+def _once(engine: Engine, *, take_over: bool) -> Done:
+    from recorder.lake.delta import Writer
+
+    with Writer(engine.tables, take_over=take_over) as writer:
+        return engine.run(writer)
+
+
+def _say(engine: Engine, done: Done) -> None:
+    left = f"; {len(done.skipped)} files left out" if done.skipped else ""
+    click.echo(
+        f"{done.frames:,} frames of {done.files:,} files ingested into {engine.tables.url}{left}",
+        err=True,
+    )
+
+
+def _follow(engine: Engine, take_over: bool, warn: Callable[[str], None]) -> None:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    _say(engine, _once(engine, take_over=take_over))
+    while not stop.wait(_POLL_SECONDS):
+        try:
+            done = _once(engine, take_over=False)
+        except (StoreError, BusyError) as error:
+            warn(f"not ingested yet: {error}")
+            continue
+        if done.files or done.skipped:
+            _say(engine, done)
+    click.echo("ingest stopped", err=True)
+
+
+def _rules(settings: Settings) -> Callable[[str, str], Rules]:
+    """How a feed is normalised: as configured, else as its files say."""
+    from recorder.feeds import feed as feed_of
+    from recorder.tables.ingest import Rules
+
+    def rules(feed: str, kind: str) -> Rules:
+        chosen = settings.feeds.get(feed)
+        kind = (chosen.kind or feed) if chosen else kind or feed
+        try:
+            normalise = feed_of(kind).normalise
+        except RecorderError:
+            normalise = None  # recorded by a plug-in that is not installed here: raw only
+        return Rules(normalise, chosen.whale_usd if chosen else 100_000.0)
+
+    return rules

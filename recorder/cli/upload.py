@@ -1,0 +1,82 @@
+"""`recorder upload`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+
+from recorder.cli import options
+
+_MB = 1_000_000
+
+
+@click.command(
+    epilog="\b\nExamples:\n  recorder upload\n"
+    "  recorder upload --raw-url s3://bucket/prefix --dry-run"
+)
+@options.config
+@options.data_dir
+@options.raw_url
+@click.option(
+    "--keep-hours",
+    type=click.FloatRange(min=0),
+    help="Keep what is sent so long.  [as set: 24, see keep_local_hours]",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what waits.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.pass_context
+def upload(
+    ctx: click.Context,
+    config_path: Path | None,
+    data_dir: Path | None,
+    raw_url: str | None,
+    keep_hours: float | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Send sealed files to the bucket, as a running capture does by itself.
+
+    Each file is sent whole, read back and compared; one that the bucket has already is not sent
+    again, and nothing there is written over. Files are dropped here when they are safe there and
+    old enough. Exit code 1 if some file could not be sent.
+    """
+    from recorder.bucket import spool
+    from recorder.bucket.store import Store
+    from recorder.bucket.upload import HOUR_NS, run
+    from recorder.config import load
+    from recorder.errors import ConfigError
+    from recorder.segment import Layout
+
+    settings = load(config_path, data_dir=data_dir, raw_url=raw_url)
+    if settings.raw_url is None:
+        hint = "name it with --raw-url s3://bucket/prefix, or set raw_url"
+        raise ConfigError("no bucket is set", where="raw_url", hint=hint)
+    layout, store = Layout(settings.data_dir), Store(settings.raw_url)
+    waiting = spool.waiting(layout, store.url)
+    told = {"waiting": len(waiting), "waiting_bytes": sum(file.bytes for file in waiting)}
+    failed = 0
+    if not dry_run:
+        store.check_writable()
+        hours = settings.bucket.keep_local_hours if keep_hours is None else keep_hours
+        done = run(layout, store, int(hours * HOUR_NS), _warn)
+        told, failed = dataclasses.asdict(done), done.failed
+    click.echo(
+        json.dumps({"to": store.url, "dry_run": dry_run, **told}) if as_json else _said(told)
+    )
+    ctx.exit(1 if failed else 0)
+
+
+def _warn(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _said(told: dict[str, int]) -> str:
+    if "files" not in told:
+        return f"{told['waiting']:,} files wait, {told['waiting_bytes'] / _MB:,.1f} MB"
+    return (
+        f"{told['files']:,} files sent, {told['bytes'] / _MB:,.1f} MB; "
+        f"{told['dropped']:,} dropped here, {told['waiting']:,} wait"
+    )

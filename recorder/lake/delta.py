@@ -1,0 +1,313 @@
+"""A lake's tables, read at the pinned versions, and written by one writer at a time.
+
+A batch is one commit per table, and `about` last: it is the pointer that readers follow, so that
+they see whole batches. A writer that was killed between commits leaves tables beyond the pinned
+versions; the next one puts them back first. Every commit stands on the version that its writer
+knows and fails if there is a newer one: of two writers one is told, whatever their clocks say.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from recorder import __version__
+from recorder.errors import BusyError, DataError
+from recorder.lake.claim import RENEW_SECONDS, Claim
+from recorder.lake.errors import told
+from recorder.lake.place import Place
+from recorder.lake.tables import ABOUT, BOOKS, SHAPES
+from recorder.lake.write import Added
+from recorder.tables.schema import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from deltalake import CommitProperties, DeltaTable
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the pointer says."""
+
+    version: int  # of `about` itself
+    schema: str
+    versions: Mapping[str, int]
+    claim: Claim | None = None
+
+
+def about(place: Place) -> About | None:
+    """What the lake's pointer says now; None if there is no lake yet.
+
+    Raises:
+        DataError: its tables are from another version of the recorder.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
+
+    uri = (place / ABOUT).uri
+    try:
+        table = DeltaTable(uri, storage_options=place.options)
+    except TableNotFoundError:
+        return None
+    rows = table.to_pyarrow_table()
+    known = dict(zip(rows["name"].to_pylist(), rows["value"].to_pylist(), strict=True))
+    if known.get("schema") != str(SCHEMA_VERSION):
+        raise DataError(
+            f"tables of version {known.get('schema')}; this recorder writes {SCHEMA_VERSION}",
+            where=place.url,
+            hint="use the recorder that wrote them, or name another place with --tables-url",
+        )
+    claim = Claim.read(known["writer"]) if "writer" in known else None
+    return About(table.version(), known["schema"], json.loads(known["versions"]), claim)
+
+
+def opened(place: Place, name: str, version: int | None = None) -> DeltaTable:
+    """One of the lake's tables, at a version."""
+    from deltalake import DeltaTable
+
+    return DeltaTable((place / name).uri, version=version, storage_options=place.options)
+
+
+def rows(
+    place: Place, name: str, version: int, feed: str | None = None, columns: Sequence[str] = ()
+) -> pa.Table:
+    """Rows of a table at a version, in no order: of one feed, or of all."""
+    from pyarrow import dataset
+
+    data = opened(place, name, version).to_pyarrow_dataset()
+    chosen = None if feed is None else dataset.field("feed") == feed
+    return data.to_table(columns=list(columns) or None, filter=chosen)
+
+
+class Writer:
+    """The one writer of a lake, from `with` to its end.
+
+    Raises:
+        BusyError: another one works here (and `take_over` is not set), or took over.
+        DataError: the tables are from another version of the recorder.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        *,
+        take_over: bool = False,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._place, self._take_over, self._clock = place, take_over, clock
+        self._claim = Claim.now(clock())
+        self._lock, self._ended, self._lost = threading.Lock(), threading.Event(), False
+        self._renewing = threading.Thread(target=self._renew, daemon=True)
+        self._tables: dict[str, DeltaTable] = {}
+        self._about: DeltaTable
+        self._pinned: dict[str, int] = {}
+
+    def __enter__(self) -> Writer:
+        with told(self._place.url):
+            self._begin()
+            self._restore()
+        self._renewing.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._renewing.join()
+        if not self._lost:
+            with told(self._place.url):
+                self._point(claim=None)
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """The version of each table that holds what was committed, and nothing else."""
+        return {name: table.version() for name, table in self._tables.items()}
+
+    def rows(self, name: str, feed: str | None = None, columns: Sequence[str] = ()) -> pa.Table:
+        """Rows of a table as it stands, in no order: of one feed, or of all."""
+        with told(self._place.url):
+            return rows(self._place, name, self._tables[name].version(), feed, columns)
+
+    def commit(self, added: Sequence[Added], replaced: Collection[str]) -> None:
+        """One batch: files that tasks wrote become rows; readers see them all at once.
+
+        Of the feeds `replaced` the books are what `added` says of them, and nothing else.
+
+        Raises:
+            BusyError: another writer took over; what it sees is a whole batch, or none of it.
+        """
+        with told(self._place.url):
+            for name in SHAPES:
+                files = [file for file in added if file.table == name]
+                feeds = sorted(replaced) if name in BOOKS else []
+                if files or feeds:
+                    self._put(name, files, feeds)
+            self._pinned = self.versions
+            self._point(self._claim)
+
+    def rewrite(self, work: Callable[[str, DeltaTable], object]) -> None:
+        """Let `work` lay out anew each table's rows, `about` too, or drop what nothing names.
+
+        It must not change a row. Readers see all of it at once, at the end.
+        """
+        with told(self._place.url):
+            for name, table in self._tables.items():
+                work(name, table)
+                table.update_incremental()
+            with self._lock:
+                work(ABOUT, self._about)
+                self._about.update_incremental()
+            self._pinned = self.versions
+            self._point(self._claim)
+
+    # -- beginning
+
+    def _begin(self) -> None:
+        found = about(self._place)
+        if found is None:
+            self._create()
+            return
+        if found.claim and found.claim.lives(self._clock()) and not self._take_over:
+            raise found.claim.refusal(self._place.url)
+        self._pinned = dict(found.versions)
+        self._about = opened(self._place, ABOUT, found.version)
+        self._point(self._claim)
+
+    def _create(self) -> None:
+        """Make the tables, and the pointer last; another writer may do the same at this moment."""
+        from deltalake import write_deltalake
+        from deltalake.exceptions import DeltaError
+
+        for name in SHAPES:
+            self._pinned[name] = self._made(name).version()
+        try:
+            write_deltalake(
+                (self._place / ABOUT).uri,
+                self._said(self._claim),
+                mode="error",
+                storage_options=self._place.options,
+                commit_properties=_strict(),
+            )
+        except DeltaError:
+            if about(self._place) is None:
+                raise
+            self._begin()
+            return
+        self._about = opened(self._place, ABOUT)
+
+    def _made(self, name: str) -> DeltaTable:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        shape = SHAPES[name]
+        with suppress(DeltaError):  # if it is not there then, that is said
+            return DeltaTable.create(
+                (self._place / name).uri,
+                shape.columns,
+                mode="ignore",
+                partition_by=list(shape.folders) or None,
+                storage_options=self._place.options,
+                commit_properties=_strict(),
+            )
+        return opened(self._place, name)
+
+    def _restore(self) -> None:
+        """Open every table where the pointer says, without what a killed writer left beyond."""
+        for name in SHAPES:
+            table, pinned = opened(self._place, name), self._pinned[name]
+            if table.version() > pinned:
+                self._strictly(lambda table=table, to=pinned: table.restore(  # type: ignore[misc]
+                    to, commit_properties=_strict()))  # fmt: skip
+                table = opened(self._place, name)
+            self._tables[name] = table
+
+    # -- committing
+
+    def _put(self, name: str, files: Sequence[Added], feeds: Sequence[str]) -> None:
+        from deltalake.transaction import AddAction, RemoveAction
+
+        table, folders = self._tables[name], list(SHAPES[name].folders)
+        actions: list[AddAction | RemoveAction] = [
+            AddAction(f.path, f.size, dict(f.folders), self._clock() // 1_000_000, True, f.stats)
+            for f in files
+        ]
+        before = table.version()
+        self._strictly(
+            lambda: table.create_write_transaction(
+                actions,
+                "overwrite" if feeds else "append",
+                table.schema(),
+                folders or None,
+                [("feed", "in", list(feeds))] if feeds else None,
+                commit_properties=_strict(),
+            )
+        )
+        table.update_incremental()
+        if table.version() != before + 1:
+            raise self._overtaken()
+
+    def _point(self, claim: Claim | None) -> None:
+        """Write `about`: what is pinned, and who works."""
+        from deltalake import write_deltalake
+
+        with self._lock:
+            if self._lost:
+                raise self._overtaken()
+            said = self._said(claim)
+            self._strictly(
+                lambda: write_deltalake(
+                    self._about, said, mode="overwrite", commit_properties=_strict()
+                )
+            )
+
+    def _said(self, claim: Claim | None) -> pa.Table:
+        said = {
+            "schema": str(SCHEMA_VERSION),
+            "recorder": __version__,
+            "versions": json.dumps(self._pinned, sort_keys=True),
+        }
+        if claim:
+            said["writer"] = claim.renewed(self._clock()).told()
+        return pa.table({"name": list(said), "value": list(said.values())})
+
+    def _strictly(self, commit: Callable[[], object]) -> None:
+        from deltalake.exceptions import CommitFailedError
+
+        try:
+            commit()
+        except CommitFailedError:
+            self._lost = True
+            raise self._overtaken() from None
+
+    def _overtaken(self) -> BusyError:
+        return BusyError(
+            "another ingest took over while this one worked; nothing of its last batch counts",
+            where=self._place.url,
+            hint="let the other one go on; what is missing is taken in by the next run",
+        )
+
+    def _renew(self) -> None:
+        from recorder.errors import RecorderError
+
+        while not self._ended.wait(RENEW_SECONDS) and not self._lost:
+            try:
+                self._point(self._claim)
+            except (RecorderError, OSError, Exception):  # noqa: S112 - tried again, or noticed by commit
+                continue
+
+
+def _strict() -> CommitProperties:
+    """A commit that stands on the version it was made for, or fails."""
+    from deltalake import CommitProperties
+
+    return CommitProperties(max_commit_retries=0)

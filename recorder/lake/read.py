@@ -1,0 +1,153 @@
+"""A lake's tables in DuckDB: one whole batch, and of its files only those that a question needs.
+
+Every table is opened at the version that the pointer `about` names, so that a reader sees whole
+batches, whatever is committed meanwhile. DuckDB hands its conditions down to Arrow, which leaves
+out the files that they cannot mean (see `recorder.lake.files`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import duckdb
+from pyarrow.fs import FileSelector
+
+from recorder.answers import canned
+from recorder.bucket import refusal
+from recorder.errors import DataError, UsageError
+from recorder.lake import delta, files, frames
+from recorder.lake.errors import meaning, told
+from recorder.lake.place import Place
+from recorder.lake.tables import ABOUT, SHAPES
+from recorder.tables import duck
+from recorder.tables.schema import LEDGER, TABLES, Table
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+
+#: What readers see; the others are ingest's own.
+READ: Mapping[str, Table] = TABLES | {LEDGER.name: LEDGER}
+
+_RAW = "raw"
+
+#: A bucket takes its time with each table's log.
+_AT_ONCE = 8
+
+#: What names no table: texts and remarks.
+_QUOTED = re.compile(r"'(?:[^']|'')*'|--[^\n]*")
+
+_FILL = "fill it with: recorder ingest --engine spark --tables-url URL"
+
+
+def connect(
+    tables_url: str,
+    *,
+    raw_url: str | None = None,
+    query: canned.Query | None = None,
+    settings: Mapping[str, str | bool | int] | None = None,
+) -> duckdb.DuckDBPyConnection:
+    """A connection in memory, its clock on UTC: a lake's tables as views, `raw` and the macros.
+
+    `raw_url` is where the raw frames lie; without it the view `raw` says so when it is read. For
+    one canned `query` only what it reads is opened. `settings` are DuckDB's own.
+
+    Raises:
+        UsageError: what the URL names cannot be a lake, the package `deltalake` is missing, or the
+            query reads raw frames and no `raw_url` says where they are.
+        DataError: there is no lake, a table is missing, or it is of another version.
+        StoreError, CredentialsError: the store refuses, or cannot be reached.
+    """
+    names = _needed(query) if query else {*READ, _RAW}
+    if query and _RAW in names and raw_url is None:
+        where = f"query '{query.name}'"
+        raise UsageError(f"{frames.UNKNOWN}, and it reads them", where=where, hint=frames.HINT)
+    data = datasets(tables_url, [name for name in READ if name in names])
+    connection = duck.connect(None, read_only=False, **(settings or {}))
+    try:
+        for name, found in data.items():
+            _view(connection, READ[name], found)
+        if _RAW in names:
+            frames.show(connection, raw_url)
+        if query is None:
+            canned.install_macros(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _needed(query: canned.Query) -> set[str]:
+    """The tables that a canned query may read, and the ledger, which says how fresh it is."""
+    shared = (m.sql for name, m in canned.shared().items() if f"{name}(" in query.sql)
+    words = re.findall(r"\w+", " ".join(_QUOTED.sub("", sql) for sql in (query.sql, *shared)))
+    return {LEDGER.name, *words} & {*READ, _RAW}
+
+
+def datasets(tables_url: str, names: Collection[str]) -> dict[str, ds.Dataset]:
+    """Tables of a lake by name, as of its newest whole batch; errors as `connect` has them."""
+    _check_installed()
+    place = Place.of(tables_url)
+    with told(place.url):
+        versions = _pinned(place)
+        if missing := [name for name in names if name not in versions]:
+            raise _without(place, missing[0], "the pointer does not name it")
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            opened = pool.map(lambda name: _open(place, name, versions[name]), names)
+            return dict(zip(names, opened, strict=True))
+
+
+def _check_installed() -> None:
+    if find_spec("deltalake") is None:
+        hint = "install what it needs: pip install 'recorder[lake]'"
+        raise UsageError("deltalake is not installed", where="--tables-url", hint=hint)
+
+
+def _pinned(place: Place) -> Mapping[str, int]:
+    """The versions of the newest whole batch."""
+    from deltalake.exceptions import DeltaError
+
+    # Asked first: a store says more to who lists, and Delta would try again for minutes.
+    with refusal.named(place.url):
+        found = place.files.get_file_info(FileSelector(place.path, allow_not_found=True))
+    if ABOUT not in {info.base_name for info in found}:
+        raise DataError("holds no lake yet", where=place.url, hint=_FILL)
+    try:
+        about = delta.about(place)
+    except (KeyError, ValueError, DeltaError) as error:
+        if known := meaning(str(error), place.url):
+            raise known from None
+        what = f"holds no lake: its table '{ABOUT}' cannot be read ({type(error).__name__})"
+        raise DataError(what, where=place.url, hint=_FILL) from error
+    return about.versions if about else {}
+
+
+def _open(place: Place, name: str, version: int) -> ds.Dataset:
+    from deltalake.exceptions import DeltaError
+
+    at = place / name
+    try:
+        return files.dataset(delta.opened(place, name, version), SHAPES[name].columns, at)
+    except DeltaError as error:
+        known = meaning(str(error), place.url)
+        raise known or _without(place, name, type(error).__name__) from error
+
+
+def _without(place: Place, name: str, why: str) -> DataError:
+    what = f"the table '{name}' is missing or damaged ({why})"
+    hint = "what the pointer names must stay; fill another place from raw, with --tables-url"
+    return DataError(what, where=place.url, hint=hint)
+
+
+def _view(connection: duckdb.DuckDBPyConnection, table: Table, data: ds.Dataset) -> None:
+    """A table's own columns, of its own types; the day that files are kept by is left out."""
+    # Qualified: DuckDB confuses a view's bare column with the parameter of a macro that reads it.
+    columns = (
+        f"f.{c.name}::JSON AS {c.name}" if c.type.startswith("JSON") else f"f.{c.name}"
+        for c in table.columns
+    )
+    found = connection.from_arrow(data).set_alias("f")
+    found.project(", ".join(columns)).create_view(table.name)

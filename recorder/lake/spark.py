@@ -1,0 +1,208 @@
+"""Tasks on an existing Spark cluster: the same functions that run in this process, spread out.
+
+Spark moves the tasks and starts them again where a worker dies; no frame passes through it. The
+workers need the same packages as the driver, and the same AWS variables: no key travels.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from recorder import errors
+from recorder.errors import RecorderError, UsageError
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: What a task needs, of the driver's versions.
+_PACKAGES = ("recorder", "duckdb", "pyarrow", "deltalake")
+
+#: Seconds in which a master has to answer.
+_PATIENCE = 10.0
+
+_SETTINGS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.log.level": "ERROR",
+}
+
+_INSTALL = "install the driver's version on each worker: pip install 'recorder[spark]'"
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """An error of ours, on its way from a worker."""
+
+    kind: str
+    what: str
+    where: str
+    hint: str
+
+    def raised(self) -> RecorderError:
+        """The error again."""
+        kind: type[RecorderError] = getattr(errors, self.kind, RecorderError)
+        return kind(self.what, where=self.where, hint=self.hint)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task(Generic[T, R]):
+    """A function as it runs on a worker: errors of ours come back as values, with their words."""
+
+    work: Callable[[T], R]
+
+    def __call__(self, item: T) -> R | _Failed:
+        """The result, or what went wrong."""
+        try:
+            return self.work(item)
+        except RecorderError as error:
+            return _Failed(type(error).__name__, error.what, error.where, error.hint)
+
+
+def _sound(result: R | _Failed) -> R:
+    if isinstance(result, _Failed):
+        raise result.raised()
+    return result
+
+
+class Cluster:
+    """Runs tasks on a cluster; see `session`."""
+
+    def __init__(self, context: SparkContext, master: str) -> None:
+        self._context, self._master = context, master
+
+    def __call__(self, work: Callable[[T], R], items: Sequence[T]) -> Iterable[R]:
+        """The results, in order.
+
+        Raises:
+            RecorderError: a task raised it, or failed again and again.
+        """
+        if not items:
+            return []
+        with _named(self._master):
+            found = self._context.parallelize(list(items), len(items)).map(_Task(work)).collect()
+        return [_sound(one) for one in found]
+
+    def check(self) -> None:
+        """Find out that the workers have what a task needs, before any work.
+
+        Raises:
+            UsageError: a package is missing there, or is of another version.
+        """
+        mine = versions(0)
+        for theirs in self(versions, range(2 * self._context.defaultParallelism)):
+            if wrong := [name for name in mine if mine[name] != theirs[name]]:
+                said = ", ".join(f"{n} {theirs[n]} (here {mine[n]})" for n in wrong)
+                raise UsageError(
+                    f"a worker has other versions: {said}", where=self._master, hint=_INSTALL
+                )
+
+
+def versions(number: int) -> dict[str, str]:
+    """The versions of what a task needs, in the process that asks; the argument is a task's."""
+    del number
+    found = {"python": ".".join(platform.python_version_tuple()[:2])}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "missing"
+    return found
+
+
+@contextmanager
+def session(master: str) -> Iterator[Cluster]:
+    """A cluster to spread tasks on, checked; `master` is Spark's URL of it.
+
+    Raises:
+        UsageError: pyspark or Java is missing here, or the package on the cluster.
+        RecorderError: the master does not answer.
+    """
+    _check_here(master)
+    from pyspark import SparkConf, SparkContext
+
+    os.environ.setdefault("PYSPARK_PYTHON", "python3")
+    settings = SparkConf().setAppName("recorder ingest").setMaster(master)
+    for name, value in _SETTINGS.items():
+        settings = settings.set(name, value)
+    with _named(master):
+        context = SparkContext(conf=settings)
+    try:
+        cluster = Cluster(context, master)
+        cluster.check()
+        yield cluster
+    finally:
+        context.stop()
+
+
+def _check_here(master: str) -> None:
+    if find_spec("pyspark") is None:
+        raise UsageError(
+            "pyspark is not installed", where="--engine spark", hint="pip install 'recorder[spark]'"
+        )
+    home = os.environ.get("JAVA_HOME")
+    if not (home and (Path(home) / "bin/java").exists()) and shutil.which("java") is None:
+        raise UsageError(
+            "Java is not installed",
+            where="--engine spark",
+            hint="Spark's driver needs Java 17 or newer; set JAVA_HOME, or install it",
+        )
+    hosts = re.fullmatch(r"spark://(.+)", master)
+    if hosts and not any(_answers(host) for host in hosts[1].split(",")):
+        raise RecorderError(
+            "no Spark master answers", where=master, hint="start it, or correct --master"
+        )
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), _PATIENCE):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+@contextmanager
+def _named(master: str) -> Iterator[None]:
+    """Give Spark's errors within the block a name; those of ours pass."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        raise _meaning(str(error), master) from error
+
+
+def _meaning(text: str, master: str) -> RecorderError:
+    if missing := re.search(r"No module named '(\w+)", text):
+        what = f"a cluster without the package: a worker cannot import {missing[1]}"
+        return UsageError(what, where=master, hint=_INSTALL)
+    if "PYTHON_VERSION_MISMATCH" in text or "different version" in text:
+        what = f"the workers' Python is not {platform.python_version()}"
+        return UsageError(what, where=master, hint="say which one they run: PYSPARK_PYTHON")
+    if "Cannot run program" in text:
+        return UsageError(
+            "the workers have no such Python", where=master,
+            hint="say which one they run: PYSPARK_PYTHON",
+        )  # fmt: skip
+    lines = [line.strip() for line in text.splitlines() if "Error" in line or "Exception" in line]
+    return RecorderError(
+        f"the cluster gave up: {lines[-1] if lines else text[:200]}",
+        where=master,
+        hint="nothing of this batch counts; look at the workers' logs, then start again",
+    )

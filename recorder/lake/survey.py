@@ -1,0 +1,94 @@
+"""A first look at a sealed file, inside a task: is it whole, and what do its markers say?"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recorder.errors import DataError
+from recorder.lake import parcel
+from recorder.lake.place import Place
+from recorder.lake.raw import RawFile, bring
+from recorder.sealed import merged, raw
+from recorder.segment import Layout
+from recorder.tables import bulk, duck, markers
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a sealed file says of itself."""
+
+    file: RawFile
+    rows: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+    kind: str = ""  # of its feed
+    held: tuple[str, ...] = ()  # the segments in it, where they are several
+    seen: bytes = b""  # a table: what `markers.look` finds
+    lists: bytes = b""  # a table of raw columns: the venue's lists of instruments
+    wrong: str = ""  # why it cannot be read
+
+    @property
+    def usable(self) -> bool:
+        """True if there is something to take in."""
+        return self.rows > 0 and not self.wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A survey to be made."""
+
+    raw: Place
+    file: RawFile
+
+
+def survey(look: Look) -> Survey:
+    """Look at one file; one that is damaged, or newer than this recorder, says so.
+
+    Raises:
+        RecorderError: the store does not give it.
+    """
+    with TemporaryDirectory(prefix="recorder-") as directory:
+        path = bring(look.raw, look.file, Layout(Path(directory)))
+        try:
+            return _survey(look.file, path)
+        except DataError as error:
+            return Survey(look.file, wrong=error.what)
+
+
+def _survey(file: RawFile, path: Path) -> Survey:
+    kind = _whole(path)
+    held = tuple(one.stem for one in merged.held_in(path))
+    rows = pq.read_metadata(path).num_rows
+    if not rows:
+        return Survey(file, kind=kind, held=held)
+    with closing(duck.connect()) as db:
+        bulk.Part([bulk.Segment(file.stem, path, rows, 0)]).register(db)
+        markers.look(db)
+        [(first, last)] = db.execute("SELECT min(recv_ns), max(recv_ns) FROM batch").fetchall()
+        seen = db.sql("FROM seen").to_arrow_table()
+        lists = db.sql("FROM batch WHERE kind = 'instruments'").to_arrow_table().cast(raw.RAW)
+    return Survey(file, rows, first, last, kind, held, parcel.packed(seen), parcel.packed(lists))
+
+
+def _whole(path: Path) -> str:
+    """The kind of the feed, of a file whose every page is as it was written.
+
+    Raises:
+        DataError: it is not, or a newer recorder wrote it.
+    """
+    with raw.sealed_file(path, verify=True) as file:
+        told = file.metadata.metadata or {}
+        for _ in file.iter_batches():
+            pass
+        return str(told.get(b"recorder.kind", b"").decode("utf-8", "replace"))
+
+
+def table(rows: bytes) -> pa.Table:
+    """A survey's table."""
+    return parcel.opened(rows)

@@ -1,0 +1,94 @@
+"""Which Delta tables make a lake, and the columns of each.
+
+The tables of `recorder.tables.schema`, with their columns; rows of events also say their `day`
+(UTC, of `recv_ns`). Beside them is what ingest goes on from: `ledger`, `arrivals`, `carried_state`.
+`begun` has the ledger's rows of files that were taken in part (see `recorder.lake.hold`). `about`
+is the pointer: it names the version of every table that belongs to the newest whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from recorder.tables.schema import LEDGER, TABLES, Table
+
+ABOUT = "about"
+
+_TYPES = {
+    "VARCHAR": pa.string(),
+    "JSON": pa.string(),
+    "BLOB": pa.binary(),
+    "BIGINT": pa.int64(),
+    "INTEGER": pa.int32(),
+    "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "DATE": pa.date32(),
+    "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
+}
+
+#: Our own markers make these.
+MARKED = ("connections", "gaps", "instruments")
+
+#: A feed's SQL makes these.
+EVENTS = tuple(name for name in TABLES if name not in MARKED)
+
+_STATE = {
+    # Delta has no unsigned numbers: `hash` holds the 64 bits of ours, less 2^63.
+    "arrivals": pa.schema(
+        [
+            ("feed", pa.string()),
+            ("hash", pa.int64()),
+            ("connection", pa.string()),
+            ("times", pa.int64()),
+            ("last_ns", pa.int64()),
+        ]
+    ),
+    "carried_state": pa.schema(
+        [
+            ("feed", pa.string()),
+            ("name", pa.string()),
+            ("connection", pa.string()),
+            ("key", pa.string()),
+            ("seq", pa.int64()),
+            ("state", pa.string()),
+        ]
+    ),
+}
+
+#: Of these a feed's rows are replaced as a whole.
+BOOKS = (*MARKED, *_STATE, "begun")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A Delta table's columns and what its folders are named by."""
+
+    columns: pa.Schema
+    folders: tuple[str, ...] = ()
+
+    @property
+    def in_file(self) -> pa.Schema:
+        """The columns that a file holds: its folder says the others."""
+        return pa.schema([field for field in self.columns if field.name not in self.folders])
+
+
+def _columns(table: Table) -> list[tuple[str, pa.DataType]]:
+    return [(column.name, _TYPES[column.type.split()[0]]) for column in table.columns]
+
+
+def _shapes() -> dict[str, Shape]:
+    shapes = {
+        name: Shape(pa.schema([*_columns(TABLES[name]), ("day", pa.date32())]), ("feed", "day"))
+        for name in EVENTS
+    }
+    shapes |= {name: Shape(pa.schema(_columns(TABLES[name])), ("feed",)) for name in MARKED}
+    shapes |= {name: Shape(columns, ("feed",)) for name, columns in _STATE.items()}
+    ledger = pa.schema(_columns(LEDGER))
+    return shapes | {"begun": Shape(ledger, ("feed",)), "ledger": Shape(ledger)}
+
+
+#: Every table but `about`, in the order in which a batch is committed.
+SHAPES: Mapping[str, Shape] = _shapes()
