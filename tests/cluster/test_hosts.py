@@ -155,10 +155,10 @@ def test_three_hosts_and_a_cluster_make_the_rows_of_one_machine(
 
 
 def no_frame_is_missing(place: Path) -> None:
-    """Frame numbers have no hole, whatever became of the store."""
+    """Frame numbers have no hole, and no row is twice, whatever became of the store."""
     with duckdb.connect(str(place / "recorder.duckdb"), read_only=True) as db:
         missing = db.execute("FROM gaps WHERE frames_missing IS NOT NULL").fetchall()
         twice = db.execute(
-            "SELECT count(*) - count(DISTINCT (feed, connection, seq)) FROM raw"
+            "SELECT count(*) - count(DISTINCT (feed, connection, seq, item)) FROM latency"
         ).fetchall()
     assert (missing, twice) == ([], [(0,)])

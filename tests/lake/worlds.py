@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -133,8 +133,8 @@ def take(one: Engine) -> Done:
         return one.run(writer)
 
 
-def step_by_step(root: Path, one: Engine, steps: int) -> None:
-    """Run the engine as files arrive: a share of every feed's at a time."""
+def step_by_step(root: Path, steps: int, each: Callable[[], object]) -> None:
+    """Call `each` as files arrive: a share of every feed's at a time."""
     aside = root / "aside"
     shutil.move(root / "raw", aside)
     (root / "raw").mkdir()
@@ -146,7 +146,7 @@ def step_by_step(root: Path, one: Engine, steps: int) -> None:
                 target = root / "raw" / path.relative_to(aside)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 path.rename(target)
-        take(one)
+        each()
 
 
 # -- comparing
