@@ -7,6 +7,9 @@ BIN := .venv/bin
 #: Where the programs that read exports are installed, each in an environment of its own.
 EXPORTS := .venv-exports
 
+#: Which of the cluster's tests; all of them take some ten minutes.
+CLUSTER := tests/cluster
+
 .PHONY: demo test test-exports test-cluster bench torture clean
 
 demo: .venv/installed
@@ -25,7 +28,7 @@ test-exports: .venv/installed-dev
 test-cluster: .venv/installed-dev
 	@if command -v java >/dev/null; then \
 	    $(BIN)/pip install --quiet --editable '.[cluster]' && \
-	    RECORDER_TEST_CLUSTER=1 $(BIN)/pytest tests/cluster; \
+	    RECORDER_TEST_CLUSTER=1 $(BIN)/pytest $(CLUSTER); \
 	else \
 	    echo "Java is not installed: the cluster's tests are skipped (they need Java 17 or newer)"; \
 	fi
