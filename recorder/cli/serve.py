@@ -88,7 +88,6 @@ def serve(
             "record something first: recorder capture, or recorder demo; or name another --data-dir"
         )
         raise DataError("no data directory", where=str(settings.data_dir), hint=hint)
-    os.nice(_NICE)
     listener = server.listen(bind)
     url = f"http://{bind.shown}:{listener.getsockname()[1]}/"
 
@@ -98,6 +97,7 @@ def serve(
             click.launch(url)
 
     app = start.app(settings, start.Options(bind.host, token, names, share))
+    os.nice(_NICE)
     server.run(app, listener, started)
 
 
