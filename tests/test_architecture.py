@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "recorder"
 
 #: The small pure modules that both halves stand on.
 BOTTOM = {"frame", "clock", "errors", "segment", "feed", "service", "redact", "durable", "backoff"}
-BOTTOM |= {"shard"}
+BOTTOM |= {"shard", "priority"}
 
 #: From the socket to the journal; the journal itself is read by both.
 WRITING = {"session", "capture"}

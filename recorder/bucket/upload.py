@@ -25,6 +25,7 @@ from recorder.bucket.spool import Spooled
 from recorder.bucket.store import Store
 from recorder.clock import NS
 from recorder.errors import BusyError, DataError, RecorderError, StoreError
+from recorder.priority import behind_capture
 from recorder.segment import Layout
 
 HOUR_NS = 3600 * NS
@@ -135,7 +136,7 @@ def main(arguments: list[str]) -> int:
 
     One line per note on stderr; at the end what still waits, as JSON on stdout.
     """
-    os.nice(10)  # capture comes first: a file can wait, a frame cannot
+    behind_capture(10)
     data_dir, url, hours = arguments
     layout = Layout(Path(data_dir))
     try:

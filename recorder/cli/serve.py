@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _VARIABLE = "RECORDER_SERVE_TOKEN"
 #: The token's name in `$CREDENTIALS_DIRECTORY`.
 _CREDENTIAL = "serve_token"
-#: Capture comes first: who watches can wait, a frame cannot.
 _NICE = 5
 _SHORTEST_TOKEN = 16
 
@@ -76,6 +75,7 @@ def serve(
     from recorder import log
     from recorder.config import load
     from recorder.errors import DataError
+    from recorder.priority import behind_capture
     from recorder.redact import Redactor
     from recorder.serve import server, start
 
@@ -97,7 +97,7 @@ def serve(
             click.launch(url)
 
     app = start.app(settings, start.Options(bind.host, token, names, share))
-    os.nice(_NICE)
+    behind_capture(_NICE)
     server.run(app, listener, started)
 
 

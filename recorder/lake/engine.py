@@ -119,7 +119,8 @@ class Engine:
 
     def _look(self, files: Sequence[RawFile], done: Done | None = None) -> list[Survey]:
         """What files say of themselves; those that cannot be read are noted."""
-        surveys = list(self.spread(survey, [Look(self.raw, file) for file in files]))
+        looks = [Look(self.raw, tuple(some)) for some in plan.looks(files)]
+        surveys = [one for some in self.spread(survey, looks) for one in some]
         if done:
             self._leave_out({one.file.stem: one.wrong for one in surveys if one.wrong}, done)
         return [one for one in surveys if one.usable]

@@ -22,6 +22,11 @@ BATCH_BYTES = 2 << 30
 #: Small files are taken together up to so many bytes: a task costs half a second.
 UNIT_BYTES = 16 << 20
 
+#: Files are looked at together up to so many, and so many bytes: a task of a cluster costs a tenth
+#: of a second, which is more than the look at a small file.
+LOOK_FILES = 16
+LOOK_BYTES = 16 << 20
+
 
 def new(files: Iterable[RawFile], known: Set[str]) -> list[list[RawFile]]:
     """The files that were not taken in to their end, per run of a feed, in their order."""
@@ -30,6 +35,19 @@ def new(files: Iterable[RawFile], known: Set[str]) -> list[list[RawFile]]:
         key=lambda file: (file.feed, order(file.stem)),
     )
     return [list(some) for _, some in groupby(fresh, key=lambda f: (f.feed, run_of(f.stem)))]
+
+
+def looks(files: Iterable[RawFile]) -> Iterator[list[RawFile]]:
+    """The files that one task looks at: a large one, or several small ones."""
+    some, size = list[RawFile](), 0
+    for file in files:
+        if some and (len(some) >= LOOK_FILES or size + file.size > LOOK_BYTES):
+            yield some
+            some, size = [], 0
+        some.append(file)
+        size += file.size
+    if some:
+        yield some
 
 
 def in_order(surveys: Iterable[Survey]) -> list[Survey]:

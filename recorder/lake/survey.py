@@ -1,4 +1,4 @@
-"""A first look at a sealed file, inside a task: is it whole, and what do its markers say?"""
+"""A first look at sealed files, inside a task: is each whole, and what do its markers say?"""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -41,38 +42,42 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A survey to be made."""
+    """Surveys to be made in one task."""
 
     raw: Place
-    file: RawFile
+    files: tuple[RawFile, ...]
 
 
-def survey(look: Look) -> Survey:
-    """Look at one file; one that is damaged, or newer than this recorder, says so.
+def survey(look: Look) -> list[Survey]:
+    """Look at files; one that is damaged, or newer than this recorder, says so.
 
     Raises:
-        RecorderError: the store does not give it.
+        RecorderError: the store does not give one.
     """
+    with closing(duck.connect()) as db:
+        return [_one(db, look.raw, file) for file in look.files]
+
+
+def _one(db: duckdb.DuckDBPyConnection, place: Place, file: RawFile) -> Survey:
     with TemporaryDirectory(prefix="recorder-") as directory:
-        path = bring(look.raw, look.file, Layout(Path(directory)))
+        path = bring(place, file, Layout(Path(directory)))
         try:
-            return _survey(look.file, path)
+            return _survey(db, file, path)
         except DataError as error:
-            return Survey(look.file, wrong=error.what)
+            return Survey(file, wrong=error.what)
 
 
-def _survey(file: RawFile, path: Path) -> Survey:
+def _survey(db: duckdb.DuckDBPyConnection, file: RawFile, path: Path) -> Survey:
     kind = _whole(path)
     held = tuple(one.stem for one in merged.held_in(path))
     rows = pq.read_metadata(path).num_rows
     if not rows:
         return Survey(file, kind=kind, held=held)
-    with closing(duck.connect()) as db:
-        bulk.Part([bulk.Segment(file.stem, path, rows, 0)]).register(db)
-        markers.look(db)
-        [(first, last)] = db.execute("SELECT min(recv_ns), max(recv_ns) FROM batch").fetchall()
-        seen = db.sql("FROM seen").to_arrow_table()
-        lists = db.sql("FROM batch WHERE kind = 'instruments'").to_arrow_table().cast(raw.RAW)
+    bulk.Part([bulk.Segment(file.stem, path, rows, 0)]).register(db)
+    markers.look(db)
+    [(first, last)] = db.execute("SELECT min(recv_ns), max(recv_ns) FROM batch").fetchall()
+    seen = db.sql("FROM seen").to_arrow_table()
+    lists = db.sql("FROM batch WHERE kind = 'instruments'").to_arrow_table().cast(raw.RAW)
     return Survey(file, rows, first, last, kind, held, parcel.packed(seen), parcel.packed(lists))
 
 

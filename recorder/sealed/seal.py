@@ -25,6 +25,7 @@ from recorder import durable
 from recorder.errors import DataError
 from recorder.journal import reader
 from recorder.journal.block import Damage
+from recorder.priority import behind_capture
 from recorder.sealed.raw import (
     CHECKSUM,
     RAW,
@@ -182,7 +183,7 @@ def waiting(layout: Layout) -> Iterator[tuple[str, str]]:
 
 def main(arguments: list[str]) -> int:
     """Seal what can be sealed under a data directory; one line per note on stderr."""
-    os.nice(10)  # capture comes first: a journal can wait, a frame cannot
+    behind_capture(10)
     gc.disable()  # nothing here makes cycles, and the process is short-lived
     with contextlib.suppress(NotImplementedError):
         pa.set_memory_pool(pa.jemalloc_memory_pool())  # gives memory back: 108 MB, not 173

@@ -98,7 +98,8 @@ class Ingest:
         self._skipped: set[Path] = set()
         self._gaps_made: set[str] = set()
         self._db = self._open()
-        self._define()
+        self._begin()
+        self._readable = False  # with all that readers need, of this version
         self._changed = not layout.database.exists()
         self._published_at = self._publishing_took = 0.0
 
@@ -120,9 +121,9 @@ class Ingest:
         normalise.prepare(db, self._sql)
         return db
 
-    def _define(self) -> None:
-        """Make the tables, their comments and the macros; once, for it takes half a second."""
-        publish.define(self._db, self._layout)
+    def _begin(self) -> None:
+        """Make the tables, and say whose they are."""
+        publish.tables(self._db)
         self._db.execute(
             "INSERT OR REPLACE INTO about VALUES ('schema', $schema), ('recorder', $recorder)",
             {"schema": str(SCHEMA_VERSION), "recorder": __version__},
@@ -437,7 +438,10 @@ class Ingest:
     def publish(self) -> None:
         """Let readers see what was ingested."""
         start = time.monotonic()
-        publish.prepare(self._db, self._layout, self._skipped)
+        # The macros once: they take a third of a second, and where nobody reads none are needed.
+        ready = publish.prepare if self._readable else publish.define
+        ready(self._db, self._layout, self._skipped)
+        self._readable = True
         self._db.execute("CHECKPOINT work")
         # Copied after closing: closing any descriptor of a database file in the process that has
         # it open would drop DuckDB's lock on it.

@@ -42,13 +42,20 @@ _COMMENT = (
 )
 
 
-def define(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None:
-    """Make everything that readers find in the current database: tables, `raw`, macros."""
+def tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables in the current database, where they are not there yet."""
     connection.execute("BEGIN")
     for table in (ABOUT, LEDGER, PRUNED, *TABLES.values()):
         connection.execute(table.ddl)
     connection.execute("COMMIT")
-    prepare(connection, layout)  # tries again where it fails, which ends a transaction
+
+
+def define(
+    connection: duckdb.DuckDBPyConnection, layout: Layout, damaged: Collection[Path] = ()
+) -> None:
+    """Make everything that readers find in the current database: tables, `raw`, macros."""
+    tables(connection)
+    prepare(connection, layout, damaged)  # tries again where it fails, which ends a transaction
     connection.execute("BEGIN")
     canned.install_macros(connection)
     connection.execute("COMMIT")

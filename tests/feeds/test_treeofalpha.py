@@ -88,7 +88,7 @@ async def test_its_pings_are_answered_and_a_key_is_sent_again_after_a_reset(
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(tree.open("/ws"))
         settings = f'url = "{tree.url}"'
-        await stack.enter_async_context(capturing(tmp_path, "treeofalpha", settings, silence=2.0))
+        await stack.enter_async_context(capturing(tmp_path, "treeofalpha", settings, silence=10.0))
         await until(lambda: tree.talks and tree.talks[0].heard.count("pong") >= 3)
         tree.talks[0].reset()
         await until(lambda: len(tree.talks) == 2 and tree.talks[1].heard.count("pong") >= 3)
