@@ -95,13 +95,24 @@ def measure(base: Path, rate: int, seconds: float) -> Figures:
 
 @click.command()
 @click.option("--seconds", default=60.0, show_default=True, help="How long each rate lasts.")
-@click.option("--rate", "rates", multiple=True, type=int, help="Events a second (repeatable).")
-def main(seconds: float, rates: tuple[int, ...]) -> None:
-    """Print one JSON object: the machine, and the figures of each rate (100 and 1,000)."""
+@click.option("--rate", "rates", multiple=True, type=int, help="[100 and 1000]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def main(seconds: float, rates: tuple[int, ...], as_json: bool) -> None:
+    """Measure how long after its frame an alert is at its webhook.
+
+    Example: python -m benchmarks.alerts --seconds 10 --rate 1000
+    """
     folder = Path(tempfile.gettempdir())
     before = machine.describe(folder)
     found = [measure(folder, rate, seconds) for rate in rates or (100, 1_000)]
-    click.echo(json.dumps({"machine": before, "alerts": found}, indent=2))
+    if as_json:
+        click.echo(json.dumps({"benchmark": "alerts", "machine": before, "alerts": found}))
+        return
+    for one in found:
+        delay = one["delay_ms"]
+        click.echo(f"{one['events_per_second']:,} events/s: {one['alerts']} of {one['expected']}")
+        click.echo(f"  p50 {delay['p50']:.0f} p90 {delay['p90']:.0f} p99 {delay['p99']:.0f} ms")
+        click.echo(f"  alerts: {one['alerts_cpu_percent']} % of a core")
 
 
 if __name__ == "__main__":

@@ -125,12 +125,25 @@ def measure(rate: int, seconds: float) -> dict[str, Any]:
 
 @click.command()
 @click.option("--seconds", default=60.0, show_default=True, help="How long each rate is watched.")
-@click.option("--rate", "rates", multiple=True, type=int, help="Events a second (repeatable).")
-def main(seconds: float, rates: tuple[int, ...]) -> None:
-    """Print one JSON object: the machine, and the figures of each rate (1,000 and 5,000)."""
+@click.option("--rate", "rates", multiple=True, type=int, help="[1000 and 5000]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def main(seconds: float, rates: tuple[int, ...], as_json: bool) -> None:
+    """Measure how old the newest row on the page of `recorder serve` is.
+
+    Example: python -m benchmarks.page --seconds 20 --rate 1000
+    """
     before = machine.describe(Path(tempfile.gettempdir()))
     found = [measure(rate, seconds) for rate in rates or (1_000, 5_000)]
-    click.echo(json.dumps({"machine": before, "page": found}, indent=2))
+    if as_json:
+        click.echo(json.dumps({"benchmark": "page", "machine": before, "page": found}))
+        return
+    for one in found:
+        age, heap = one["newest_row_age_ms"], one["heap_mb"]
+        ages = " ".join(f"{name} {age[name]:.0f}" for name in ("p50", "p90", "p99"))
+        click.echo(f"{one['events_per_second']:,} events/s")
+        click.echo(f"  newest row: {ages} ms; left out {one['left_out']}")
+        click.echo(f"  heap: {heap['before']:.2f} → {heap['after']:.2f} MB")
+        click.echo(f"  serve: {one['serve_cpu_percent']:.1f} % of a core")
 
 
 if __name__ == "__main__":

@@ -295,7 +295,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _explain(error: ValidationError, given: Mapping[str, Any], file: Path) -> ConfigError:
     first = error.errors(include_url=False, include_input=False)[0]
     place = [str(part) for part in first["loc"]]
-    where = _origin(place, given) or f"{file}:{'.'.join(place)}"
+    where = origin(place, given) or f"{file}:{'.'.join(place)}"
     if first["type"] == "extra_forbidden":
         return ConfigError(
             "unknown setting", where=where, hint=did_you_mean(place[-1], _known_beside(place))
@@ -305,7 +305,7 @@ def _explain(error: ValidationError, given: Mapping[str, Any], file: Path) -> Co
     return ConfigError(what[0].lower() + what[1:], where=where, hint=hint)
 
 
-def _origin(place: list[str], given: Mapping[str, Any]) -> str | None:
+def origin(place: list[str], given: Mapping[str, Any]) -> str | None:
     """The flag or the variable that set the value at this place; None: the file did."""
     flag, table = place[0], given.get(place[0])
     if isinstance(table, Mapping) and len(place) > 1:

@@ -22,7 +22,8 @@ HEAD = """\
 # Settings
 
 `recorder.toml` in the working directory, or the file that `--config` names. `recorder init` writes
-one, `recorder doctor` looks it over. An unknown key is an error that names the nearest known one.
+one, `recorder doctor` looks it over, `recorder config` shows what holds and where it comes from. An
+unknown key is an error that names the nearest known one.
 
 A flag of the command line comes before a variable of the environment, that before the file, and the
 file before the default. A variable is `RECORDER_`, the table and the key in capitals, with two

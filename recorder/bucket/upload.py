@@ -136,7 +136,6 @@ def main(arguments: list[str]) -> int:
 
     One line per note on stderr; at the end what still waits, as JSON on stdout.
     """
-    behind_capture(10)
     data_dir, url, hours = arguments
     layout = Layout(Path(data_dir))
     try:
@@ -162,4 +161,5 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    behind_capture(10)
     sys.exit(main(sys.argv[1:]))

@@ -183,10 +183,6 @@ def waiting(layout: Layout) -> Iterator[tuple[str, str]]:
 
 def main(arguments: list[str]) -> int:
     """Seal what can be sealed under a data directory; one line per note on stderr."""
-    behind_capture(10)
-    gc.disable()  # nothing here makes cycles, and the process is short-lived
-    with contextlib.suppress(NotImplementedError):
-        pa.set_memory_pool(pa.jemalloc_memory_pool())  # gives memory back: 108 MB, not 173
     layout, level = Layout(Path(arguments[0])), int(arguments[1]) if arguments[1:] else LEVEL
     failures = 0
     for feed, stem in waiting(layout):
@@ -204,5 +200,14 @@ def main(arguments: list[str]) -> int:
     return 1 if failures else 0
 
 
+def _settle() -> None:
+    """What holds for the whole of a process that only seals."""
+    behind_capture(10)
+    gc.disable()  # nothing here makes cycles, and the process is short-lived
+    with contextlib.suppress(NotImplementedError):
+        pa.set_memory_pool(pa.jemalloc_memory_pool())  # gives memory back: 108 MB, not 173
+
+
 if __name__ == "__main__":
+    _settle()
     sys.exit(main(sys.argv[1:]))
