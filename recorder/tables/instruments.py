@@ -45,7 +45,8 @@ SELECT
 FROM (
     SELECT *, lag(facts) OVER history AS before, row_number() OVER history AS place
     FROM known
-    WINDOW history AS (PARTITION BY symbol ORDER BY recv_ns, connection, seq, item)
+    -- A list that is read again stands behind itself, and is nothing new.
+    WINDOW history AS (PARTITION BY symbol ORDER BY recv_ns, connection, seq, item, NOT old)
 )
 WHERE NOT old AND (place = 1 OR facts IS DISTINCT FROM before)
 """

@@ -69,16 +69,18 @@ def test_what_it_says_of_the_connection(payload: bytes, expected: Notice | None)
 class TreeOfAlpha(Exchange):
     """Sends news and a text ping; ends whoever does not answer."""
 
-    patience = 0.3
+    pause, patience = 0.1, 20.0
 
     async def keep_up(self, talk: Talk) -> None:
         await talk.send(json.dumps({"user": None}))
         while True:
             asked = talk.heard.count("pong")
             await talk.send("ping", json.dumps({"title": "x", "time": 1, "source": "Blogs"}))
-            await asyncio.sleep(self.patience)
-            if talk.heard.count("pong") == asked:
+            try:
+                await until(lambda: talk.heard.count("pong") > asked, self.patience)  # noqa: B023
+            except TimeoutError:
                 await talk.end("a ping was not answered")
+            await asyncio.sleep(self.pause)
 
 
 async def test_its_pings_are_answered_and_a_key_is_sent_again_after_a_reset(

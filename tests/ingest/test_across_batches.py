@@ -279,3 +279,16 @@ def test_a_contract_is_worth_what_the_list_of_its_time_says(tmp_path: Path) -> N
             ("Z", None, "venue"),
         ]
         assert record.sql("SELECT count(*) FROM connections") == [(1,)]  # a list is none
+
+
+def test_a_list_that_is_read_again_is_nothing_new(tmp_path: Path) -> None:
+    """As after a failed sync, when capture writes what is in doubt into the next journal, too."""
+    segments = []
+    for size, seq in ((0.01, 0), (1.0, 1), (1.0, 1), (1.0, 1)):
+        some = [
+            {"symbol": f"S{n}", "contract_size": size, "contract_unit": "base"} for n in range(500)
+        ]
+        segments.append([listed(seq, T0 + seq * MS, *some)])
+    record = ingest(tmp_path, CONTRACTS, *segments)
+    found = record.sql("SELECT seq, count(*) FROM instruments GROUP BY seq ORDER BY seq")
+    assert found == [(0, 500), (1, 500)]
