@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 import duckdb
@@ -191,10 +194,31 @@ ROW = """SELECT 'f' AS feed, 0 AS recv_ns, to_timestamp(0) AS recv_time, 'c' AS 
 # --- macros ----------------------------------------------------------------------------------
 
 
+def captured(connection: duckdb.DuckDBPyConnection, query: canned.Query) -> set[str]:
+    """Unqualified column names that a macro would silently take for its parameters."""
+    sql = f"SELECT {query.sql}" if query.scalar else query.sql
+    [(parsed,)] = connection.execute("SELECT json_serialize_sql($sql)", {"sql": sql}).fetchall()
+    tree = json.loads(parsed)
+    assert not tree["error"], tree["error_message"]
+    names = {p.name for p in query.parameters}
+    return names & {name.lower() for name in column_names(tree)}
+
+
+def column_names(node: Any) -> Iterator[str]:
+    """The unqualified columns in a parsed statement."""
+    if isinstance(node, dict):
+        if node.get("class") == "COLUMN_REF" and len(node["column_names"]) == 1:
+            yield node["column_names"][0]
+        node = list(node.values())
+    if isinstance(node, list):
+        for child in node:
+            yield from column_names(child)
+
+
 @pytest.mark.parametrize("name", QUERIES)
 def test_no_query_has_a_column_that_its_macro_takes_for_a_parameter(name: str) -> None:
     with duckdb.connect() as connection:
-        assert canned.captured(connection, QUERIES[name]) == set()
+        assert captured(connection, QUERIES[name]) == set()
 
 
 def test_a_captured_column_is_found_wherever_it_stands() -> None:
@@ -203,14 +227,7 @@ def test_a_captured_column_is_found_wherever_it_stands() -> None:
         header + "WITH a AS (SELECT t.n FROM t ORDER BY N) SELECT $n, $since FROM a WHERE a.since"
     )
     with duckdb.connect() as connection:
-        assert canned.captured(connection, canned.parse("rows", text)) == {"n"}
-
-
-def test_what_is_no_select_is_refused() -> None:
-    header = TEXT[: TEXT.index("SELECT")]
-    query = canned.parse("rows", header + "DELETE FROM t WHERE n = $n AND since = $since")
-    with duckdb.connect() as connection, pytest.raises(DataError):
-        canned.captured(connection, query)
+        assert captured(connection, canned.parse("rows", text)) == {"n"}
 
 
 def test_a_macro_names_its_parameters_and_carries_its_title() -> None:
@@ -239,14 +256,14 @@ def test_an_expression_becomes_a_scalar_macro() -> None:
     with duckdb.connect() as connection:
         connection.execute(canned.macro_sql(query))
         assert connection.sql("SELECT next(), next(4), next(n := 5)").fetchall() == [(2, 5, 6)]
-        assert canned.captured(connection, canned.parse("next", header + "$n + n")) == {"n"}
+        assert captured(connection, canned.parse("next", header + "$n + n")) == {"n"}
 
 
 @pytest.mark.parametrize("name", canned.shared())
 def test_what_queries_share_is_explained_and_captures_nothing(name: str) -> None:
     query = canned.shared()[name]
     with duckdb.connect() as connection:
-        assert canned.captured(connection, query) == set()
+        assert captured(connection, query) == set()
         publish.define(connection, NOWHERE)
         if not query.scalar:
             answer = connection.sql(f"FROM {name}()")

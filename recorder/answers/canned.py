@@ -12,7 +12,7 @@ A file begins with its header:
     -- example: recorder query NAME -p since '1d ago'
 
 and its SQL uses the parameters as `$NAME`. Inside a macro DuckDB silently takes an unqualified
-column spelled like a parameter for the parameter: qualify it (`w.symbol`; `install_macros` checks).
+column spelled like a parameter for the parameter: qualify it (`w.symbol`; the tests check).
 
 Every query that reads a table also takes `as_of`, without saying so: see `recorder.answers.known`.
 
@@ -24,11 +24,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recorder.answers.known import AS_OF, limited
 from recorder.answers.unread import unread
@@ -188,39 +188,9 @@ def _macro(query: Query, kind: str) -> str:
     return f'CREATE OR REPLACE {kind} "{query.name}"({defaults}) AS {body}'
 
 
-def captured(connection: duckdb.DuckDBPyConnection, query: Query) -> set[str]:
-    """Unqualified column names that a macro would silently take for its parameters."""
-    import json
-
-    sql = f"SELECT {query.sql}" if query.scalar else query.sql
-    parsed = connection.execute("SELECT json_serialize_sql($sql)", {"sql": sql}).fetchall()
-    tree = json.loads(parsed[0][0])
-    if tree["error"]:
-        raise DataError(tree["error_message"], where=f"query '{query.name}'")
-    names = {p.name for p in query.parameters}
-    return names & {name.lower() for name in _column_names(tree)}
-
-
-def _column_names(node: Any) -> Iterator[str]:
-    """The unqualified columns in a parsed statement."""
-    if isinstance(node, dict):
-        if node.get("class") == "COLUMN_REF" and len(node["column_names"]) == 1:
-            yield node["column_names"][0]
-        node = list(node.values())
-    if isinstance(node, list):
-        for child in node:
-            yield from _column_names(child)
-
-
 def install_macros(connection: duckdb.DuckDBPyConnection) -> None:
     """Store every canned query, and what they share, as a macro with its title as comment."""
     for query in (*shared().values(), *load().values()):
-        if names := captured(connection, query):
-            raise DataError(
-                f"column '{min(names)}' is spelled like a parameter",
-                where=f"query '{query.name}'",
-                hint="qualify it with its table, or a macro takes it for the parameter",
-            )
         connection.execute(macro_sql(query))
         title = query.title.replace("'", "''")
         kind = "MACRO" if query.scalar else "MACRO TABLE"

@@ -55,7 +55,7 @@ def test_files_that_arrive_one_after_the_other_make_the_rows_of_one_machine(
     lines: str, tmp_path: Path
 ) -> None:
     """Which copy of an event sent again is kept depends on batches, there as here."""
-    record = worlds.record(tmp_path, THREE, lines=lines)
+    record = worlds.record(tmp_path, THREE, files=2, lines=lines)
     arriving, backlog = worlds.engine(tmp_path), worlds.engine(tmp_path, batch_bytes=1)
     backlog.tables = Place.of(str(tmp_path / "backlog"))
 
@@ -63,7 +63,7 @@ def test_files_that_arrive_one_after_the_other_make_the_rows_of_one_machine(
         worlds.take(arriving)
         record.ingest()
 
-    worlds.step_by_step(tmp_path, 3, each)
+    worlds.step_by_step(tmp_path, 2, each)
     expected = worlds.without_clock_errors(record.everything())
     assert_same(worlds.lake(arriving), expected)
     done = worlds.take(backlog)

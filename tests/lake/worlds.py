@@ -39,11 +39,11 @@ DUSK = 1_790_035_190 * NS
 _SYMBOLS = ("BTCUSDT", "BTC-USDT-SWAP", "BTC-USD-SWAP", "XBTUSD", "XBTUSDT", "BTC-PERPETUAL")
 
 
-def record(root: Path, kinds: Iterable[str] = KINDS, **how: Any) -> Record:
-    """A data directory with sealed files of these kinds of feeds, see `frames`."""
+def record(root: Path, kinds: Iterable[str] = KINDS, files: int = 3, **how: Any) -> Record:
+    """A data directory with so many sealed files of each of these feeds, see `frames`."""
     made = Record(root)
     for kind in kinds:
-        cut(made, kind, frames(kind, **how), files=3)
+        cut(made, kind, frames(kind, **how), files)
     return made
 
 
