@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -97,10 +98,22 @@ class Exchange:
 
 
 async def until(condition: Callable[[], Any], patience: float = PATIENCE) -> None:
-    """Wait for something to become true."""
-    async with asyncio.timeout(patience):
-        while not condition():  # noqa: ASYNC110 - the condition may look at anything
-            await asyncio.sleep(0.02)
+    """Wait for something to become true; who waits in vain hears what everybody else does."""
+    try:
+        async with asyncio.timeout(patience):
+            while not condition():  # noqa: ASYNC110 - the condition may look at anything
+                await asyncio.sleep(0.02)
+    except TimeoutError as error:
+        error.add_note(_doings())
+        raise
+
+
+def _doings() -> str:
+    """Where every task of the loop stands."""
+    told = io.StringIO()
+    for task in asyncio.all_tasks():
+        task.print_stack(file=told, limit=6)
+    return told.getvalue()
 
 
 @contextlib.asynccontextmanager

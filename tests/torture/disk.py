@@ -11,7 +11,7 @@ import resource
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -130,11 +130,9 @@ async def _fail_syncs(data: Path, dice: Random, outcome: Outcome) -> None:
         async with capturing(data, feeds, rotate_mb=0.2, fsync_ms=20) as child:
             await eventually(lambda: source.talks and source.talks[0].sent)
             which = dice.choice([f"{dice.randrange(1, 8)}", f"1+{dice.randrange(2, 9)}", "1..3"])
-            strace = await _inject(child.pid, f"fdatasync:error=EIO:when={which}")
-            await eventually(lambda: _REFUSED in child.said, _PATIENCE)
-            await asyncio.sleep(dice.random() * 0.5)
-            strace.terminate()
-            await strace.wait()
+            fault = f"fdatasync:error=EIO:when={which}"
+            async with _injecting(child.pid, fault, lambda: _REFUSED in child.said):
+                await asyncio.sleep(dice.random() * 0.5)
             await eventually(lambda: _TAKEN in child.said, _PATIENCE)
             await source.settle(_PATIENCE)
             code = await child.stopped()
@@ -142,11 +140,30 @@ async def _fail_syncs(data: Path, dice: Random, outcome: Outcome) -> None:
     outcome.survive(problem, clean(data, code, child.said))
 
 
-async def _inject(pid: int, fault: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *("strace", "-f", "-q", "-p", str(pid), "-e", "trace=fdatasync", "-e", f"inject={fault}"),
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+@contextlib.asynccontextmanager
+async def _injecting(pid: int, fault: str, seen: Callable[[], bool]) -> AsyncIterator[None]:
+    """Let a system call of a process fail, from when that is seen to the end of the block.
+
+    strace that attaches while the process makes a child may leave all three standing: it is
+    killed, which sets the others free, and tried once more.
+    """
+    for patience in (15.0, 15.0, _PATIENCE):
+        strace = await asyncio.create_subprocess_exec(
+            *("strace", "-f", "-q", "-p", str(pid), "-e", "trace=fdatasync"),
+            *("-e", f"inject={fault}"),
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            await eventually(seen, patience)
+            yield
+        except TimeoutError:
+            if patience == _PATIENCE:
+                raise
+        else:
+            return
+        finally:
+            strace.kill()
+            await strace.wait()
 
 
 def short_write(seed: int, scale: Scale) -> Outcome:
