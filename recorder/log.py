@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
 from collections.abc import MutableMapping
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 
 from recorder.redact import Redactor
 
 
+class _Stderr:
+    """Standard error as it is when written to: a live table moves it aside and back.
+
+    That nobody reads it any more, or that the disk it goes to is full, is no reason to stop.
+    """
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
 def configure(
     redactor: Redactor, *, level: str = "info", json: bool = False, stream: TextIO | None = None
 ) -> None:
     """Send log lines to stderr (or `stream`), for people or as JSON, without secrets."""
-    out = stream or sys.stderr
+    out = stream or cast(TextIO, _Stderr())
 
     def redact(
         logger: object, method: str, event: MutableMapping[str, Any]

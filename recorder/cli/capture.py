@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -68,9 +68,7 @@ def capture(
     chosen = selection.read()
     redactor = Redactor(chosen.secrets)
     _check_writable(chosen.settings.data_dir)
-    log.configure(
-        redactor, level=log_level, json=log_format == "json", stream=cast(TextIO, _Stderr())
-    )
+    log.configure(redactor, level=log_level, json=log_format == "json")
     chosen.warn(log.logger())
     notifier = Notifier(os.environ)
     run = Capture(chosen.settings, chosen.sources, redactor, log.logger(), notifier=notifier)
@@ -180,25 +178,3 @@ def _display(run: Capture, data_dir: Path, *, wanted: bool) -> Iterator[None]:
     board = Board(run, data_dir)
     with Live(get_renderable=board, console=Console(stderr=True), refresh_per_second=4):
         yield
-
-
-class _Stderr:
-    """Standard error as it is when written to: the live table moves it aside and back.
-
-    That nobody reads it any more is no reason to stop recording.
-    """
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.flush()
-
-    def isatty(self) -> bool:
-        return sys.stderr.isatty()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(sys.stderr, name)

@@ -163,7 +163,7 @@ class Link:
         match action:
             case Connect(attempt):
                 self._attempt = asyncio.create_task(self._connect(attempt))
-                self._attempt.add_done_callback(self._never_began)
+                self._attempt.add_done_callback(self._over)
             case Send(text) if connection is not None:
                 self._send(connection, text)
             case Ping() if connection is not None:
@@ -187,9 +187,17 @@ class Link:
         if connection.send_text(text) and self.tape is not None:
             self.tape.mark(frame.SENT, self.wiring.redactor(text).encode())
 
-    def _never_began(self, attempt: asyncio.Task[None]) -> None:
+    def _over(self, attempt: asyncio.Task[None]) -> None:
+        """See that the machine hears of an attempt that could not say its own end."""
         if attempt.cancelled():  # stopped in the very turn of the loop that scheduled it
             self._events.put_nowait(Ended(self._now(), Verdict("stopped while connecting")))
+        elif (error := attempt.exception()) is not None:  # a mistake of ours, but no silent one
+            if self._connection is not None:
+                self._connection.transport.abort()
+            self._connection = self.tape = self.opened_ns = None
+            why = self._hide(f"failed: {error!r}")
+            self._events.put_nowait(Ended(self._now(), Verdict(why)))
+            self._log.error("not connected", why=why)
 
     async def _connect(self, attempt: int) -> None:
         wiring = self.wiring

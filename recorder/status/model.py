@@ -80,8 +80,6 @@ class Capture:
     running: bool
     pid: int | None = None
     since_ns: int | None = None
-    buffered_bytes: int | None = None
-    """What waits in memory for the disk; None: capture does not say."""
     unwritable: bool = False
     """The journal takes nothing."""
 

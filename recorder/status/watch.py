@@ -197,7 +197,7 @@ class Watcher:
         oldest = min(running.values(), key=lambda one: one.since_ns)
         silent = [self._stuck(name, one, now_ns) for name, one in running.items()]
         stuck = any(silent) or disk.read_only(self.layout.journals)
-        return Capture(True, oldest.pid, oldest.since_ns, None, stuck)
+        return Capture(True, oldest.pid, oldest.since_ns, stuck)
 
     def _stuck(self, name: str, held: process.Held, now_ns: int) -> bool:
         """A recorder notes how each open connection fares; if it does not, it cannot."""

@@ -58,9 +58,8 @@ function feedCard(feed, now) {
 }
 
 function machine({ capture = {}, ingest = {}, disk }, now) {
-  const buffered = capture.buffered_bytes ? `, ${bytes(capture.buffered_bytes)} waiting for the disk` : "";
   const rows = [
-    ["Capture", capture.running ? ["good", `● runs since ${moment(ofNs(capture.since_ns))}${buffered}`] : ["bad", "✗ does not run"]],
+    ["Capture", capture.running ? ["good", `● runs since ${moment(ofNs(capture.since_ns))}`] : ["bad", "✗ does not run"]],
     ["Writing", capture.unwritable ? ["bad", "✗ the disk takes nothing"] : ["good", "● as it should"]],
     ["Ingest", ingest.running ? ["good", "● runs"] : ["warn", "○ does not run"]],
     ["Tables", ["dim", ingest.newest_ns == null ? "none yet" : `newest row ${ago(ingest.newest_ns, now)} old, ${bytes(ingest.database_bytes)}, ${whole(ingest.rejects)} rejects`]],
