@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from ingest.records import Record
+from ingest.records import Record, assert_same
 from lake import worlds
 
 from recorder.lake.place import Place
@@ -148,7 +148,7 @@ def test_three_hosts_and_a_cluster_make_the_rows_of_one_machine(
     _, said = local.communicate(timeout=300)
     assert local.returncode == 0, said
     expected = worlds.without_clock_errors(Record(tmp_path / "local").everything())
-    worlds.assert_equal(worlds.without_clock_errors(worlds.everything(Place.of(TABLES))), expected)
+    assert_same(worlds.without_clock_errors(worlds.everything(Place.of(TABLES))), expected)
     assert {row[0] for row in expected["ledger"]} == {"cryptolisting", "smartmoney"}
     assert len(expected["listings"]) > 0 and len(expected["latency"]) > 100
     no_frame_is_missing(tmp_path / "local")

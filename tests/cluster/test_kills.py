@@ -8,7 +8,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from ingest.records import Record
+from ingest.records import Record, assert_same
 from lake import worlds
 
 from recorder.lake import delta
@@ -66,10 +66,10 @@ def test_a_cluster_makes_the_rows_of_one_machine(
     files = len(list(worlds.sealed(record)))
     said = ended(aws.ingest(place.url, "--data-dir", record.layout.root))
     assert f"of {files} files" in said
-    worlds.assert_equal(lake(place), expected)
+    assert_same(lake(place), expected)
     said = ended(aws.ingest(place.url, "--data-dir", record.layout.root))
     assert "0 frames of 0 files" in said
-    worlds.assert_equal(lake(place), expected)
+    assert_same(lake(place), expected)
 
 
 def test_a_worker_killed_in_the_middle_of_a_job_changes_nothing(
@@ -81,7 +81,7 @@ def test_a_worker_killed_in_the_middle_of_a_job_changes_nothing(
     aws.cluster.kill(0)
     aws.cluster.start(0)
     ended(driver)
-    worlds.assert_equal(lake(place), expected)
+    assert_same(lake(place), expected)
     wait_until(lambda: aws.cluster.alive() == 2, "the new worker is known")
 
 
@@ -95,7 +95,7 @@ def test_a_driver_killed_between_writing_and_committing_changes_nothing(
     driver.communicate()
     assert committed(place) in (0, len(expected["ledger"]))
     ended(aws.ingest(place.url, "--data-dir", record.layout.root))
-    worlds.assert_equal(lake(place), expected)
+    assert_same(lake(place), expected)
 
 
 def test_of_two_drivers_the_second_is_told(aws: Stage, record: Record, tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -185,10 +187,9 @@ class Workbench(Record):
 def assert_same(found: dict[str, list[Any]], expected: dict[str, list[Any]]) -> None:
     """Compare two records' tables; the failure shows the rows that only one of them has."""
     for name, rows in expected.items():
-        missing = [row for row in rows if row not in found[name]]
-        added = [row for row in found[name] if row not in rows]
-        assert (name, missing[:3], added[:3]) == (name, [], [])
-        assert (name, len(found[name])) == (name, len(rows))
+        here, there = Counter(map(repr, found[name])), Counter(map(repr, rows))
+        missing, added = (there - here).elements(), (here - there).elements()
+        assert (name, [*islice(missing, 3)], [*islice(added, 3)]) == (name, [], [])
 
 
 def command(*arguments: str | Path) -> list[str]:

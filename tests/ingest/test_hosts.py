@@ -209,7 +209,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, sql: Path) -> Iterator[Shar
 
 
 @given(worlds(), st.integers(5, 40), st.integers(10, 40), st.integers(0, 100))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_any_hosts_files_give_the_rows_of_one_run_with_all_frames(
     shared: Shared, hosts: list[Host], rows: int, seconds: int, parted: int
 ) -> None:

@@ -173,7 +173,7 @@ def test_a_prune_that_ended_before_the_files_went_is_finished_by_the_next(tmp_pa
 
 
 def test_kill_dash_nine_of_a_prune_leaves_a_sound_record(tmp_path: Path) -> None:
-    for number in range(4):
+    for number in range(2):
         life = lived(tmp_path / f"data{number}", captures=2)
         before = life.record.everything()
         process = start(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ from . import worlds
 from .worlds import KINDS, Tables
 
 LINES = {"one line": "A", "two lines": "AB"}
+
+#: Whether the long form is run, too: `make torture`.
+FULL = bool(os.environ.get("RECORDER_TEST_FULL"))
 
 #: Feeds that keep nothing, know events sent again, and keep state.
 THREE = ("cryptolisting", "okx", "bybit")
@@ -50,7 +54,7 @@ def test_every_feed_s_rows_are_those_of_one_machine(
     assert_same(worlds.lake(one), expected)
 
 
-@pytest.mark.parametrize("lines", LINES.values(), ids=LINES)
+@pytest.mark.parametrize("lines", LINES.values() if FULL else ["AB"])
 def test_files_that_arrive_one_after_the_other_make_the_rows_of_one_machine(
     lines: str, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from bucket.seaweed import Seaweed, serving, weed
-from ingest.records import Record, clean
+from ingest.records import Record, assert_same, clean
 
 from recorder.lake.place import Place
 
@@ -63,5 +63,5 @@ def test_concurrent_commits_are_all_there_once(
         monkeypatch.setenv(name, value)
     print("found another at work:", [out.strip() for out, _ in said])
     found = worlds.without_clock_errors(worlds.everything(Place.of(url)))
-    worlds.assert_equal(found, worlds.local(whole))
+    assert_same(found, worlds.local(whole))
     assert len(found["ledger"]) == 3 * COMMITS

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ingest.records import T0
 
 from recorder.answers import canned
 from recorder.clock import NS
@@ -23,7 +24,6 @@ from recorder.lake.place import Place
 from recorder.lake.tables import SHAPES
 from recorder.tables import duck
 from recorder.tables.schema import TABLES, Table
-from tests.ingest.records import T0
 from tests.lake import lakes
 
 DAY = 86_400 * NS
@@ -198,7 +198,7 @@ def test_a_moment_as_of_which_is_asked_leaves_out_later_days(lake: str) -> None:
 
 
 def test_raw_files_of_other_days_and_feeds_stay_closed(tmp_path: Path) -> None:
-    from tests.ingest.records import Record, frames_of
+    from ingest.records import Record, frames_of
 
     record = Record(tmp_path)
     for feed in ("one", "two"):

@@ -6,7 +6,6 @@ And how a lake is compared with what one machine makes of the same files.
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -184,13 +183,6 @@ def without_clock_errors(tables: Tables) -> Tables:
     place = [column.name for column in TABLES["latency"].columns].index("clock_error_ns")
     rows = [(*row[:place], *row[place + 1 :]) for row in tables["latency"]]
     return {**tables, "latency": sorted(rows, key=repr)}
-
-
-def assert_equal(found: Tables, expected: Tables) -> None:
-    """As `assert_same`, of many rows."""
-    for name, rows in expected.items():
-        here, there = Counter(found[name]), Counter(rows)
-        assert (name, list(there - here)[:3], list(here - there)[:3]) == (name, [], [])
 
 
 def local(made: Record) -> Tables:
