@@ -148,15 +148,15 @@ def verdict() -> str:
     lines = [
         f"Seconds for {frames:,} frames in more and more files, medians of "
         f"{scale['settings']['rounds']} on {machine['cpu']}, {machine['cores']} cores, "
-        f"{machine['kernel']}, {machine['python']} (other processes had "
-        f"{machine['others_share']:.0%}); each worker has one core, and shares the two with the "
+        f"{machine['kernel']}, {machine['python']} (other processes, Spark's among "
+        f"them, had {machine['others_share']:.0%}); each worker has one core, and shares the two with the "
         "driver and the master:",
         "",
         f"| | {' | '.join(subjects)} |",
         "|---|" + "---:|" * len(subjects),
     ]
     lines += [f"| {title} | {' | '.join(cells)} |" for title, cells in _curve(subjects).items()]
-    return "\n".join([*lines, "", _when(told, machine["cores"])])
+    return "\n".join([*lines, "", _when(told, machine["cores"], subjects)])
 
 
 def _curve(subjects: dict[str, dict]) -> dict[str, list[str]]:
@@ -172,17 +172,21 @@ def _curve(subjects: dict[str, dict]) -> dict[str, list[str]]:
     return rows
 
 
-def _when(told: dict, cores: int) -> str:
+def _when(told: dict, cores: int, subjects: dict[str, dict]) -> str:
     reached = {n: some for n, some in told["frames"].items() if some is not None}
     some = ", ".join(f"{frames:,} frames with {n} cores" for n, frames in reached.items())
+    alone, *_, most = (one["warm_seconds"] for one in subjects.values())
+    times = [most[files] / alone[files] for files in alone]
     here = (
-        f"On these {cores} cores the cluster cannot pay: it does the same work and its own beside. "
-        if told["from_cores"] > cores
+        f"On these {cores} cores the cluster takes {min(times):.1f} to {max(times):.1f} times as "
+        "long: it does the same work and its own beside. "
+        if min(times) > 1
         else ""
     )
     return (
-        f"{here}By the fit, with {told['frames_per_file']:,} frames a file, it can be faster than "
-        f"one such machine from {told['from_cores']} cores on, in runs of more than "
+        f"{here}By the fit, with {told['frames_per_file']:,} frames a file, a cluster with cores of "
+        f"its own can be faster than one such machine from {told['from_cores']} on, in runs of more "
+        "than "
         f"{some or 'was looked at'}. That is for backfills; to keep up with what "
         "arrives, one machine is enough for longer than one expects. Few large files are cheaper "
         "than many small ones: let `rotate_seconds` be what you can wait for."
