@@ -149,8 +149,8 @@ def verdict() -> str:
         f"Seconds for {frames:,} frames in more and more files, medians of "
         f"{scale['settings']['rounds']} on {machine['cpu']}, {machine['cores']} cores, "
         f"{machine['kernel']}, {machine['python']} (other processes, Spark's among "
-        f"them, had {machine['others_share']:.0%}); each worker has one core, and shares the two with the "
-        "driver and the master:",
+        f"them, had {machine['others_share']:.0%}); each worker has one core, and shares the two "
+        "with the driver and the master:",
         "",
         f"| | {' | '.join(subjects)} |",
         "|---|" + "---:|" * len(subjects),
@@ -184,9 +184,9 @@ def _when(told: dict, cores: int, subjects: dict[str, dict]) -> str:
         else ""
     )
     return (
-        f"{here}By the fit, with {told['frames_per_file']:,} frames a file, a cluster with cores of "
-        f"its own can be faster than one such machine from {told['from_cores']} on, in runs of more "
-        "than "
+        f"{here}By the fit, with {told['frames_per_file']:,} frames a file, a cluster with cores "
+        f"of its own can be faster than one such machine from {told['from_cores']} on, in runs of "
+        "more than "
         f"{some or 'was looked at'}. That is for backfills; to keep up with what "
         "arrives, one machine is enough for longer than one expects. Few large files are cheaper "
         "than many small ones: let `rotate_seconds` be what you can wait for."
