@@ -312,7 +312,7 @@ def origin(place: list[str], given: Mapping[str, Any]) -> str | None:
         flag, table = place[1], table.get(place[1])
     if table is not None:
         return "--" + flag.replace("_", "-")
-    variables = {name.upper() for name in os.environ}
+    variables = {name.upper() for name, value in os.environ.items() if value}  # empty is unset
     for end in range(len(place), 0, -1):
         variable = "RECORDER_" + "__".join(place[:end]).upper()
         if variable in variables:

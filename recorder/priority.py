@@ -15,6 +15,7 @@ def behind_capture(by: int) -> None:
     """
     with contextlib.suppress(OSError):
         os.nice(by)
-        if sys.platform == "linux":
-            # One that wakes up takes no core from who is at work there.
+    if sys.platform == "linux":
+        # One that wakes up takes no core from who is at work there.
+        with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

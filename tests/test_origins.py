@@ -37,6 +37,8 @@ to = ["hook"]
 webhook = "https://example.org/s3cr3t"
 headers = { authorization = "s3cr3t" }
 token = "s3cr3t-s3cr3t"
+[destinations.program]
+command = ["send", "--token", "s3cr3t"]
 """
 
 
@@ -74,6 +76,7 @@ def test_flag_variable_and_file_are_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("RECORDER_CAPTURE__FSYNC_MS", "50")
     monkeypatch.setenv("RECORDER_FEEDS__TWO__LINES", "2")
     monkeypatch.setenv("RECORDER_CAPTURE__ROTATE_MB", "8")
+    monkeypatch.setenv("RECORDER_CAPTURE__BUFFER_MB", "")  # as if it were not there
     found = told("--config", "my.toml", "--data-dir", "there")
     for name, value, origin in (
         ("data_dir", "there", "--data-dir"),
@@ -81,6 +84,7 @@ def test_flag_variable_and_file_are_named(monkeypatch: pytest.MonkeyPatch) -> No
         ("capture.rotate_mb", 8, "RECORDER_CAPTURE__ROTATE_MB"),
         ("feeds.two.lines", 2, "RECORDER_FEEDS__TWO__LINES"),
         ("feeds.one.lines", 1, "default"),
+        ("capture.buffer_mb", 64, "default"),
         ("feeds.one.channels", ["a"], "my.toml"),
         ("alerts.big.table", "whales", "my.toml"),
     ):
@@ -97,6 +101,7 @@ def test_what_may_hold_a_secret_is_never_shown() -> None:
     hidden = {name.rpartition(".")[2] for name, one in told().items() if one["hidden"]}
     assert hidden == {
         "url", "rest_url", "key", "headers", "query", "subscribe", "proxy", "webhook", "token",
+        "command",
     }  # fmt: skip
 
 

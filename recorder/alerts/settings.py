@@ -123,7 +123,10 @@ class DestinationSettings(BaseModel):
     ] = None
     command: Annotated[
         list[str] | None,
-        _means("a program and its arguments, run without a shell; the alert is on its stdin"),
+        _means(
+            "a program and its arguments, run without a shell; the alert is on its stdin",
+            repr=False,
+        ),
     ] = None
     telegram: Annotated[str | None, _means("id or @name of a chat that a bot writes to")] = None
     base_url: Annotated[str, _means("telegram: where the bot API is")] = "https://api.telegram.org"

@@ -19,7 +19,7 @@ from recorder.segment import began_ns, order, run_of
 #: What one batch holds at most, unless a single file is larger.
 BATCH_BYTES = 2 << 30
 
-#: Small files are taken together up to so many bytes: a task costs half a second.
+#: Small files are taken together up to so many bytes: a task costs more than they do.
 UNIT_BYTES = 16 << 20
 
 #: Files are looked at together up to so many, and so many bytes: a task of a cluster costs a tenth
@@ -37,17 +37,10 @@ def new(files: Iterable[RawFile], known: Set[str]) -> list[list[RawFile]]:
     return [list(some) for _, some in groupby(fresh, key=lambda f: (f.feed, run_of(f.stem)))]
 
 
-def looks(files: Iterable[RawFile]) -> Iterator[list[RawFile]]:
+def looks(files: Sequence[RawFile]) -> list[list[RawFile]]:
     """The files that one task looks at: a large one, or several small ones."""
-    some, size = list[RawFile](), 0
-    for file in files:
-        if some and (len(some) >= LOOK_FILES or size + file.size > LOOK_BYTES):
-            yield some
-            some, size = [], 0
-        some.append(file)
-        size += file.size
-    if some:
-        yield some
+    packs = _packed([file.size for file in files], LOOK_BYTES, LOOK_FILES)
+    return [[files[place] for place in pack] for pack in packs]
 
 
 def in_order(surveys: Iterable[Survey]) -> list[Survey]:
@@ -84,14 +77,19 @@ def by_feed(surveys: Iterable[Survey]) -> dict[str, list[Survey]]:
 
 def shares(surveys: Sequence[Survey], limit: int = UNIT_BYTES) -> list[list[int]]:
     """The files of a feed (their places) that tasks take each by itself: neighbours together."""
+    return _packed([survey.file.size for survey in surveys], limit)
+
+
+def _packed(sizes: Sequence[int], limit: int, most: int | None = None) -> list[list[int]]:
+    """Neighbours' places together, up to so many bytes and so many of them; at least one."""
     found: list[list[int]] = []
-    size = limit
-    for place, survey in enumerate(surveys):
-        if size + survey.file.size > limit:
+    total = 0
+    for place, size in enumerate(sizes):
+        if not found or total + size > limit or len(found[-1]) == most:
             found.append([])
-            size = 0
+            total = 0
         found[-1].append(place)
-        size += survey.file.size
+        total += size
     return found
 
 
