@@ -23,11 +23,11 @@ from benchmarks import machine, mixed, report
 from benchmarks.report import Figures
 from recorder import frame
 from recorder.clock import DAY_NS, Clock, ulid
-from recorder.journal import sync
-from recorder.journal.block import RECORD
-from recorder.journal.writer import Journal, Limits, Reports, Stream
-from recorder.sealed import compact, raw, seal
-from recorder.segment import Layout
+from recorder.record import compact, raw, seal
+from recorder.record.journal import sync
+from recorder.record.journal.block import RECORD
+from recorder.record.journal.writer import Journal, Limits, Reports, Stream
+from recorder.record.layout import Layout
 
 RATIO = 0.9
 #: Frames that others recorded; not part of this repository.

@@ -23,11 +23,12 @@ from recorder import frame
 from recorder.answers import database
 from recorder.clock import NS, Clock, ulid
 from recorder.errors import RecorderError
-from recorder.journal import sync
-from recorder.journal.block import RECORD
-from recorder.journal.writer import Journal, Limits, Reports, Stream
-from recorder.segment import Layout
-from recorder.tables.ingest import Ingest, Rules
+from recorder.record.journal import sync
+from recorder.record.journal.block import RECORD
+from recorder.record.journal.writer import Journal, Limits, Reports, Stream
+from recorder.record.layout import Layout
+from recorder.tables.ingest import Ingest
+from recorder.tables.rules import Rules
 
 SEEN_SECONDS = 5.0
 _FEED = "smartmoney"

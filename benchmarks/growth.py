@@ -23,13 +23,14 @@ from benchmarks.query import reader
 from benchmarks.report import Figures
 from recorder.answers import canned
 from recorder.clock import NS, iso, ulid
-from recorder.sealed import seal
-from recorder.sealed.raw import RAW
-from recorder.segment import Layout, stem
+from recorder.record import seal
+from recorder.record.layout import Layout, stem
+from recorder.schema.raw import RAW
+from recorder.schema.tables import TABLES
 from recorder.tables import private, prune
-from recorder.tables.ingest import Ingest, Rules
+from recorder.tables.ingest import Ingest
 from recorder.tables.prune import Choice
-from recorder.tables.schema import TABLES
+from recorder.tables.rules import Rules
 
 SYMBOLS = 300
 EVERY_NS = 3 * NS

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from benchmarks import machine, mixed, report
 from benchmarks.report import Figures
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 FRAMES_PER_SECOND = 1_000_000
 TIMES_THE_LOOP = 3.0
@@ -115,8 +115,9 @@ def _ratio(found: dict[str, list[float]], other: str) -> float:
 _CHILD = """
 import json, resource, sys, time
 from pathlib import Path
-from recorder.tables.ingest import Ingest, Rules
-from recorder.segment import Layout
+from recorder.tables.ingest import Ingest
+from recorder.tables.rules import Rules
+from recorder.record.layout import Layout
 
 work = Ingest(Layout(Path(sys.argv[1])), Rules)
 start = time.perf_counter()

@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from recorder.segment import Layout
-from recorder.tables.ingest import Ingest, Rules
+from recorder.record.layout import Layout
+from recorder.tables.ingest import Ingest
+from recorder.tables.rules import Rules
 
 Run = Callable[[Layout], int]
 
@@ -56,8 +57,8 @@ def local(layout: Layout) -> int:
 def lake(layout: Layout, cluster: Callable[..., object]) -> int:
     """Into the Delta tables of a new lake beside the raw files."""
     from recorder.lake.delta import Writer
-    from recorder.lake.engine import Engine
     from recorder.lake.place import Place
+    from recorder.lake.run import Engine
 
     shutil.rmtree(layout.root / "lake", ignore_errors=True)
     raw, tables = Place.of(str(layout.raw)), Place.of(str(layout.root / "lake"))

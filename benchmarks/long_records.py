@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 
 from benchmarks.payloads import HEADER, stamped_frame
 from recorder.clock import NS, ulid
-from recorder.sealed import seal
-from recorder.sealed.raw import RAW
-from recorder.segment import Layout, stem
+from recorder.record import seal
+from recorder.record.layout import Layout, stem
+from recorder.schema.raw import RAW
 
 START = 1_790_000_000 * NS
 PER_FILE = 200_000

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import duckdb
 
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 from recorder.tables import publish
 
 #: The part of all rows that each table holds; smaller tables have a fixed size.

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from recorder.clock import ulid
-from recorder.sealed import seal
-from recorder.sealed.raw import RAW
-from recorder.segment import Layout, stem
+from recorder.record import seal
+from recorder.record.layout import Layout, stem
+from recorder.schema.raw import RAW
 
 _T0_MS = 1_790_000_000_000
 _PER_FILE = 250_000

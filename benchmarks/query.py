@@ -20,7 +20,7 @@ from rich.console import Console
 from benchmarks import machine, market, report
 from benchmarks.report import Figures
 from recorder.answers import canned
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 from recorder.tables import publish
 
 SECONDS = 1.0

@@ -21,7 +21,7 @@ from rich.table import Table
 from benchmarks import asked, machine, mixed, report, sizing
 from benchmarks.fit import Cost, cores_needed, fit, pays_off
 from benchmarks.report import Figures
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 _ROOT = Path(__file__).parents[1]
 

@@ -16,6 +16,12 @@ from recorder.service import Service
 
 CREDENTIALS = 4
 
+#: A feed's name becomes the name of a directory.
+FEED_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+#: US dollars: a trade of this value or more is a row of `whales`, where the settings name no other.
+WHALE_USD = 100_000.0
+
 
 @dataclass(frozen=True, slots=True)
 class Options:

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.clock import NS
-from recorder.sealed.raw import RAW
+from recorder.schema.raw import RAW
+from recorder.schema.tables import TABLES
 from recorder.tables import arrivals
-from recorder.tables.schema import TABLES
 
 T0 = 1_790_000_000 * NS
 FOR_EVER = 1 << 60

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from recorder.answers import canned
 from recorder.cli.query import query as command
 from recorder.errors import DataError, RecorderError, UsageError
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 from recorder.tables import publish
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

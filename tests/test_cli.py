@@ -17,14 +17,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from recorder import __version__
 from recorder.answers import canned
 from recorder.capture.sources import sources
 from recorder.cli import COMMANDS, SUMMARIES, cli, main
-from recorder.config import load
 from recorder.errors import RecorderError
 from recorder.feeds import KINDS
-from recorder.tables.schema import TABLES
+from recorder.schema.tables import TABLES
+from recorder.settings.config import load
+from recorder.version import __version__
 
 ROOT = Path(__file__).parents[1]
 KEYLESS = {name: value for name, value in os.environ.items() if not name.startswith("RECORDER_")}
@@ -493,7 +493,7 @@ def test_help_loads_nothing_heavy() -> None:
 def test_capture_loads_neither_duckdb_nor_pyarrow() -> None:
     code = (
         "import sys\nimport recorder.capture.capture, recorder.cli.capture\n"
-        "import recorder.config, recorder.log\n"
+        "import recorder.settings.config, recorder.log\n"
         "print(*sys.modules, sep='\\n')"
     )
     loaded = set(python(code).splitlines())

@@ -9,9 +9,9 @@ import pytest
 from pydantic import SecretStr
 
 from recorder.capture.sources import sources
-from recorder.config import FeedSettings, Settings, load
 from recorder.errors import ConfigError, CredentialsError
-from recorder.keys import key_of, key_variable
+from recorder.settings.config import FeedSettings, Settings, load
+from recorder.settings.keys import key_of, key_variable
 
 SECRET = "s3cr3t-value"
 

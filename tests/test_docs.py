@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from recorder.answers import canned
 from recorder.feeds import KINDS, feed
+from recorder.schema.files import sql_directory
+from recorder.schema.tables import ABOUT, COMMON, LEDGER, PRUNED, TABLES, Table
 from recorder.tables.normalise import load
-from recorder.tables.schema import ABOUT, COMMON, LEDGER, PRUNED, TABLES, Table
 
 ROOT = Path(__file__).parents[1]
 
@@ -64,7 +64,7 @@ def test_every_feed_with_sql_fills_the_tables_it_promises(name: str) -> None:
     from recorder.feeds import feed
 
     found = feed(name)
-    sections = load(canned.sql_directory() / "normalise", name).sections
+    sections = load(sql_directory() / "normalise", name).sections
     filled = {s.name for s in sections if s.kind == "table"} - {"rejects"}
     assert filled == set(found.tables)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from recorder import doctor
 from recorder.capture.sources import sources
 from recorder.cli import cli
-from recorder.config import load
+from recorder.settings.config import load
 from recorder.simulate import SERVICES
+from recorder.status import doctor
 
 KEY = "dsk_" + "5e" * 32
 

@@ -11,11 +11,21 @@ from hypothesis import strategies as st
 
 from recorder import frame
 from recorder.clock import DAY_NS, NS, Clock, ulid
-from recorder.journal import reader
-from recorder.journal.block import HEADER, MAGIC, RECORD, Block, Damage, encode, records, scan, seed
-from recorder.journal.sync import run
-from recorder.journal.writer import Journal, Limits, Reports, Stream
-from recorder.segment import Layout
+from recorder.record.journal import reader
+from recorder.record.journal.block import (
+    HEADER,
+    MAGIC,
+    RECORD,
+    Block,
+    Damage,
+    encode,
+    records,
+    scan,
+    seed,
+)
+from recorder.record.journal.sync import run
+from recorder.record.journal.writer import Journal, Limits, Reports, Stream
+from recorder.record.layout import Layout
 
 STEM = "20260101T000000Z-01JD8XYZABCDEFGHJKMNPQRSTV-000001"
 SALT = seed(STEM)
@@ -219,7 +229,7 @@ def test_a_full_buffer_leaves_a_gap_marker_that_counts_the_missing(tmp_path: Pat
 
 
 def test_after_a_failed_sync_the_frames_are_written_again_elsewhere(tmp_path: Path) -> None:
-    from recorder.sealed.seal import cuts
+    from recorder.record.seal import cuts
 
     hand = HandClock()
     journal = make_journal(tmp_path, hand)

@@ -260,7 +260,7 @@ def test_markdown_escapes_what_would_be_markup() -> None:
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Any) -> None:
     import duckdb
 
-    from recorder.segment import Layout
+    from recorder.record.layout import Layout
     from recorder.tables import publish
 
     with duckdb.connect(str(tmp_path / "recorder.duckdb")) as connection:

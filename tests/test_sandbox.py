@@ -14,7 +14,7 @@ import pytest
 from recorder.answers import canned, sandbox
 from recorder.answers.sandbox import Answer, Limits
 from recorder.errors import DataError, RecorderError, UsageError
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 from recorder.tables import publish
 
 LIMITS = Limits(seconds=60)

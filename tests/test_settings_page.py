@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from recorder.config import Settings, load
 from recorder.feeds import KINDS, feed
-from recorder.keys import key_variable
+from recorder.settings.config import Settings, load
+from recorder.settings.keys import key_variable
 
 PAGE = Path(__file__).parents[1] / "docs/settings.md"
 
@@ -174,6 +174,6 @@ def test_the_variables_of_the_page_are_read(
 
 
 def test_a_settings_file_points_to_the_page() -> None:
-    from recorder.example import settings
+    from recorder.settings.example import settings
 
     assert re.search(r"^# .*docs/settings\.md", settings([feed("binance")]), re.MULTILINE)

@@ -12,13 +12,14 @@ from click.testing import CliRunner
 from recorder import frame
 from recorder.cli import cli
 from recorder.clock import DAY_NS, NS, Clock, ulid
-from recorder.journal.block import RECORD
-from recorder.journal.sync import run
-from recorder.journal.writer import Journal, Limits, Reports, Stream
-from recorder.sealed import seal
-from recorder.segment import Layout
-from recorder.tables.ingest import Ingest, Rules
-from recorder.verify import Report, verify
+from recorder.record import seal
+from recorder.record.journal.block import RECORD
+from recorder.record.journal.sync import run
+from recorder.record.journal.writer import Journal, Limits, Reports, Stream
+from recorder.record.layout import Layout
+from recorder.record.verify import Report, verify
+from recorder.tables.ingest import Ingest
+from recorder.tables.rules import Rules
 
 T0 = 20_000 * DAY_NS + NS
 

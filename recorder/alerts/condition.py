@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from recorder.answers.sandbox import interrupting
 from recorder.errors import ConfigError, UsageError, did_you_mean
+from recorder.schema import duck
+from recorder.schema.tables import TABLES
 from recorder.stream.event import CLASSES, Event, columns
-from recorder.tables import duck
-from recorder.tables.schema import TABLES
 
 _TYPES = {
     "VARCHAR": pa.string(),

@@ -9,10 +9,10 @@ from typing import Any
 
 from recorder.alerts.alert import TEST, TEXT_LENGTH, TITLE_LENGTH, Alert, shown
 from recorder.alerts.condition import Judge, types_of
-from recorder.alerts.settings import RuleSettings
 from recorder.alerts.template import Template
 from recorder.clock import NS, iso, ulid
 from recorder.errors import ConfigError, did_you_mean
+from recorder.settings.alerts import RuleSettings
 from recorder.stream.event import Event, columns
 
 #: What is said of a table's rows where the rule has no words of its own.

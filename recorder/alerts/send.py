@@ -15,12 +15,12 @@ from urllib.parse import quote
 
 import urllib3
 
-from recorder import __version__
 from recorder.alerts.alert import Alert, shown
-from recorder.alerts.settings import DestinationSettings
 from recorder.errors import ConfigError, CredentialsError
-from recorder.keys import token_variable
 from recorder.redact import Redactor
+from recorder.settings.alerts import DestinationSettings
+from recorder.settings.keys import token_variable
+from recorder.version import __version__
 
 #: So much of an answer is read, to find out when to come back.
 _ANSWER = 16_384

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from recorder import durable
 from recorder.alerts.alert import Alert
-from recorder.alerts.book import Log, load_state, save_state
 from recorder.alerts.condition import Judge
-from recorder.alerts.courier import WAITING, Courier, Delivery
+from recorder.alerts.delivery import WAITING, Courier, Delivery
+from recorder.alerts.evaluator import Sentry
 from recorder.alerts.rule import Rule, rules_of, trial
 from recorder.alerts.seen import Seen
 from recorder.alerts.send import Sender, sender
-from recorder.alerts.sentry import Sentry
+from recorder.alerts.state import Log, load_state, save_state
 from recorder.clock import NS, Clock
-from recorder.config import Settings
 from recorder.errors import ConfigError, RecorderError, UsageError, did_you_mean
-from recorder.keys import secrets_of, token_of
+from recorder.record.layout import Layout
 from recorder.redact import Redactor
-from recorder.segment import Layout
+from recorder.settings.config import Settings
+from recorder.settings.keys import secrets_of, token_of
 from recorder.stream.event import Filter
 from recorder.stream.live import Follower, Pace
 from recorder.stream.span import Span

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING
 from recorder.answers.known import AS_OF, limited
 from recorder.answers.unread import unread
 from recorder.errors import DataError, UsageError, did_you_mean
+from recorder.schema.files import sql_directory
 
 if TYPE_CHECKING:  # completion and help never load them
     import duckdb
@@ -87,13 +88,6 @@ class Query:
 
 def _is_expression(sql: str) -> bool:
     return re.match(r"(SELECT|WITH|FROM|DELETE)\b", sql, re.IGNORECASE) is None
-
-
-def sql_directory() -> Path:
-    """Where the SQL files are: inside an installed package, or in a checkout beside it."""
-    package = Path(__file__).parents[1]
-    installed = package / "queries"
-    return installed if installed.exists() else package.parent / "queries"
 
 
 def load(directory: Path | None = None) -> dict[str, Query]:

@@ -22,7 +22,7 @@ def connect(path: Path, **settings: str | bool | int) -> duckdb.DuckDBPyConnecti
     """
     import duckdb
 
-    from recorder.tables import duck
+    from recorder.schema import duck
 
     if not path.exists():
         raise DataError("no database yet", where=str(path), hint=_NO_DATABASE)

@@ -20,9 +20,8 @@ import pyarrow.dataset as ds
 
 from recorder.answers import database
 from recorder.errors import CredentialsError, StoreError
-from recorder.sealed.raw import RAW
-from recorder.segment import day_of
-from recorder.tables.publish import RAW_COLUMNS, opens
+from recorder.record.layout import day_of
+from recorder.schema.raw import RAW, RAW_COLUMNS, opens
 
 if TYPE_CHECKING:
     from recorder.bucket.store import Store

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from recorder.tables.schema import TABLES
+from recorder.schema.tables import TABLES
 
 #: The parameter's name, type, default and meaning.
 AS_OF = ("as_of", "TIMESTAMPTZ", "NULL", "only what had been received by this time")

@@ -26,7 +26,7 @@ import pyarrow as pa
 from recorder.answers import database, frames
 from recorder.answers.unread import unread
 from recorder.errors import DataError, RecorderError, UsageError
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from recorder.backtest.fills import Fill, Instrument, Market, Missed, Sent
 from recorder.backtest.orders import Order, Strategy, decide, tables_of
 from recorder.backtest.report import Result, report
 from recorder.errors import LookAheadError, RecorderError, StrategyError
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 from recorder.stream import event
 from recorder.stream.asof import AsOf
 from recorder.stream.event import Event

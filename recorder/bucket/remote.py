@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from recorder.bucket import spool
 from recorder.errors import StoreError
-from recorder.segment import Layout, day_of
+from recorder.record.layout import Layout, day_of
 
 if TYPE_CHECKING:
     from recorder.bucket.store import Listing, Store
-    from recorder.config import Settings
 
 #: Seconds for which a listing holds: to list is slow, and paid for. A long one holds longer.
 _FRESH_SECONDS = 10.0
@@ -26,33 +25,28 @@ _SHARE = 20.0
 
 
 def layout_of(
-    settings: Settings, *, anew: bool = False, warn: Callable[[str], None] = lambda text: None
+    data_dir: Path,
+    raw_url: str | None,
+    *,
+    cache_gb: float = 10.0,
+    anew: bool = False,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> Layout:
-    """Where the record is: the data directory, and the bucket of `raw_url` where that is set.
+    """Return where the record is: the data directory, and the bucket at `raw_url` if there is one.
 
-    With `anew` nothing is believed that was fetched before. `warn` hears when the bucket goes away.
+    With `anew` files that were fetched before are fetched again. `warn` is called when the bucket
+    becomes unreachable.
 
     Raises:
         ConfigError: `raw_url` names no bucket.
         StoreError, CredentialsError: the bucket cannot be read; nothing was done.
     """
-    cache_gb = settings.bucket.cache_gb
-    found = layout_at(settings.data_dir, settings.raw_url, cache_gb=cache_gb, anew=anew)
-    if isinstance(found, Mirrored):
-        found.mirror.warn = warn
-    return found
-
-
-def layout_at(
-    data_dir: Path, raw_url: str | None, *, cache_gb: float = 10.0, anew: bool = False
-) -> Layout:
-    """The same, of a data directory and a bucket's URL."""
     if raw_url is None:
         return Layout(data_dir)
     from recorder.bucket.store import Store
 
     cache = data_dir / "work" / "cache"
-    mirror = Mirror(Store(raw_url), cache, int(cache_gb * spool.GB), anew=anew)
+    mirror = Mirror(Store(raw_url), cache, int(cache_gb * spool.GB), anew=anew, warn=warn)
     mirror.look()
     return Mirrored(data_dir, mirror)
 

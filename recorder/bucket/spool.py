@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recorder import durable
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 GB = 1_000_000_000
 

@@ -19,9 +19,10 @@ from pyarrow import fs
 from recorder import durable
 from recorder.bucket import refusal
 from recorder.bucket.opened import Opened
-from recorder.bucket.place import place
 from recorder.errors import ConfigError, StoreError
-from recorder.segment import FEED_NAME, day_of, is_stem
+from recorder.feed import FEED_NAME
+from recorder.record.layout import day_of, is_stem
+from recorder.settings.place import place
 
 _PART = 4 << 20
 

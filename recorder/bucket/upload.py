@@ -26,7 +26,7 @@ from recorder.bucket.store import Store
 from recorder.clock import NS
 from recorder.errors import BusyError, DataError, RecorderError, StoreError
 from recorder.priority import behind_capture
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 HOUR_NS = 3600 * NS
 

@@ -8,21 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from recorder.capture.drift import ClockSteps, LoopLag
 from recorder.capture.notify import Beat, Notifier, keep
 from recorder.capture.recording import Recording, Room
 from recorder.capture.sealer import Sealer
 from recorder.capture.sources import Source, connect_options
 from recorder.capture.uploader import Uploader
 from recorder.clock import NS, Clock
-from recorder.config import Settings
-from recorder.drift import ClockSteps, LoopLag
 from recorder.errors import BusyError
 from recorder.feed import CREDENTIALS
-from recorder.journal.writer import Journal
+from recorder.record.journal.writer import Journal
+from recorder.record.layout import Layout
 from recorder.redact import Redactor
-from recorder.segment import Layout
 from recorder.session.line import Line
 from recorder.session.machine import NOT_CONNECTED
+from recorder.settings.config import Settings
 
 #: A journal that was not in order for so long is not: a sync hangs, or frames are being lost.
 _BEAT_NS = 10 * NS

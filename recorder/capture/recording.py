@@ -12,21 +12,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from recorder import __version__, durable, frame
+from recorder import durable, frame
 from recorder.capture.catalogue import told
+from recorder.capture.drift import LoopLag
 from recorder.capture.sealer import Sealer
 from recorder.capture.sources import Source, missing
 from recorder.clock import NS, Clock, ulid
-from recorder.config import CaptureSettings
-from recorder.drift import LoopLag
 from recorder.feed import Plan
-from recorder.journal import sync
-from recorder.journal.writer import UNNAMED, Journal, Limits, Reports, Stream
+from recorder.record.journal import sync
+from recorder.record.journal.writer import UNNAMED, Journal, Limits, Reports, Stream
+from recorder.record.layout import Layout
 from recorder.redact import Redactor
-from recorder.segment import Layout
 from recorder.session.budget import Budget
 from recorder.session.line import Line
 from recorder.session.link import Wiring
+from recorder.settings.config import CaptureSettings
+from recorder.version import __version__
 
 #: What a line's last marker says, and so the cause of the gap that follows.
 _REMOVED = "no longer configured"

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Sealer:
-    """Runs `recorder.sealed.seal` in a child process, one at a time, again if asked meanwhile.
+    """Runs `recorder.record.seal` in a child process, one at a time, again if asked meanwhile.
 
     `level` is zstd's; `then` is called after each run.
     """
@@ -40,7 +40,7 @@ class Sealer:
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "recorder.sealed.seal",
+                "recorder.record.seal",
                 str(self._data_dir),
                 str(self._level),
                 stdin=asyncio.subprocess.DEVNULL,

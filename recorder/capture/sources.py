@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from recorder.capture.catalogue import Listing, Reach, expand, is_pattern, names_of
-from recorder.config import FeedSettings, Settings
 from recorder.errors import ConfigError, CredentialsError
 from recorder.feed import Feed, Options, Plan
 from recorder.feeds import feed as feed_of
-from recorder.keys import key_variable
+from recorder.settings.config import FeedSettings, Settings
+from recorder.settings.keys import key_variable
 from recorder.shard import Shard, parse, share
 
 

@@ -15,7 +15,7 @@ from recorder.capture.catalogue import Listing, fetch, keep, kept
 from recorder.capture.sources import Source
 from recorder.clock import Clock
 from recorder.errors import CatalogueError
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 _EVERY = 24 * 3600.0
 _AGAIN = 60.0  # after a failure

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from recorder.backoff import Backoff
 from recorder.bucket import spool
-from recorder.config import Settings
 from recorder.errors import CredentialsError, StoreError
+from recorder.settings.config import Settings
 
 #: The child's exit code while the bucket is away, see `recorder.bucket.upload`.
 _AWAY = 75

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from recorder import __version__
 from recorder.errors import RecorderError, did_you_mean
+from recorder.version import __version__
 
 #: Command name -> module that holds a click command of the same name.
 COMMANDS = {

@@ -13,7 +13,7 @@ import click
 from recorder.cli import options
 
 if TYPE_CHECKING:
-    from recorder.alerts.courier import Delivery
+    from recorder.alerts.delivery import Delivery
     from recorder.alerts.service import Plan
 
 
@@ -53,8 +53,8 @@ def alerts(
     from recorder import log
     from recorder.alerts.service import Service, plan
     from recorder.clock import NS
-    from recorder.config import load
     from recorder.errors import UsageError
+    from recorder.settings.config import load
 
     if once and tried:
         raise UsageError("--once and --test exclude each other")
@@ -84,7 +84,7 @@ def alerts(
 
 def _try(made: Plan, name: str) -> int:
     """Say what arrived where; 1 if something did not."""
-    from recorder.alerts.courier import DELIVERED
+    from recorder.alerts.delivery import DELIVERED
     from recorder.alerts.service import try_rule
 
     failed = 0

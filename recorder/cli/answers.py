@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import io
 import os
-import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -18,59 +17,18 @@ import click
 from recorder.answers.output import FORMATS, write
 from recorder.cli import options
 from recorder.errors import UsageError
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
-    from recorder.answers import canned
-    from recorder.answers.sandbox import Limits
+    from recorder.lake.source import TableSource
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: The value of `--plot` without a file.
 _HERE = "-"
 _PICTURES = (".png", ".svg")
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where the tables are: in a data directory, or in a lake where there is a `tables_url`."""
-
-    layout: Layout
-    tables_url: str | None = None
-    raw_url: str | None = None
-
-    def connect(self, query: canned.Query | None = None) -> duckdb.DuckDBPyConnection:
-        """A connection to the tables and macros; of a lake, for one canned query, what it reads."""
-        if self.tables_url is None:
-            # A bucket is not bothered for a canned query that reads no raw frames.
-            if self.raw_url and (query is None or re.search(r"\braw\b", query.sql)):
-                from recorder.answers import frames
-
-                return frames.connect(self.layout.database, self.raw_url)
-            from recorder.answers import database
-
-            return database.connect(self.layout.database)
-        from recorder.lake import read
-
-        return read.connect(self.tables_url, raw_url=self.raw_url, query=query)
-
-    def shut(self, limits: Limits) -> duckdb.DuckDBPyConnection:
-        """The same for somebody's SQL: it can read the record, and nothing else."""
-        from recorder.answers import sandbox
-
-        if self.tables_url is None:
-            return sandbox.connect(self.layout, limits, self.raw_url)
-        from recorder.lake import read
-
-        connection = read.connect(
-            self.tables_url, raw_url=self.raw_url, settings=sandbox.settings(limits)
-        )
-        sandbox.shut(connection)
-        sandbox.freeze(connection)
-        return connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +42,13 @@ class How:
     given_tables_url: str | None = None
     given_raw_url: str | None = None
 
-    def source(self) -> Source:
+    def source(self) -> TableSource:
         """What is asked: the options, else the environment, else the settings file, else `data`.
 
         A lake that the environment or the file names gives way to `--data-dir`.
         """
-        from recorder.config import load
+        from recorder.lake.source import TableSource
+        from recorder.settings.config import load
 
         given, lake = self.given_data_dir, self.given_tables_url
         if given is not None and lake is not None:
@@ -97,7 +56,7 @@ class How:
             raise UsageError("is given beside --data-dir", where="--tables-url", hint=hint)
         settings = load(self.config, data_dir=given, tables_url=lake, raw_url=self.given_raw_url)
         named = None if given is not None else settings.tables_url
-        return Source(Layout(settings.data_dir), named, settings.raw_url)
+        return TableSource(Layout(settings.data_dir), named, settings.raw_url)
 
     def check(self) -> None:
         """Refuse a drawing that could not be made before anything is asked."""

@@ -88,7 +88,7 @@ def backtest(
     from recorder.backtest import Market, run
     from recorder.backtest.named import strategy as named
     from recorder.cli.answers import How
-    from recorder.config import load
+    from recorder.settings.config import load
     from recorder.stream import event
     from recorder.stream.span import span
 
@@ -207,7 +207,7 @@ def _bar(
 
 def _total(data_dir: Path, tables: tuple[str, ...], wanted: Filter) -> int:
     from recorder.answers import database
-    from recorder.segment import Layout
+    from recorder.record.layout import Layout
     from recorder.stream import event
     from recorder.stream.span import check_version
 

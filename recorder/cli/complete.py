@@ -12,11 +12,11 @@ import click
 from click.shell_completion import CompletionItem
 
 from recorder.answers import canned
-from recorder.tables.schema import TABLES
+from recorder.schema.tables import TABLES
 
 if TYPE_CHECKING:
     from recorder.answers.canned import Parameter, Query
-    from recorder.cli.answers import Source
+    from recorder.lake.source import TableSource
 
 _SET_ASIDE = "recorder.query.parameter"
 _MOST = 200
@@ -98,7 +98,7 @@ def _recorded(ctx: click.Context, query: Query, column: str) -> list[str]:
         return []
 
 
-def _distinct(source: Source, names: list[str], column: str) -> list[str]:
+def _distinct(source: TableSource, names: list[str], column: str) -> list[str]:
     """The values of a column, in any of these tables."""
     from recorder.answers.cells import visible
 

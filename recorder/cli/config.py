@@ -21,8 +21,8 @@ def config(config_path: Path | None, data_dir: Path | None, changed: bool, as_js
     """
     import json
 
-    from recorder.config import load
-    from recorder.origins import settings_of
+    from recorder.settings.config import load
+    from recorder.settings.origins import settings_of
 
     settings = load(config_path, data_dir=data_dir)
     flags = {"data_dir": data_dir} if data_dir is not None else {}

@@ -72,7 +72,7 @@ def demo(seconds: float, data_dir: Path | None) -> None:
     Starts simulated services of the two primary feeds on this machine, records both with
     `recorder capture`, ingests while they are recorded, and asks the result a few questions.
     """
-    from recorder.config import load
+    from recorder.settings.config import load
 
     home = load(None, data_dir=data_dir).data_dir / "demo"
     _clear(home)
@@ -188,8 +188,8 @@ def _capture(home: Path, config: Path, seconds: float, environment: dict[str, st
 def _answer(home: Path) -> None:
 
     from recorder.answers import canned, output
-    from recorder.segment import Layout
-    from recorder.tables import duck
+    from recorder.record.layout import Layout
+    from recorder.schema import duck
 
     queries = canned.load()
     with duck.connect(Layout(home).database, read_only=True) as connection:

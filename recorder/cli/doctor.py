@@ -31,10 +31,10 @@ def doctor(
     import os
 
     from recorder.answers.cells import visible
-    from recorder.config import load
-    from recorder.doctor import examine
-    from recorder.keys import key_of, secrets_of
     from recorder.redact import Redactor
+    from recorder.settings.config import load
+    from recorder.settings.keys import key_of, secrets_of
+    from recorder.status.doctor import examine
 
     settings = load(config_path, data_dir=data_dir)
     checks = list(examine(settings))
@@ -42,7 +42,7 @@ def doctor(
         import asyncio
 
         from recorder.capture.sources import sources
-        from recorder.doctor import reach
+        from recorder.status.doctor import reach
 
         keys = {name: key_of(name, feed, os.environ) for name, feed in settings.feeds.items()}
         hide = Redactor(part for key in keys.values() for part in secrets_of(key))

@@ -71,7 +71,7 @@ def export(
     hftbacktest (.npz). The names of the files go to stdout; gaps in the range, and what a format
     cannot hold, are said on stderr.
     """
-    from recorder.config import load
+    from recorder.settings.config import load
     from recorder.stream import event
     from recorder.stream.span import span
 
@@ -144,7 +144,7 @@ def _run(
     from recorder.answers import database
     from recorder.errors import DataError
     from recorder.export.job import Job
-    from recorder.segment import Layout
+    from recorder.record.layout import Layout
     from recorder.stream.span import check_feeds, check_recorded, check_version, gaps
 
     layout = Layout(data_dir)

@@ -31,7 +31,7 @@ def feeds(kind: str | None, as_json: bool) -> None:
 
 
 def _show(found: Feed) -> None:
-    from recorder.example import feed_table
+    from recorder.settings.example import feed_table
 
     click.echo(found.title)
     click.echo(f"\nendpoints  {', '.join(found.endpoints) or 'set by you'}")

@@ -41,8 +41,8 @@ def health(
     import time
     from dataclasses import asdict
 
-    from recorder.config import load
-    from recorder.segment import Layout
+    from recorder.record.layout import Layout
+    from recorder.settings.config import load
     from recorder.status import Watcher
 
     settings = load(config_path, data_dir=data_dir)

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from recorder.clock import NS
-from recorder.segment import Layout, run_of
+from recorder.record.layout import Layout, run_of
 
 if TYPE_CHECKING:
-    from recorder.tables.ingest import Rules
-    from recorder.tables.late import Late
+    from recorder.tables.late_files import Late
+    from recorder.tables.rules import Rules
 
 Warn = Callable[[str], None]
 
@@ -45,7 +45,7 @@ def renew(layout: Layout, rules: Callable[[str], Rules], found: list[Late], warn
     The caller must not hold the tables.
     """
     from recorder.errors import RecorderError
-    from recorder.tables.rebuild import Scope, rebuild
+    from recorder.tables.rebuild.run import Scope, rebuild
 
     for late in found:
         since = _second(late.from_ns)

@@ -15,11 +15,11 @@ import click
 from recorder.cli import options
 
 if TYPE_CHECKING:
-    from recorder.config import Settings
-    from recorder.segment import Layout
-    from recorder.tables.difference import Difference
-    from recorder.tables.ingest import Ingest, Rules
-    from recorder.tables.rebuild import Scope
+    from recorder.record.layout import Layout
+    from recorder.tables.ingest import Ingest
+    from recorder.tables.rebuild.difference import Difference
+    from recorder.tables.rebuild.run import Scope
+    from recorder.tables.rules import RulesOf
 
 _POLL_SECONDS = 0.5
 _AWAY_SECONDS = 5.0
@@ -98,12 +98,13 @@ def ingest(
     from recorder.cli import lake
     from recorder.cli.hosts import Lateness
     from recorder.clock import NS
-    from recorder.config import load
     from recorder.errors import UsageError
     from recorder.redact import Redactor
+    from recorder.settings.config import load
     from recorder.tables.ingest import Ingest
-    from recorder.tables.late import Hosts
-    from recorder.tables.rebuild import clear
+    from recorder.tables.late_files import Hosts
+    from recorder.tables.rebuild.run import clear
+    from recorder.tables.rules import RulesOf
 
     _check(rebuild=rebuild, diff=diff, follow=follow, ranged=bool(feeds or from_ns or to_ns),
            as_json=as_json)  # fmt: skip
@@ -114,7 +115,8 @@ def ingest(
     if engine != "local":
         lake.ingest(settings, how, log.logger().warning, follow=follow)
         return
-    layout = layout_of(settings, warn=log.logger().warning)
+    layout = layout_of(settings.data_dir, settings.raw_url, cache_gb=settings.bucket.cache_gb,
+                       warn=log.logger().warning)  # fmt: skip
     if not follow and not layout.feeds():
         raise UsageError(
             "nothing is recorded here",
@@ -156,7 +158,7 @@ def _check(*, rebuild: bool, diff: bool, follow: bool, ranged: bool, as_json: bo
 
 def _scope(layout: Layout, feeds: tuple[str, ...], from_ns: int | None, to_ns: int | None) -> Scope:
     from recorder.errors import UsageError, did_you_mean
-    from recorder.tables.rebuild import Scope
+    from recorder.tables.rebuild.run import Scope
 
     for feed in feeds:
         if feed not in layout.feeds():
@@ -171,7 +173,7 @@ def _scope(layout: Layout, feeds: tuple[str, ...], from_ns: int | None, to_ns: i
 def _rebuild(layout: Layout, rules: RulesOf, scope: Scope, warn: Callable[[str], None]) -> None:
     from recorder.cli import progress
     from recorder.tables.backlog import recorded
-    from recorder.tables.rebuild import rebuild
+    from recorder.tables.rebuild.run import rebuild
 
     with progress.frames("made anew", recorded(layout, scope.feeds)) as tell:
         rebuild(layout, rules, scope, warn, tell)
@@ -185,7 +187,7 @@ def _diff(
 
     from recorder.cli import progress
     from recorder.tables.backlog import recorded
-    from recorder.tables.difference import differences
+    from recorder.tables.rebuild.difference import differences
 
     with progress.frames("compared", recorded(layout, scope.feeds)) as tell:
         found = differences(layout, rules, scope, warn, tell)
@@ -218,7 +220,7 @@ def _print_difference(one: Difference) -> None:
 
 
 def _tell_outdated(layout: Layout, rules: RulesOf) -> None:
-    from recorder.tables.rebuild import outdated
+    from recorder.tables.rebuild.run import outdated
 
     for feed, segments in outdated(layout, rules).items():
         click.echo(
@@ -228,41 +230,13 @@ def _tell_outdated(layout: Layout, rules: RulesOf) -> None:
         )
 
 
-class RulesOf:
-    """How each feed is normalised: as configured, else as its own record says."""
-
-    def __init__(self, layout: Layout, settings: Settings) -> None:
-        self._layout, self._settings = layout, settings
-        self._known: dict[str, Rules] = {}
-
-    def __call__(self, feed: str) -> Rules:
-        """The feed's rules."""
-        if feed not in self._known:
-            self._known[feed] = self._find(feed)
-        return self._known[feed]
-
-    def _find(self, feed: str) -> Rules:
-        from recorder.errors import ConfigError
-        from recorder.feeds import feed as feed_of
-        from recorder.sealed.raw import kind_of
-        from recorder.tables.ingest import Rules
-
-        chosen = self._settings.feeds.get(feed)
-        kind = (chosen.kind or feed) if chosen else kind_of(self._layout, feed) or feed
-        try:
-            normalise = feed_of(kind).normalise
-        except ConfigError:
-            normalise = None  # recorded by a plug-in that is not installed here: raw only
-        return Rules(normalise, chosen.whale_usd if chosen else 100_000.0)
-
-
 def _everything(layout: Layout, rules: RulesOf, settle_ns: int, warn: Callable[[str], None]) -> int:
     """Ingest what there is; feeds of which files came late are made anew. How many frames."""
     from recorder.cli.hosts import Lateness, renew
     from recorder.tables.backlog import waiting
     from recorder.tables.ingest import Ingest
-    from recorder.tables.late import Hosts
-    from recorder.tables.rebuild import clear
+    from recorder.tables.late_files import Hosts
+    from recorder.tables.rebuild.run import clear
 
     count, lateness = waiting(layout), Lateness(warn, following=False)
     with closing(Ingest(layout, rules, warn, Hosts(lateness, settle_ns))) as work:

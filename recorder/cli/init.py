@@ -39,9 +39,9 @@ def init(kinds: tuple[str, ...], path: Path, data_dir: str, force: bool) -> None
     the file.
     """
     from recorder.errors import ConfigError, UsageError
-    from recorder.example import settings
     from recorder.feeds import feed
-    from recorder.keys import key_variable
+    from recorder.settings.example import settings
+    from recorder.settings.keys import key_variable
 
     if path.exists() and not force:
         hint = "edit it, name another with --config, or write over it with --force"

@@ -7,16 +7,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from recorder.errors import BusyError, RecorderError, StoreError, UsageError
+from recorder.errors import BusyError, StoreError, UsageError
 
 if TYPE_CHECKING:
-    from recorder.config import Settings
-    from recorder.lake.engine import Done, Engine, Spread
-    from recorder.tables.ingest import Rules
+    from recorder.lake.run import Done, Engine, Spread
+    from recorder.settings.config import Settings
 
 #: How often `--follow` looks for new files; they come every few minutes.
 _POLL_SECONDS = 10.0
@@ -50,8 +50,9 @@ class How:
 
 def ingest(settings: Settings, how: How, warn: Callable[[str], None], *, follow: bool) -> None:
     """Take new sealed files into the lake, once or until stopped."""
-    from recorder.lake.engine import Engine
     from recorder.lake.place import Place
+    from recorder.lake.run import Engine
+    from recorder.tables.rules import rules_of
 
     url = how.tables_url or settings.tables_url
     if url is None:
@@ -62,7 +63,7 @@ def ingest(settings: Settings, how: How, warn: Callable[[str], None], *, follow:
     engine = Engine(
         raw=Place.of(raw, where="--raw-url"),
         tables=Place.of(url),
-        rules=_rules(settings),
+        rules=partial(rules_of, settings),
         warn=warn,
     )
     engine.raw.store().check()
@@ -77,7 +78,7 @@ def ingest(settings: Settings, how: How, warn: Callable[[str], None], *, follow:
 @contextmanager
 def _spread(how: How) -> Iterator[Spread]:
     if how.master is None:
-        from recorder.lake.engine import here
+        from recorder.lake.run import here
 
         yield here
         return
@@ -116,20 +117,3 @@ def _follow(engine: Engine, take_over: bool, warn: Callable[[str], None]) -> Non
         if done.files or done.skipped:
             _say(engine, done)
     click.echo("ingest stopped", err=True)
-
-
-def _rules(settings: Settings) -> Callable[[str, str], Rules]:
-    """How a feed is normalised: as configured, else as its files say."""
-    from recorder.feeds import feed as feed_of
-    from recorder.tables.ingest import Rules
-
-    def rules(feed: str, kind: str) -> Rules:
-        chosen = settings.feeds.get(feed)
-        kind = (chosen.kind or feed) if chosen else kind or feed
-        try:
-            normalise = feed_of(kind).normalise
-        except RecorderError:
-            normalise = None  # recorded by a plug-in that is not installed here: raw only
-        return Rules(normalise, chosen.whale_usd if chosen else 100_000.0)
-
-    return rules

@@ -16,8 +16,8 @@ from recorder.cli import options
 if TYPE_CHECKING:
     import duckdb
 
-    from recorder.sealed.compact import Day, Merged
-    from recorder.segment import Layout
+    from recorder.record.compact import Day, Merged
+    from recorder.record.layout import Layout
     from recorder.tables.prune import Choice, Plan
 
 _MB = 1_000_000
@@ -71,9 +71,9 @@ def prune(
     With a bucket (--raw-url), --raw removes its objects too. Files that go there are not merged.
     """
     from recorder.bucket.remote import layout_of
-    from recorder.config import load
-    from recorder.sealed.compact import recover
-    from recorder.segment import Layout
+    from recorder.record.compact import recover
+    from recorder.record.layout import Layout
+    from recorder.settings.config import load
     from recorder.tables import private
     from recorder.tables.prune import Choice
 
@@ -82,7 +82,8 @@ def prune(
     layout, how = Layout(settings.data_dir), settings.prune
     if compact and settings.raw_url is not None:
         _refuse_to_merge()
-    everywhere = layout_of(settings)
+    cache_gb = settings.bucket.cache_gb
+    everywhere = layout_of(settings.data_dir, settings.raw_url, cache_gb=cache_gb)
     if raw_files and not dry_run:
         everywhere.check_removal()
     with private.claimed(layout), closing(private.connect(layout)) as db:
@@ -156,7 +157,7 @@ def _compact(
     db: duckdb.DuckDBPyConnection, layout: Layout, target_mb: float, level: int, dry_run: bool
 ) -> list[dict[str, Any]]:
     from recorder.cli import progress
-    from recorder.sealed import compact
+    from recorder.record import compact
     from recorder.tables import backlog
 
     found = db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()

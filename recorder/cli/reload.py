@@ -14,10 +14,10 @@ from recorder.capture.capture import Capture
 from recorder.capture.catalogue import Listing
 from recorder.capture.sources import Source, sources
 from recorder.capture.symbols import Symbols, known
-from recorder.config import Settings, load
 from recorder.errors import ConfigError, RecorderError, did_you_mean
-from recorder.keys import key_of, secrets_of
-from recorder.segment import Layout
+from recorder.record.layout import Layout
+from recorder.settings.config import Settings, load
+from recorder.settings.keys import key_of, secrets_of
 
 #: Of `[capture]`: what decides which channels come, and so follows a reload.
 _APPLIED = {"shard"}

@@ -112,15 +112,16 @@ def replay(
     """
     from recorder import log
     from recorder.bucket.remote import layout_of
-    from recorder.config import load
     from recorder.errors import UsageError
     from recorder.player.iterate import chosen, services, speed_of
     from recorder.player.iterate import replay as replayed
     from recorder.player.stage import Play
     from recorder.redact import Redactor
+    from recorder.settings.config import load
     from recorder.stream.span import span
 
-    layout = layout_of(load(config_path, data_dir=data_dir, raw_url=raw_url))
+    settings = load(config_path, data_dir=data_dir, raw_url=raw_url)
+    layout = layout_of(settings.data_dir, settings.raw_url, cache_gb=settings.bucket.cache_gb)
     wanted = span(since, until)
     if not addresses:
         _only_serving(

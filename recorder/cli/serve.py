@@ -73,11 +73,11 @@ def serve(
     machine can connect, unless --host says otherwise, which needs a token. Prints the page's URL.
     """
     from recorder import log
-    from recorder.config import load
     from recorder.errors import DataError
     from recorder.priority import behind_capture
     from recorder.redact import Redactor
     from recorder.serve import server, start
+    from recorder.settings.config import load
 
     settings = load(config_path, data_dir=data_dir)
     bind = server.Bind(host, port)

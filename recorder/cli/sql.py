@@ -94,7 +94,7 @@ def sql(
     question = _question(text, file)
     limits = sandbox.Limits(timeout or None, limit, memory, threads)
     how.check()
-    with how.source().shut(limits) as connection:
+    with how.source().sandboxed(limits) as connection:
         age = database.freshness(connection)
         with _ending(limits), _bounded(limits):
             answer = sandbox.run(connection, question, limits)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from recorder.config import Settings
-    from recorder.segment import Layout
+    from recorder.record.layout import Layout
+    from recorder.settings.config import Settings
     from recorder.status import Status
 
 
@@ -72,9 +72,9 @@ def there(config_path: Path | None, data_dir: Path | None) -> tuple[Layout, Sett
     Raises:
         UsageError: there is no such directory.
     """
-    from recorder.config import load
     from recorder.errors import UsageError
-    from recorder.segment import Layout
+    from recorder.record.layout import Layout
+    from recorder.settings.config import load
 
     settings = load(config_path, data_dir=data_dir)
     layout = Layout(settings.data_dir)

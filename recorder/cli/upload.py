@@ -46,9 +46,9 @@ def upload(
     from recorder.bucket import spool
     from recorder.bucket.store import Store
     from recorder.bucket.upload import HOUR_NS, run
-    from recorder.config import load
     from recorder.errors import ConfigError
-    from recorder.segment import Layout
+    from recorder.record.layout import Layout
+    from recorder.settings.config import load
 
     settings = load(config_path, data_dir=data_dir, raw_url=raw_url)
     if settings.raw_url is None:

@@ -34,11 +34,13 @@ def verify(
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
     from recorder.bucket.remote import layout_of
-    from recorder.config import load
     from recorder.errors import UsageError
-    from recorder.verify import verify as examine
+    from recorder.record.verify import verify as examine
+    from recorder.settings.config import load
 
-    layout = layout_of(load(config_path, data_dir=data_dir, raw_url=raw_url), anew=True)
+    settings = load(config_path, data_dir=data_dir, raw_url=raw_url)
+    cache_gb = settings.bucket.cache_gb
+    layout = layout_of(settings.data_dir, settings.raw_url, cache_gb=cache_gb, anew=True)
     if not layout.feeds():
         raise UsageError(
             "nothing is recorded here",
@@ -62,7 +64,7 @@ def verify(
 def _print(report: object) -> None:
     from recorder.answers.cells import visible
     from recorder.clock import iso
-    from recorder.verify import Report
+    from recorder.record.verify import Report
 
     assert isinstance(report, Report)
     for feed in report.feeds:

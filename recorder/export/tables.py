@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recorder.export.job import Job
-from recorder.tables.schema import TABLES
+from recorder.schema.tables import TABLES
 
 #: Tables that may be exported, all but the raw bytes of rejects.
 NAMES = tuple(name for name in TABLES if name != "rejects")

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from recorder import __version__
 from recorder.errors import BusyError, DataError
 from recorder.lake.claim import RENEW_SECONDS, Claim
 from recorder.lake.errors import told
 from recorder.lake.place import Place
 from recorder.lake.tables import ABOUT, BOOKS, SHAPES
 from recorder.lake.write import Added
-from recorder.tables.schema import SCHEMA_VERSION
+from recorder.schema.tables import SCHEMA_VERSION
+from recorder.version import __version__
 
 if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable

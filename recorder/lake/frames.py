@@ -6,7 +6,7 @@ import duckdb
 
 from recorder.answers import frames
 from recorder.lake.place import Place
-from recorder.tables.publish import RAW_COLUMNS
+from recorder.schema.raw import RAW_COLUMNS
 
 #: What is said when raw frames are asked for and nobody said where they are.
 UNKNOWN = "the raw frames are not among the tables"

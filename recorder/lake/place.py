@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recorder.bucket.place import place
 from recorder.bucket.store import Store
 from recorder.errors import ConfigError
+from recorder.settings.place import place
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from itertools import accumulate, groupby
 
 from recorder.lake.raw import RawFile
 from recorder.lake.survey import Survey
-from recorder.segment import began_ns, order, run_of
+from recorder.record.layout import began_ns, order, run_of
 
 #: What one batch holds at most, unless a single file is larger.
 BATCH_BYTES = 2 << 30

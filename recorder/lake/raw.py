@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recorder.errors import StoreError
 from recorder.lake.place import Place
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)

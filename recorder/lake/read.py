@@ -23,8 +23,8 @@ from recorder.lake import delta, files, frames
 from recorder.lake.errors import meaning, told
 from recorder.lake.place import Place
 from recorder.lake.tables import ABOUT, SHAPES
-from recorder.tables import duck
-from recorder.tables.schema import LEDGER, TABLES, Table
+from recorder.schema import duck
+from recorder.schema.tables import LEDGER, TABLES, Table
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from recorder.lake import delta, parcel
+from recorder.lake import delta, transfer
 from recorder.lake.place import Place
 from recorder.lake.tables import BOOKS
-from recorder.segment import Layout
-from recorder.tables import arrivals, carry, duck, markers, private
+from recorder.record.layout import Layout
+from recorder.schema import duck
+from recorder.schema.tables import LEDGER, TABLES
+from recorder.tables import arrivals, carried_state, markers, private
 from recorder.tables.normalise import Normaliser
-from recorder.tables.schema import LEDGER, TABLES
 
 #: Rows that are known already, beside those that a task makes: `item` is never negative.
 KNOWN = -1
@@ -54,8 +55,8 @@ class Alone:
                 ("connections", self.connections),
                 ("instruments", self.instruments),
             ):
-                _insert(db, name, parcel.opened(rows))
-            db.register("known", parcel.opened(self.before))
+                _insert(db, name, transfer.opened(rows))
+            db.register("known", transfer.opened(self.before))
             db.execute("CREATE OR REPLACE TEMP TABLE seen AS FROM known")
             markers.take(db, feed)
 
@@ -104,7 +105,7 @@ def _tables(layout: Layout) -> duckdb.DuckDBPyConnection:
         db.execute(table.ddl)
     db.execute(LEDGER.ddl)
     db.execute(arrivals.STATE)
-    db.execute(carry.STATE)
+    db.execute(carried_state.STATE)
     return db
 
 

@@ -12,12 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recorder.errors import DataError
-from recorder.lake import parcel
+from recorder.lake import transfer
 from recorder.lake.place import Place
 from recorder.lake.raw import RawFile, bring
-from recorder.sealed import merged, raw
-from recorder.segment import Layout
-from recorder.tables import bulk, duck, markers
+from recorder.record import merged, raw
+from recorder.record.layout import Layout
+from recorder.schema import duck
+from recorder.schema.raw import RAW
+from recorder.tables import bulk, markers
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,10 @@ def _survey(db: duckdb.DuckDBPyConnection, file: RawFile, path: Path) -> Survey:
     markers.look(db)
     [(first, last)] = db.execute("SELECT min(recv_ns), max(recv_ns) FROM batch").fetchall()
     seen = db.sql("FROM seen").to_arrow_table()
-    lists = db.sql("FROM batch WHERE kind = 'instruments'").to_arrow_table().cast(raw.RAW)
-    return Survey(file, rows, first, last, kind, held, parcel.packed(seen), parcel.packed(lists))
+    lists = db.sql("FROM batch WHERE kind = 'instruments'").to_arrow_table().cast(RAW)
+    return Survey(
+        file, rows, first, last, kind, held, transfer.packed(seen), transfer.packed(lists)
+    )
 
 
 def _whole(path: Path) -> str:
@@ -96,4 +100,4 @@ def _whole(path: Path) -> str:
 
 def table(rows: bytes) -> pa.Table:
     """A survey's table."""
-    return parcel.opened(rows)
+    return transfer.opened(rows)

@@ -1,8 +1,8 @@
 """Which Delta tables make a lake, and the columns of each.
 
-The tables of `recorder.tables.schema`, with their columns; rows of events also say their `day`
-(UTC, of `recv_ns`). Beside them is what ingest goes on from: `ledger`, `arrivals`, `carried_state`.
-`begun` has the ledger's rows of files that were taken in part (see `recorder.lake.hold`). `about`
+The tables of `recorder.schema.tables`, with their columns; rows of events also say their `day`
+(UTC, of `recv_ns`). Beside them is the state of ingest: `ledger`, `arrivals`, `carried_state`.
+`begun` has the ledger rows of files taken in part (see `recorder.lake.waiting`). `about`
 is the pointer: it names the version of every table that belongs to the newest whole batch.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from recorder.tables.schema import LEDGER, TABLES, Table
+from recorder.schema.tables import LEDGER, TABLES, Table
 
 ABOUT = "about"
 

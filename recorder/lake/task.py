@@ -16,16 +16,18 @@ from tempfile import TemporaryDirectory
 import duckdb
 import pyarrow as pa
 
-from recorder.lake import hold, parcel
+from recorder.lake import transfer, waiting
 from recorder.lake.place import Place
 from recorder.lake.raw import RawFile, bring
 from recorder.lake.seed import HASH_TO_LAKE, KNOWN, Alone, Whole
 from recorder.lake.tables import BOOKS, EVENTS, SHAPES
 from recorder.lake.write import Added, written
-from recorder.segment import Layout
-from recorder.tables import duck, normalise, private
-from recorder.tables.ingest import Ingest, Rules
-from recorder.tables.turns import LAST
+from recorder.record.layout import Layout
+from recorder.schema import duck
+from recorder.tables import normalise, private
+from recorder.tables.ingest import Ingest
+from recorder.tables.ingest_order import LAST
+from recorder.tables.rules import Rules
 
 #: Rows written at once.
 _ROWS = 122_880
@@ -98,7 +100,7 @@ def make(unit: Unit) -> Made:
             layout = Layout(Path(directory) / "data")
             for file in files:
                 bring(unit.raw, file, layout)
-            made.left = hold.back(layout, files, unit.until_ns)
+            made.left = waiting.back(layout, files, unit.until_ns)
             known, made.warnings = _ingest(unit, layout, Path(directory))
             with closing(duck.connect(private.database(layout))) as db:
                 if not (bad := _left_out(db, layout, unit.feed)):
@@ -153,7 +155,7 @@ def _hand_over(db: duckdb.DuckDBPyConnection, made: Made) -> None:
     if isinstance(unit.seed, Whole):
         names += BOOKS
     else:
-        made.arrivals = parcel.packed(db.sql(_select("arrivals")).to_arrow_table())
+        made.arrivals = transfer.packed(db.sql(_select("arrivals")).to_arrow_table())
     made.added += [file for name in names if (file := _whole(db, unit, name))]
     for name in EVENTS:
         made.added += _events(db, unit, name)

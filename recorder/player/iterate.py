@@ -21,8 +21,8 @@ from recorder.player.merge import before, merged
 from recorder.player.run import numbers, runs
 from recorder.player.silence import nothing_recorded
 from recorder.player.timeline import MAX, Timeline
-from recorder.sealed.raw import kind_of
-from recorder.segment import Layout
+from recorder.record.layout import Layout
+from recorder.record.raw import kind_of
 from recorder.service import Service
 from recorder.stream.span import Gap, Span
 

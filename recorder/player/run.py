@@ -22,10 +22,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recorder.clock import NS
-from recorder.journal import reader
-from recorder.sealed.raw import RAW, check_version, of_journal, sealed_file
-from recorder.sealed.seal import cuts
-from recorder.segment import Layout, order
+from recorder.record.journal import reader
+from recorder.record.layout import Layout, order
+from recorder.record.raw import of_journal, sealed_file
+from recorder.record.seal import cuts
+from recorder.schema.raw import RAW, check_version
 from recorder.stream.span import FOR_EVER, Span
 
 #: The raw columns, then where a frame is placed (`recv_ns`, unless the clock was set back), and

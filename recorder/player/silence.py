@@ -9,7 +9,7 @@ from recorder.errors import DataError
 from recorder.player.cover import Cover
 from recorder.player.merge import before
 from recorder.player.run import first_second, numbers, runs
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 from recorder.stream.span import FOR_EVER, Span
 
 

@@ -16,7 +16,7 @@ from recorder.player.run import runs
 from recorder.player.silence import nothing_recorded
 from recorder.player.timeline import MAX, Timeline
 from recorder.player.track import Track
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 from recorder.service import Service
 from recorder.stream.span import Span
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from recorder.answers import canned, cells, database, output, sandbox
 from recorder.errors import DataError, RecorderError, UsageError, did_you_mean
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 from recorder.serve import calendar
 
 #: Memory beside the query's own: the libraries, the answer, the database's pages.

@@ -21,15 +21,15 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
-from recorder import __version__
 from recorder.answers import canned
 from recorder.errors import BusyError, DataError, RecorderError, UsageError
-from recorder.segment import Layout
+from recorder.record.layout import Layout
+from recorder.schema.tables import TABLES
 from recorder.serve import calendar, frames, guard, menu, sockets, wanted
 from recorder.serve.ask import Answer, Asking
 from recorder.serve.guard import Door, Guard, Tries, refuse
 from recorder.serve.hub import Hub
-from recorder.tables.schema import TABLES
+from recorder.version import __version__
 
 PAGE = Path(__file__).parent / "page"
 

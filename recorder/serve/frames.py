@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from recorder.clock import day
 from recorder.errors import DataError, UsageError
 from recorder.frame import Frame
-from recorder.journal import reader
-from recorder.journal.block import Block
-from recorder.segment import Layout, day_of
+from recorder.record.journal import reader
+from recorder.record.journal.block import Block
+from recorder.record.layout import Layout, day_of
 
 #: More of a payload is not shown, but downloaded.
 _LONGEST = 1 << 20

@@ -26,7 +26,7 @@ from recorder.stream.event import Event
 from recorder.stream.live import Follower
 
 if TYPE_CHECKING:
-    from recorder.serve.lookout import Lookout
+    from recorder.serve.poller import Lookout
 
 #: Of each table the newest are kept, so that a rare listing is there beside a flood of prices.
 _KEPT = 200

@@ -7,7 +7,7 @@ from typing import Any
 
 from recorder.answers import canned
 from recorder.plot import spec
-from recorder.tables.schema import TABLES
+from recorder.schema.tables import TABLES
 
 
 def columns(table: str) -> list[dict[str, str]]:

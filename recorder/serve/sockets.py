@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from recorder import __version__
 from recorder.errors import UsageError
 from recorder.serve import filters
 from recorder.serve.client import Client, message
 from recorder.serve.conflate import Allowance
 from recorder.serve.hub import Hub
 from recorder.serve.shown import DEFAULT_TABLES, TABLES
+from recorder.version import __version__
 
 #: Batches follow each other no closer: a screen shows no more of them.
 BATCH_SECONDS = 0.033

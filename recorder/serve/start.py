@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from recorder import log
 from recorder.answers import database
-from recorder.segment import Layout
-from recorder.serve import lookout
+from recorder.record.layout import Layout
+from recorder.serve import poller
 from recorder.serve.app import Parts, create
 from recorder.serve.ask import Asking
 from recorder.serve.guard import Door, names_of
@@ -25,7 +25,7 @@ from recorder.tables.rules import RulesOf
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-    from recorder.config import Settings
+    from recorder.settings.config import Settings
     from recorder.stream.event import Event
 
 #: What is kept in memory of the past, to tell an event that is sent again from a new one.
@@ -48,10 +48,10 @@ class Options:
 def app(settings: Settings, options: Options) -> Starlette:
     """The whole application."""
     layout = Layout(settings.data_dir)
-    watch = lookout.watcher(layout, settings)
+    watch = poller.watcher(layout, settings)
     hub = Hub(
         follow=lambda: _follower(layout, settings, options.share),
-        lookout=lookout.Lookout(layout, watch),
+        lookout=poller.Lookout(layout, watch),
         past=lambda: past(layout),
         say=log.logger().warning,
     )

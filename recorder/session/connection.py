@@ -25,8 +25,8 @@ from websockets.protocol import OPEN, Event
 
 from recorder import frame
 from recorder.clock import NS, Clock
-from recorder.journal.block import RECORD, Buffer
-from recorder.journal.writer import Journal, Stream
+from recorder.record.journal.block import RECORD, Buffer
+from recorder.record.journal.writer import Journal, Stream
 
 #: Bytes of a service's answer to our ping, at most.
 _LONGEST_ANSWER = 200

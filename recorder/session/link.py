@@ -16,8 +16,8 @@ from websockets.protocol import CLOSING, OPEN
 from recorder import frame
 from recorder.clock import NS, Clock, sync_state, ulid
 from recorder.feed import Feed, Notice, Plan, Refusal, Verdict, refused
-from recorder.journal.block import Buffer
-from recorder.journal.writer import Journal
+from recorder.record.journal.block import Buffer
+from recorder.record.journal.writer import Journal
 from recorder.redact import Redactor, added_by, safe_url
 from recorder.session.connection import RecordingConnection, Tape, ended, open_connection
 from recorder.session.events import (

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from recorder.bucket import spool
 from recorder.clock import NS, iso
-from recorder.config import Settings
-from recorder.segment import Layout
+from recorder.record.layout import Layout
+from recorder.settings.config import Settings
 from recorder.status.model import CRITICAL, WARNING, Problem
 
 #: To look takes a system call for each file here: not every second.

@@ -11,8 +11,8 @@ from recorder.clock import NS, iso
 from recorder.errors import DataError
 from recorder.feed import Options, Refusal, Verdict
 from recorder.feeds import feed as feed_of
-from recorder.keys import key_variable
-from recorder.segment import Layout
+from recorder.record.layout import Layout
+from recorder.settings.keys import key_variable
 from recorder.status import bucket
 from recorder.status.model import (
     CLOSED,
@@ -28,8 +28,8 @@ from recorder.status.model import (
 )
 
 if TYPE_CHECKING:
-    from recorder.config import Settings
-    from recorder.status.lives import Lives
+    from recorder.settings.config import Settings
+    from recorder.status.connection_state import Lives
 
 #: A connection that is missing no longer than this is on its way back.
 GRACE_NS = 30 * NS

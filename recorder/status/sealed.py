@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recorder.clock import day
-from recorder.segment import Layout, is_stem, order
-from recorder.status.skim import TELLING, Found, Marker, Run, told
+from recorder.record.layout import Layout, is_stem, order
+from recorder.record.skim import TELLING, Found, Marker, Run, told
 
 if TYPE_CHECKING:
     import pyarrow as pa

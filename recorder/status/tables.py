@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from recorder.clock import DAY_NS, NS, day
 from recorder.errors import BusyError, DataError
-from recorder.segment import Layout
-from recorder.status.lives import Known
-from recorder.tables.schema import LEDGER, SCHEMA_VERSION
+from recorder.record.layout import Layout
+from recorder.schema.tables import LEDGER, SCHEMA_VERSION
+from recorder.status.connection_state import Known
 
 
 @dataclass(slots=True)

@@ -7,18 +7,18 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from recorder import __version__
 from recorder.clock import DAY_NS, NS, Clock
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 from recorder.status import bucket, disk, process, tables
-from recorder.status.hearing import Hearing
-from recorder.status.lives import connection
+from recorder.status.connection_state import connection
+from recorder.status.feed_watch import Hearing
 from recorder.status.model import OPEN, Capture, Disk, FeedStatus, Ingest, Status
 from recorder.status.problems import Scene, limit_of, problems
 from recorder.status.tables import EVERY_NS, Facts, Past
+from recorder.version import __version__
 
 if TYPE_CHECKING:
-    from recorder.config import Settings
+    from recorder.settings.config import Settings
 
 #: Rejects are compared with those so long ago.
 _REJECTS_NS = 600 * NS

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from recorder.errors import UsageError, did_you_mean
+from recorder.schema.tables import COMMON, EVENT_TABLES, TABLES
 from recorder.stream.span import FOR_EVER, Span
-from recorder.tables.schema import COMMON, EVENT_TABLES, TABLES
 
 if TYPE_CHECKING:
     import duckdb

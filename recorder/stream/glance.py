@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import duckdb
 import pyarrow as pa
 
-from recorder.answers import canned
+from recorder.schema.files import sql_directory
+from recorder.schema.tables import TABLES
 from recorder.stream import event
 from recorder.stream.event import Event
 from recorder.tables import instruments, normalise
 from recorder.tables.normalise import Normaliser
-from recorder.tables.schema import TABLES
 
 #: What the long way finds in the table `connections`, put beside each frame here.
 LIFE = (("line", pa.string()), ("opened_ns", pa.int64()), ("clock_error_ns", pa.int64()))
@@ -67,7 +67,7 @@ class Glance:
     ) -> None:
         self._db, self._incoming = connection, _Incoming()
         self._registered = False
-        normalise.prepare(self._db, canned.sql_directory() / "normalise")
+        normalise.prepare(self._db, sql_directory() / "normalise")
         if normaliser.reads("contracts"):
             # What reads a table is planned anew each time, with the optimizer on: 40 ms, not 8.
             self._db.execute("PRAGMA disable_optimizer")

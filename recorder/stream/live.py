@@ -18,20 +18,22 @@ import duckdb
 import pyarrow as pa
 from pyarrow import compute
 
-from recorder.answers import canned, database
+from recorder.answers import database
 from recorder.clock import Clock
 from recorder.errors import DataError, UsageError, did_you_mean
-from recorder.sealed import raw
-from recorder.segment import Layout
+from recorder.record.layout import Layout
+from recorder.schema import duck
+from recorder.schema.files import sql_directory
+from recorder.schema.raw import RAW
+from recorder.schema.tables import LEDGER, TABLES
 from recorder.stream import event
 from recorder.stream.asof import AsOf
-from recorder.stream.eager import Eager, Turns
 from recorder.stream.event import Event, Filter, Place, columns
+from recorder.stream.incremental import Eager, Turns
 from recorder.stream.span import check_version
 from recorder.stream.tail import Tail
-from recorder.tables import arrivals, carry, duck, instruments, markers, normalise, sieve
-from recorder.tables.ingest import Rules
-from recorder.tables.schema import LEDGER, TABLES
+from recorder.tables import arrivals, bisect, carried_state, instruments, markers, normalise
+from recorder.tables.rules import Rules
 
 #: The fault of the SQL itself, not of a frame.
 _WRONG_SQL = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
@@ -166,8 +168,8 @@ class Follower:
         for table in TABLES.values():
             self._db.execute(table.ddl)
         self._db.execute(arrivals.STATE)
-        self._db.execute(carry.STATE)
-        normalise.prepare(self._db, canned.sql_directory() / "normalise")
+        self._db.execute(carried_state.STATE)
+        normalise.prepare(self._db, sql_directory() / "normalise")
 
     def _begin(self) -> Iterator[Event]:
         """Take over what was ingested; the wanted events that are in the tables already."""
@@ -249,7 +251,7 @@ class Follower:
         """Normalise some frames and keep the events they make until they are due."""
         self._db.register("batch", table)
         if markers.overlaps(self._db, feed):
-            table = markers.unseen(self._db, feed).cast(raw.RAW)
+            table = markers.unseen(self._db, feed).cast(RAW)
         self._apply(feed, table)
         self._db.register("batch", table)
         given = {"since": 0, "until": 0, **self._wanted.values, "name": feed}
@@ -267,7 +269,7 @@ class Follower:
     def _apply(self, feed: str, table: pa.Table) -> None:
         """As ingest does; where a frame breaks the SQL, by halves, until it stands alone."""
         if (
-            sieve.broken(lambda start, end: self._breaks(feed, table, start, end), len(table))
+            bisect.broken(lambda start, end: self._breaks(feed, table, start, end), len(table))
             is None
         ):
             raise DataError("fails on frame after frame", where=f"the SQL that normalises '{feed}'")
@@ -298,7 +300,7 @@ class Follower:
         if broken:
             normalise.reject(self._db, feed, "a frame that breaks this feed's SQL")
         elif rules.sql is not None:
-            normaliser = normalise.load(canned.sql_directory() / "normalise", rules.sql)
+            normaliser = normalise.load(sql_directory() / "normalise", rules.sql)
             normalise.apply(self._db, normaliser, feed, whale_usd=rules.whale_usd)
         self._db.execute("COMMIT")
 

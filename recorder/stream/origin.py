@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recorder.clock import day
-from recorder.journal import reader
-from recorder.segment import Layout, day_of
+from recorder.record.journal import reader
+from recorder.record.layout import Layout, day_of
 from recorder.stream.event import Event
 
 

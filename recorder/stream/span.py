@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from recorder.clock import NS, iso
 from recorder.errors import DataError, UsageError, did_you_mean
-from recorder.tables.schema import SCHEMA_VERSION
+from recorder.schema.tables import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import duckdb

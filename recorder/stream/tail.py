@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recorder.errors import DataError
-from recorder.sealed import raw
-from recorder.segment import Layout, began_ns, order
+from recorder.record import raw
+from recorder.record.layout import Layout, began_ns, order
 
 #: How coarse the time of a directory may be.
 _GRAIN_NS = 100_000_000

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from recorder.answers import database
 from recorder.errors import RecorderError
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 
 def waiting(layout: Layout) -> int:

@@ -1,7 +1,7 @@
 """Sealed segments taken in several at a time, straight from their files.
 
 DuckDB reads Parquet with all its threads and only the columns that a query needs; a segment that
-was begun as a journal, or is not quite right, goes the long way through `recorder.sealed.raw`.
+was begun as a journal, or is not quite right, goes the long way through `recorder.record.raw`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recorder.errors import DataError
-from recorder.sealed.raw import RAW, check_version
-from recorder.segment import Layout, day_of
+from recorder.record.layout import Layout, day_of
+from recorder.schema.raw import RAW, check_version
 
 #: One batch is at most so large: the whole backlog never sits in memory.
 _PART_BYTES = 256 << 20

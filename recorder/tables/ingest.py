@@ -11,36 +11,38 @@ import os
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
 from pyarrow import compute
 
-from recorder import __version__, durable
-from recorder.answers import canned
+from recorder import durable
 from recorder.errors import DataError
-from recorder.sealed import merged, raw
-from recorder.sealed.merged import Held
-from recorder.segment import Layout, began_ns, day_of
+from recorder.record import merged
+from recorder.record.layout import Layout, began_ns, day_of
+from recorder.record.merged import Held
+from recorder.schema import duck
+from recorder.schema.files import sql_directory
+from recorder.schema.raw import RAW
+from recorder.schema.tables import SCHEMA_VERSION
 from recorder.tables import (
-    abreast,
     arrivals,
+    bisect,
     bulk,
-    carry,
-    duck,
+    carried_state,
     instruments,
     markers,
+    merge_runs,
     normalise,
     private,
     publish,
-    sieve,
 )
-from recorder.tables.abreast import Known, Run, Slice, Window, windows
 from recorder.tables.bulk import Group
-from recorder.tables.late import Files, Hosts, first_late
-from recorder.tables.schema import SCHEMA_VERSION
-from recorder.tables.turns import LAST, Span, runs, turns
+from recorder.tables.ingest_order import LAST, Span, runs, turns
+from recorder.tables.late_files import Files, Hosts, first_late
+from recorder.tables.merge_runs import Known, Run, Slice, Window, windows
+from recorder.tables.rules import Rules
+from recorder.version import __version__
 
 #: Frames are gathered to about this much before they are normalised: DuckDB shares the work out
 #: by row groups (122,880 rows), and smaller batches keep one thread busy.
@@ -60,13 +62,6 @@ _FRESH_BYTES = 1 << 30
 
 #: DuckDB 1.4 clients can open what this version wrote.
 _STORAGE = "v1.4.0"
-
-
-class Rules(NamedTuple):
-    """How one feed's frames are normalised: by `sql` (see `normalise.load`); None: not at all."""
-
-    sql: str | Path | None
-    whale_usd: float = 100_000.0
 
 
 class Ingest:
@@ -94,7 +89,7 @@ class Ingest:
         self._files = Files(layout)
         self._lock = durable.claim(layout.work / ".lock", "ingest")
         self._path = layout.work / "ingest.duckdb"
-        self._sql = canned.sql_directory() / "normalise"
+        self._sql = sql_directory() / "normalise"
         self._skipped: set[Path] = set()
         self._gaps_made: set[str] = set()
         self._db = self._open()
@@ -117,7 +112,7 @@ class Ingest:
         db.execute("USE work")
         self._check_version(db)
         db.execute(arrivals.STATE)
-        db.execute(carry.STATE)
+        db.execute(carried_state.STATE)
         normalise.prepare(db, self._sql)
         return db
 
@@ -266,10 +261,10 @@ class Ingest:
         """Segments of one run, or of several at once, window after window; how many frames."""
         frames, left = 0, set(stems)
         while left := left - {path.stem for path in self._skipped}:
-            notes = {stem: abreast.known(self._db, stem) for stem in left}
+            notes = {stem: merge_runs.known(self._db, stem) for stem in left}
             reading = [
                 Run(self._layout, feed, run, notes.__getitem__,
-                    abreast.latest_of(self._db, feed, run[0]))
+                    merge_runs.latest_of(self._db, feed, run[0]))
                 for run in runs(left)
             ]  # fmt: skip
             for window in windows(reading, _full, until_ns):
@@ -340,7 +335,7 @@ class Ingest:
         except duckdb.Error as error:
             # Some frame breaks the feed's SQL. Find it, reject it, and go on with the others.
             self._db.execute("ROLLBACK")
-            bad = sieve.broken(lambda start, end: self._breaks(feed, new, start, end), len(new))
+            bad = bisect.broken(lambda start, end: self._breaks(feed, new, start, end), len(new))
             if bad is None:
                 what = f"fails on frame after frame: {str(error).splitlines()[0]}"
                 raise DataError(what, where=f"the SQL that normalises '{feed}'") from error
@@ -358,7 +353,7 @@ class Ingest:
         self._db.register("batch", table)
         if not markers.overlaps(self._db, feed):
             return table
-        return markers.unseen(self._db, feed).cast(raw.RAW)
+        return markers.unseen(self._db, feed).cast(RAW)
 
     def _transact(self, feed: str, table: pa.Table, bad: pa.Array) -> None:
         """Everything of a batch but the ledger, in a transaction left open."""

@@ -6,8 +6,8 @@
                            `class` (what the frame is; 'control' for what is no event, NULL for
                            what cannot be used) and `reason` (why, in words, where class is NULL)
     -- step: <name>        any other intermediate result
-    -- state: <name>       what to carry to the next batch, see `recorder.tables.carry`
-    -- table: <table>      rows of a table of `recorder.tables.schema`, by column name
+    -- state: <name>       what to carry to the next batch, see `recorder.tables.carried_state`
+    -- table: <table>      rows of a table of `recorder.schema.tables`, by column name
     -- table: <table> once (<columns>)
                            the same, without events that another connection has brought before:
                            those with the same values in these columns (NULL is like nothing)
@@ -33,8 +33,8 @@ from typing import Literal, cast
 import duckdb
 
 from recorder.errors import DataError
-from recorder.tables import carry, instruments
-from recorder.tables.schema import TABLES
+from recorder.schema.tables import TABLES
+from recorder.tables import carried_state, instruments
 
 _HEADING = re.compile(
     r"^-- (step|state|table): (\w+)(?:[ \t]+once[ \t]*\(([\w, ]+)\))?[ \t]*$", re.MULTILINE
@@ -187,7 +187,7 @@ def apply(
             case "step":
                 connection.execute(f"CREATE OR REPLACE TEMP TABLE {section.name} AS {section.sql}")
             case "state":
-                carry.remember(connection, feed, section.name, section.sql)
+                carried_state.remember(connection, feed, section.name, section.sql)
             case "table":
                 _insert(connection, section, feed)
     if connection.execute("FROM messages WHERE class IS NULL LIMIT 1").fetchone():
@@ -203,7 +203,7 @@ def _make_frames(connection: duckdb.DuckDBPyConnection, normaliser: Normaliser, 
     if normaliser.reads("contracts"):
         instruments.contracts(connection, feed)
     if normaliser.reads("carried"):
-        carry.recall(connection, feed)
+        carried_state.recall(connection, feed)
 
 
 def _frames(what: str, name: str, feed: str, source: str, more: str = "") -> str:

@@ -11,9 +11,11 @@ import duckdb
 
 from recorder import durable
 from recorder.errors import DataError
-from recorder.segment import Layout
-from recorder.tables import duck, publish
-from recorder.tables.schema import PRUNED, SCHEMA_VERSION
+from recorder.record.layout import Layout
+from recorder.schema import duck
+from recorder.schema.raw import opens
+from recorder.schema.tables import PRUNED, SCHEMA_VERSION
+from recorder.tables import publish
 
 
 def database(layout: Layout) -> Path:
@@ -103,7 +105,7 @@ def show(db: duckdb.DuckDBPyConnection, layout: Layout) -> None:
         for stem in layout.sealed(feed)
         if stem not in done
     ]
-    publish.prepare(db, layout, [path for path in new if not publish.opens(path)])
+    publish.prepare(db, layout, [path for path in new if not opens(path)])
     db.execute("CHECKPOINT work")
     db.close()
     publish.copy(database(layout), layout.database)

@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 from recorder import durable
 from recorder.clock import DAY_NS, NS, day
 from recorder.errors import DataError
-from recorder.sealed import merged, raw
-from recorder.segment import Layout, day_of
-from recorder.tables.schema import TABLES
+from recorder.record import merged, raw
+from recorder.record.layout import Layout, day_of
+from recorder.schema.tables import TABLES
 
 #: What proves the record, and what later rows are understood by, is never pruned.
 KEPT = ("connections", "gaps", "instruments")

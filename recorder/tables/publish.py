@@ -6,23 +6,14 @@ import glob
 import shutil
 from collections.abc import Collection
 from pathlib import Path
-from typing import BinaryIO
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from recorder import durable
 from recorder.answers import canned
-from recorder.segment import Layout
-from recorder.tables.schema import ABOUT, LEDGER, PRUNED, TABLES
-
-#: What the view `raw` selects of the files `r`.
-# Qualified: DuckDB confuses a view's bare column with the parameter of a macro that reads the view.
-RAW_COLUMNS = """
-    r.feed, r.date, r.recv_ns, make_timestamptz(r.recv_ns // 1000) AS recv_time, r.mono_ns, r.seq,
-    r.connection, r.kind, TRY(decode(r.payload)) AS text, r.payload
-"""
+from recorder.record.layout import Layout
+from recorder.schema.raw import RAW_COLUMNS, opens
+from recorder.schema.tables import ABOUT, LEDGER, PRUNED, TABLES
 
 #: The newest state, and the one before it for who has resolved the link but not opened it yet.
 _STATES = 2
@@ -85,15 +76,6 @@ def _view(connection: duckdb.DuckDBPyConnection, layout: Layout, files: list[Pat
     # The path is ours and its quotes are doubled.
     connection.execute(f"CREATE OR REPLACE VIEW raw AS SELECT {RAW_COLUMNS} FROM {source} AS r")  # noqa: S608
     connection.execute(f"COMMENT ON VIEW raw IS '{_COMMENT}'")
-
-
-def opens(source: Path | BinaryIO) -> bool:
-    """True if a file is Parquet, as far as its footer says."""
-    try:
-        pq.read_schema(source)
-    except (OSError, pa.ArrowException):
-        return False
-    return True
 
 
 def copy(private: Path, published: Path) -> None:

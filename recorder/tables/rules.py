@@ -1,17 +1,39 @@
-"""How each recorded feed is normalised: as configured, else as its own record says."""
+"""The rules of a feed: how its frames are normalised, as configured or as its own record says."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from recorder.errors import ConfigError
+from recorder.feed import WHALE_USD
 from recorder.feeds import feed as feed_of
-from recorder.sealed.raw import kind_of
-from recorder.segment import Layout
-from recorder.tables.ingest import Rules
+from recorder.record.layout import Layout
+from recorder.record.raw import kind_of
 
 if TYPE_CHECKING:
-    from recorder.config import Settings
+    from recorder.settings.config import Settings
+
+
+class Rules(NamedTuple):
+    """How one feed's frames are normalised: by `sql` (see `normalise.load`); None: not at all."""
+
+    sql: str | Path | None
+    whale_usd: float = WHALE_USD
+
+
+def rules_of(settings: Settings | None, feed: str, recorded_kind: str) -> Rules:
+    """Return a feed's rules: as `settings` say, else by the kind that its own files name.
+
+    A feed of a plug-in that is not installed here has no SQL: its frames stay raw.
+    """
+    chosen = settings.feeds.get(feed) if settings else None
+    kind = (chosen.kind if chosen else recorded_kind) or feed
+    try:
+        normalise = feed_of(kind).normalise
+    except ConfigError:
+        normalise = None
+    return Rules(normalise, chosen.whale_usd if chosen else WHALE_USD)
 
 
 class RulesOf:
@@ -22,16 +44,9 @@ class RulesOf:
         self._known: dict[str, Rules] = {}
 
     def __call__(self, feed: str) -> Rules:
-        """The rules of a feed."""
+        """Return the rules of a feed."""
         if feed not in self._known:
-            self._known[feed] = self._find(feed)
+            configured = self._settings is not None and feed in self._settings.feeds
+            recorded = "" if configured else kind_of(self._layout, feed)
+            self._known[feed] = rules_of(self._settings, feed, recorded)
         return self._known[feed]
-
-    def _find(self, feed: str) -> Rules:
-        chosen = self._settings.feeds.get(feed) if self._settings else None
-        kind = (chosen.kind or feed) if chosen else kind_of(self._layout, feed) or feed
-        try:
-            normalise = feed_of(kind).normalise
-        except ConfigError:
-            normalise = None  # recorded by a plug-in that is not installed here: raw only
-        return Rules(normalise, chosen.whale_usd if chosen else 100_000.0)

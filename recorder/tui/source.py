@@ -10,11 +10,11 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from recorder.errors import CredentialsError, RecorderError, UsageError
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 from recorder.status.model import Status
 
 if TYPE_CHECKING:
-    from recorder.config import Settings
+    from recorder.settings.config import Settings
 
 Event = dict[str, Any]
 

@@ -14,8 +14,8 @@ from ingest.journals import Writer
 from ingest.records import MS, clean, command, recorder
 
 from recorder.alerts.service import plan
-from recorder.config import load
 from recorder.errors import ConfigError, RecorderError
+from recorder.settings.config import load
 
 from .receiving import Answer, receiving
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from recorder.alerts.courier import Courier, Delivery
+from recorder.alerts.delivery import Courier, Delivery
 from recorder.alerts.send import Outcome, sender
-from recorder.alerts.settings import DestinationSettings
 from recorder.errors import ConfigError, CredentialsError
+from recorder.settings.alerts import DestinationSettings
 
 from .made import alert
 from .receiving import Answer, receiving

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ingest.records import MS, T0
 
-from recorder.alerts.courier import next_delay
+from recorder.alerts.delivery import next_delay
 from recorder.alerts.gate import Gate
 from recorder.alerts.health import Found, Watch
 from recorder.alerts.seen import OVERLAP_NS, Seen

@@ -15,8 +15,8 @@ from ingest.records import MS, T0, Record
 
 from recorder.alerts.service import Service, plan
 from recorder.clock import NS, Clock
-from recorder.config import Settings
 from recorder.errors import BusyError
+from recorder.settings.config import Settings
 from recorder.status import Capture, Disk, FeedStatus, Ingest, Status
 
 from .receiving import Answer, receiving

@@ -18,10 +18,10 @@ import recorder
 from recorder.answers import canned
 from recorder.clock import NS
 from recorder.errors import LookAheadError, UsageError
-from recorder.sealed import seal
+from recorder.record import seal
+from recorder.schema.tables import TABLES
 from recorder.stream.asof import AsOf
 from recorder.stream.event import DEFAULT_TABLES, Event
-from recorder.tables.schema import TABLES
 
 QUERIES = canned.load()
 

@@ -14,10 +14,10 @@ from ingest.records import T0, Record
 import recorder
 from recorder.clock import NS
 from recorder.errors import DataError, RecorderError, UsageError
+from recorder.schema.tables import SCHEMA_VERSION, TABLES
 from recorder.stream import event
 from recorder.stream.event import CLASSES, Event, Filter
 from recorder.stream.span import Span, ns_of, span
-from recorder.tables.schema import SCHEMA_VERSION, TABLES
 
 
 @pytest.mark.parametrize("table", CLASSES)

@@ -20,8 +20,7 @@ from recorder.stream import event
 from recorder.stream.asof import AsOf
 from recorder.stream.event import Event
 from recorder.stream.live import Follower, Pace
-from recorder.tables.ingest import Rules
-from recorder.tables.rules import RulesOf
+from recorder.tables.rules import Rules, RulesOf
 
 TABLES = tuple(event.CLASSES)
 

@@ -13,19 +13,26 @@ from ingest.journals import Writer, eventful, seal_all
 from ingest.records import T0, Record, events
 
 import recorder
-from recorder.answers import canned
 from recorder.clock import NS, Clock
 from recorder.errors import UsageError
 from recorder.feeds import KINDS
 from recorder.feeds import feed as feed_of
+from recorder.schema.files import sql_directory
 from recorder.stream import event
-from recorder.stream.eager import NEWEST_COUNTS, Life, Stretch, Turns, alone, clock_errors, goes_on
 from recorder.stream.event import Event
 from recorder.stream.glance import Glance, can
+from recorder.stream.incremental import (
+    NEWEST_COUNTS,
+    Life,
+    Stretch,
+    Turns,
+    alone,
+    clock_errors,
+    goes_on,
+)
 from recorder.stream.live import Follower, Pace
 from recorder.tables import normalise
-from recorder.tables.ingest import Rules
-from recorder.tables.rules import RulesOf
+from recorder.tables.rules import Rules, RulesOf
 
 TABLES = tuple(event.CLASSES)
 SHARE = 1_000.0  # so much of a core that nobody waits
@@ -127,7 +134,7 @@ def test_a_frame_that_breaks_the_sql_takes_the_long_way(tmp_path: Path) -> None:
 
 
 def test_every_feed_s_sql_is_told_at_a_glance_or_not_at_all(tmp_path: Path) -> None:
-    directory = canned.sql_directory() / "normalise"
+    directory = sql_directory() / "normalise"
     glanced = 0
     for kind in KINDS:
         sql = feed_of(kind).normalise

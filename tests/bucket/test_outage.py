@@ -14,10 +14,10 @@ import pytest
 from ingest.records import clean, command
 
 from recorder.bucket import spool
-from recorder.bucket.remote import layout_at
+from recorder.bucket.remote import layout_of
 from recorder.bucket.upload import run
-from recorder.segment import Layout
-from recorder.verify import verify
+from recorder.record.layout import Layout
+from recorder.record.verify import verify
 
 from .conftest import Bucket
 from .seaweed import KEY, READ_KEY, READ_SECRET, SECRET, Seaweed, serving, weed
@@ -128,7 +128,7 @@ def test_an_outage_fills_the_spool_and_stops_nothing(mortal: Seaweed, tmp_path: 
     with pytest.MonkeyPatch.context() as changed:
         for name, value in mortal.environment.items():
             changed.setenv(name, value)
-        done = verify(layout_at(tmp_path / "elsewhere", url))
+        done = verify(layout_of(tmp_path / "elsewhere", url))
     assert done.sound and sum(feed.frames for feed in done.feeds) > 0
     said = log.read_text("utf-8")
     assert KEY not in said and SECRET not in said
@@ -158,7 +158,7 @@ def test_files_are_dropped_while_it_records(bucket: Bucket, tmp_path: Path) -> N
             child.wait(120)
     run(layout, bucket.store, 0, print)  # what did not go within its last half minute
     assert contents(layout) == {}
-    done = verify(layout_at(layout.root, bucket.url))
+    done = verify(layout_of(layout.root, bucket.url))
     assert done.sound and done.feeds[0].frames > 0
 
 

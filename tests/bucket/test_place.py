@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.bucket.place import place
-from recorder.config import load
 from recorder.errors import ConfigError
+from recorder.settings.config import load
+from recorder.settings.place import place
 
 SECRET = "wJalrXUtnFEMI"
 

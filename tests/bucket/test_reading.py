@@ -25,15 +25,16 @@ from ingest.records import (
 
 import recorder as api
 from recorder.bucket import spool
-from recorder.bucket.remote import Mirrored, layout_at
+from recorder.bucket.remote import Mirrored, layout_of
 from recorder.bucket.upload import run
 from recorder.errors import StoreError
-from recorder.segment import Layout, stem
+from recorder.record.layout import Layout, stem
+from recorder.record.verify import Report, verify
 from recorder.tables import backlog, private, prune
-from recorder.tables.ingest import Ingest, Rules
+from recorder.tables.ingest import Ingest
 from recorder.tables.prune import Choice
-from recorder.tables.rebuild import Scope, rebuild
-from recorder.verify import Report, verify
+from recorder.tables.rebuild.run import Scope, rebuild
+from recorder.tables.rules import Rules
 
 from .conftest import Asked, Bucket
 
@@ -64,7 +65,7 @@ def sent(record: Record, bucket: Bucket) -> None:
 
 
 def mirrored(root: Path, bucket: Bucket, **more: Any) -> Mirrored:
-    found = layout_at(root, bucket.url, **more)
+    found = layout_of(root, bucket.url, **more)
     assert isinstance(found, Mirrored)
     return found
 
@@ -269,7 +270,7 @@ def test_a_bucket_that_goes_away_is_taken_as_it_was(folder: Bucket, tmp_path: Pa
     (tmp_path / "away").rename(place)
     assert ingest(layout) == 34
     with pytest.raises(StoreError, match="no such bucket"):
-        layout_at(record.layout.root, (tmp_path / "never").as_uri())
+        layout_of(record.layout.root, (tmp_path / "never").as_uri())
 
 
 # -- what is not as it should be

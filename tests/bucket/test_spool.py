@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from recorder.bucket import spool
 from recorder.clock import NS
-from recorder.config import Settings, load
-from recorder.segment import Layout
+from recorder.record.layout import Layout
+from recorder.settings.config import Settings, load
 from recorder.status import Watcher, bucket
 
 from .test_upload import filled

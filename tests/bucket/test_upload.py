@@ -15,7 +15,7 @@ from recorder.bucket import spool
 from recorder.bucket.store import Store
 from recorder.bucket.upload import HOUR_NS, Sent, run
 from recorder.errors import BusyError, StoreError
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 from .conftest import Asked, Bucket
 from .seaweed import KEY, READ_KEY, READ_SECRET, SECRET

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from servers import Message, Script, Server, serving
 
 from recorder.frame import Frame
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 PATIENCE = 20.0
 RECEIVED = {"text", "binary"}

@@ -27,5 +27,5 @@ async def test_capture_loads_neither_duckdb_nor_pyarrow_from_its_start_to_its_en
     loaded = set(re.findall(r"^import time:.*\| +(\S+)$", child.said, re.MULTILINE))
     assert "recorder.capture.capture" in loaded and "websockets.asyncio.client" in loaded
     assert not {name for name in loaded if name.split(".")[0] in {"duckdb", "pyarrow", "numpy"}}
-    assert not {"recorder.sealed.seal", "recorder.sealed.raw", "recorder.tables.ingest"} & loaded
+    assert not {"recorder.record.seal", "recorder.record.raw", "recorder.tables.ingest"} & loaded
     assert len(recorded(data, "mine")[0]) == 202

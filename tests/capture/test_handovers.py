@@ -13,8 +13,9 @@ from captures import PATIENCE, capturing, eventually, marker, received, recorded
 from plugged import install
 from servers import Message, Peer, serving
 
-from recorder.segment import Layout
-from recorder.tables.ingest import Ingest, Rules
+from recorder.record.layout import Layout
+from recorder.tables.ingest import Ingest
+from recorder.tables.rules import Rules
 
 
 def trade(number: int) -> Message:

@@ -13,7 +13,7 @@ from captures import capturing, eventually, journals, litter, received, recorded
 from recordings import binance
 from servers import Peer, serving
 
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 _PER_CONNECTION = 12_000
 _AT_ONCE = 40

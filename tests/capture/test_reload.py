@@ -25,7 +25,7 @@ from plugged import install
 from servers import Message, Peer, serving
 
 from recorder import durable
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 Feeds = dict[str, dict[str, Any]]
 

@@ -16,12 +16,12 @@ from captures import journals, litter, rows
 
 from recorder import frame
 from recorder.clock import NS, Clock, ulid
-from recorder.journal import reader
-from recorder.journal.block import RECORD, Block
-from recorder.journal.sync import run
-from recorder.journal.writer import Journal, Limits, Reports, Stream
-from recorder.sealed import seal
-from recorder.segment import Layout
+from recorder.record import seal
+from recorder.record.journal import reader
+from recorder.record.journal.block import RECORD, Block
+from recorder.record.journal.sync import run
+from recorder.record.journal.writer import Journal, Limits, Reports, Stream
+from recorder.record.layout import Layout
 
 _T0 = 1_767_225_600 * NS
 
@@ -200,7 +200,7 @@ def test_sealing_takes_no_journal_that_is_about_to_be_written(tmp_path: Path) ->
 
 def test_frames_written_again_after_a_failed_sync_are_sealed_once(tmp_path: Path) -> None:
     recorder = _Recorder(tmp_path)
-    journal = recorder.journal
+    journal = recorder.record.journal
     recorder.block(b"safe")
     recorder.beat()
     recorder.block(b"doubtful")

@@ -17,10 +17,10 @@ from servers import Peer, serving
 
 from recorder.capture.catalogue import Listing
 from recorder.capture.sources import Source, sources
-from recorder.config import load
 from recorder.errors import ConfigError
 from recorder.feed import Instrument
-from recorder.segment import Layout
+from recorder.record.layout import Layout
+from recorder.settings.config import load
 from recorder.shard import Shard, parse, share, slice_of
 
 CHANNELS = [f"{symbol}usdt@{kind}" for symbol in "abcdefghij" for kind in ("aggTrade", "depth")]

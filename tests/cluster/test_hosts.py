@@ -18,7 +18,7 @@ from lake import worlds
 
 from recorder.lake.place import Place
 from recorder.lake.raw import listed
-from recorder.segment import run_of
+from recorder.record.layout import run_of
 
 from .conftest import Stage
 from .standalone import wait_until

@@ -20,7 +20,7 @@ from ingest.records import Record, recorder
 from recorder.clock import NS
 from recorder.export import hftbacktest, nautilus, ohlcv
 from recorder.export.job import Job
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 from recorder.stream.event import Filter
 from recorder.tables import publish
 

@@ -20,8 +20,8 @@ from websockets.exceptions import ConnectionClosed
 from recorder import log
 from recorder.capture.capture import Capture
 from recorder.capture.sources import sources
-from recorder.config import load
 from recorder.redact import Redactor
+from recorder.settings.config import load
 
 PATIENCE = 30.0
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 PATIENCE = 30.0
 

@@ -16,9 +16,9 @@ import structlog
 from recorder import log
 from recorder.capture.capture import Capture
 from recorder.capture.sources import sources
-from recorder.config import load
 from recorder.feeds.smartmoney import FEED as SMARTMONEY
 from recorder.redact import Redactor
+from recorder.settings.config import load
 from recorder.simulate import cryptolisting, smartmoney
 from recorder.simulate.server import Server
 

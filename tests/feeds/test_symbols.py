@@ -17,8 +17,9 @@ import pytest
 
 from recorder.capture.catalogue import Listing, keep
 from recorder.feed import Instrument
-from recorder.segment import Layout
-from recorder.tables.ingest import Ingest, Rules
+from recorder.record.layout import Layout
+from recorder.tables.ingest import Ingest
+from recorder.tables.rules import Rules
 
 from .exchange import Exchange, Talk, until
 from .recording import KEYLESS, payloads, raw

@@ -8,8 +8,8 @@ from itertools import count
 
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
-from recorder.sealed import seal
-from recorder.segment import Layout, stem
+from recorder.record import seal
+from recorder.record.layout import Layout, stem
 
 from .records import T0, frames_of, marker, table
 

@@ -9,11 +9,11 @@ from random import Random
 
 from recorder import frame
 from recorder.clock import Clock, ulid
-from recorder.journal import sync
-from recorder.journal.block import RECORD
-from recorder.journal.writer import Journal, Limits, Reports, Stream
-from recorder.sealed import seal
-from recorder.segment import Layout
+from recorder.record import seal
+from recorder.record.journal import sync
+from recorder.record.journal.block import RECORD
+from recorder.record.journal.writer import Journal, Limits, Reports, Stream
+from recorder.record.layout import Layout
 
 from .records import MS, T0, events
 

@@ -20,11 +20,12 @@ import pytest
 
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
-from recorder.sealed import seal
-from recorder.sealed.raw import RAW
-from recorder.segment import Layout, stem
-from recorder.tables.ingest import Ingest, Rules
-from recorder.tables.schema import EVENT_TABLES, LEDGER, TABLES
+from recorder.record import seal
+from recorder.record.layout import Layout, stem
+from recorder.schema.raw import RAW
+from recorder.schema.tables import EVENT_TABLES, LEDGER, TABLES
+from recorder.tables.ingest import Ingest
+from recorder.tables.rules import Rules
 
 MS = 1_000_000
 US = 1_000

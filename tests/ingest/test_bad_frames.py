@@ -9,9 +9,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from recorder.answers import canned
+from recorder.schema.files import sql_directory
+from recorder.schema.tables import TABLES
 from recorder.tables import normalise
-from recorder.tables.schema import TABLES
 
 from .records import MS, T0, Record, Workbench, frames_of, table
 from .test_binance_rows import AGG_TRADE, MARK_PRICE, SELL
@@ -282,7 +282,7 @@ def test_an_array_of_a_million_wrong_items_is_one_reject(bench: Workbench) -> No
 def test_arrays_of_all_symbols_are_ingested_in_little_memory() -> None:
     item = MARK_PRICE.replace("BTCUSDT", "SYMBOL%dUSDT")
     whole = "[" + ",".join(item % n for n in range(600)) + "]"
-    directory = canned.sql_directory() / "normalise"
+    directory = sql_directory() / "normalise"
     with duckdb.connect(config={"memory_limit": "400MB", "temp_directory": ""}) as db:
         for made in TABLES.values():
             db.execute(made.ddl)

@@ -11,7 +11,7 @@ import pytest
 
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
-from recorder.tables.schema import TABLES
+from recorder.schema.tables import TABLES
 
 from .records import (
     CONNECTION,

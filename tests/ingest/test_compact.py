@@ -24,12 +24,14 @@ from hypothesis import strategies as st
 from recorder import durable
 from recorder.clock import DAY_NS
 from recorder.errors import BusyError, DataError
-from recorder.sealed import compact, merged, raw
-from recorder.sealed.compact import Small, groups
-from recorder.segment import Layout, day_of, order, stem
+from recorder.record import compact, merged, raw
+from recorder.record.compact import Small, groups
+from recorder.record.layout import Layout, day_of, order, stem
+from recorder.record.verify import verify
+from recorder.schema.raw import RAW
 from recorder.tables import private
-from recorder.tables.ingest import Ingest, Rules
-from recorder.verify import verify
+from recorder.tables.ingest import Ingest
+from recorder.tables.rules import Rules
 
 from .journals import Writer, eventful, seal_all
 from .lives import PAST
@@ -221,9 +223,9 @@ def test_a_damaged_original_leaves_the_day_as_it_is(record: Record) -> None:
     path = record.layout.parquet(FEED, record.layout.sealed(FEED)[3])
     table = pq.read_table(path, partitioning=None)
     metadata = pq.read_metadata(path).metadata
-    altered = table.set_column(5, raw.RAW.field("payload"), pa.array([b"x"] * len(table)))
+    altered = table.set_column(5, RAW.field("payload"), pa.array([b"x"] * len(table)))
     kept = {raw.CHECKSUM: metadata[raw.CHECKSUM.encode()]}
-    pq.write_table(altered.cast(raw.RAW).replace_schema_metadata(kept), path)
+    pq.write_table(altered.cast(RAW).replace_schema_metadata(kept), path)
     before = sorted(path.parent.iterdir())
     with pytest.raises(DataError, match="not those sealed"):
         merge(record)

@@ -14,9 +14,10 @@ import pytest
 
 from recorder.clock import NS
 from recorder.errors import BusyError
-from recorder.sealed import seal
-from recorder.segment import Layout
-from recorder.tables.ingest import Ingest, Rules
+from recorder.record import seal
+from recorder.record.layout import Layout
+from recorder.tables.ingest import Ingest
+from recorder.tables.rules import Rules
 
 from .journals import Writer, eventful, seal_all
 from .records import T0, Record, assert_same, events, frames_of, recorder, start

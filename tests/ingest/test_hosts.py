@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.clock import NS
+from recorder.schema.tables import TABLES
 from recorder.tables import ingest
-from recorder.tables.ingest import Ingest, Rules
-from recorder.tables.schema import TABLES
+from recorder.tables.ingest import Ingest
+from recorder.tables.rules import Rules
 
 from .hosts import SQL, Host, Said, life, trade
 from .journals import Writer, seal_all

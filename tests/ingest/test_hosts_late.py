@@ -11,11 +11,12 @@ import pytest
 
 from recorder.clock import NS
 from recorder.frame import Frame
-from recorder.segment import stem
-from recorder.tables.ingest import Ingest, Rules
-from recorder.tables.late import Hosts, first_late, until
-from recorder.tables.turns import LAST, Span, turns
-from recorder.verify import verify
+from recorder.record.layout import stem
+from recorder.record.verify import verify
+from recorder.tables.ingest import Ingest
+from recorder.tables.ingest_order import LAST, Span, turns
+from recorder.tables.late_files import Hosts, first_late, until
+from recorder.tables.rules import Rules
 
 from .hosts import Host, Said, life
 from .records import MS, RUN, T0, Record, assert_same, marker, recorder, start

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recorder.answers import canned
-from recorder.tables import carry, normalise
-from recorder.tables.schema import EVENT_TABLES, TABLES
+from recorder.schema.files import sql_directory
+from recorder.schema.tables import EVENT_TABLES, TABLES
+from recorder.tables import carried_state, normalise
 
 from .records import T0, frames_of, table
 from .test_binance_announcements_rows import FRAMES as BINANCE_ANNOUNCEMENTS
@@ -125,8 +125,8 @@ def tables() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as db:
         for made in TABLES.values():
             db.execute(made.ddl)
-        db.execute(carry.STATE)
-        normalise.prepare(db, canned.sql_directory() / "normalise")
+        db.execute(carried_state.STATE)
+        normalise.prepare(db, sql_directory() / "normalise")
         yield db
 
 
@@ -134,7 +134,7 @@ def tables() -> Iterator[duckdb.DuckDBPyConnection]:
 def test_every_changed_frame_is_in_a_table_or_control_or_in_rejects_once(
     tables: duckdb.DuckDBPyConnection, feed: str
 ) -> None:
-    normaliser = normalise.load(canned.sql_directory() / "normalise", feed)
+    normaliser = normalise.load(sql_directory() / "normalise", feed)
 
     @given(st.lists(changed(feed), min_size=20, max_size=60))
     @settings(

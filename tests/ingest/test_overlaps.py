@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
+from recorder.schema.tables import TABLES
 from recorder.tables import markers
-from recorder.tables.schema import TABLES
 
 from .records import T0, Record, frames_of, marker
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from recorder.clock import DAY_NS, NS
+from recorder.record.verify import verify
 from recorder.tables import private, prune
-from recorder.tables.ingest import Ingest, Rules
+from recorder.tables.ingest import Ingest
 from recorder.tables.prune import Choice
-from recorder.tables.rebuild import MADE, Scope, rebuild
-from recorder.verify import verify
+from recorder.tables.rebuild.run import MADE, Scope, rebuild
+from recorder.tables.rules import Rules
 
 from .journals import Writer, seal_all
 from .lives import FEED, Life, lived

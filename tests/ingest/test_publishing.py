@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from recorder.answers import canned
-from recorder.tables.schema import ABOUT, LEDGER, TABLES
+from recorder.schema.tables import ABOUT, LEDGER, TABLES
 
 from .journals import Writer, seal_all
 from .records import T0, Record, clean, frames_of, recorder, start
@@ -29,10 +29,10 @@ import sys, time
 from pathlib import Path
 from recorder import frame
 from recorder.clock import Clock, ulid
-from recorder.journal import sync
-from recorder.journal.block import RECORD
-from recorder.journal.writer import Journal, Limits, Reports, Stream
-from recorder.segment import Layout
+from recorder.record.journal import sync
+from recorder.record.journal.block import RECORD
+from recorder.record.journal.writer import Journal, Limits, Reports, Stream
+from recorder.record.layout import Layout
 
 layout = Layout(Path(sys.argv[1]))
 end = time.time() + float(sys.argv[2])

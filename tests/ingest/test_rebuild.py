@@ -15,13 +15,22 @@ import pytest
 
 from recorder.clock import DAY_NS, NS
 from recorder.errors import BusyError, DataError, UsageError
-from recorder.segment import stem
+from recorder.record.layout import stem
+from recorder.schema.tables import SCHEMA_VERSION
 from recorder.tables import normalise, private
-from recorder.tables.difference import Difference, differences
-from recorder.tables.ingest import Ingest, Rules
-from recorder.tables.rebuild import MADE, Scope, Unit, border_of, outdated, rebuild, start_of
-from recorder.tables.rebuild import Life as Alive
-from recorder.tables.schema import SCHEMA_VERSION
+from recorder.tables.ingest import Ingest
+from recorder.tables.rebuild.difference import Difference, differences
+from recorder.tables.rebuild.run import (
+    MADE,
+    Scope,
+    Unit,
+    border_of,
+    outdated,
+    rebuild,
+    start_of,
+)
+from recorder.tables.rebuild.run import Life as Alive
+from recorder.tables.rules import Rules
 
 from .journals import Writer, eventful, seal_all
 from .lives import DOUBLED, FEED, FEWER, SQL, Life, lived

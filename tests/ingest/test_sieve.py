@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.tables import sieve
+from recorder.tables import bisect
 
 
 @given(st.lists(st.booleans(), max_size=300))
@@ -17,7 +17,7 @@ def test_exactly_the_bad_rows_are_found_in_order(good: list[bool]) -> None:
         asked.append(start)
         return not all(good[start:end])
 
-    found = sieve.broken(fails, len(good))
+    found = bisect.broken(fails, len(good))
     if good[:32] == [False] * 32:
         assert found is None and max(asked) < 32
     else:
@@ -31,5 +31,5 @@ def test_sql_that_fails_on_every_frame_is_known_after_few_tries() -> None:
         tried.append(end - start)
         return True
 
-    assert sieve.broken(fails, 1 << 20) is None
+    assert bisect.broken(fails, 1 << 20) is None
     assert len(tried) < 100

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recorder.tables.schema import TABLES
+from recorder.schema.tables import TABLES
 
 from .records import MS, T0, Workbench, frames_of
 

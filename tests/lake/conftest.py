@@ -10,7 +10,7 @@ import pytest
 from ingest.records import T0, Record, events, frames_of, marker
 
 from recorder.clock import NS, ulid
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 from tests.lake import lakes
 
 DAY = 86_400 * NS

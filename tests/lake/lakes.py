@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import write_deltalake
 
-from recorder import __version__
 from recorder.lake.tables import ABOUT, SHAPES, Shape
-from recorder.tables import duck
-from recorder.tables.schema import LEDGER, SCHEMA_VERSION, TABLES
+from recorder.schema import duck
+from recorder.schema.tables import LEDGER, SCHEMA_VERSION, TABLES
+from recorder.version import __version__
 
 #: The tables that are read; what ingest alone goes on from is not in a published database.
 READ = (*TABLES, LEDGER.name)

@@ -10,7 +10,7 @@ from ingest.lives import FEED, Life
 from ingest.records import Record, assert_same
 
 from recorder.lake.place import Place
-from recorder.tables.ingest import Rules
+from recorder.tables.rules import Rules
 
 from . import worlds
 from .worlds import KINDS, Tables

@@ -11,8 +11,8 @@ from ingest.records import Record, assert_same
 from recorder.errors import DataError
 from recorder.lake import delta
 from recorder.lake.place import Place
-from recorder.sealed.raw import RAW
-from recorder.tables.ingest import Rules
+from recorder.schema.raw import RAW
+from recorder.tables.rules import Rules
 
 from . import worlds
 

@@ -14,9 +14,9 @@ from ingest.records import Record, assert_same
 
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
-from recorder.lake import delta, hold
-from recorder.lake.hold import PATIENCE_NS, Life, moment
-from recorder.tables.turns import LAST
+from recorder.lake import delta, waiting
+from recorder.lake.waiting import PATIENCE_NS, Life, moment
+from recorder.tables.ingest_order import LAST
 
 from . import worlds
 
@@ -138,4 +138,4 @@ def test_no_frame_is_taken_that_came_after_a_living_line_was_last_heard_of(
     known = list(lives(*told))
     until = moment(known, RUNS, NOW)
     assert until == LAST or until in {life.last_ns for life in known}
-    assert until == LAST or until > NOW - hold.PATIENCE_NS
+    assert until == LAST or until > NOW - waiting.PATIENCE_NS

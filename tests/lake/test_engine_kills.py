@@ -16,7 +16,7 @@ from recorder.errors import BusyError
 from recorder.lake import claim, delta
 from recorder.lake.claim import Claim
 from recorder.lake.place import Place
-from recorder.tables.schema import TABLES
+from recorder.schema.tables import TABLES
 
 from . import worlds
 from .dying import DIED

@@ -18,10 +18,10 @@ from recorder.answers import canned, database, sandbox
 from recorder.errors import ConfigError, DataError, RecorderError, StoreError, UsageError
 from recorder.lake import read
 from recorder.lake.delta import Writer
-from recorder.lake.engine import Engine
 from recorder.lake.place import Place
-from recorder.tables.ingest import Rules
-from recorder.tables.schema import TABLES
+from recorder.lake.run import Engine
+from recorder.schema.tables import TABLES
+from recorder.tables.rules import Rules
 from tests.lake import lakes
 
 from .conftest import Both

@@ -22,8 +22,8 @@ from recorder.lake import files, read
 from recorder.lake.delta import opened
 from recorder.lake.place import Place
 from recorder.lake.tables import SHAPES
-from recorder.tables import duck
-from recorder.tables.schema import TABLES, Table
+from recorder.schema import duck
+from recorder.schema.tables import TABLES, Table
 from tests.lake import lakes
 
 DAY = 86_400 * NS

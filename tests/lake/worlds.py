@@ -19,13 +19,13 @@ from ingest.test_mutated_frames import GOLDEN
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
 from recorder.lake import delta
-from recorder.lake.engine import Done, Engine
 from recorder.lake.place import Place
-from recorder.sealed import seal
-from recorder.segment import Layout, stem
-from recorder.tables import duck
-from recorder.tables.ingest import Rules
-from recorder.tables.schema import LEDGER, TABLES
+from recorder.lake.run import Done, Engine
+from recorder.record import seal
+from recorder.record.layout import Layout, stem
+from recorder.schema import duck
+from recorder.schema.tables import LEDGER, TABLES
+from recorder.tables.rules import Rules
 
 KINDS = sorted(GOLDEN)
 

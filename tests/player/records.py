@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
-from recorder.sealed import seal
-from recorder.sealed.raw import RAW
-from recorder.segment import Layout, stem
+from recorder.record import seal
+from recorder.record.layout import Layout, stem
+from recorder.schema.raw import RAW
 
 MS = 1_000_000
 #: 2026-09-21 14:13:20 UTC.

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from recorder.player.iterate import chosen, services, speed_of
 from recorder.player.server import Address, listening
 from recorder.player.stage import Play, Stage
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 from recorder.service import Service
 from recorder.stream.span import span
 

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 
 from recorder.answers import canned
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 QUERIES = canned.load()
 SECOND = 1_000_000_000

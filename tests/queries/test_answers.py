@@ -10,8 +10,8 @@ import duckdb
 import pytest
 
 from recorder.answers import canned
+from recorder.schema.tables import EVENT_TABLES, TABLES
 from recorder.tables import publish
-from recorder.tables.schema import EVENT_TABLES, TABLES
 
 from .rows import (
     DAY,

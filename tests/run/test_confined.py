@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ingest.records import clean
 
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 from . import confined
 

@@ -21,9 +21,9 @@ from recorder.capture.capture import Capture
 from recorder.capture.notify import Beat, Notifier
 from recorder.capture.sources import sources
 from recorder.clock import NS, Clock
-from recorder.config import Settings
-from recorder.journal import writer
+from recorder.record.journal import writer
 from recorder.redact import Redactor
+from recorder.settings.config import Settings
 
 from .service_manager import hears, managing
 

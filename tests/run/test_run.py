@@ -72,8 +72,8 @@ async def test_whoever_is_killed_comes_back_and_the_record_is_whole(tmp_path: Pa
 
 def frames_of(data: Path) -> int:
     """How many trades are on disk, sealed or not."""
-    from recorder.sealed.raw import of_journal, of_parquet
-    from recorder.segment import Layout
+    from recorder.record.layout import Layout
+    from recorder.record.raw import of_journal, of_parquet
 
     layout, total = Layout(data), 0
     try:

@@ -15,7 +15,7 @@ from recorder.errors import UsageError
 from recorder.serve import conflate, filters
 from recorder.serve.client import MOST_WAITING, SHOWN_AT_ONCE, Client
 from recorder.serve.conflate import Allowance
-from recorder.serve.lookout import Lines
+from recorder.serve.poller import Lines
 from recorder.serve.series import Series
 from recorder.serve.shown import DEFAULT_TABLES, Shown
 from recorder.stream.event import CLASSES, Event, columns

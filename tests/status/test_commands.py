@@ -13,7 +13,7 @@ from ingest.records import recorder
 
 from recorder import durable
 from recorder.clock import NS, Clock
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 
 @pytest.fixture

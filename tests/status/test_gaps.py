@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recorder.schema.tables import TABLES
 from recorder.status.gaps import Life, gaps
 from recorder.tables import markers
-from recorder.tables.schema import TABLES
 
 NS = 1_000_000_000
 

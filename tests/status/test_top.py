@@ -20,10 +20,10 @@ from textual.widgets import DataTable, RichLog, Static, TabbedContent
 
 from recorder.clock import Clock
 from recorder.errors import CredentialsError, RecorderError, UsageError
-from recorder.segment import Layout
+from recorder.record.layout import Layout
+from recorder.schema.tables import TABLES
 from recorder.status import Status, Watcher
 from recorder.stream import event
-from recorder.tables.schema import TABLES
 from recorder.tui.app import Top, line_of, sparkline
 from recorder.tui.source import Directory, Remote
 

@@ -13,9 +13,9 @@ from ingest.records import T0, Record
 
 from recorder import durable, frame
 from recorder.clock import NS, Clock, ulid
-from recorder.config import FeedSettings, Settings
-from recorder.journal.writer import Stream
-from recorder.segment import Layout
+from recorder.record.journal.writer import Stream
+from recorder.record.layout import Layout
+from recorder.settings.config import FeedSettings, Settings
 from recorder.status import CLOSED, CRITICAL, LOST, OPEN, Status, Watcher
 
 FEED = "binance"

@@ -14,10 +14,10 @@ from random import Random
 from captures import rows
 
 from recorder.frame import Frame
-from recorder.journal import reader
-from recorder.journal.block import Block, Damage, scan, seed
-from recorder.sealed import seal
-from recorder.segment import Layout
+from recorder.record import seal
+from recorder.record.journal import reader
+from recorder.record.journal.block import Block, Damage, scan, seed
+from recorder.record.layout import Layout
 
 from .outcome import Outcome, Scale
 from .written import Writer

@@ -17,7 +17,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from recorder.frame import Frame
-from recorder.tables.schema import EVENT_TABLES
+from recorder.schema.tables import EVENT_TABLES
 
 from .fuzzed import ends_the_feed, fuzzed
 from .kills import clean

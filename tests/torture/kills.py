@@ -16,9 +16,9 @@ from random import Random
 import duckdb
 from captures import capturing, eventually, journals, litter, rows
 
-from recorder.segment import Layout
-from recorder.tables.schema import TABLES
-from recorder.verify import verify
+from recorder.record.layout import Layout
+from recorder.record.verify import verify
+from recorder.schema.tables import TABLES
 
 from .outcome import Outcome, Scale, by_connection, judge
 from .source import Source
@@ -96,7 +96,7 @@ def kill_seal(seed: int, scale: Scale) -> Outcome:
 
 def _seal(data: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "recorder.sealed.seal", str(data)], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "recorder.record.seal", str(data)], stderr=subprocess.PIPE, text=True
     )
 
 

@@ -15,7 +15,7 @@ from captures import capturing, eventually, rows
 from servers import Peer, serving
 
 from recorder.frame import Frame
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 from .kills import clean
 from .outcome import Outcome, Scale, by_connection, judge

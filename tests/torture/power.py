@@ -26,8 +26,8 @@ from random import Random
 from captures import capturing, eventually, rows
 
 from recorder.frame import BINARY, TEXT
-from recorder.journal.block import Block, records, scan, seed
-from recorder.segment import Layout
+from recorder.record.journal.block import Block, records, scan, seed
+from recorder.record.layout import Layout
 
 from .kills import clean
 from .outcome import CannotRunHereError, Outcome, Scale, Talk, by_connection, judge
@@ -117,7 +117,7 @@ async def _cut_once(disk: _Disk, name: str, dice: Random, outcome: Outcome) -> N
                 _kill_sealing(data)
     with disk.mounted():
         synced = _synced(data, notes, at)
-        seal = [sys.executable, "-m", "recorder.sealed.seal", str(data)]
+        seal = [sys.executable, "-m", "recorder.record.seal", str(data)]
         done = await asyncio.to_thread(_run, seal)
         recorded = by_connection(rows(data, _FEED))
         problem = _compare(source.talks, recorded, synced, at, outcome)

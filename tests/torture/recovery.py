@@ -13,7 +13,7 @@ from statistics import median
 import pyarrow.parquet as pq
 from servers import Message
 
-from recorder.segment import Layout
+from recorder.record.layout import Layout
 
 from .outcome import Outcome, Scale
 from .written import Writer
@@ -38,7 +38,7 @@ def recovery_speed(seed: int, scale: Scale) -> Outcome:
             data = Path(place) / "data"
             size = _write(data, frames)
             start = time.monotonic()
-            command = [sys.executable, "-m", "recorder.sealed.seal", str(data)]
+            command = [sys.executable, "-m", "recorder.record.seal", str(data)]
             done = subprocess.run(command, check=False)
             seconds.append(time.monotonic() - start)
             outcome.survive("" if done.returncode == 0 else f"exit code {done.returncode}")

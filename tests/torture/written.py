@@ -10,10 +10,10 @@ from servers import Message
 
 from recorder import frame
 from recorder.clock import NS, Clock, ulid
-from recorder.journal.block import RECORD
-from recorder.journal.sync import run
-from recorder.journal.writer import Journal, Limits, Reports, Stream
-from recorder.segment import Layout
+from recorder.record.journal.block import RECORD
+from recorder.record.journal.sync import run
+from recorder.record.journal.writer import Journal, Limits, Reports, Stream
+from recorder.record.layout import Layout
 
 from .outcome import Talk
 

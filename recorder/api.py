@@ -1,0 +1,235 @@
+"""The public Python API: `recorder` re-exports what is here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from os import PathLike
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # `import recorder` loads no database
+    import duckdb
+    import pyarrow as pa
+
+    from recorder.lake.source import TableSource
+    from recorder.player.iterate import Replay
+    from recorder.stream.event import Event
+    from recorder.stream.live import Follower, Pace
+
+__all__ = ["connect", "events", "follow", "query", "replay"]
+
+#: What a canned question's parameter may be given as; None is NULL.
+Value = str | int | float | bool | datetime | timedelta | None
+
+
+def connect(
+    data_dir: str | PathLike[str] = "data",
+    *,
+    tables_url: str | None = None,
+    raw_url: str | None = None,
+) -> duckdb.DuckDBPyConnection:
+    """A read-only connection to the published database: tables, canned macros, the view `raw`.
+
+    With `tables_url` the tables are those of a lake (`s3://bucket/prefix`, or a path), and `raw`
+    shows the sealed files below `raw_url`. Without it `raw` shows those here and those in the
+    bucket at `raw_url`; None means the bucket of the settings, if they are for this data directory.
+
+    What it reads is one state of the record; connect again to see what came later. Times are in
+    UTC. As many processes as you like may do this, while frames are recorded and ingested.
+
+    Raises:
+        recorder.errors.DataError: there is no database or lake, or it cannot be read.
+        recorder.errors.BusyError: another process is writing it.
+        recorder.errors.CredentialsError: the lake's store refuses.
+        recorder.errors.RecorderError: the lake's store cannot be reached.
+    """
+    return _source(data_dir, tables_url, raw_url).connect()
+
+
+def query(
+    name: str,
+    /,
+    *,
+    data_dir: str | PathLike[str] = "data",
+    tables_url: str | None = None,
+    raw_url: str | None = None,
+    query_dir: str | PathLike[str] | None = None,
+    **parameters: Value,
+) -> pa.Table:
+    """A canned question's answer, as `recorder query NAME -p …` gives it, as an Arrow table.
+
+    Parameters may be Python values or the texts that the command line takes (`"2h ago"`); a
+    datetime without a zone is UTC. `query_dir` adds a directory of queries of one's own;
+    `tables_url` and `raw_url` ask a lake, as for `connect`.
+
+    Raises:
+        recorder.errors.UsageError: an unknown name (the nearest is told), or a wrong value.
+        recorder.errors.DataError: there is no database, or it cannot be read.
+    """
+    from pathlib import Path
+
+    from recorder.answers import canned
+    from recorder.errors import UsageError, did_you_mean
+
+    queries = canned.load() | (canned.load(Path(query_dir)) if query_dir is not None else {})
+    if name not in queries:
+        raise UsageError(f"no query '{name}'", hint=did_you_mean(name, queries))
+    for parameter in parameters:  # a wrong name needs no database to be found
+        queries[name].parameter(parameter)
+    # A query of one's own may call any macro, so it is given everything.
+    read = None if query_dir else queries[name]
+    with _source(data_dir, tables_url, raw_url).connect(read) as connection:
+        return canned.run(connection, queries[name], _texts(parameters))
+
+
+def events(  # noqa: PLR0913 - all but the first by name
+    tables: Sequence[str] | None = None,
+    *,
+    data_dir: str | PathLike[str] = "data",
+    since: int | str | datetime | None = None,
+    until: int | str | datetime | None = None,
+    feeds: Sequence[str] | None = None,
+    symbols: Sequence[str] | None = None,
+) -> Iterator[Event]:
+    """The rows of the tables as typed objects (`recorder.stream.event`), in receive order.
+
+    That is by recv_ns, then connection, seq and item. `tables` None means the tables of events and
+    `prices`. `since` is included, `until` is not; both are receive times: ns since epoch, a
+    datetime (UTC without a zone) or a text such as "2h ago". Memory does not grow with the record.
+
+    Raises:
+        recorder.errors.UsageError: an unknown table or feed, an empty range; when called.
+        recorder.errors.DataError: no database, or tables of another version; when called.
+    """
+    from pathlib import Path
+
+    from recorder.answers.database import connect as opened
+    from recorder.record.layout import Layout
+    from recorder.stream import event
+    from recorder.stream.span import check_feeds, check_version, span
+
+    chosen, wanted = event.checked(tables), event.wanted(span(since, until), feeds, symbols)
+    database = Layout(Path(data_dir)).database
+    connection = opened(database)
+    check_version(connection, str(database))
+    check_feeds(connection, feeds or ())
+    return event.read(connection, chosen, wanted)
+
+
+def follow(  # noqa: PLR0913 - all but the first by name
+    tables: Sequence[str] | None = None,
+    *,
+    data_dir: str | PathLike[str] = "data",
+    since: int | str | datetime | None = None,
+    feeds: Sequence[str] | None = None,
+    symbols: Sequence[str] | None = None,
+    pace: Pace | None = None,
+) -> Follower:
+    """Events as they are recorded: iterate over it; `stop()` ends that, from a thread or a signal.
+
+    The same objects in the same order as `events` gives them later. New frames are normalised in
+    memory as soon as they are on disk; neither capture nor ingest notices. `since` None begins now.
+    Reads as of the newest event: `follow(…).as_of`.
+
+    Raises:
+        recorder.errors.UsageError: an unknown table or feed.
+        recorder.errors.DataError: tables of another version.
+    """
+    import time
+    from pathlib import Path
+
+    from recorder.record.layout import Layout
+    from recorder.settings.config import load
+    from recorder.stream import event, live
+    from recorder.stream.span import span
+    from recorder.tables.rules import RulesOf
+
+    layout = Layout(Path(data_dir))
+    wanted = event.wanted(span(time.time_ns() if since is None else since), feeds, symbols)
+    rules, chosen = RulesOf(layout, load(None)), event.checked(tables)
+    return live.Follower(layout, rules, chosen, wanted, pace=pace)
+
+
+def replay(  # noqa: PLR0913 - what to replay, how fast, and whence
+    feeds: Sequence[str] | str | None = None,
+    channels: Sequence[str] | str | None = None,
+    *,
+    start: int | str | datetime | None = None,
+    end: int | str | datetime | None = None,
+    speed: str | float = "max",
+    data_dir: str | PathLike[str] = "data",
+    raw_url: str | None = None,
+) -> Replay:
+    """The raw frames again, as `for frame in …` or `async for frame in …`, merged as a stream.
+
+    Each is a named tuple `(recv_ns, mono_ns, seq, connection, kind, payload, feed)`, in the order
+    of `(recv_ns, connection, seq)` over all feeds and files; markers and gaps come in place. Both
+    sealed files and journals still being written are read, as far as they go when reached.
+
+    Without `feeds`, all; `channels` keeps the frames of these (and all markers). `start` is
+    included, `end` is not: ns since epoch, a datetime (UTC without a zone), or a text such as
+    `2026-01-31T12:00Z` or `2h ago`. `speed` 1.0 is as recorded, `"max"` does not wait. What is in
+    the bucket at `raw_url` alone is fetched file by file; None means as for `connect`.
+
+    Raises:
+        recorder.errors.UsageError: an unknown feed, a wrong time or speed.
+        recorder.errors.DataError: while iterating: no frame in this range (what is around it is
+            said), a damaged file, or one of a newer version.
+        recorder.errors.StoreError: the bucket cannot be read.
+        recorder.errors.CredentialsError: its store refuses our key.
+    """
+    from pathlib import Path
+
+    from recorder.bucket.remote import layout_of
+    from recorder.player.iterate import replay as replayed
+    from recorder.stream.span import span
+
+    def listed(names: Sequence[str] | str | None) -> Sequence[str] | None:
+        return [names] if isinstance(names, str) else names
+
+    layout = layout_of(Path(data_dir), _bucket(data_dir, raw_url))
+    return replayed(layout, listed(feeds), listed(channels), span(start, end), speed)
+
+
+def _source(
+    data_dir: str | PathLike[str], tables_url: str | None, raw_url: str | None
+) -> TableSource:
+    from pathlib import Path
+
+    from recorder.lake.source import TableSource
+    from recorder.record.layout import Layout
+
+    if tables_url is None:
+        raw_url = _bucket(data_dir, raw_url)
+    return TableSource(Layout(Path(data_dir)), tables_url, raw_url)
+
+
+def _bucket(data_dir: str | PathLike[str], raw_url: str | None) -> str | None:
+    """The bucket to read beside a data directory: the one named, or that of its settings."""
+    import os
+    from pathlib import Path
+
+    told = "RECORDER_RAW_URL" in os.environ or Path("recorder.toml").is_file()
+    if raw_url is not None or not told:
+        return raw_url
+    from recorder.settings.config import load
+
+    settings = load(None)
+    same = settings.data_dir.resolve() == Path(data_dir).resolve()
+    return settings.raw_url if same else None
+
+
+def _texts(parameters: Mapping[str, Value]) -> dict[str, str | None]:
+    return {name: _text(value) for name, value in parameters.items()}
+
+
+def _text(value: Value) -> str | None:
+    match value:
+        case None | str():
+            return value
+        case datetime():
+            return value.isoformat()
+        case timedelta():
+            return f"{value // timedelta(microseconds=1)} microseconds"
+        case _:
+            return str(value)

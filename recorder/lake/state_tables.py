@@ -1,0 +1,211 @@
+"""What a batch's files say together of a feed's connections and instruments, by their surveys.
+
+The driver works here on a few rows per file. Where nothing in a batch depends on what another
+file holds, the books are folded from the surveys, with the statements by which ingest keeps them,
+and each file can be taken in by itself, given what was known before it (`before`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+import pyarrow as pa
+
+from recorder.lake.survey import Survey, table
+from recorder.lake.tables import MARKED
+from recorder.lake.waiting import Life
+from recorder.schema import duck
+from recorder.schema.tables import TABLES
+from recorder.tables import arrivals, instruments, markers
+
+# What several files say of a connection as if they were one: `told` has a row for each file
+# (number `file`) and connection. First or last as `markers` takes them, file after file.
+_MERGED = """
+SELECT
+    connection,
+    arg_min(first_ns, file) AS first_ns, max(last_seq) AS last_seq,
+    arg_min(first_seq, file) AS first_seq, sum(rows)::BIGINT AS rows,
+    sum(frames)::BIGINT AS frames, sum(bytes)::BIGINT AS bytes, max(heard_ns) AS heard_ns,
+    arg_min(opened_ns, file) AS opened_ns, arg_max(closed_ns, file) AS closed_ns,
+    arg_min(line, file) AS line, arg_min(channel, file) AS channel, arg_min(url, file) AS url,
+    arg_max(code, file) AS code, arg_max(reason, file) AS reason, arg_max(rtt, file) AS rtt,
+    arg_max(clock_error_ns, file) AS clock_error_ns
+FROM told
+WHERE {condition}
+GROUP BY connection
+"""
+
+_WITHIN = """
+    file < $first
+    AND connection IN (SELECT connection FROM told WHERE list_contains($files, file))
+"""
+
+# The frames of each connection simply go on, from what is known and from file to file.
+_BREAKS = """
+SELECT count(*)
+FROM (
+    SELECT
+        t.*,
+        lag(t.last_seq, 1, coalesce(c.last_seq, -1))
+            OVER (PARTITION BY t.connection ORDER BY t.file) AS before
+    FROM told AS t
+    LEFT JOIN connections AS c ON c.connection = t.connection AND c.feed = $feed
+)
+WHERE last_seq - first_seq + 1 <> rows OR first_seq <> before + 1
+"""
+
+# Two connections of a group that lived at once, as far as the batch reaches; see `arrivals`.
+_OVERLAPS = """
+SELECT count(*)
+FROM (
+    SELECT
+        opened_ns,
+        max(until_ns) OVER (
+            PARTITION BY channel ORDER BY opened_ns, connection
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS before_ns
+    FROM (
+        SELECT *, coalesce(closed_ns, last_heard_ns + $quiet, 1::BIGINT << 62) AS until_ns
+        FROM connections
+        WHERE feed = $feed AND opened_ns - $margin <= $last
+    )
+    WHERE until_ns + $margin >= $first
+)
+WHERE before_ns >= opened_ns
+"""
+
+# Files of a line of which another line's later life is in the lake already.
+_LATE = """
+SELECT DISTINCT t.file
+FROM told AS t
+LEFT JOIN connections AS c ON c.connection = t.connection
+JOIN connections AS o ON coalesce(o.channel, '') = coalesce(t.channel, c.channel, '')
+    AND o.line <> coalesce(t.line, c.line)
+WHERE (c.connection IS NULL OR t.first_seq > c.last_seq)
+    AND greatest(o.recv_ns, o.last_heard_ns, o.closed_ns) > t.first_ns + $margin
+ORDER BY t.file
+"""
+
+
+class Books:
+    """A feed's connections, gaps and instruments, and the surveys of its new files, in order.
+
+    `known(table)` gives the rows of the lake.
+    """
+
+    def __init__(
+        self, feed: str, surveys: Sequence[Survey], known: Callable[[str], pa.Table]
+    ) -> None:
+        self._feed, self._surveys = feed, surveys
+        self._db = duck.connect()
+        for name in MARKED:
+            self._db.execute(TABLES[name].ddl)
+            self._db.register("known", known(name))
+            self._db.execute(f"INSERT INTO {name} BY NAME FROM known")
+            self._db.unregister("known")
+        self._db.register("told", _numbered(surveys))
+
+    def __enter__(self) -> Books:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._db.close()
+
+    @property
+    def goes_on(self) -> bool:
+        """True if no frame number is missing, and none comes twice."""
+        return self._db.execute(_BREAKS, {"feed": self._feed}).fetchall() == [(0,)]
+
+    @property
+    def late(self) -> list[int]:
+        """Files of which copies may have been taken before; the books are not folded yet."""
+        found = self._db.execute(_LATE, {"margin": arrivals.MARGIN_NS}).fetchall()
+        return [file for (file,) in found]
+
+    def overlaps(self, ahead: Sequence[Survey]) -> bool:
+        """True if two connections of a group live at once, as far as these files and some that
+        follow say; the books are folded, and stay as they are."""
+        span = {
+            "feed": self._feed,
+            "first": min(survey.first_ns for survey in self._surveys),
+            "last": max(survey.last_ns for survey in self._surveys),
+            "quiet": arrivals.QUIET_NS,
+            "margin": arrivals.MARGIN_NS,
+        }
+        self._db.execute("BEGIN")
+        if ahead:
+            self._see(ahead)
+        found = self._db.execute(_OVERLAPS, span).fetchall()
+        self._db.execute("ROLLBACK")
+        return found != [(0,)]
+
+    def connections(self, files: Sequence[int]) -> pa.Table:
+        """What the lake knows of the connections in some files, before the books are folded."""
+        return self._db.sql(
+            "FROM connections WHERE connection IN "
+            "(SELECT connection FROM told WHERE list_contains($files, file))",
+            params={"files": list(files)},
+        ).to_arrow_table()
+
+    def before(self, files: Sequence[int]) -> pa.Table:
+        """What the files before these say of the connections in these."""
+        return self._db.sql(
+            _MERGED.format(condition=_WITHIN),
+            params={"files": list(files), "first": min(files)},
+        ).to_arrow_table()
+
+    def instruments(self, files: Sequence[int]) -> pa.Table:
+        """What is known of instruments when these files end, but by themselves; after `fold`."""
+        own = pa.concat_tables([table(self._surveys[file].lists) for file in files])
+        self._db.register("own", own)
+        last = max(self._surveys[file].last_ns for file in files)
+        return self._db.sql(
+            "FROM instruments WHERE recv_ns <= $last "
+            "AND (connection, seq) NOT IN (SELECT (connection, seq) FROM own)",
+            params={"last": last},
+        ).to_arrow_table()
+
+    def fold(self) -> None:
+        """Take every file's markers into the books."""
+        self._see(self._surveys)
+        lists = [lists for s in self._surveys if (lists := table(s.lists)).num_rows]
+        if lists:
+            self._db.register("batch", pa.concat_tables(lists))
+            instruments.apply(self._db, self._feed)
+            self._db.unregister("batch")
+        markers.apply_gaps(self._db, self._feed)
+
+    def _see(self, surveys: Sequence[Survey]) -> None:
+        self._db.register("told", _numbered(surveys))
+        self._db.execute(f"CREATE OR REPLACE TEMP TABLE seen AS {_MERGED.format(condition='true')}")
+        markers.take(self._db, self._feed)
+
+    def lives(self) -> list[Life]:
+        """Every connection's last word; the books are folded."""
+        found = self._db.execute(
+            """
+            SELECT coalesce(channel, ''), coalesce(line, ''), coalesce(reason, ''),
+                greatest(recv_ns, last_heard_ns, closed_ns)
+            FROM connections
+            """
+        ).fetchall()
+        return [Life(group, line, last_ns, reason) for group, line, reason, last_ns in found]
+
+    def rows(self, name: str) -> pa.Table:
+        """One of the books, as it stands."""
+        return self._db.sql(f"FROM {name}").to_arrow_table()  # our own names
+
+
+def _numbered(surveys: Sequence[Survey]) -> pa.Table:
+    """All that the surveys saw, with the number of the file."""
+    parts = []
+    for number, one in enumerate(surveys):
+        seen = table(one.seen)
+        parts.append(seen.append_column("file", pa.array([number] * len(seen), pa.int32())))
+    return pa.concat_tables(parts)

@@ -1,0 +1,1 @@
+"""The record: journals and sealed files, and every way to read them."""

@@ -1,0 +1,280 @@
+"""Compaction: a closed day's sealed files become few and small, and no reader sees it happen.
+
+Small files are merged; one that has no neighbour to join is compressed harder by itself, once.
+
+A feed's day is a directory. The merged files are written into a new directory under `work/`, where
+nobody looks, read back and compared with the originals value by value; all other files of the day
+are linked beside them. Then the two directories change names in one step. Whoever lists the day
+finds either all originals or all merged files, whenever the process is killed; what lies in `work/`
+afterwards is cleared away by `recover`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recorder import durable
+from recorder.clock import NS, day
+from recorder.errors import DataError
+from recorder.record import merged, raw, seal
+from recorder.record.digest import Digest
+from recorder.record.layout import Layout, day_of, order
+from recorder.record.merged import Held
+
+#: A merged file's row groups: what one part of a reader's work is.
+_ROWS = 131_072
+_BYTES = 64 << 20
+
+#: So long after midnight no clock's step back brings a frame of the day any more.
+_CLOSED_NS = 3600 * NS
+
+
+class Small(NamedTuple):
+    """A sealed file, whether it may be merged, and whether it is as it was sealed."""
+
+    stem: str
+    bytes: int
+    free: bool
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What compacting one feed's day gave."""
+
+    feed: str
+    day: str
+    before: int  # files
+    after: int
+    bytes_before: int
+    bytes_after: int
+
+
+def groups(files: Iterable[Small], target: int) -> list[list[Small]]:
+    """Which files become one: of one run and day, consecutive, together at most `target` bytes.
+
+    A group of one is a file that was never compacted. `files` are all of a feed's, for what lies
+    between two of them must not change its place.
+    """
+    found: list[list[Small]] = [[]]
+    for file in sorted(files, key=lambda file: order(file.stem)):
+        last = found[-1]
+        joins = (
+            last
+            and file.free
+            and last[-1].free
+            and _place(file.stem) == _place(last[-1].stem)
+            and sum(one.bytes for one in last) + file.bytes <= target
+        )
+        if joins:
+            last.append(file)
+        else:
+            found.append([file])
+    return [group for group in found if len(group) > 1 or any(f.free and f.fresh for f in group)]
+
+
+def _place(stem: str) -> tuple[str, str]:
+    return day_of(stem), order(stem)[:26]
+
+
+class Day(NamedTuple):
+    """What to merge of one feed's day: each group becomes one file."""
+
+    feed: str
+    date: str
+    groups: list[list[Small]]
+
+
+def plan(layout: Layout, feed: str, done: Collection[str], now_ns: int, target: int) -> list[Day]:
+    """What to merge of a feed. `done` are the segments that ingest has taken whole."""
+    waiting = {day_of(stem) for stem in layout.active(feed)}
+    small = []
+    for stem in layout.sealed(feed):
+        closed = day_of(stem) < day(now_ns - _CLOSED_NS) and day_of(stem) not in waiting
+        path = layout.parquet(feed, stem)
+        held = merged.stems_in(path)
+        free = closed and all(one in done for one in held)
+        fresh = free and not merged.is_merged(path)
+        small.append(Small(stem, path.stat().st_size, free, fresh))
+    by_day: dict[str, list[list[Small]]] = {}
+    for group in groups(small, target):
+        by_day.setdefault(day_of(group[0].stem), []).append(group)
+    return [Day(feed, date, found) for date, found in by_day.items()]
+
+
+def compact(
+    layout: Layout, planned: Day, *, level: int, tell: Callable[[int], None] = lambda frames: None
+) -> Merged:
+    """Merge a day's files as planned. The caller holds the claim; `tell(frames)` hears of progress.
+
+    Raises:
+        DataError: an original is damaged, what was written is not what was read, or the file
+            system cannot exchange directories; nothing was changed.
+    """
+    place = _directory(layout, planned.feed, planned.date)
+    before = _sizes(place)
+    stage = prepare(layout, planned, level=level, tell=tell)
+    with _or_nothing(stage, place):
+        durable.exchange(stage, place)
+    _clear(stage, place)
+    after = _sizes(place)
+    sizes = sum(before.values()), sum(after.values())
+    return Merged(planned.feed, planned.date, len(before), len(after), *sizes)
+
+
+def prepare(
+    layout: Layout, planned: Day, *, level: int, tell: Callable[[int], None] = lambda frames: None
+) -> Path:
+    """Make the directory that is to be the day's: merged files, and links to all others.
+
+    Raises:
+        DataError: as `compact` says.
+    """
+    feed, date, chosen = planned
+    place, stage = _directory(layout, feed, date), _stage(layout, feed, date)
+    shutil.rmtree(stage, ignore_errors=True)
+    durable.make_directory(stage)
+    names = _sizes(place).keys()
+    for group in chosen:
+        paths = [layout.parquet(feed, file.stem) for file in group]
+        _merge(paths, stage / paths[0].name, level, tell)
+    replaced = {f"{file.stem}.parquet" for group in chosen for file in group}
+    with _or_nothing(stage, place):
+        for name in names - replaced:
+            os.link(place / name, stage / name)
+        durable.sync_directory(stage)
+    return stage
+
+
+@contextmanager
+def _or_nothing(stage: Path, place: Path) -> Iterator[None]:
+    """Where the file system refuses, take the stage away and say what it cannot do."""
+    try:
+        yield
+    except (OSError, AttributeError) as error:
+        shutil.rmtree(stage)
+        hint = "raw/ and work/ must lie on one local file system (ext4, xfs, btrfs, APFS)"
+        what = f"its directory cannot be exchanged for another: {error}"
+        raise DataError(what, where=str(place), hint=hint) from error
+
+
+def recover(layout: Layout) -> None:
+    """Clear away what a killed compaction left. The caller holds the claim."""
+    for stage in sorted(_stages(layout)):
+        feed, date = (part.partition("=")[2] for part in stage.parts[-2:])
+        _clear(stage, _directory(layout, feed, date))
+
+
+def left_over(layout: Layout) -> list[Path]:
+    """What a killed compaction left, or what one that runs is at."""
+    return sorted(_stages(layout))
+
+
+def _stages(layout: Layout) -> Iterator[Path]:
+    return (layout.work / "compact").glob("feed=*/date=*")
+
+
+def _stage(layout: Layout, feed: str, date: str) -> Path:
+    return layout.work / "compact" / f"feed={feed}" / f"date={date}"
+
+
+def _directory(layout: Layout, feed: str, date: str) -> Path:
+    return layout.raw / f"feed={feed}" / f"date={date}"
+
+
+def _sizes(place: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in place.glob("*.parquet")}
+
+
+def _clear(stage: Path, place: Path) -> None:
+    """Remove a stage, but give back what came into the day's directory just before the exchange.
+
+    That is a file whose segments the day does not hold: copied in by somebody else.
+    """
+    there = {stem for path in place.glob("*.parquet") for stem in merged.stems_in(path)}
+    for path in stage.glob("*.parquet"):
+        if there.isdisjoint(merged.stems_in(path)):
+            path.rename(place / path.name)
+            durable.sync_directory(place)
+    shutil.rmtree(stage)
+
+
+# -- one merged file
+
+
+def _merge(paths: Sequence[Path], target: Path, level: int, tell: Callable[[int], None]) -> None:
+    held: list[Held] = []
+    metadata: dict[str, str] = {}
+    read = Digest()
+    for path in paths:
+        with raw.sealed_file(path) as file:
+            told = file.metadata.metadata or {}
+            metadata = metadata or _ours(told)
+            held += merged.read(told, str(path)) or [_whole(path)]
+
+    def parts() -> Iterator[pa.Table]:
+        for part in _gathered(_checked(paths)):
+            read.update(part)
+            tell(len(part))
+            yield part
+
+    listed = {merged.SEGMENTS: merged.told(held)}
+    seal.write(target, parts(), metadata | listed, level=level)
+    written = Digest()
+    with raw.sealed_file(target, verify=True) as file:
+        for group in range(file.num_row_groups):
+            written.update(file.read_row_group(group))
+    same = written.digests == read.digests and written.rows == sum(one.rows for one in held)
+    if not same:
+        target.unlink()
+        raise DataError("merged, it differs from what it was merged of", where=str(paths[0]))
+
+
+def _ours(metadata: dict[bytes, bytes]) -> dict[str, str]:
+    """What the originals say of themselves, but what holds for each of them alone."""
+    names = {k.decode(): v.decode("utf-8", "replace") for k, v in metadata.items()}
+    own = {raw.CHECKSUM, merged.SEGMENTS}
+    return {k: v for k, v in names.items() if k.startswith("recorder.") and k not in own}
+
+
+def _whole(path: Path) -> Held:
+    with raw.sealed_file(path) as file:
+        rows, stamps = file.metadata.num_rows, file.read(columns=["recv_ns"])["recv_ns"]
+    span = pc.min_max(stamps).as_py()
+    return Held(path.stem, rows, span["min"], span["max"])
+
+
+def _checked(paths: Sequence[Path]) -> Iterator[pa.Table]:
+    """The frames of all files, in order; each file's values are compared with its checksum."""
+    for path in paths:
+        sums = []
+        with raw.sealed_file(path, verify=True) as file:
+            told = (file.metadata.metadata or {}).get(raw.CHECKSUM.encode())
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group)
+                sums.append(raw.checksum(table))
+                yield table
+        if told is not None and told.decode("utf-8", "replace") != raw.combined(sums):
+            hint = "restore it from a copy; the day stays as it is"
+            raise DataError("its values are not those sealed", where=str(path), hint=hint)
+
+
+def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same frames in parts of one row group each."""
+    some: list[pa.Table] = []
+    for table in tables:
+        some.append(table)
+        if sum(map(len, some)) >= _ROWS or sum(part.nbytes for part in some) >= _BYTES:
+            yield pa.concat_tables(some).combine_chunks()
+            some = []
+    if some:
+        yield pa.concat_tables(some).combine_chunks()

@@ -1,0 +1,127 @@
+"""Merged files: one sealed file that holds several segments of a day, in order, and says which.
+
+It bears the name of its first segment. Its metadata lists them all, so that the ledger, a rebuild
+and a verification know each segment as before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import duckdb
+
+from recorder.errors import DataError
+from recorder.record import raw
+from recorder.record.layout import Layout, day_of, is_stem
+
+#: The metadata key: JSON, a list of [stem, rows, first recv_ns, last recv_ns].
+SEGMENTS = "recorder.segments"
+
+
+class Held(NamedTuple):
+    """A segment within a file: its stem, how many frames, and between which times (ns)."""
+
+    stem: str
+    rows: int
+    first_ns: int
+    last_ns: int
+
+
+def told(held: list[Held]) -> str:
+    """The metadata's text."""
+    return json.dumps(held)
+
+
+def read(metadata: Mapping[bytes, bytes] | None, where: str = "") -> list[Held]:
+    """The segments that a file's metadata lists; none for a file of one segment.
+
+    Raises:
+        DataError: it lists something else.
+    """
+    text = (metadata or {}).get(SEGMENTS.encode())
+    if text is None:
+        return []
+    try:
+        held = [Held(*entry) for entry in json.loads(text)]
+        if not all(is_stem(one.stem) and one.rows > 0 for one in held):
+            raise ValueError
+    except (ValueError, TypeError):
+        raise DataError("its list of segments cannot be read", where=where) from None
+    return held
+
+
+def held_in(path: Path | BinaryIO) -> list[Held]:
+    """The segments of a merged file; none for a file of one segment.
+
+    Raises:
+        DataError: the file is damaged.
+        FileNotFoundError: it is gone.
+    """
+    with raw.sealed_file(path) as file:
+        return read(file.metadata.metadata, str(path))
+
+
+def stems_in(path: Path) -> list[str]:
+    """The stems of all segments that a sealed file holds; of a damaged one, its name's."""
+    return _stems_in(path, path.stem)
+
+
+def _stems_in(source: Path | BinaryIO, name: str) -> list[str]:
+    try:
+        return [one.stem for one in held_in(source)] or [name]
+    except (DataError, FileNotFoundError):
+        return [name]
+
+
+def stems_of(layout: Layout, feed: str, stem: str) -> list[str]:
+    """The same of a layout's sealed file, which need not be here: it is not fetched for that."""
+    try:
+        return _stems_in(layout.look(feed, stem), stem)
+    except FileNotFoundError:
+        return [stem]
+
+
+def is_merged(path: Path) -> bool:
+    """True for a file that a compaction made."""
+    try:
+        return bool(held_in(path))
+    except (DataError, FileNotFoundError):
+        return False
+
+
+def files(layout: Layout, feed: str) -> Iterator[tuple[str, list[str]]]:
+    """Every sealed file of a feed: its name's stem, and the stems of what it holds."""
+    for stem in layout.sealed(feed):
+        yield stem, stems_of(layout, feed, stem)
+
+
+_FIRST = """
+UPDATE ledger SET rows = $rows, first_recv_ns = $first_ns, last_recv_ns = $last_ns
+WHERE segment = $stem
+"""
+
+_OTHER = """
+INSERT INTO ledger BY NAME
+SELECT
+    feed, $stem AS segment, $day AS day, $rows AS rows, 0 AS journal_offset, true AS sealed,
+    $first_ns AS first_recv_ns, $last_ns AS last_recv_ns, normaliser
+FROM ledger WHERE segment = $file
+ON CONFLICT (segment) DO UPDATE SET
+    rows = excluded.rows, sealed = true, first_recv_ns = excluded.first_recv_ns,
+    last_recv_ns = excluded.last_recv_ns, normaliser = excluded.normaliser
+"""
+
+
+def note(connection: duckdb.DuckDBPyConnection, stem: str, held: Sequence[Held]) -> None:
+    """Give each segment `held` in the file `stem` its row in the ledger, where `stem` has them all.
+
+    Nothing for a file of one segment.
+    """
+    for one in held:
+        if one.stem == stem:
+            connection.execute(_FIRST, one._asdict())
+        else:
+            connection.execute(_OTHER, one._asdict() | {"day": day_of(one.stem), "file": stem})

@@ -1,1 +1,0 @@
-"""Sealed Parquet files: made from journals, read, merged."""

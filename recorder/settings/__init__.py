@@ -1,0 +1,1 @@
+"""Settings: what the user configures, where each value comes from, and the keys."""

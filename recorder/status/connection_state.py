@@ -1,0 +1,316 @@
+"""What one feed's frames and markers add up to: its connections, rates, gaps of today."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from recorder.clock import DAY_NS, NS
+from recorder.record.skim import Found, Marker, Run
+from recorder.status.gaps import FOR_EVER, Gap, Key, Life, gaps
+from recorder.status.model import CLOSED, LOST, OPEN, Connection
+
+#: Rates are over the last so many whole seconds.
+WINDOW = 10
+
+#: While another line may still prove that it was there, finished gaps are computed anew.
+_SETTLED_NS = 60 * NS
+
+#: A feed that connects so often is computed seldom.
+_MANY = 1_000
+
+
+@dataclass(slots=True)
+class Known:
+    """One connection, or one failed attempt (it closed and never opened)."""
+
+    connection: str
+    channel: str | None = None
+    line: str | None = None
+    url: str | None = None
+    opened_ns: int | None = None
+    closed_ns: int | None = None
+    code: int | None = None
+    reason: str | None = None
+    heard_ns: int | None = None
+    frames: int = 0
+    next_seq: int = 0
+    rtt: float | None = None
+    clock_error_ns: int | None = None
+    synchronised: bool | None = None
+    lag: float | None = None
+    first_ns: int = 0
+    seconds: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=3 * WINDOW))
+    """Frames and bytes of each of the last seconds in which any came."""
+
+    @property
+    def key(self) -> Key:
+        """Its line."""
+        return self.channel, self.line
+
+    @property
+    def began_ns(self) -> int:
+        """What sorts a line's connections."""
+        return self.opened_ns or self.first_ns
+
+    def life(self, *, recorded: bool) -> Life | None:
+        """For the gaps; None for an attempt that failed."""
+        if self.opened_ns is None:
+            return None
+        heard = max(self.heard_ns or self.opened_ns, self.opened_ns)
+        if self.closed_ns is not None:
+            heard = min(heard, self.closed_ns)
+        ended = self.closed_ns is not None or not recorded
+        return Life(self.channel, self.line, self.connection, self.opened_ns, heard, ended)
+
+    def rates(self, now_ns: int, since_ns: int) -> tuple[float, float]:
+        """Frames and bytes a second, over what was watched of the last seconds."""
+        end = now_ns // NS
+        begin = min(max(end - WINDOW, since_ns // NS), end - 1)
+        lately = [one for one in self.seconds if begin <= one[0] < end]
+        span = end - begin
+        return sum(one[1] for one in lately) / span, sum(one[2] for one in lately) / span
+
+
+class Lives:
+    """Everything heard of one feed."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.known: dict[str, Known] = {}
+        self.frames = self.bytes = 0
+        self.last_frame_ns: int | None = None
+        self.written_ns: int | None = None
+        """The newest frame or marker in the record."""
+        self.since_ns: int | None = None
+        self.holes: deque[tuple[int, int]] = deque(maxlen=100_000)
+        """When frames were missed by number, and how many."""
+        self._tried: dict[Key, int] = {}
+        self._gaps: list[Gap] = []
+        self._computed = (0, -1, False)
+        self._changed_ns = 0
+        self._changes = 0
+
+    # -- hearing
+
+    def seed(self, connections: Iterable[Known]) -> None:
+        """Begin with what the tables know."""
+        for one in connections:
+            self.known[one.connection] = one
+            self._change(one.closed_ns or one.heard_ns or one.first_ns)
+
+    def take(self, found: Iterable[Found], *, counted: bool = True) -> None:
+        """Take in what was found; `counted` is False for what came long before the watcher."""
+        for one in found:
+            known = self.known.get(one.connection)
+            if known is None:
+                at_ns = one.recv_ns if isinstance(one, Marker) else one.last_ns
+                known = self.known[one.connection] = Known(one.connection, first_ns=at_ns)
+            if isinstance(one, Run):
+                self._run(known, one, counted=counted)
+            else:
+                self._marker(known, one)
+
+    def _run(self, known: Known, run: Run, *, counted: bool) -> None:
+        self._number(known, run.first_seq, run.end_seq, run.last_ns)
+        if run.missing:
+            self.holes.append((run.last_ns, run.missing))
+        if not run.frames:
+            return
+        if known.opened_ns is None and known.line is None and run.first_seq > 0:
+            known.opened_ns = _made_ns(known.connection)  # its `open` marker came before all this
+            self._change(run.last_ns)
+        known.frames += run.frames
+        known.heard_ns = max(known.heard_ns or 0, run.last_ns)
+        self.last_frame_ns = max(self.last_frame_ns or 0, run.last_ns)
+        self._written(run.last_ns)
+        if counted:
+            self.frames += run.frames
+            self.bytes += run.bytes
+            second = run.last_ns // NS
+            seconds = known.seconds
+            if seconds and seconds[-1][0] == second:
+                _, frames, size = seconds.pop()
+                seconds.append((second, frames + run.frames, size + run.bytes))
+            else:
+                seconds.append((second, run.frames, run.bytes))
+            self.since_ns = min(self.since_ns or run.last_ns, run.last_ns)
+
+    def _number(self, known: Known, first: int, end: int, at_ns: int) -> None:
+        """What is numbered beyond the next expected frame was missed in between."""
+        fresh = not known.next_seq and known.line is None and known.opened_ns is None
+        if first > known.next_seq and not fresh:
+            self.holes.append((at_ns, first - known.next_seq))
+        known.next_seq = max(known.next_seq, end)
+
+    def _marker(self, known: Known, marker: Marker) -> None:
+        told = marker.told
+        if marker.kind == "instruments":
+            self.known.pop(known.connection, None)  # the venue's list came on no connection
+            return
+        self._number(known, marker.seq, marker.seq + 1, marker.recv_ns)
+        self._written(marker.recv_ns)
+        if marker.kind not in {"open", "closed", "stats"}:
+            return
+        known.channel = _text(told.get("group")) or known.channel
+        known.line = _text(told.get("line")) or known.line
+        known.url = _text(told.get("url")) or known.url
+        heard = _whole(told.get("heard_ns"))
+        if heard is not None:
+            known.heard_ns = max(known.heard_ns or 0, heard)
+        if marker.kind == "open":
+            known.opened_ns = marker.recv_ns
+            known.heard_ns = max(known.heard_ns or 0, marker.recv_ns)
+        elif marker.kind == "closed":
+            known.closed_ns = marker.recv_ns
+            known.code, known.reason = _whole(told.get("code")), _text(told.get("reason"))
+            if known.opened_ns is None and told.get("opened") is True:
+                known.opened_ns = _made_ns(known.connection)
+        else:
+            self._stats(known, told)
+            return
+        self._tried.setdefault(known.key, marker.recv_ns)
+        self._change(marker.recv_ns)
+
+    def _stats(self, known: Known, told: dict[str, Any]) -> None:
+        known.rtt, known.lag = _real(told.get("rtt")), _real(told.get("loop_lag"))
+        clock = told.get("clock")
+        if isinstance(clock, dict):
+            known.clock_error_ns = _whole(clock.get("error_ns"))
+            known.synchronised = clock.get("synchronised") is True
+        if known.opened_ns is None:
+            known.opened_ns = _made_ns(known.connection)
+            self._change(known.heard_ns or known.opened_ns)
+
+    def _written(self, at_ns: int) -> None:
+        self.written_ns = max(self.written_ns or 0, at_ns)
+
+    def _change(self, at_ns: int) -> None:
+        self._changed_ns = max(self._changed_ns, at_ns)
+        self._changes += 1
+
+    # -- telling
+
+    def away_since(self, key: Key) -> int | None:
+        """Since when a line is without a connection: the last proof of life, or the first try."""
+        own = [one for one in self.known.values() if one.key == key]
+        ends = [one.closed_ns or one.heard_ns or 0 for one in own if one.opened_ns is not None]
+        return max(ends, default=None) or self._tried.get(key)
+
+    def gaps(self, now_ns: int, *, recorded: bool) -> list[Gap]:
+        """Intervals without cover that reach into today, or last."""
+        at_ns, changes, was_recorded = self._computed
+        settled = self._changed_ns < at_ns - _SETTLED_NS
+        many = len(self.known) > _MANY and now_ns - at_ns < 10 * NS
+        same = changes == self._changes and was_recorded == recorded
+        if not (same and settled) and not many:
+            lives = (one.life(recorded=recorded) for one in self.known.values())
+            self._gaps = gaps(life for life in lives if life is not None)
+            self._computed = (now_ns, self._changes, recorded)
+        day = now_ns - now_ns % DAY_NS
+        return [gap for gap in self._gaps if gap.to_ns is None or gap.to_ns > day]
+
+    def first_opened(self, key: Key) -> int:
+        """When a line's oldest connection that is known was opened."""
+        own = (one.opened_ns for one in self.known.values() if one.key == key)
+        return min((at_ns for at_ns in own if at_ns is not None), default=FOR_EVER)
+
+    def newest(self) -> list[Known]:
+        """Of each line the newest connection; one that is open before a newer failed attempt."""
+        found: dict[Key, Known] = {}
+        for one in self.known.values():
+            if one.line is None:
+                continue
+            other = found.get(one.key)
+            if other is None or _rank(one) > _rank(other):
+                found[one.key] = one
+        return [found[key] for key in sorted(found, key=lambda key: (key[0] or "", key[1] or ""))]
+
+    def reconnects(self, day_ns: int) -> int:
+        """Connections opened since `day_ns` that followed another on their line."""
+        first: dict[Key, int] = {}
+        opened = [one for one in self.known.values() if one.opened_ns is not None]
+        for one in opened:
+            first[one.key] = min(first.get(one.key, FOR_EVER), one.opened_ns or 0)
+        return sum(one.opened_ns > max(day_ns - 1, first[one.key]) for one in opened)  # type: ignore[operator]  # opened ones only
+
+    def forget(self, before_ns: int) -> None:
+        """Drop what ended before, but each line's newest."""
+        newest = {one.connection for one in self.newest()}
+        latest: dict[Key, Known] = {}
+        for one in self.known.values():
+            if one.opened_ns and one.began_ns >= latest.get(one.key, one).began_ns:
+                latest[one.key] = one
+        keep = newest | {one.connection for one in latest.values()}
+        for name, one in list(self.known.items()):
+            ended = one.closed_ns or one.heard_ns or one.first_ns
+            if name not in keep and (ended < before_ns or one.opened_ns is None):
+                del self.known[name]
+        while self.holes and self.holes[0][0] < before_ns:
+            self.holes.popleft()
+
+
+def connection(
+    lives: Lives, known: Known, gaps: Iterable[Gap], now_ns: int, *, recorded: bool
+) -> Connection:
+    """A line's newest connection as it is told."""
+    since_ns = lives.since_ns or now_ns
+    state = CLOSED if known.closed_ns is not None else OPEN if recorded else LOST
+    return Connection(
+        feed=lives.name,
+        channel=known.channel,
+        line=known.line,
+        connection=known.connection,
+        url=known.url,
+        state=state,
+        opened_ns=known.opened_ns,
+        closed_ns=known.closed_ns,
+        code=known.code,
+        reason=known.reason,
+        heard_ns=known.heard_ns,
+        frames=known.frames,
+        frames_per_second=known.rates(now_ns, since_ns)[0] if state == OPEN else 0.0,
+        rtt_seconds=known.rtt,
+        clock_error_ns=known.clock_error_ns,
+        lag_seconds=known.lag,
+        uptime=_uptime(known, lives.first_opened(known.key), gaps, now_ns),
+    )
+
+
+def _uptime(known: Known, first_ns: int, gaps: Iterable[Gap], now_ns: int) -> float | None:
+    day = now_ns - now_ns % DAY_NS
+    begin = max(day, first_ns)
+    if begin >= now_ns:
+        return None
+    own = (gap for gap in gaps if (gap.channel, gap.line) == known.key)
+    without = sum(gap.seconds(day, now_ns) for gap in own)
+    return max(0.0, 1 - without / ((now_ns - begin) / NS))
+
+
+def _rank(one: Known) -> tuple[bool, int, str]:
+    return one.opened_ns is not None and one.closed_ns is None, one.began_ns, one.connection
+
+
+_CROCKFORD = {letter: value for value, letter in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
+
+
+def _made_ns(connection: str) -> int:
+    """When a connection was begun: its id says so, to the millisecond."""
+    number = 0
+    for letter in connection[:10]:
+        number = number * 32 + _CROCKFORD.get(letter, 0)
+    return number * 1_000_000
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _real(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

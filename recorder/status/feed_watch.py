@@ -1,0 +1,125 @@
+"""One feed's files, followed: journals by their tails, sealed segments whole, each frame once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from recorder.record.layout import Layout, is_stem, order
+from recorder.record.skim import JournalTail
+from recorder.status import sealed
+from recorder.status.connection_state import Lives
+from recorder.status.tables import Past
+
+
+class Hearing:
+    """Follows one feed; `grown(stem)` hears of each file that was sealed."""
+
+    def __init__(self, layout: Layout, feed: str, grown: Callable[[str], None]) -> None:
+        self.layout, self.feed, self._grown = layout, feed, grown
+        self.lives = Lives(feed)
+        self.about: dict[str, object] = {}
+        self.backlog_bytes = 0
+        self.waiting = 0
+        """Journals that are not sealed."""
+        self._tails: dict[str, JournalTail] = {}
+        self._done: set[str] = set()
+        self._rows: dict[str, int] = {}
+        self._offsets: dict[str, int] = {}
+        self._dated: dict[str, int] = {}
+        self._first = True
+
+    def begin(self, past: Past | None, now_ns: int, *, history: bool) -> None:
+        """Take over what the tables know, then what sealed files have beyond them."""
+        if past is not None:
+            self.lives.seed(past.connections.get(self.feed, ()))
+            self.lives.holes.extend(past.holes.get(self.feed, ()))
+            for stem, (rows, offset, whole) in past.read.items():
+                if whole:
+                    self._done.add(stem)
+                else:
+                    self._rows[stem], self._offsets[stem] = rows, offset
+        stems = sealed.of_today(self.layout, self.feed, now_ns)
+        for stem in stems:
+            self._grown(stem)
+        wanted = stems if history else stems[-1:]
+        for stem in wanted:
+            if stem not in self._done and (past is None or stem in self._rows or stem in stems):
+                self._sealed(stem, counted=False)
+        self._done.update(stems)
+        self._new_dates()
+
+    def look(self) -> None:
+        """Take in what was written since the last look."""
+        there = self._journals()
+        for stem in sorted(there - self._tails.keys() - self._done, key=order):
+            self._open(stem)
+        ended = self._tails.keys() - there
+        self.backlog_bytes = 0
+        for stem in sorted(self._tails, key=order):
+            tail = self._tails[stem]
+            self.lives.take(tail.new())
+            self.about = tail.about or self.about
+            if stem in ended:
+                self._close(stem)
+            else:
+                self.backlog_bytes += os.fstat(tail.fd).st_size
+        self.waiting = len(self._tails)
+        self._missed()
+
+    def close(self) -> None:
+        """Let the files go."""
+        for stem in list(self._tails):
+            self._close(stem)
+
+    # -- journals
+
+    def _journals(self) -> set[str]:
+        try:
+            with os.scandir(self.layout.journal_dir(self.feed)) as entries:
+                names = [entry.name for entry in entries if entry.name.endswith(".journal")]
+        except OSError:
+            return set()
+        stems = (name.removesuffix(".journal") for name in names)
+        return {stem for stem in stems if is_stem(stem)}
+
+    def _open(self, stem: str) -> None:
+        place = self.layout.journal(self.feed, stem)
+        with suppress(OSError):  # sealed just now: its file is found below
+            self._tails[stem] = JournalTail(place, self._offsets.pop(stem, 0))
+
+    def _close(self, stem: str) -> None:
+        """Read to its end; what is sealed of it is the same."""
+        self._tails.pop(stem).close()
+        self._done.add(stem)
+        self._grown(stem)
+
+    # -- sealed files
+
+    def _missed(self) -> None:
+        """Files sealed between two looks, their journals never seen."""
+        for date in self._new_dates():
+            files = (self.layout.raw / f"feed={self.feed}" / date).glob("*.parquet")
+            stems = {path.stem for path in files if is_stem(path.stem)}
+            unseen = stems - self._done - self._tails.keys()
+            for stem in sorted(unseen, key=order):
+                self._sealed(stem, counted=True)
+                self._done.add(stem)
+                self._grown(stem)
+
+    def _sealed(self, stem: str, *, counted: bool) -> None:
+        found = sealed.found_in(self.layout, self.feed, stem, self._rows.pop(stem, 0))
+        self.lives.take(found, counted=counted)
+
+    def _new_dates(self) -> list[str]:
+        """Days in which a file was added or removed since the last look; the newest two at most."""
+        place = self.layout.raw / f"feed={self.feed}"
+        try:
+            dates = sorted(place.glob("date=*"))[-2:]
+            changed = {date.name: date.stat().st_mtime_ns for date in dates}
+        except OSError:
+            return []
+        new = [date for date, at in changed.items() if self._dated.get(date) != at]
+        self._dated = changed
+        return new

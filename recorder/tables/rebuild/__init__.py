@@ -1,0 +1,1 @@
+"""Rebuild: normalise a feed's frames again and put the rows in place in one transaction."""

@@ -1,0 +1,98 @@
+"""What there is of a record: its files and journals, and what the private tables say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import duckdb
+
+from recorder.clock import NS, iso
+from recorder.record import merged
+from recorder.record.layout import Layout
+from recorder.tables import arrivals
+from recorder.tables.rebuild.rebuild_scope import FIRST, LAST, Life, Part, Scope, Unit, part_of
+
+
+@dataclass(slots=True)
+class _Known:
+    """What the private tables say of a feed's segments and connections."""
+
+    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
+    sealed: set[str] = field(default_factory=set)
+    lives: list[Life] = field(default_factory=list)
+
+
+def _known(db: duckdb.DuckDBPyConnection, feed: str) -> _Known:
+    known = _Known()
+    for stem, sealed, first, last in db.execute(
+        "SELECT segment, sealed, first_recv_ns, last_recv_ns FROM ledger WHERE feed = $feed",
+        {"feed": feed},
+    ).fetchall():
+        known.spans[stem] = (FIRST if first is None else first, LAST if last is None else last)
+        if sealed:
+            known.sealed.add(stem)
+    lives = db.execute(
+        """
+        SELECT connection, least(recv_ns, opened_ns),
+               coalesce(closed_ns, greatest(recv_ns, opened_ns, last_heard_ns) + $quiet)
+        FROM connections WHERE feed = $feed
+        """,
+        {"feed": feed, "quiet": arrivals.QUIET_NS},
+    ).fetchall()
+    known.lives = [Life(name, first, last + arrivals.MARGIN_NS) for name, first, last in lives]
+    return known
+
+
+def _units(layout: Layout, feed: str, known: _Known) -> tuple[list[Unit], list[Unit]]:
+    """The feed's units on disk, and the segments that were ingested but are gone."""
+    there = [(stem, tuple(held)) for stem, held in merged.files(layout, feed)]
+    names = {stem for stem, _ in there}
+    there += [(stem, (stem,)) for stem in layout.active(feed) if stem not in names]
+    units = []
+    for stem, held in there:
+        spans = [known.spans.get(one, (FIRST, LAST)) for one in held]
+        if stem in known.spans and stem not in known.sealed:
+            spans.append((known.spans[stem][0], LAST))  # it grows
+        if stem not in known.spans:
+            spans = [(_second(stem), LAST)]
+        units.append(Unit(stem, held, min(s[0] for s in spans), max(s[1] for s in spans)))
+    present = {one for _, held in there for one in held}
+    gone = [
+        Unit(stem, (stem,), *known.spans[stem])
+        for stem in known.sealed - present
+        if known.spans[stem][0] > FIRST
+    ]
+    return units, gone
+
+
+def _second(stem: str) -> int:
+    """The second of a stem's first frame."""
+    time = datetime.strptime(stem[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return int(time.timestamp()) * NS
+
+
+def parts(
+    db: duckdb.DuckDBPyConnection, layout: Layout, scope: Scope, warn: Callable[[str], None]
+) -> list[Part]:
+    """What to make anew of a scope, feed by feed; `warn` hears of what cannot be."""
+    found = []
+    for feed in scope.feeds or layout.feeds():
+        known = _known(db, feed)
+        units, gone = _units(layout, feed, known)
+        part = part_of(feed, units, gone, known.lives, scope)
+        if gone:
+            since = iso(part.from_ns) if part else "none"
+            warn(
+                f"raw of {len(gone)} segments of '{feed}' is gone: rows before it stay as they "
+                f"were made (made anew from: {since})"
+            )
+        if part and part.kept:
+            warn(
+                f"{len(part.kept)} connections of '{feed}' reach back to where raw is gone: "
+                "their rows stay as they were made"
+            )
+        if part:
+            found.append(part)
+    return found

@@ -1,0 +1,196 @@
+"""The scratch database of a rebuild (`work/rebuild`): some frames are normalised anew in it.
+
+A second ingest fills it beside the private database. Until its rows are taken over nothing has
+changed, and readers see the published state throughout.
+"""
+
+from __future__ import annotations
+
+import glob
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import duckdb
+
+from recorder.errors import DataError, UsageError
+from recorder.record.layout import Layout
+from recorder.schema import duck
+from recorder.schema.tables import TABLES
+from recorder.tables import private
+from recorder.tables.ingest import Ingest
+from recorder.tables.late_files import Hosts
+from recorder.tables.rebuild import coverage
+from recorder.tables.rebuild.rebuild_scope import FIRST, Part, Scope
+from recorder.tables.rules import Rules
+
+Warn = Callable[[str], None]
+Tell = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scratch(Layout):
+    """The same record, of some feeds and segments, with tables of its own."""
+
+    record: Layout
+    chosen: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+
+    @property
+    def work(self) -> Path:
+        return _place(self)
+
+    @property
+    def database(self) -> Path:
+        return _place(self) / "recorder.duckdb"
+
+    def feeds(self) -> list[str]:
+        return sorted(self.chosen)
+
+    def active(self, feed: str) -> list[str]:
+        return self._of(feed, Layout.active(self, feed))
+
+    def sealed(self, feed: str) -> list[str]:
+        return self._of(feed, self.record.sealed(feed))
+
+    def parquet(self, feed: str, name: str) -> Path:
+        return self.record.parquet(feed, name)
+
+    def look(self, feed: str, name: str) -> Path | BinaryIO:
+        return self.record.look(feed, name)
+
+    def _of(self, feed: str, stems: list[str]) -> list[str]:
+        chosen = self.chosen[feed]
+        return stems if chosen is None else [stem for stem in stems if stem in chosen]
+
+
+def _place(layout: Layout) -> Path:
+    return layout.root / "work" / "rebuild"
+
+
+def clear(layout: Layout) -> None:
+    """Remove what a killed rebuild left. The caller holds the claim."""
+    shutil.rmtree(_place(layout), ignore_errors=True)
+
+
+@contextmanager
+def filled(
+    layout: Layout, parts: Sequence[Part], rules: Callable[[str], Rules], warn: Warn, tell: Tell
+) -> Iterator[Path]:
+    """The path of a database in which the parts are made anew, and closed."""
+    clear(layout)
+    # To the end means also what is recorded meanwhile.
+    chosen = {
+        part.feed: None if part.start_ns == FIRST and part.to_the_end
+        else frozenset(unit.stem for unit in part.units)
+        for part in parts
+    }  # fmt: skip
+    scratch = _Scratch(layout.root, layout, chosen)
+    try:
+        until = {part.feed: part.wait_ns for part in parts}
+        Ingest(scratch, rules, warn).close()
+        for part in parts:
+            if part.start_ns > FIRST:
+                _seed(layout, scratch, part)
+        with closing(Ingest(scratch, rules, warn, Hosts(until=until))) as work:
+            work.run(tell)
+        yield private.database(scratch)
+    finally:
+        clear(layout)
+
+
+@contextmanager
+def made_beside(
+    layout: Layout, rules: Callable[[str], Rules], scope: Scope, warn: Warn, tell: Tell
+) -> Iterator[tuple[list[Part], Path]]:
+    """What can be made anew of a scope, and the closed scratch database that holds it.
+
+    The caller holds the claim.
+
+    Raises:
+        DataError: there are no tables yet, they are from another version, or segments that have
+            rows cannot be made anew.
+        UsageError: nothing of the scope can be made anew.
+    """
+    with closing(private.connect(layout)) as db:
+        parts = coverage.parts(db, layout, scope, warn)
+        done = _sealed(db)
+    if not parts:
+        hint = "see what there is: recorder query coverage"
+        raise UsageError("nothing there to make anew", where=str(layout.root), hint=hint)
+    with filled(layout, parts, rules, warn, tell) as fresh:
+        _check_complete(layout, parts, done, fresh)
+        yield parts, fresh
+
+
+def _sealed(db: duckdb.DuckDBPyConnection) -> set[str]:
+    return {row[0] for row in db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()}
+
+
+def _check_complete(layout: Layout, parts: Sequence[Part], done: set[str], fresh: Path) -> None:
+    """Refuse to go on if segments that have rows could not be made anew."""
+    with closing(duck.connect(fresh)) as db:
+        made = _sealed(db)
+    for part in parts:
+        if left := [u.stem for u in part.units if done.intersection(u.held) - made]:
+            raise DataError(
+                f"{len(left)} segments of '{part.feed}' cannot be made anew, as said before; "
+                "nothing was changed",
+                where=str(layout.parquet(part.feed, left[0])),
+                hint="restore damaged files, or move them away: then their rows stay as they are",
+            )
+
+
+def _seed(layout: Layout, scratch: Layout, part: Part) -> None:
+    """Give the scratch database what the time before the part's start left."""
+    db = duck.connect()
+    with closing(db):
+        private.attach(db, private.database(layout), "old")
+        private.attach(db, private.database(scratch), "work")
+        db.execute("USE work")
+        db.execute("BEGIN")
+        known = {"feed": part.feed, "start": part.start_ns}
+        for name in TABLES:
+            db.execute(
+                f"INSERT INTO {name} BY NAME "  # our own names
+                f"FROM old.{name} WHERE feed = $feed AND recv_ns < $start",
+                known,
+            )
+        redone = [stem for unit in part.units for stem in unit.held]
+        db.execute(
+            "INSERT INTO ledger FROM old.ledger WHERE feed = $feed AND NOT list_contains($redone, "
+            "segment)",
+            {"feed": part.feed, "redone": redone},
+        )
+        if part.kept:
+            _rewind(db, layout, part)
+        db.execute("COMMIT")
+        db.execute("CHECKPOINT work")
+
+
+def _rewind(db: duckdb.DuckDBPyConnection, layout: Layout, part: Part) -> None:
+    """Let connections that reach back end where the part begins, so that they go on from there."""
+    db.execute("CREATE TEMP TABLE begun (connection VARCHAR, seq BIGINT)")
+    for unit in part.units:
+        # One by one: of files fetched from a bucket only the last ones are sure to be here.
+        path = layout.parquet(part.feed, unit.stem)
+        if path.exists():
+            db.execute(
+                """
+                INSERT INTO begun SELECT connection, min(seq)
+                FROM read_parquet($file, hive_partitioning = false) GROUP BY connection
+                """,
+                {"file": glob.escape(str(path))},
+            )
+    db.execute(
+        """
+        UPDATE connections AS c SET last_seq = f.first_seq - 1, closed_ns = NULL
+        FROM (SELECT connection, min(seq) AS first_seq FROM begun GROUP BY connection) AS f
+        WHERE c.feed = $feed AND c.connection = f.connection
+            AND list_contains($kept, c.connection)
+        """,
+        {"feed": part.feed, "kept": sorted(part.kept)},
+    )
+    db.execute("DROP TABLE begun")
