@@ -131,7 +131,7 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 def _kill_sealing(data: Path) -> None:
     """No process survives a power cut, and the child that seals outlives its parent."""
-    wanted = f"\0-m\0recorder.sealed.seal\0{data}\0".encode()
+    wanted = f"\0-m\0recorder.record.seal\0{data}\0".encode()
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if wanted in (place / "cmdline").read_bytes():
