@@ -95,8 +95,9 @@ class Lives:
 
     # -- hearing
 
-    def seed(self, connections: Iterable[Known]) -> None:
-        """Begin with what the tables know."""
+    def seed(self, connections: Iterable[Known], written_ns: int | None = None) -> None:
+        """Begin with what the tables know; `written_ns` is their newest frame or marker."""
+        self.written_ns = written_ns
         for one in connections:
             self.known[one.connection] = one
             self._change(one.closed_ns or one.heard_ns or one.first_ns)
@@ -114,6 +115,7 @@ class Lives:
                 self._marker(known, one)
 
     def _run(self, known: Known, run: Run, *, counted: bool) -> None:
+        unknown = run.end_seq - max(run.first_seq, known.next_seq)  # the tables counted the others
         self._number(known, run.first_seq, run.end_seq, run.last_ns)
         if run.missing:
             self.holes.append((run.last_ns, run.missing))
@@ -122,7 +124,7 @@ class Lives:
         if known.opened_ns is None and known.line is None and run.first_seq > 0:
             known.opened_ns = _made_ns(known.connection)  # its `open` marker came before all this
             self._change(run.last_ns)
-        known.frames += run.frames
+        known.frames += min(run.frames, max(unknown, 0))
         known.heard_ns = max(known.heard_ns or 0, run.last_ns)
         self.last_frame_ns = max(self.last_frame_ns or 0, run.last_ns)
         self._written(run.last_ns)

@@ -33,7 +33,7 @@ class Hearing:
     def begin(self, past: Past | None, now_ns: int, *, history: bool) -> None:
         """Take over what the tables know, then what sealed files have beyond them."""
         if past is not None:
-            self.lives.seed(past.connections.get(self.feed, ()))
+            self.lives.seed(past.connections.get(self.feed, ()), past.written_ns.get(self.feed))
             self.lives.holes.extend(past.holes.get(self.feed, ()))
             for stem, (rows, offset, whole) in past.read.items():
                 if whole:
@@ -53,8 +53,10 @@ class Hearing:
     def look(self) -> None:
         """Take in what was written since the last look."""
         there = self._journals()
+        newest = max(there, key=order, default="")
         for stem in sorted(there - self._tails.keys() - self._done, key=order):
-            self._open(stem)
+            # Rates and the newest frame need the active journal whole, ingested or not.
+            self._open(stem, 0 if stem == newest else self._offsets.pop(stem, 0))
         ended = self._tails.keys() - there
         self.backlog_bytes = 0
         for stem in sorted(self._tails, key=order):
@@ -84,10 +86,10 @@ class Hearing:
         stems = (name.removesuffix(".journal") for name in names)
         return {stem for stem in stems if is_stem(stem)}
 
-    def _open(self, stem: str) -> None:
+    def _open(self, stem: str, offset: int) -> None:
         place = self.layout.journal(self.feed, stem)
         with suppress(OSError):  # sealed just now: its file is found below
-            self._tails[stem] = JournalTail(place, self._offsets.pop(stem, 0))
+            self._tails[stem] = JournalTail(place, offset)
 
     def _close(self, stem: str) -> None:
         """Read to its end; what is sealed of it is the same."""

@@ -142,7 +142,8 @@ def _feeds(scene: Scene) -> Iterator[Problem]:
 
 def _lines(scene: Scene, feed: FeedStatus) -> Iterator[Problem]:
     begun = scene.capture.since_ns or 0
-    if not feed.connections and scene.at_ns - begun > GRACE_NS:
+    opened = any(one.opened_ns is not None for one in scene.lives[feed.name].known.values())
+    if not feed.connections and not opened and scene.at_ns - begun > GRACE_NS:
         hint = "see capture's log, and try: recorder doctor --connect"
         yield Problem(CRITICAL, "it never connected", feed.name, hint)
     away: list[Problem] = []

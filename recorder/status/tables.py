@@ -27,6 +27,8 @@ class Past:
 
     read: dict[str, tuple[int, int, bool]] = field(default_factory=dict)
     """Frames, bytes of the journal, and if all of it."""
+    written_ns: dict[str, int] = field(default_factory=dict)
+    """Receive timestamp of the newest frame or marker in the tables, by feed."""
     connections: dict[str, list[Known]] = field(default_factory=dict)
     holes: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
@@ -92,6 +94,8 @@ def _past(db: object, since_ns: int) -> Past:
     ledger = f"SELECT segment, rows, journal_offset, sealed FROM {LEDGER.name} WHERE day >= ?"  # noqa: S608
     for segment, rows, offset, whole in db.execute(ledger, [day(since_ns - DAY_NS)]).fetchall():
         past.read[segment] = (rows, offset, whole)
+    newest = f"SELECT feed, max(last_recv_ns) FROM {LEDGER.name} GROUP BY feed"  # noqa: S608
+    past.written_ns = {feed: ns for feed, ns in db.execute(newest).fetchall() if ns is not None}
     for row in db.execute(_CONNECTIONS, {"since": since_ns}).fetchall():
         past.connections.setdefault(row[0], []).append(_known(row[1:]))
     for feed, recv_ns, missing in db.execute(_HOLES, [since_ns]).fetchall():

@@ -68,30 +68,30 @@ class Watcher:
             for name, one in sorted(self._heard.items())
         )
         scene = Scene(
-            now_ns,
-            self.layout,
-            self._config,
-            self._capture(held, now_ns),
-            self._ingest(locks),
-            self._disk(now_ns, feeds),
-            feeds,
-            {name: one.lives for name, one in self._heard.items()},
-            {name: one.waiting for name, one in self._heard.items()},
-            self._facts.trouble,
-            self._rising(now_ns),
-            self._limits,
-            self._spool(now_ns),
+            at_ns=now_ns,
+            layout=self.layout,
+            config=self._config,
+            capture=self._capture(held, now_ns),
+            ingest=self._ingest(locks),
+            disk=self._disk(now_ns, feeds),
+            feeds=feeds,
+            lives={name: one.lives for name, one in self._heard.items()},
+            waiting={name: one.waiting for name, one in self._heard.items()},
+            database=self._facts.trouble,
+            rejected=self._rising(now_ns),
+            limits=self._limits,
+            spool=self._spool(now_ns),
         )
         return Status(
-            now_ns,
-            str(self.layout.root),
-            self._host(),
-            __version__,
-            scene.capture,
-            scene.ingest,
-            scene.disk,
-            feeds,
-            tuple(problems(scene)),
+            at_ns=now_ns,
+            data_dir=str(self.layout.root),
+            host=self._host(),
+            version=__version__,
+            capture=scene.capture,
+            ingest=scene.ingest,
+            disk=scene.disk,
+            feeds=feeds,
+            problems=tuple(problems(scene)),
         )
 
     def close(self) -> None:
@@ -200,11 +200,17 @@ class Watcher:
         return Capture(True, oldest.pid, oldest.since_ns, stuck)
 
     def _stuck(self, name: str, held: process.Held, now_ns: int) -> bool:
-        """A recorder notes how each open connection fares; if it does not, it cannot."""
+        """True if connections are open and no note of them came for too long.
+
+        A recorder notes the state of each open connection. Where nothing is known of what it
+        wrote, nothing is known of what it did not write: the age of its lock alone proves nothing.
+        """
         lives = self._heard[name].lives
+        if lives.written_ns is None:
+            return False
         every = self._config.capture.stats_seconds if self._config else 10.0
         patience = int(max(4 * every, 45.0) * NS)
-        last = max(lives.written_ns or 0, held.since_ns)
+        last = max(lives.written_ns, held.since_ns)
         is_open = any(one.closed_ns is None for one in lives.newest())
         return is_open and now_ns - last > patience
 
