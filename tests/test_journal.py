@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from recorder import frame
 from recorder.clock import DAY_NS, NS, Clock, ulid
+from recorder.record import layout
 from recorder.record.journal import reader
 from recorder.record.journal.block import (
     HEADER,
@@ -25,7 +27,7 @@ from recorder.record.journal.block import (
 )
 from recorder.record.journal.sync import run
 from recorder.record.journal.writer import Journal, Limits, Reports, Stream
-from recorder.record.layout import Layout
+from recorder.record.layout import Layout, number_of
 
 STEM = "20260101T000000Z-01JD8XYZABCDEFGHJKMNPQRSTV-000001"
 SALT = seed(STEM)
@@ -269,3 +271,108 @@ def test_a_damaged_description_block_does_not_hide_the_frames(tmp_path: Path, of
     path.write_bytes(data)
     assert [f.payload for f in reader.frames(path)] == [b"here"]
     assert reader.about(path) == b""
+
+
+@given(st.lists(payload_lists, min_size=1, max_size=5), st.data())
+@settings(max_examples=200)
+def test_a_whole_last_block_with_a_flipped_bit_is_damage_and_no_cut(
+    groups: list[list[tuple[int, bytes]]], data: st.DataObject
+) -> None:
+    blocks = blocks_of(groups)
+    whole = bytearray(b"".join(blocks))
+    at = data.draw(st.integers(len(whole) - len(blocks[-1]), len(whole) - 1))
+    whole[at] ^= 1 << data.draw(st.integers(0, 7))
+    [damage] = [item for item in scan(bytes(whole), SALT) if isinstance(item, Damage)]
+    assert damage == Damage(len(whole) - len(blocks[-1]), len(whole), torn=False)
+
+
+@pytest.mark.parametrize("tail", [b"\0", bytes(70), bytes(8192), b"\xf5JB2" + bytes(90), b"x"])
+def test_what_is_no_beginning_of_a_block_is_damage(tail: bytes) -> None:
+    [block] = blocks_of([[(1, b"good")]])
+    [_, damage] = scan(block + tail, SALT)
+    assert damage == Damage(len(block), len(block) + len(tail), torn=False)
+
+
+@pytest.mark.parametrize("window", [1, 61, 100, 1000])
+def test_a_journal_is_read_the_same_through_a_window_of_any_width(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int
+) -> None:
+    path = tmp_path / f"{STEM}.journal"
+    groups = [[(1, b"p" * size)] * count for size, count in ((3, 2), (400, 1), (0, 5), (50, 3))]
+    first, *others = blocks_of(groups)
+    hurt = bytearray(others[1])
+    hurt[-1] ^= 1
+    path.write_bytes(first + others[0] + hurt + MAGIC + b"noise" + others[2] + others[2][:70])
+    whole = list(reader.blocks(path))
+    assert [type(item) for item in whole] == [Block, Block, Damage, Block, Damage]
+    monkeypatch.setattr(reader, "_WINDOW", window)
+    assert list(reader.blocks(path)) == whole
+    assert list(reader.blocks(path, whole[1].start)) == whole[1:]
+
+
+def test_a_sector_that_cannot_be_read_costs_the_blocks_in_it_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"{STEM}.journal"
+    blocks = blocks_of([[(1, b"%04d" % number * 100)] for number in range(60)])
+    path.write_bytes(b"".join(blocks))
+    bad = range(3 * 4096, 4 * 4096)
+    real = os.pread
+
+    def pread(fd: int, size: int, position: int) -> bytes:
+        if position < bad.stop and position + size > bad.start:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(fd, size, position)
+
+    monkeypatch.setattr(os, "pread", pread)  # the disk's fault, not our code's
+    items, starts = list(reader.blocks(path)), {}
+    position = 0
+    for block in blocks:
+        starts[position] = position + len(block)
+        position += len(block)
+    intact = [s for s, end in starts.items() if end <= bad.start or s >= bad.stop]
+    assert [item.start for item in items if isinstance(item, Block)] == intact
+    [damage] = [item for item in items if isinstance(item, Damage)]
+    assert not damage.torn
+    assert damage.start <= bad.start < bad.stop <= damage.end
+
+
+def test_attempts_that_the_disk_refuses_spend_no_numbers(tmp_path: Path) -> None:
+    clock = HandClock()
+    journal, stream = make_journal(tmp_path, clock), Stream("C" * 26)
+    blocker = tmp_path / "journal"
+    blocker.write_bytes(b"")  # no directory can be made below a file
+    put(journal, stream, clock, b"kept in memory")
+    for _ in range(20):
+        beat(journal)
+    assert journal.trouble is not None
+    blocker.unlink()
+    beat(journal)
+    assert journal.trouble is None
+    [stem] = Layout(tmp_path).active("toy")
+    assert number_of(stem) == 1
+    assert [f.payload for f in recorded(tmp_path)] == [b"kept in memory"]
+
+
+def test_numbers_of_segments_have_no_end_and_sort_as_numbers() -> None:
+    run_id = ulid(T0, bytes(10))
+    stems = [layout.stem(T0, run_id, n) for n in (1, 9, 10, 999_999, 1_000_000, 10**12)]
+    assert all(map(layout.is_stem, stems))
+    assert sorted(stems, key=layout.order) == sorted(stems, key=number_of) == stems
+    assert [number_of(stem) for stem in stems] == [1, 9, 10, 999_999, 1_000_000, 10**12]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "20269999T999999Z-00000000000000000000000000-000001",
+        "20260230T000000Z-00000000000000000000000000-000001",
+        "20260101T240000Z-00000000000000000000000000-000001",
+        "20260101T000000Z-00000000000000000000000000-00001",
+        "20260101T000000Z-00000000000000000000000000-0000001",
+        "20260101T000000Z-00000000000000000000000000-" + "\u0660" * 6,
+        "00000101T000000Z-00000000000000000000000000-000001",
+    ],
+)
+def test_a_name_that_no_segment_can_have_is_no_stem(name: str) -> None:
+    assert not layout.is_stem(name)

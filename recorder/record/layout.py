@@ -22,23 +22,43 @@ from typing import BinaryIO
 
 from recorder.clock import NS
 
-_STEM = re.compile(r"(\d{8})T\d{6}Z-([0-9A-Z]{26})-\d{6}")
+#: Digits of a segment's number at least; there is no largest number.
+_DIGITS = 6
+
+_STEM = re.compile(
+    r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z-[0-9A-Z]{26}-([0-9]{6,18})"
+)
 
 
 def stem(first_recv_ns: int, run: str, number: int) -> str:
     """The stem of a segment whose first frame was received at `first_recv_ns`."""
     time = datetime.fromtimestamp(first_recv_ns // NS, UTC).strftime("%Y%m%dT%H%M%SZ")
-    return f"{time}-{run}-{number:06d}"
+    return f"{time}-{run}-{number:0{_DIGITS}d}"
 
 
 def is_stem(name: str) -> bool:
-    """True for a name that `stem` makes."""
-    return _STEM.fullmatch(name) is not None
+    """Return True for a name that `stem` makes; its time has to be one that exists."""
+    match = _STEM.fullmatch(name)
+    if match is None or (len(match[7]) > _DIGITS and match[7].startswith("0")):
+        return False
+    try:
+        datetime(*map(int, match.groups()[:6]))  # type: ignore[arg-type]
+    except ValueError:
+        return False
+    return True
 
 
 def order(name: str) -> str:
-    """What sorts stems in the order they were written, even if the wall clock was set back."""
-    return name[16:]
+    """Return what sorts stems in the order they were written, even if the clock was set back.
+
+    The numbers are padded: beyond 999,999 they have more digits than those before.
+    """
+    return f"{name[16:44]}{name[44:]:0>18}"
+
+
+def number_of(name: str) -> int:
+    """Return the number of a segment within its run, from 1."""
+    return int(name[44:])
 
 
 def run_of(name: str) -> str:

@@ -23,7 +23,7 @@ from recorder.errors import DataError
 from recorder.record import raw
 from recorder.record.journal import reader
 from recorder.record.journal.block import Block
-from recorder.record.layout import Layout, began_ns, order, run_of
+from recorder.record.layout import Layout, began_ns, number_of, run_of
 from recorder.tables.ingest_order import LAST
 
 
@@ -45,14 +45,14 @@ def known(db: duckdb.DuckDBPyConnection, stem: str) -> Known:
 
 _BEFORE = """
 SELECT max(last_recv_ns) FROM ledger
-WHERE feed = $feed AND contains(segment, $run) AND substr(segment, 17) <= $order
+WHERE feed = $feed AND contains(segment, $run) AND substr(segment, 45)::BIGINT <= $number
 """
 
 
 def latest_of(db: duckdb.DuckDBPyConnection, feed: str, stem: str) -> int:
     """The latest stamp (ns) that was ingested of a segment's run, up to this segment."""
     [(latest,)] = db.execute(
-        _BEFORE, {"feed": feed, "run": run_of(stem), "order": order(stem)}
+        _BEFORE, {"feed": feed, "run": run_of(stem), "number": number_of(stem)}
     ).fetchall()
     return -LAST if latest is None else int(latest)
 

@@ -200,7 +200,7 @@ def test_sealing_takes_no_journal_that_is_about_to_be_written(tmp_path: Path) ->
 
 def test_frames_written_again_after_a_failed_sync_are_sealed_once(tmp_path: Path) -> None:
     recorder = _Recorder(tmp_path)
-    journal = recorder.record.journal
+    journal = recorder.journal
     recorder.block(b"safe")
     recorder.beat()
     recorder.block(b"doubtful")

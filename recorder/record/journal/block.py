@@ -13,9 +13,9 @@ file, is never taken for one of ours.
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterator, Sequence
+from mmap import mmap
 from typing import NamedTuple
 from zlib import crc32
 
@@ -29,7 +29,7 @@ _CHECKED_FROM = 12  # the fields after the checksum
 ABOUT = 0
 
 Buffer = bytes | bytearray | memoryview
-Readable = bytes | mmap.mmap
+Readable = bytes | mmap
 
 
 class Block(NamedTuple):
@@ -46,7 +46,7 @@ class Block(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """Bytes that are no good block: `torn` at the journal's end, else in its midst."""
+    """Bytes that are not a good block; `torn`: the beginning of the last one, cut off."""
 
     start: int
     end: int
@@ -82,8 +82,8 @@ def encode(  # noqa: PLR0913, PLR0917 - the block's fields, on the hot path
     return b"".join((MAGIC, struct.pack("<II", len(body), check), checked, body))
 
 
-def decode(data: Readable, position: int, salt: int, limit: int) -> Block | None:
-    """The good block at `position`, or None."""
+def decode(data: Readable, position: int, salt: int, limit: int, base: int = 0) -> Block | None:
+    """Return the good block at `position` of `data`, or None; `base` is added to its place."""
     body_at = position + HEADER.size
     if body_at > limit:
         return None
@@ -96,30 +96,33 @@ def decode(data: Readable, position: int, salt: int, limit: int) -> Block | None
     if crc32(body, crc32(head[_CHECKED_FROM:], salt)) != check:
         return None
     name = connection.decode("ascii", "replace")
-    return Block(position, end, count, first_seq, recv_ns, mono_ns, name, body)
+    return Block(base + position, base + end, count, first_seq, recv_ns, mono_ns, name, body)
 
 
 def scan(
-    data: Readable, salt: int, start: int = 0, end: int | None = None
+    data: Readable, salt: int, start: int = 0, end: int | None = None, *, base: int = 0
 ) -> Iterator[Block | Damage]:
-    """All blocks from `start`, with what is damaged between and after them.
+    """Yield all blocks from `start`, with what is damaged between and after them.
 
-    A position without a good block is skipped to the next magic that starts one. If none
-    follows, what is left is a torn tail.
+    A position without a good block is skipped to the next magic that starts one. If none follows,
+    the rest is one damage: `torn` if it is the beginning of a block, as a crash leaves it.
+    `base` is where `data` begins in its file: the positions in what is yielded count from there.
     """
     limit = len(data) if end is None else end
     position = start
     while position < limit:
-        block = decode(data, position, salt, limit)
+        block = decode(data, position, salt, limit, base)
         if block is None:
             resume = _next_good(data, position + 1, salt, limit)
-            yield Damage(position, resume if resume is not None else limit, resume is None)
             if resume is None:
+                torn = is_cut(data[position:limit])
+                yield Damage(base + position, base + limit, torn)
                 return
+            yield Damage(base + position, base + resume, False)
             position = resume
         else:
             yield block
-            position = block.end
+            position = block.end - base
 
 
 def _next_good(data: Readable, position: int, salt: int, limit: int) -> int | None:
@@ -128,6 +131,30 @@ def _next_good(data: Readable, position: int, salt: int, limit: int) -> int | No
             return position
         position += 1
     return None
+
+
+def is_cut(tail: bytes) -> bool:
+    """Return True if bytes are the beginning of one block, and no more: a write that was cut off.
+
+    A whole block with a wrong checksum is not, nor is a header whose length does not agree with
+    its records, nor zeros: those were good once, and may have been somebody's frames.
+    """
+    if len(tail) < HEADER.size:
+        return tail[: len(MAGIC)] == MAGIC[: len(tail)]
+    magic, length, _, count, _, _, _, connection = HEADER.unpack_from(tail)
+    length = int(length)
+    if magic != MAGIC or not count or not connection.isalnum():
+        return False
+    rest, position = len(tail) - HEADER.size, 0
+    if length <= rest:
+        return False
+    for _ in range(count):
+        if position + RECORD.size > rest:
+            return position + RECORD.size <= length
+        position += RECORD.size + RECORD.unpack_from(tail, HEADER.size + position)[1]
+        if position > length:
+            return False
+    return position == length
 
 
 def columns(block: Block) -> tuple[list[int], list[bytes]]:

@@ -2,40 +2,76 @@
 
 from __future__ import annotations
 
-import mmap
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from recorder.frame import KINDS, Frame
 from recorder.record.journal.block import ABOUT, Block, Damage, records, scan, seed
 
-_RELEASE = 8 << 20
+#: How much of a journal is read at a time; more only where one block is larger.
+_WINDOW = 4 << 20
+
+#: What one bad sector makes unreadable at most.
+_PAGE = 4096
 
 
 def blocks(path: Path, start: int = 0) -> Iterator[Block | Damage]:
-    """Blocks and damage of a journal from byte `start`; the description block is left out.
+    """Yield blocks and damage of a journal from byte `start`, without its description.
 
-    A good block that is there twice, as a misdirected write leaves it, is damage the second time.
+    A good block that occurs twice, as a misdirected write leaves it, is damage the second time.
+    A sector that cannot be read is damage: it costs the blocks that it holds.
 
     Raises:
         FileNotFoundError: the journal was sealed and is gone.
     """
+    numbers = _Numbers()
     with path.open("rb") as file:
-        size = path.stat().st_size
-        if size <= start:
+        for found in _scanned(file.fileno(), seed(path.stem), start):
+            if isinstance(found, Damage):
+                yield found
+            elif not _describes(found):
+                yield found if numbers.take(found) else Damage(found.start, found.end, False)
+
+
+def _scanned(fd: int, salt: int, position: int) -> Iterator[Block | Damage]:
+    """Scan a file window by window: a mapped file would kill the process at a bad sector."""
+    limit, width = os.fstat(fd).st_size, _WINDOW
+    while position < limit:
+        window = _read(fd, position, min(width, limit - position))
+        ends = position + len(window) >= limit or not window
+        reached = position
+        for found in scan(window, salt, base=position):
+            if not ends and isinstance(found, Damage) and found.end == position + len(window):
+                break  # perhaps it is whole in a window that begins here, or in a wider one
+            yield found
+            reached = found.end
+        if ends:
             return
-        with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
-            released = 0
-            numbers = _Numbers()
-            for found in scan(data, seed(path.stem), start):
-                if isinstance(found, Damage):
-                    yield found
-                elif not _describes(found):
-                    yield found if numbers.take(found) else Damage(found.start, found.end, False)
-                if found.end - released > _RELEASE:  # what was read need not stay in memory
-                    through = found.end - found.end % mmap.PAGESIZE
-                    data.madvise(mmap.MADV_DONTNEED, released, through - released)
-                    released = through
+        width = _WINDOW if reached > position else 2 * width
+        position = reached
+
+
+def _read(fd: int, position: int, size: int) -> bytes:
+    """Read from a file; a page that cannot be read is zeros, which no checksum accepts."""
+    try:
+        return os.pread(fd, size, position)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+    pages, end = [], position + size
+    while position < end:
+        length = min(end, (position // _PAGE + 1) * _PAGE) - position
+        try:
+            page = os.pread(fd, length, position)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            page = bytes(length)
+        pages.append(page)
+        position += length
+    return b"".join(pages)
 
 
 class _Numbers:
@@ -70,9 +106,9 @@ def _describes(block: Block) -> bool:
 
 
 def about(path: Path) -> bytes:
-    """The journal's own description (JSON), empty if it is damaged."""
+    """Return the journal's own description (JSON), empty if it is damaged."""
     with path.open("rb") as file:
-        first = next(scan(file.read(64 * 1024), seed(path.stem)), None)
+        first = next(_scanned(file.fileno(), seed(path.stem), 0), None)
     if isinstance(first, Block) and _describes(first):
         return next(records(first))[1]
     return b""

@@ -146,8 +146,7 @@ class Journal:
 
     def _begin(self, recv_ns: int) -> JournalFile:
         self.rotate()
-        self._number += 1
-        stem = layout.stem(recv_ns, self._run, self._number)
+        stem = layout.stem(recv_ns, self._run, self._number + 1)
         path = self._layout.journal(self._feed, stem)
         make_directory(path.parent)
         # Locked before it has its name: a sealer that finds an unlocked journal takes it away.
@@ -169,6 +168,7 @@ class Journal:
             raise
         file.size = file.head = len(block)
         self._active = file
+        self._number += 1  # only now: attempts that fail, however many, leave no hole
         return file
 
     def rotate(self) -> None:
@@ -240,6 +240,7 @@ class Journal:
             self._layout.journal(self._feed, file.stem).unlink(missing_ok=True)
             os.close(file.fd)
             self._active = None
+            self._number -= 1
 
     def _keep_or_lose(self, entry: _Entry) -> None:
         # Once one frame is lost all are, until the disk takes them again: one gap, not many.
