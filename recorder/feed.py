@@ -12,7 +12,6 @@ from pathlib import Path
 import msgspec
 
 from recorder.errors import ConfigError
-from recorder.service import Service
 
 CREDENTIALS = 4
 
@@ -175,7 +174,6 @@ class Feed:
     `catalogue` is where the symbols come from that a `*` in a channel stands for, and the sizes of
     contracts. `resubscribe(old, new)` gives the messages that turn one plan's subscriptions into
     the other's on a living connection; None where only a new connection can.
-    `service` is how it treats its clients, which a replay does in its place.
     `whole` is true where a connection brings everything, whatever its channels: several hosts
     cannot share it out.
     """
@@ -197,7 +195,6 @@ class Feed:
     normalise: str | Path | None = None
     catalogue: Catalogue | None = None
     resubscribe: Callable[[Plan, Plan], Sequence[str] | None] = reconnect
-    service: Service = field(default_factory=Service)
     whole: bool = False
 
 

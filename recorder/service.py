@@ -1,7 +1,8 @@
-"""How a service treats its clients, as far as a replay has to do the same. Facts, pure functions.
+"""How a service treats its clients, as far as a replay must do the same. Facts, pure functions.
 
-What a client sees of a service beside the recorded frames: what its handshake must bring, what its
-messages ask for and how they are answered, the heartbeat, and which channels bring a frame.
+A client sees more of a service than its data frames: what the handshake must contain, how the
+service answers messages, its heartbeat, and which channels carry a frame. `recorder/services` has
+one `Service` for each feed that differs from the defaults.
 """
 
 from __future__ import annotations
@@ -13,35 +14,35 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one message of a client brings about; nothing at all where it means nothing."""
+    """The effects of one message of a client; all empty where the message has none."""
 
     answers: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
     unsubscribe: tuple[str, ...] = ()
-    key: str | None = None  # the client shows its key
+    key: str | None = None  # the key that the client shows
 
 
 def silent(payload: bytes) -> Turn:
-    """A service that takes no messages."""
+    """Answer nothing: the service takes no messages."""
     del payload
     return Turn()
 
 
 def nothing_asked(query: Mapping[str, str], path: str) -> tuple[str, ...]:
-    """A service whose URL names no channels."""
+    """Return no channels: the service's URL names none."""
     del query, path
     return ()
 
 
 def no_greeting(asked: Sequence[str], now_ns: int) -> tuple[str, ...]:
-    """A service that says nothing first."""
+    """Return no messages: the service waits for the client to begin."""
     del asked, now_ns
     return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """More than `messages` of a client's in `seconds` end its connection."""
+    """A client that sends more than `messages` in `seconds` is closed with this code and reason."""
 
     messages: int
     seconds: float
@@ -51,21 +52,26 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One service towards its clients. The defaults: everything recorded goes to whoever connects.
+    """One service towards its clients. By default every client gets everything that was recorded.
 
-    `channels` gives the names of all channels that bring a recorded frame, any of which a client
-    may have asked for; none: it goes to everybody. `own` finds (RE2 syntax) the recorded frames
-    that answered the recorded session alone: they are not sent again, but said anew in time.
+    `asked` returns the channels that a URL's query and path name. `greet` returns what the service
+    says first, from these channels and the wall clock in ns. `turn` returns the effects of a
+    client's message. `beat` returns the heartbeat, from the wall clock in ns.
+
+    `channels` returns the names of all channels that carry a recorded frame: a client that asked
+    for any of them gets it. Where it returns none, every client gets the frame.
+    `own` matches (RE2 syntax) the recorded frames that answered the recorded session alone. The
+    replay does not send them again; it answers each client itself.
     `times` are the names of JSON fields that hold an event's time, as a number, as a number in
-    quotes, or in ISO 8601 (for `--from-now`). `beat` makes the heartbeat from the wall clock.
+    quotes, or in ISO 8601 (for `--from-now`).
     """
 
-    text: bool = True  # the opcode of what it says itself
+    text: bool = True  # the opcode of its own messages: text, else binary
     by_message: bool = False  # clients subscribe by messages
     key_header: str | None = None  # a handshake without this header is refused: 401
-    key_first: bool = False  # a client gets nothing before a message that shows its key
-    refused_key: tuple[str, int, str] = ("", 4001, "invalid api key")  # what it says; the close
-    asked: Callable[[Mapping[str, str], str], tuple[str, ...]] = nothing_asked  # by the URL
+    key_first: bool = False  # a client gets nothing before it has shown its key by message
+    refused_key: tuple[str, int, str] = ("", 4001, "invalid api key")  # message; code, reason
+    asked: Callable[[Mapping[str, str], str], tuple[str, ...]] = nothing_asked
     greet: Callable[[Sequence[str], int], tuple[str, ...]] = no_greeting
     turn: Callable[[bytes], Turn] = silent
     channels: Callable[[bytes], Sequence[str]] | None = None
@@ -75,25 +81,25 @@ class Service:
     times: tuple[str, ...] = ()
     too_slow: tuple[int, str] = (1008, "too_slow")
     limit: Limit = Limit(1000, 1.0)
-    longest: int = 1 << 20  # bytes of a client's message; 1009 beyond
+    longest: int = 1 << 20  # bytes of a client's message; a longer one is closed with 1009
 
 
 def field_of(name: str) -> re.Pattern[bytes]:
-    """Finds a string in JSON by its field's name, for a look at a frame without reading it whole.
+    """Return a pattern that finds a JSON string by its field's name, without parsing the frame.
 
-    The value may hold no escapes: names of channels and symbols do not.
+    It finds no value with escapes; names of channels and symbols have none.
     """
     return re.compile(rb'"%s"\s*:\s*"([^"\\]*)"' % name.encode())
 
 
-def found(pattern: re.Pattern[bytes], payload: bytes) -> str:
-    """What a pattern of `field_of` finds in a frame; empty if nothing."""
+def value_in(pattern: re.Pattern[bytes], payload: bytes) -> str:
+    """Return the value that a pattern of `field_of` finds in a frame; empty if there is none."""
     match = pattern.search(payload)
     return match[1].decode("utf-8", "replace") if match else ""
 
 
 def texts(value: object) -> tuple[str, ...]:
-    """The strings of a list that a client sent, or the one that stands in its place."""
+    """Return the strings in what a client sent: of a list, or a single one."""
     if isinstance(value, str):
         return (value,)
     if isinstance(value, list):

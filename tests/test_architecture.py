@@ -28,6 +28,7 @@ RANKS = (
     "service",  # how a service treats its clients
     "feed",  # what a feed is
     "feeds",
+    "services",  # what the services of feeds say to clients in a replay
     "settings",
     "schema",
     "record",
@@ -191,13 +192,25 @@ def test_replay_reads_finished_files_and_knows_nothing_of_capture() -> None:
 
 #: What computes and opens nothing.
 PURE = {"__future__", "re", "collections", "importlib", "functools", "datetime", "hashlib", "hmac"}
-PURE |= {"urllib", "msgspec"}
+PURE |= {"urllib", "msgspec", "typing"}
 
 
 def test_a_feed_imports_feed_and_errors_alone() -> None:
     for module in beneath("feeds"):
-        assert ours(module) <= {"feed", "service", "errors"}, module
+        assert ours(module) <= {"feed", "errors"}, module
         assert theirs(module) <= PURE, module
+
+
+def test_a_service_imports_service_and_feed_alone() -> None:
+    for module in beneath("services"):
+        assert ours(module) <= {"service", "feed", "feeds"}, module
+        assert theirs(module) <= PURE, module
+
+
+def test_only_a_replay_knows_how_services_treat_clients() -> None:
+    for module in FILES:
+        if any(within(name, "service", "services") for name in ours(module)):
+            assert within(module, "services", "player"), module
 
 
 def test_the_session_s_decisions_are_pure() -> None:
@@ -237,7 +250,11 @@ def names(module: str) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     "module",
-    [m for m in FILES if not within(m, "feeds", "simulate", "cli.demo", "cli.simulate")],
+    [
+        m
+        for m in FILES
+        if not within(m, "feeds", "services", "simulate", "cli.demo", "cli.simulate")
+    ],
 )
 def test_generic_code_knows_no_venue(module: str) -> None:
     """Prose may name one as an example; a name, a word or a quoted word in SQL may not."""

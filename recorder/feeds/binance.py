@@ -9,7 +9,7 @@ No key is needed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
@@ -31,7 +31,6 @@ from recorder.feed import (
     words,
     wrong_channel,
 )
-from recorder.service import Limit, Service, Turn, field_of, found, texts
 
 #: Names of symbols may be Chinese.
 _STREAM = re.compile(r"!\w+(@\w+)*|\w+(@\w+)+")
@@ -185,58 +184,6 @@ def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
     ], None
 
 
-# -- towards clients, for a replay
-
-_NAMED, _EVENT, _SYMBOL = field_of("stream"), field_of("e"), field_of("s")
-_EVENTS = {"markPriceUpdate": "markPrice", "depthUpdate": "depth", "24hrTicker": "ticker"}
-
-
-def turn(payload: bytes) -> Turn:
-    """`{"method": "SUBSCRIBE", "params": […], "id": 1}` is answered `{"result": null, "id": 1}`."""
-    told = parsed(payload)
-    if told is None or not isinstance(told.get("method"), str):
-        return Turn((message(error={"code": 2, "msg": "Invalid request"}),))
-    number, streams = told.get("id"), texts(told.get("params"))
-    answer = (message(result=None, id=number),)
-    match told["method"]:
-        case "SUBSCRIBE":
-            return Turn(answer, streams)
-        case "UNSUBSCRIBE":
-            return Turn(answer, unsubscribe=streams)
-    return Turn((message(error={"code": 2, "msg": "Invalid request"}, id=number),))
-
-
-def asked(query: Mapping[str, str], path: str) -> tuple[str, ...]:
-    """`/stream?streams=a/b` and `/ws/a/b`."""
-    after = path.partition("/ws/")[2]
-    return tuple(filter(None, (query.get("streams") or after).split("/")))
-
-
-def channels_of(payload: bytes) -> tuple[str, ...]:
-    """The stream that a combined frame names; else every stream that its event may come on."""
-    named = found(_NAMED, payload[:200])
-    if named:
-        return (named,)
-    event, symbol = found(_EVENT, payload), found(_SYMBOL, payload).lower()
-    if not event:
-        return ()
-    kind = _EVENTS.get(event, event)
-    ways = ("", "@1s") if kind == "markPrice" else ("", "@100ms", "@250ms", "@500ms")
-    return (*(f"{symbol}@{kind}{way}" for way in ways), *(f"!{kind}@arr{way}" for way in ways))
-
-
-SERVICE = Service(
-    by_message=True,
-    turn=turn,
-    asked=asked,
-    channels=channels_of,
-    own=r'^\s*\{\s*"(result|error|code)"|"id"\s*:\s*\d+\s*\}$',
-    times=("E", "T"),
-    too_slow=(1008, "Pong timeout"),
-    limit=Limit(10, 1.0, 1008, "Too many requests"),
-)
-
-
 FEED = Feed(
     kind="binance",
     title="Liquidations, funding, mark prices and large trades (Binance futures; spot)",
@@ -264,5 +211,4 @@ FEED = Feed(
         read,
     ),
     resubscribe=resubscribe,
-    service=SERVICE,
 )

@@ -8,8 +8,8 @@ in two ways (20 an hour, 3 a second): back-off is patient.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -31,7 +31,6 @@ from recorder.feed import (
     words,
     wrong_channel,
 )
-from recorder.service import Service, Turn, field_of, found, texts
 
 _CHANNEL = re.compile(r"[A-Za-z]\w*(:[\w.]+)?")
 _GROUPS = {
@@ -179,60 +178,6 @@ def hours(interval: str | None) -> float | None:
     return span.total_seconds() / 3600 if span.total_seconds() > 0 else None
 
 
-# -- towards clients, for a replay
-
-_TABLE, _SYMBOL = field_of("table"), field_of("symbol")
-
-
-def turn(payload: bytes) -> Turn:
-    """`{"op": "subscribe", "args": […]}`, unsubscribe; text `ping`, text `pong`."""
-    if payload.strip() == b"ping":
-        return Turn(("pong",))
-    told = parsed(payload) or {}
-    op, named = words(told.get("op")), texts(told.get("args"))
-    answers = tuple(message(success=True, **{op: name}, request=told) for name in named)
-    if op == "subscribe":
-        return Turn(answers, named)
-    if op == "unsubscribe":
-        return Turn(answers, unsubscribe=named)
-    return Turn((message(status=400, error="Unrecognized request", meta={}, request=told),))
-
-
-def asked(query: Mapping[str, str], path: str) -> tuple[str, ...]:
-    """`?subscribe=funding,liquidation`."""
-    del path
-    return tuple(filter(None, query.get("subscribe", "").split(",")))
-
-
-def greet(names: Sequence[str], now_ns: int) -> tuple[str, ...]:
-    """The welcome; then what the URL asked for is acknowledged."""
-    welcome = message(
-        info="Welcome to the BitMEX Realtime API.",
-        version="2.0.0",
-        timestamp=datetime.fromtimestamp(now_ns / 1e9, UTC).isoformat(timespec="milliseconds"),
-        docs="https://www.bitmex.com/app/wsAPI",
-        limit={"remaining": 720},
-    )
-    return (welcome, *(message(success=True, subscribe=name) for name in names))
-
-
-def channels_of(payload: bytes) -> tuple[str, ...]:
-    """The table, and the table with the first row's symbol."""
-    table, symbol = found(_TABLE, payload[:200]), found(_SYMBOL, payload)
-    return (table, f"{table}:{symbol}") if symbol else (table,) if table else ()
-
-
-SERVICE = Service(
-    by_message=True,
-    turn=turn,
-    asked=asked,
-    greet=greet,
-    channels=channels_of,
-    own=r'^pong$|^\s*\{\s*"(success|status|error|info)"\s*:',
-    times=("timestamp",),
-)
-
-
 FEED = Feed(
     kind="bitmex",
     title="Liquidations, funding, prices, open interest and large trades (BitMEX)",
@@ -264,5 +209,4 @@ FEED = Feed(
     normalise="bitmex",
     catalogue=Catalogue((Ask("https://www.bitmex.com/api/v1/instrument/active"),), read),
     resubscribe=resubscribe,
-    service=SERVICE,
 )

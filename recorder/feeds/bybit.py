@@ -33,7 +33,6 @@ from recorder.feed import (
     words,
     wrong_channel,
 )
-from recorder.service import Service, Turn, field_of, found, texts
 
 _TOPIC = re.compile(r"(?=.{1,64}$)[A-Za-z][A-Za-z-]*(\.[A-Za-z0-9_-]+)+", re.ASCII)
 _NAMED = re.compile(r"topic:\s*(\S+)")
@@ -189,42 +188,6 @@ def _instrument(listed: _Listed, category: str) -> Instrument:
     )
 
 
-# -- towards clients, for a replay
-
-_TOLD = field_of("topic")
-
-
-def turn(payload: bytes) -> Turn:
-    """`{"op": "subscribe", "args": […], "req_id": …}`, unsubscribe, and ping."""
-    told = parsed(payload) or {}
-    op, topics = words(told.get("op")), texts(told.get("args"))
-    answer = {"success": True, "ret_msg": "", "conn_id": "replay", "req_id": told.get("req_id", "")}
-    match op:
-        case "ping":
-            return Turn((message(**answer | {"ret_msg": "pong", "op": "ping"}),))
-        case "subscribe":
-            return Turn((message(**answer, op=op),), topics)
-        case "unsubscribe":
-            return Turn((message(**answer, op=op),), unsubscribe=topics)
-    wrong = {"success": False, "ret_msg": "error:unknown op"}
-    return Turn((message(**answer | wrong, op=op),))
-
-
-def channels_of(payload: bytes) -> tuple[str, ...]:
-    """The topic that every frame names."""
-    named = found(_TOLD, payload)
-    return (named,) if named else ()
-
-
-SERVICE = Service(
-    by_message=True,
-    turn=turn,
-    channels=channels_of,
-    own=r'"op"\s*:\s*"|"ret_msg"\s*:',
-    times=("ts", "cts", "T"),
-)
-
-
 FEED = Feed(
     kind="bybit",
     title="Liquidations, funding, prices, open interest and large trades (Bybit)",
@@ -253,5 +216,4 @@ FEED = Feed(
     normalise="bybit",
     catalogue=Catalogue(asks=(Ask(_LIST),), read=read),
     resubscribe=resubscribe,
-    service=SERVICE,
 )

@@ -8,8 +8,6 @@ send nothing but, where the channel `test` is asked for, one request for a test 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from recorder.feed import (
     CREDENTIALS,
@@ -28,7 +26,6 @@ from recorder.feed import (
     words,
     wrong_channel,
 )
-from recorder.service import Limit, Service, Turn, field_of, found
 
 _KEY_ENDS = {"key_expired", "key_invalidated", "key_revoked"}
 
@@ -83,75 +80,6 @@ def notice(payload: bytes) -> Notice | None:
     return None
 
 
-# -- towards clients, for a replay
-
-_PUBLISHER = field_of("publisher")
-
-
-def turn(payload: bytes) -> Turn:
-    """It takes a request for a test announcement, and leaves the rest unanswered."""
-    told = parsed(payload)
-    if told is None or told.get("type") != "test":
-        return Turn()
-    test = message(
-        type="test_announcement",
-        title="Test Exchange Will List DUMMYTOKEN (DUMMYTOKEN)",
-        ticker="DUMMYTOKEN",
-        publisher="binance",
-        listingType="spot_listing",
-    )
-    return Turn((test,))
-
-
-def asked(query: Mapping[str, str], path: str) -> tuple[str, ...]:
-    """`?cex=binance,upbit`: announcements of these alone."""
-    del path
-    return tuple(filter(None, (name.strip().lower() for name in query.get("cex", "").split(","))))
-
-
-def greet(names: Sequence[str], now_ns: int) -> tuple[str, ...]:
-    """The welcome, in the form of the newer documents."""
-    del now_ns
-    welcome = message(
-        type="welcome",
-        tier="premium",
-        maxDistinctIps=5,
-        maxConnectionsPerIp=5,
-        absoluteMaxConnections=20,
-        allowedCex=",".join(names) or "*",
-        expiresInSecs=30 * 86_400,
-    )
-    return (welcome,)
-
-
-def beat(now_ns: int) -> str:
-    """The heartbeat, every 30 s."""
-    moment = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC)
-    time_utc = f"{moment:%Y-%m-%dT%H:%M:%S}.{now_ns // 1000 % 1_000_000:06}Z"
-    return message(type="heartbeat", timestampNs=now_ns, timeUtc=time_utc)
-
-
-def channels_of(payload: bytes) -> tuple[str, ...]:
-    """Its publisher, which `?cex=` asks for."""
-    publisher = found(_PUBLISHER, payload)
-    return (publisher.lower(),) if publisher else ()
-
-
-SERVICE = Service(
-    text=False,
-    key_header="X-API-Key",
-    asked=asked,
-    greet=greet,
-    turn=turn,
-    channels=channels_of,
-    own=r'"type"\s*:\s*"(welcome|heartbeat|test_announcement|error)"',
-    beat=beat,
-    times=("publishTimestampUs", "detectedTimestampUs", "dispatchTimestampUs"),
-    limit=Limit(3, 60.0, 1008, "rate_limit_exceeded"),
-    longest=1024,
-)
-
-
 FEED = Feed(
     kind="cryptolisting",
     title="Exchange announcements: listings, delistings, airdrops (cryptolisting.ws)",
@@ -169,6 +97,5 @@ FEED = Feed(
     control=re.compile(rb'"type"\s*:\s*"error"'),
     notice=notice,
     normalise="cryptolisting",
-    service=SERVICE,
     whole=True,
 )

@@ -26,7 +26,6 @@ from recorder.feed import (
     words,
     wrong_channel,
 )
-from recorder.service import Service, Turn, field_of, found, texts
 
 # Without an account there are aggregated channels only, no `raw` ones.
 _CHANNEL = re.compile(
@@ -168,55 +167,6 @@ def _unit(told: dict[str, object]) -> str | None:
             return None
 
 
-# -- towards clients, for a replay
-
-_NAMED = field_of("channel")
-
-
-def turn(payload: bytes) -> Turn:
-    """JSON-RPC: every request is answered under its id. Heartbeats are promised, not sent."""
-    told = parsed(payload)
-    if told is None or not isinstance(told.get("method"), str):
-        error = {"code": -32600, "message": "request entity is no JSON-RPC"}
-        return Turn((message(jsonrpc="2.0", error=error),))
-    method, params = str(told["method"]).rpartition("/")[2], told.get("params")
-    channels = texts(params.get("channels")) if isinstance(params, dict) else ()
-    if method == "subscribe":
-        return Turn((_answered(told, list(channels)),), channels)
-    if method == "unsubscribe":
-        return Turn((_answered(told, list(channels)),), unsubscribe=channels)
-    if method == "test":
-        return Turn((_answered(told, {"version": "1.2.26"}),))
-    return Turn((_answered(told, "ok"),))
-
-
-def _answered(request: dict[str, object], result: object) -> str:
-    return message(jsonrpc="2.0", id=request.get("id"), result=result)
-
-
-def beat(now_ns: int) -> str:
-    """A sign of life; a client that asked for none takes no offence."""
-    del now_ns
-    return message(jsonrpc="2.0", method="heartbeat", params={"type": "heartbeat"})
-
-
-def channels_of(payload: bytes) -> tuple[str, ...]:
-    """The channel that a subscription's frame names."""
-    named = found(_NAMED, payload[:200])
-    return (named,) if named else ()
-
-
-SERVICE = Service(
-    by_message=True,
-    turn=turn,
-    channels=channels_of,
-    own=r'"(id|error)"\s*:|"method"\s*:\s*"heartbeat"',
-    beat=beat,
-    beat_seconds=_HEARTBEAT,
-    times=("timestamp",),
-)
-
-
 FEED = Feed(
     kind="deribit",
     title="Funding, prices, open interest, large trades and liquidations (Deribit)",
@@ -251,5 +201,4 @@ FEED = Feed(
         read,
     ),
     resubscribe=resubscribe,
-    service=SERVICE,
 )

@@ -27,7 +27,6 @@ from recorder.feed import (
     words,
     wrong_channel,
 )
-from recorder.service import Limit, Service, Turn, field_of, found
 
 _GROUPS = {"activeAssetCtx": "prices", "trades": "trades", "bbo": "books", "l2Book": "books"}
 # BTC, kPEPE, xyz:GOLD (a builder's market), PURR/USDC and @107 (spot), #0 (an outcome)
@@ -131,46 +130,6 @@ def _instrument(item: object) -> Instrument | None:
     return None if gone else Instrument(name, name, 1.0, "base", 1.0)
 
 
-# -- towards clients, for a replay
-
-_NAMED, _OF_COIN = field_of("channel"), field_of("coin")
-
-
-def turn(payload: bytes) -> Turn:
-    """`{"method": "subscribe", "subscription": {…}}`, unsubscribe, and ping."""
-    told = parsed(payload) or {}
-    wanted = told.get("subscription")
-    if told.get("method") == "ping":
-        return Turn((message(channel="pong"),))
-    if told.get("method") not in ("subscribe", "unsubscribe") or not isinstance(wanted, dict):
-        said = words(payload.decode("utf-8", "replace"))
-        return Turn(
-            (message(channel="error", data=f"Error parsing JSON into valid request: {said}"),)
-        )
-    data = {"method": told["method"], "subscription": wanted}
-    answers = (message(channel="subscriptionResponse", data=data),)
-    named = (":".join(filter(None, (words(wanted.get("type")), words(wanted.get("coin"))))),)
-    if told["method"] == "subscribe":
-        return Turn(answers, named)
-    return Turn(answers, unsubscribe=named)
-
-
-def channels_of(payload: bytes) -> tuple[str, ...]:
-    """The frame's channel and its first coin."""
-    named, coin = found(_NAMED, payload), found(_OF_COIN, payload)
-    return (f"{named}:{coin}" if coin else named,) if named else ()
-
-
-SERVICE = Service(
-    by_message=True,
-    turn=turn,
-    channels=channels_of,
-    own=r'"channel"\s*:\s*"(pong|subscriptionResponse|error)"',
-    times=("time",),
-    limit=Limit(2000, 60.0),
-)
-
-
 FEED = Feed(
     kind="hyperliquid",
     title="Trades with buyer and seller, funding, prices and open interest (Hyperliquid)",
@@ -194,5 +153,4 @@ FEED = Feed(
     normalise="hyperliquid",
     catalogue=Catalogue((Ask("https://api.hyperliquid.xyz/info", message(type="meta")),), read),
     resubscribe=resubscribe,
-    service=SERVICE,
 )  # fmt: skip

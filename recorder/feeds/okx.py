@@ -28,7 +28,6 @@ from recorder.feed import (
     words,
     wrong_channel,
 )
-from recorder.service import Limit, Service, Turn, field_of, found
 
 _CHANNEL = re.compile(r"([A-Za-z0-9-]{1,40}):([A-Za-z0-9_-]{1,40})", re.ASCII)
 _TYPES = frozenset({"SPOT", "MARGIN", "SWAP", "FUTURES", "OPTION", "ANY"})
@@ -175,47 +174,6 @@ def _size(listed: _Listed) -> float | None:
     return size if 0 < size < 1e15 else None
 
 
-# -- towards clients, for a replay
-
-_ARG_CHANNEL, _ARG_ID, _ARG_TYPE = field_of("channel"), field_of("instId"), field_of("instType")
-
-
-def turn(payload: bytes) -> Turn:
-    """`{"op": "subscribe", "args": [{"channel": …, "instId": …}]}`; text `ping`, text `pong`."""
-    if payload.strip() == b"ping":
-        return Turn(("pong",))
-    told = parsed(payload)
-    op, args = (words(told.get("op")), told.get("args")) if told else ("", None)
-    if op not in {"subscribe", "unsubscribe"} or not isinstance(args, list):
-        return Turn((message(event="error", code="60012", msg="Invalid request", connId="replay"),))
-    known = [arg for arg in args if isinstance(arg, dict)]
-    answers = tuple(message(event=op, arg=arg, connId="replay") for arg in known)
-    named = tuple(_name(arg) for arg in known)
-    return Turn(answers, named) if op == "subscribe" else Turn(answers, unsubscribe=named)
-
-
-def _name(arg: dict[str, object]) -> str:
-    return f"{words(arg.get('channel'))}:{words(arg.get('instId') or arg.get('instType'))}"
-
-
-def channels_of(payload: bytes) -> tuple[str, ...]:
-    """What the frame's `arg` names: a channel, and an instrument or a type of them."""
-    head = payload[:200].partition(b'"data"')[0]
-    named = found(_ARG_CHANNEL, head)
-    subject = found(_ARG_ID, head) or found(_ARG_TYPE, head)
-    return (f"{named}:{subject}",) if named else ()
-
-
-SERVICE = Service(
-    by_message=True,
-    turn=turn,
-    channels=channels_of,
-    own=r'^pong$|"event"\s*:\s*"(subscribe|unsubscribe|error|notice|channel-conn-count)',
-    times=("ts",),
-    limit=Limit(480, 3600.0, 4001, "too many requests"),
-)
-
-
 FEED = Feed(
     kind="okx",
     title="Liquidations, funding, mark prices, open interest and large trades (OKX)",
@@ -251,5 +209,4 @@ FEED = Feed(
         asks=(Ask("https://www.okx.com/api/v5/public/instruments?instType=SWAP"),), read=read
     ),
     resubscribe=resubscribe,
-    service=SERVICE,
 )

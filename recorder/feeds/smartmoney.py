@@ -22,7 +22,6 @@ from recorder.feed import (
     words,
     wrong_channel,
 )
-from recorder.service import Service, Turn, field_of, found
 
 _BAD_KEY = re.compile(r"api.?key|unauthori[sz]ed|authentication|forbidden", re.IGNORECASE)
 
@@ -76,68 +75,6 @@ def notice(payload: bytes) -> Notice | None:
     return Notice(f"the service reports: {text}")
 
 
-# -- towards clients, for a replay
-
-_TYPE, _CHANNEL, _ASSET = field_of("type"), field_of("channel"), field_of("asset")
-
-#: The channels of frames that do not name theirs.
-_CHANNELS = {
-    "funding_rate": "derivatives:funding",
-    "liquidation": "derivatives:liquidations",
-    "open_interest": "derivatives:openinterest",
-    "exchange_flow": "onchain:flows",
-    "signal": "signals:confirmation",
-    "alert": "market:alerts",
-    "system_status": "system:status",
-    "status": "system:status",
-}
-
-
-def turn(payload: bytes) -> Turn:
-    """Authenticate, subscribe, unsubscribe, ping; the acknowledgements' form is not documented."""
-    told = parsed(payload)
-    if told is None:
-        return Turn((message(type="error", message="messages are JSON objects"),))
-    channel = told.get("channel")
-    named = (channel,) if isinstance(channel, str) else ()
-    match told.get("type"):
-        case "auth":
-            return Turn((message(type="authenticated"),), key=str(told.get("api_key") or ""))
-        case "ping":
-            return Turn((message(type="pong"),))
-        case "subscribe":
-            return Turn(tuple(message(type="subscribed", channel=c) for c in named), named)
-        case "unsubscribe":
-            answers = tuple(message(type="unsubscribed", channel=c) for c in named)
-            return Turn(answers, unsubscribe=named)
-    return Turn((message(type="error", message="type is auth, subscribe, unsubscribe or ping"),))
-
-
-def channels_of(payload: bytes) -> tuple[str, ...]:
-    """What a frame names, or what its type says."""
-    named, kind = found(_CHANNEL, payload), found(_TYPE, payload)
-    if named:
-        return (named,)
-    if kind == "whale_update":
-        return (f"whales:{found(_ASSET, payload)}",)
-    return (_CHANNELS[kind],) if kind in _CHANNELS else ()
-
-
-SERVICE = Service(
-    by_message=True,
-    key_first=True,
-    refused_key=(
-        message(type="error", message="the API key is not valid"),
-        4001,
-        "invalid api key",
-    ),
-    turn=turn,
-    channels=channels_of,
-    own=r'"type"\s*:\s*"(authenticated|subscribed|unsubscribed|pong|error|auth_error)"',
-    times=("timestamp",),
-)
-
-
 FEED = Feed(
     kind="smartmoney",
     title="Whales, funding, liquidations, flows, signals and alerts (Smart Money API)",
@@ -182,5 +119,4 @@ FEED = Feed(
     notice=notice,
     answer=re.compile(rb'"type"\s*:\s*"pong"'),
     normalise="smartmoney",
-    service=SERVICE,
 )

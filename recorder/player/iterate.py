@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from recorder.errors import ConfigError, UsageError, did_you_mean
-from recorder.feeds import feed as feed_of
+from recorder.errors import UsageError, did_you_mean
 from recorder.player.cover import Cover, Note
 from recorder.player.merge import before, merged
 from recorder.player.run import numbers, runs
@@ -24,6 +23,7 @@ from recorder.player.timeline import MAX, Timeline
 from recorder.record.layout import Layout
 from recorder.record.raw import kind_of
 from recorder.service import Service
+from recorder.services import service as service_of
 from recorder.stream.span import Gap, Span
 
 #: Rows that are Python objects at a time.
@@ -218,14 +218,12 @@ def speed_of(value: str | float) -> float:
 
 
 def services(layout: Layout, feeds: Sequence[str]) -> dict[str, Service]:
-    """How each recorded feed treats its clients; one of an unknown kind sends everything."""
-    found = {}
-    for name in feeds:
-        try:
-            found[name] = feed_of(kind_of(layout, name) or name).service
-        except ConfigError:  # recorded by a plug-in that is not installed here
-            found[name] = Service()
-    return found
+    """Return how the service of each recorded feed treats its clients.
+
+    Raises:
+        ConfigError: a package offers a service that cannot be used.
+    """
+    return {name: service_of(kind_of(layout, name) or name) for name in feeds}
 
 
 def replay(

@@ -1,19 +1,24 @@
-"""The README's section "Add a feed", followed to the letter by a package of one's own."""
+"""The sections on adding a feed and its service, followed to the letter by another package."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import re
+import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import duckdb
 import pytest
+from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
 from recorder.errors import DataError
 from recorder.tables.normalise import load
 
-from .recording import Outcome, capture, recorder
+from .recording import KEYLESS, PATIENCE, Outcome, capture, recorder
 
 ROOT = Path(__file__).parents[2]
 TRADES = [
@@ -24,9 +29,9 @@ TRADES = [
 ]
 
 
-def readme(language: str) -> str:
+def documented(language: str, page: str = "README.md", section: str = "Add a feed") -> str:
     """The section's only block of code in this language."""
-    section = (ROOT / "README.md").read_text("utf-8").split("\n## Add a feed\n")[1]
+    section = (ROOT / page).read_text("utf-8").split(f"\n## {section}\n")[1]
     [block] = re.findall(rf"```{language}\n(.*?)```", section.split("\n## ")[0], re.DOTALL)
     return str(block)
 
@@ -35,17 +40,25 @@ def install(site: Path) -> None:
     """The two files as a package with an entry point, as pip would lay it down."""
     package = site / "kraken_feed"
     package.mkdir(parents=True)
-    module = readme("python")
+    module = documented("python")
     assert module.count('normalise="kraken"') == 1
     own = 'normalise=Path(__file__).with_name("kraken.sql")'
     module = module.replace('normalise="kraken"', own)
     module = module.replace("\nfrom recorder.", "\nfrom pathlib import Path\n\nfrom recorder.", 1)
     (package / "__init__.py").write_text(module, "utf-8")
-    (package / "kraken.sql").write_text(readme("sql"), "utf-8")
+    (package / "kraken.sql").write_text(documented("sql"), "utf-8")
     about = site / "kraken_feed-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: kraken-feed\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[recorder.feeds]\nkraken = kraken_feed:FEED\n")
+
+
+def install_service(site: Path) -> None:
+    """Add the third, optional file and its entry point to the package."""
+    module = documented("python", "docs/replay.md", "For a feed of your own")
+    (site / "kraken_feed/service.py").write_text(module, "utf-8")
+    with (site / "kraken_feed-1.0.dist-info/entry_points.txt").open("a") as points:
+        points.write("[recorder.services]\nkraken = kraken_feed.service:SERVICE\n")
 
 
 @pytest.fixture
@@ -94,6 +107,57 @@ async def test_two_files_make_a_feed(tmp_path: Path, site: Path) -> None:
     assert rejects == [('{"feed": "something else"}', "neither a trade nor an event")]
 
 
+@contextlib.asynccontextmanager
+async def replayed(tmp_path: Path, site: Path) -> AsyncIterator[str]:
+    """Replay the record to WebSocket clients; the URL."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "recorder", "replay", "--serve", "127.0.0.1:0", "--stay"),
+        cwd=tmp_path,
+        env=KEYLESS | {"PYTHONPATH": str(site)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert child.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield (await child.stdout.readline()).decode().split()[1]
+    finally:
+        child.kill()
+        await child.wait()
+
+
+async def test_a_third_file_says_what_the_service_says_to_clients(
+    tmp_path: Path, site: Path
+) -> None:
+    install_service(site)
+    await record(tmp_path, site)
+    async with replayed(tmp_path, site) as url, connect(url) as client:
+        await client.send('{"event": "subscribe", "feed": "trade", "product_ids": ["PI_XBTUSD"]}')
+        messages = [json.loads(await client.recv()) for _ in range(4)]
+    assert messages == [
+        {"event": "subscribed", "feed": "trade", "product_ids": ["PI_XBTUSD"]},
+        *TRADES[1:],
+    ]
+
+
+async def test_without_it_every_client_gets_every_recorded_frame(
+    tmp_path: Path, site: Path
+) -> None:
+    await record(tmp_path, site)
+    async with replayed(tmp_path, site) as url, connect(url) as client:
+        assert [json.loads(await client.recv()) for _ in TRADES] == TRADES
+
+
+async def test_a_service_that_cannot_be_used_is_named(tmp_path: Path, site: Path) -> None:
+    install_service(site)
+    await record(tmp_path, site)
+    (site / "kraken_feed/service.py").write_text("SERVICE = 5")
+    refused = await recorder("replay", "--serve", "127.0.0.1:0", cwd=tmp_path, PYTHONPATH=str(site))
+    assert refused.code == 2
+    assert "kraken_feed.service:SERVICE" in refused.err
+    assert "it is not a recorder.service.Service" in refused.err
+
+
 async def test_a_record_of_a_feed_that_is_not_installed_here_stays_raw(
     tmp_path: Path, site: Path
 ) -> None:
@@ -110,7 +174,7 @@ async def test_a_record_of_a_feed_that_is_not_installed_here_stays_raw(
     ("code", "why"),
     [
         ("raise RuntimeError('broken')", "RuntimeError: broken"),
-        ("FEED = 5", "it is no recorder.feed.Feed"),
+        ("FEED = 5", "it is not a recorder.feed.Feed"),
         ("", "AttributeError"),
     ],
 )

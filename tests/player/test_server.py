@@ -95,7 +95,7 @@ async def test_a_service_with_a_key_in_the_header_and_a_filter_in_the_url(sample
 
 
 async def test_a_heartbeat_comes_in_time(sample: Path) -> None:
-    from recorder.feeds.cryptolisting import SERVICE
+    from recorder.services.cryptolisting import SERVICE
 
     quick = {"cryptolisting": replace(SERVICE, beat_seconds=0.05)}
     headers = {"X-API-Key": "k"}

@@ -1,4 +1,4 @@
-"""What feeds say of their services: it fits what they themselves say to them."""
+"""What a service says in a replay fits what its feed says to it, and fits real frames."""
 
 from __future__ import annotations
 
@@ -16,15 +16,22 @@ from recorder.errors import ConfigError
 from recorder.feed import Options
 from recorder.feeds import KINDS, feed
 from recorder.player.ready import pattern_of, shifted
+from recorder.service import Service
+from recorder.services import service
 
 FRAMES = Path(__file__).parents[2].parent / "shared" / "frames" / "captured_2026"
 
-SUBSCRIBING = [kind for kind in KINDS if feed(kind).service.by_message]
+SUBSCRIBING = [kind for kind in KINDS if service(kind).by_message]
 
 
 def test_the_feeds_with_subscriptions_are_these() -> None:
     known = {"smartmoney", "binance", "bybit", "okx", "hyperliquid", "deribit", "bitmex"}
     assert set(SUBSCRIBING) == known
+
+
+@pytest.mark.parametrize("kind", ["treeofalpha", "generic", "unknown", "", "..binance", "__init__"])
+def test_a_kind_without_a_file_of_its_own_has_the_defaults(kind: str) -> None:
+    assert service(kind) == Service()
 
 
 @pytest.mark.parametrize("kind", SUBSCRIBING)
@@ -35,9 +42,9 @@ def test_what_a_feed_says_subscribes_to_its_channels(kind: str) -> None:
             asked: set[str] = set()
             for address in plan.urls:
                 parts = urlsplit(address)
-                asked |= set(found.service.asked(dict(parse_qsl(parts.query)), parts.path))
+                asked |= set(service(kind).asked(dict(parse_qsl(parts.query)), parts.path))
             for message in plan.hello:
-                turn = found.service.turn(message.encode())
+                turn = service(kind).turn(message.encode())
                 assert turn.answers
                 asked |= set(turn.subscribe)
             assert asked == set(plan.channels)
@@ -45,14 +52,14 @@ def test_what_a_feed_says_subscribes_to_its_channels(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", SUBSCRIBING)
 def test_what_a_service_answers_is_taken_for_an_answer_not_for_data(kind: str) -> None:
-    service, found = feed(kind).service, feed(kind)
-    assert service.own is not None
-    answers: list[str] = list(service.greet((), 0))
+    found, own = feed(kind), service(kind).own
+    assert own is not None
+    answers: list[str] = list(service(kind).greet((), 0))
     for plan in found.plan(Options(kind, url="wss://example.org/ws", key="secret")):
         for message in (*plan.hello, plan.ping, "nonsense"):
-            answers += service.turn((message or "").encode()).answers
+            answers += service(kind).turn((message or "").encode()).answers
     column = pa.array([answer.encode() for answer in answers], pa.binary())
-    assert pc.all(pc.match_substring_regex(column, service.own)).as_py()
+    assert pc.all(pc.match_substring_regex(column, own)).as_py()
 
 
 @pytest.mark.parametrize("kind", SUBSCRIBING)
@@ -60,7 +67,7 @@ def test_a_ping_is_answered_as_the_recorder_expects(kind: str) -> None:
     found = feed(kind)
     for plan in found.plan(Options(kind, key="secret")):
         if plan.ping is not None:
-            [answer] = found.service.turn(plan.ping.encode()).answers
+            [answer] = service(kind).turn(plan.ping.encode()).answers
             assert found.answer is not None
             assert found.answer.search(answer.encode())
 
@@ -78,15 +85,15 @@ def test_real_frames_are_data_and_have_channels_that_can_be_asked_for(kind: str,
     path = FRAMES / f"{file}.jsonl"
     if not path.exists():
         pytest.skip(f"no recorded frames at {path}")
-    service = feed(kind).service
+    own, channels = service(kind).own, service(kind).channels
     frames = path.read_bytes().splitlines()
-    assert service.own is not None
-    assert service.channels is not None
-    answers = pc.match_substring_regex(pa.array(frames, pa.binary()), service.own).to_pylist()
+    assert own is not None
+    assert channels is not None
+    answers = pc.match_substring_regex(pa.array(frames, pa.binary()), own).to_pylist()
     data = [frame for frame, answer in zip(frames, answers, strict=True) if not answer]
     assert len(data) >= 5
     for frame in data:
-        names = service.channels(frame)
+        names = channels(frame)
         assert any(_planned(kind, name) for name in names), (names, frame)
     control = feed(kind).control
     for frame, answer in zip(frames, answers, strict=True):
@@ -104,11 +111,10 @@ def _planned(kind: str, name: str) -> bool:
 @pytest.mark.parametrize("kind", KINDS)
 @given(st.one_of(st.binary(max_size=60), st.from_type(object).map(lambda o: repr(o).encode())))
 def test_no_client_can_say_what_breaks_a_service(kind: str, payload: bytes) -> None:
-    service = feed(kind).service
-    turn = service.turn(payload)
+    turn, channels = service(kind).turn(payload), service(kind).channels
     assert all(isinstance(answer, str) for answer in turn.answers)
-    if service.channels is not None:
-        assert all(isinstance(name, str) for name in service.channels(payload))
+    if channels is not None:
+        assert all(isinstance(name, str) for name in channels(payload))
 
 
 json_values = st.recursive(
@@ -131,7 +137,7 @@ VERBS = ["subscribe", "unsubscribe", "SUBSCRIBE", "ping", "auth", "public/subscr
 def test_nor_can_a_command_with_odd_arguments(kind: str, value: object, word: str) -> None:
     for name in ("op", "method", "type"):
         message = {"args": value, "params": value, "channel": value, "subscription": value}
-        turn = feed(kind).service.turn(json.dumps({name: word, **message, "id": value}).encode())
+        turn = service(kind).turn(json.dumps({name: word, **message, "id": value}).encode())
         assert all(isinstance(named, str) for named in turn.subscribe)
 
 
