@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 
 NS = 1_000_000_000
 DAY_NS = 86_400 * NS
@@ -70,13 +71,19 @@ _STA_UNSYNC = 0x0040
 _STA_NANO = 0x2000
 
 
+@cache
+def _libc() -> ctypes.CDLL:
+    """Return the C library, loaded once: each further load would stay in memory."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def sync_state() -> Sync | None:
     """The kernel's view of the wall clock (`adjtimex`, read only); None where there is none."""
     if not sys.platform.startswith("linux"):
         return None
     try:
         timex = _Timex()
-        if ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex)) < 0:
+        if _libc().adjtimex(ctypes.byref(timex)) < 0:
             return None
     except (OSError, AttributeError):
         return None

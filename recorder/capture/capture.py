@@ -20,6 +20,7 @@ from recorder.feed import CREDENTIALS
 from recorder.record.journal.writer import Journal
 from recorder.record.layout import Layout
 from recorder.redact import Redactor
+from recorder.session.bounds import Bounds, Intake
 from recorder.session.line import Line
 from recorder.session.machine import NOT_CONNECTED
 from recorder.settings.config import Settings
@@ -93,6 +94,8 @@ class Capture:
             self.clock,
             sealer,
             lag,
+            Intake(),
+            Bounds(),
         )
         told = keep(self.notifier, self.beat)
         watcher = asyncio.gather(lag.watch(), self._watch_clock(), told)

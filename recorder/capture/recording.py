@@ -23,6 +23,7 @@ from recorder.record.journal import sync
 from recorder.record.journal.writer import UNNAMED, Journal, Limits, Reports, Stream
 from recorder.record.layout import Layout
 from recorder.redact import Redactor
+from recorder.session.bounds import Bounds, Intake
 from recorder.session.budget import Budget
 from recorder.session.line import Line
 from recorder.session.link import Wiring
@@ -47,6 +48,8 @@ class Room:
     clock: Clock
     sealer: Sealer
     lag: LoopLag
+    intake: Intake
+    bounds: Bounds
 
 
 class Recording:
@@ -193,6 +196,8 @@ class Recording:
             options=options,
             stats_every=room.settings.stats_seconds,
             lag=room.lag.take,
+            intake=room.intake,
+            bounds=room.bounds,
         )
 
     def _new_line(self, plan: Plan, number: int) -> Line:

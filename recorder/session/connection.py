@@ -27,11 +27,13 @@ from recorder import frame
 from recorder.clock import NS, Clock
 from recorder.record.journal.block import RECORD, Buffer
 from recorder.record.journal.writer import Journal, Stream
+from recorder.session.bounds import Watch
 
 #: Bytes of a service's answer to our ping, at most.
 _LONGEST_ANSWER = 200
 
-TEXT, BINARY, CONT, PONG = Opcode.TEXT, Opcode.BINARY, Opcode.CONT, Opcode.PONG
+TEXT, BINARY, CONT = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
+PING, PONG = Opcode.PING, Opcode.PONG
 
 #: At DEBUG this logger prints headers, URLs and messages, keys included.
 logging.getLogger("websockets").setLevel(logging.INFO)
@@ -109,11 +111,14 @@ class RecordingConnection(ClientConnection):
         tape: Tape,
         opened: Callable[[], None],
         look: Callable[[Buffer], None] | None,
+        watch: Watch,
         **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
-        self._tape, self._opened, self._look = tape, opened, look
-        self._fragments: list[Buffer] = []
+        self._tape, self._opened, self._look, self._watch = tape, opened, look, watch
+        self.broken = ""
+        """The bound that the peer broke, for which this connection ended."""
+        self._fragments: bytearray | None = None
         self._opcode = TEXT
         self._failed = False
         self._ping_sent_ns: int | None = None
@@ -121,9 +126,27 @@ class RecordingConnection(ClientConnection):
 
     def data_received(self, data: bytes) -> None:
         """Stamp, let the protocol parse, then write what became complete."""
-        self._tape.stamp()
+        tape = self._tape
+        tape.stamp()
         super().data_received(data)
-        self._tape.flush()
+        tape.flush()
+        fragments = self._fragments
+        partial = len(self.protocol.reader.buffer) + (len(fragments) if fragments else 0)
+        unsent = self.transport.get_write_buffer_size()
+        in_message = fragments is not None
+        self._end_if(self._watch.read(tape.mono_ns, partial, unsent, in_message=in_message))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Release what the connection held."""
+        self._watch.release()
+        self._fragments = None
+        super().connection_lost(exc)
+
+    def _end_if(self, broken: str) -> None:
+        """End the connection at once where the peer broke a bound: it may read no close frame."""
+        if broken and not self.broken:
+            self.broken = broken
+            self.transport.abort()
 
     def process_event(self, event: Event) -> None:
         """Take data frames straight from the parser; nothing waits for an application."""
@@ -141,15 +164,20 @@ class RecordingConnection(ClientConnection):
             if event.fin:
                 self._take(opcode, event.data)
             else:
-                self._opcode, self._fragments = opcode, [event.data]
+                self._opcode, self._fragments = opcode, bytearray(event.data)
         elif opcode is CONT:
-            self._fragments.append(event.data)
+            if self._fragments is None:
+                return  # after a bound was broken
+            self._fragments += event.data
             if event.fin:
-                payload = b"".join(self._fragments)
-                self._fragments = []
+                payload, self._fragments = bytes(self._fragments), None
                 self._take(self._opcode, payload)
-        elif opcode is PONG:
-            self._pong()
+            else:
+                self._end_if(self._watch.fragment())
+        elif opcode is PING or opcode is PONG:
+            self._end_if(self._watch.control(self._tape.mono_ns))
+            if opcode is PONG:
+                self._pong()
 
     def _pong(self) -> None:
         if self._ping_sent_ns is not None:
@@ -157,6 +185,7 @@ class RecordingConnection(ClientConnection):
             self._ping_sent_ns = None
 
     def _take(self, opcode: Opcode, payload: Buffer) -> None:
+        self._watch.completed()
         if opcode is BINARY:
             self._tape.add(frame.BINARY, payload)
         else:

@@ -19,6 +19,7 @@ from recorder.feed import Feed, Notice, Plan, Refusal, Verdict, refused
 from recorder.record.journal.block import Buffer
 from recorder.record.journal.writer import Journal
 from recorder.redact import Redactor, added_by, safe_url
+from recorder.session.bounds import Bounds, Intake, Watch
 from recorder.session.connection import RecordingConnection, Tape, ended, open_connection
 from recorder.session.events import (
     Action,
@@ -59,6 +60,8 @@ class Wiring:
     options: dict[str, Any]  # compression, proxy, TLS, size limit: for `websockets.connect`
     stats_every: float
     lag: Callable[[], float]  # worst recent delay of the event loop, seconds
+    intake: Intake  # what all connections of this process hold of messages under way
+    bounds: Bounds
 
 
 @dataclass(slots=True)
@@ -205,7 +208,8 @@ class Link:
         tape = Tape(wiring.journal, name, wiring.clock, wiring.feed.answer)
         look = self._look if wiring.feed.control is not None else None
         opened = partial(self._mark_open, tape)
-        create = partial(RecordingConnection, tape=tape, opened=opened, look=look)
+        watch = Watch(wiring.bounds, wiring.intake)
+        create = partial(RecordingConnection, tape=tape, opened=opened, look=look, watch=watch)
         self._log.info("connecting", url=safe_url(self.place.url), attempt=attempt)
         try:
             url = self._address()
@@ -259,7 +263,7 @@ class Link:
         close = received or sent
         code = int(close.code) if close else 1006
         reason = close.reason if close else "connection lost without a close frame"
-        reason = self._hide(reason)
+        reason = self._hide(connection.broken or reason)
         verdict = self._ask_close(code, reason) if received is not None else None
         self.place.tally.frames += tape.frames
         self.place.tally.bytes += tape.bytes
