@@ -89,19 +89,19 @@ _OWN = {
 _RECORDING = """
 CREATE OR REPLACE TEMP TABLE renewed AS
 SELECT
-    feed, line, 'all' AS channel, day, $end * 1000000000::BIGINT - day * 86400000000000 AS to_ns
+    feed, line, 'all' AS line_group, day, $end * 1000000000::BIGINT - day * 86400000000000 AS to_ns
 FROM (VALUES ('binance'), ('bybit'), ('okx'), ('hyperliquid'), ('deribit')) AS f(feed),
     (VALUES ('A'), ('B')) AS l(line), range($days) AS d(day);
 INSERT INTO connections BY NAME
 SELECT
-    feed, line, channel, to_ns - 86400000000000 AS recv_ns,
+    feed, line, line_group, to_ns - 86400000000000 AS recv_ns,
     make_timestamptz(recv_ns // 1000) AS recv_time, feed || line || day AS connection, 0 AS seq,
     0 AS item, recv_ns AS opened_ns, to_ns - 30000000000 AS closed_ns, 100000 AS frames,
     30000000 AS bytes, closed_ns AS last_heard_ns
 FROM renewed;
 INSERT INTO gaps BY NAME
 SELECT
-    feed, line, channel, to_ns AS recv_ns, make_timestamptz(recv_ns // 1000) AS recv_time,
+    feed, line, line_group, to_ns AS recv_ns, make_timestamptz(recv_ns // 1000) AS recv_time,
     feed || line || day AS connection, 0 AS seq, 0 AS item, to_ns - 30000000000 AS from_ns, to_ns,
     'closed 1006' AS cause, line = 'A' AS covered
 FROM renewed;

@@ -32,7 +32,7 @@ intervals AS (
     SELECT
         c.feed AS feed,
         c.line AS line,
-        c.channel AS channel,
+        c.line_group AS line_group,
         c.opened_ns AS from_ns,
         greatest(c.opened_ns, coalesce(c.closed_ns, c.last_heard_ns)) AS to_ns,
         1 AS connected,
@@ -46,7 +46,7 @@ intervals AS (
     SELECT
         g.feed,
         g.line,
-        g.channel,
+        g.line_group,
         g.from_ns,
         greatest(g.from_ns, coalesce(g.to_ns, n.ns)),
         0,
@@ -88,12 +88,12 @@ pieces AS (
 -- many connections and gaps are open there, so overlapping pieces are never counted twice.
 edges AS (
     SELECT
-        p.feed AS feed, p.line AS line, p.channel AS channel, p.day AS day, p.from_ns AS ns,
+        p.feed AS feed, p.line AS line, p.line_group AS line_group, p.day AS day, p.from_ns AS ns,
         p.connected AS connected, p.gap AS gap, p.uncovered AS uncovered
     FROM pieces p
     UNION ALL
     SELECT
-        p.feed, p.line, p.channel, p.day, p.to_ns,
+        p.feed, p.line, p.line_group, p.day, p.to_ns,
         -p.connected, -p.gap, -p.uncovered
     FROM pieces p
 ),
@@ -108,7 +108,7 @@ stretches AS (
         sum(e.uncovered) OVER edge AS uncovered
     FROM edges e
     WINDOW edge AS (
-        PARTITION BY e.feed, e.line, e.channel, e.day
+        PARTITION BY e.feed, e.line, e.line_group, e.day
         ORDER BY e.ns
         ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     )

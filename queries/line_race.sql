@@ -9,9 +9,9 @@
 -- param until TIMESTAMPTZ = NULL  -- only frames received before this time
 -- param feed VARCHAR = NULL  -- only this feed
 -- topic: Latency
--- plot: bar x=feed,channel y=win_rate series=line percent
+-- plot: bar x=feed,line_group y=win_rate series=line percent
 -- column feed: the feed
--- column channel: the group of channels that the lines share
+-- column line_group: the group of channels that the lines share
 -- column line: the line (A, B)
 -- column arrivals: frames that it brought
 -- column wins: frames that it brought first, of those that another line brought too
@@ -22,20 +22,20 @@
 -- column missed: frames that another line brought and this one never did
 -- example: recorder query line_race -p since '7d ago'
 WITH raced AS (
-    SELECT c.feed AS feed, c.channel AS channel, count(DISTINCT c.line) AS lines
+    SELECT c.feed AS feed, c.line_group AS line_group, count(DISTINCT c.line) AS lines
     FROM connections c
     WHERE c.opened_ns IS NOT NULL AND ($feed IS NULL OR c.feed = $feed)
-    GROUP BY c.feed, c.channel
+    GROUP BY c.feed, c.line_group
     HAVING count(DISTINCT c.line) > 1
 ),
 speaking AS (
     SELECT
         c.feed AS feed,
-        c.channel AS channel,
+        c.line_group AS line_group,
         c.line AS line,
         c.connection AS connection,
         coalesce(max(coalesce(c.closed_ns, c.last_heard_ns)) OVER (
-            PARTITION BY c.feed, c.channel, c.line ORDER BY c.opened_ns, c.connection
+            PARTITION BY c.feed, c.line_group, c.line ORDER BY c.opened_ns, c.connection
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ), 0) AS since_ns
     FROM connections c
@@ -44,17 +44,17 @@ speaking AS (
 arrived AS (
     SELECT
         c.feed AS feed,
-        c.channel AS channel,
+        c.line_group AS line_group,
         c.line AS line,
         r.recv_ns AS recv_ns,
         hash(r.payload) AS payload,
         row_number() OVER (
-            PARTITION BY c.feed, c.channel, c.line, hash(r.payload) ORDER BY r.recv_ns, r.seq
+            PARTITION BY c.feed, c.line_group, c.line, hash(r.payload) ORDER BY r.recv_ns, r.seq
         ) AS times
     FROM raw r
     JOIN speaking c ON c.feed = r.feed AND c.connection = r.connection
         AND r.recv_ns >= c.since_ns
-    JOIN raced d ON d.feed = c.feed AND d.channel IS NOT DISTINCT FROM c.channel
+    JOIN raced d ON d.feed = c.feed AND d.line_group IS NOT DISTINCT FROM c.line_group
     WHERE r.kind IN ('text', 'binary')
         AND ($as_of IS NULL OR r.recv_ns <= epoch_ns($as_of))
         AND ($since IS NULL OR r.date >= CAST($since AS DATE))
@@ -65,21 +65,21 @@ placed AS (
     SELECT
         a.*,
         row_number() OVER frames AS place,
-        count(*) OVER (PARTITION BY a.feed, a.channel, a.payload, a.times) AS brought_by,
+        count(*) OVER (PARTITION BY a.feed, a.line_group, a.payload, a.times) AS brought_by,
         lead(a.recv_ns) OVER frames - a.recv_ns AS lead_ns
     FROM arrived a
     WINDOW frames AS (
-        PARTITION BY a.feed, a.channel, a.payload, a.times ORDER BY a.recv_ns, a.line
+        PARTITION BY a.feed, a.line_group, a.payload, a.times ORDER BY a.recv_ns, a.line
     )
 ),
 totals AS (
-    SELECT p.feed AS feed, p.channel AS channel, count(*) FILTER (p.place = 1) AS frames
+    SELECT p.feed AS feed, p.line_group AS line_group, count(*) FILTER (p.place = 1) AS frames
     FROM placed p
-    GROUP BY p.feed, p.channel
+    GROUP BY p.feed, p.line_group
 )
 SELECT
     p.feed AS feed,
-    p.channel AS channel,
+    p.line_group AS line_group,
     p.line AS line,
     count(*) AS arrivals,
     count(*) FILTER (p.place = 1 AND p.brought_by > 1) AS wins,
@@ -89,6 +89,6 @@ SELECT
     quantile_cont(p.lead_ns, 0.99) FILTER (p.place = 1) / 1e6 AS advantage_p99,
     any_value(t.frames) - count(*) AS missed
 FROM placed p
-JOIN totals t ON t.feed = p.feed AND t.channel IS NOT DISTINCT FROM p.channel
-GROUP BY p.feed, p.channel, p.line
-ORDER BY p.feed, p.channel, p.line
+JOIN totals t ON t.feed = p.feed AND t.line_group IS NOT DISTINCT FROM p.line_group
+GROUP BY p.feed, p.line_group, p.line
+ORDER BY p.feed, p.line_group, p.line

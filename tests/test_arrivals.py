@@ -68,9 +68,10 @@ def know(database: duckdb.DuckDBPyConnection, lives: Lives, now: int) -> None:
     for connection, (opened, closed) in lives.items():
         if opened <= now:
             database.execute(
-                "INSERT INTO connections BY NAME SELECT 'f' AS feed, 'c' AS channel, 0 AS recv_ns,"
-                " 0 AS seq, 0 AS item, make_timestamptz(0) AS recv_time, $c AS connection,"
-                " $opened AS opened_ns, $closed AS closed_ns, $heard AS last_heard_ns",
+                "INSERT INTO connections BY NAME SELECT 'f' AS feed, 'c' AS line_group,"
+                " 0 AS recv_ns, 0 AS seq, 0 AS item, make_timestamptz(0) AS recv_time,"
+                " $c AS connection, $opened AS opened_ns, $closed AS closed_ns,"
+                " $heard AS last_heard_ns",
                 {
                     "c": connection,
                     "opened": T0 + opened,

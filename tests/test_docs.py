@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
 from recorder.feeds import KINDS, feed
 from recorder.schema.files import sql_directory
-from recorder.schema.tables import ABOUT, COMMON, LEDGER, PRUNED, TABLES, Table
+from recorder.schema.tables import ABOUT, COMMON, LEDGER, PRUNED, TABLES, Column, Table
 from recorder.tables.normalise import load
 
 ROOT = Path(__file__).parents[1]
@@ -18,8 +19,9 @@ ROOT = Path(__file__).parents[1]
 def tables_page() -> str:
     """docs/tables.md as it should be."""
 
-    def section(table: Table, skip: int) -> list[str]:
-        rows = [f"| `{c.name}` | {c.type} | {c.comment} |" for c in table.columns[skip:]]
+    def section(table: Table, known: Collection[Column] = ()) -> list[str]:
+        own = [c for c in table.columns if c not in known]
+        rows = [f"| `{c.name}` | {c.type} | {c.comment} |" for c in own]
         head = [
             f"## {table.name}",
             "",
@@ -39,12 +41,14 @@ def tables_page() -> str:
         "macro.",
         "",
     ]
-    lines += section(
-        Table("common columns", "They lead each row back to its raw frame.", COMMON), 0
+    about = (
+        "They lead each row back to its raw frame. `connections` and `gaps` have no `channel`: "
+        "their `line_group` names a group of channels."
     )
+    lines += section(Table("common columns", about, COMMON))
     for table in TABLES.values():
-        lines += section(table, len(COMMON))
-    lines += section(LEDGER, 0) + section(PRUNED, 0) + section(ABOUT, 0)
+        lines += section(table, COMMON)
+    lines += section(LEDGER) + section(PRUNED) + section(ABOUT)
     return "\n".join(lines)
 
 

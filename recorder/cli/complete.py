@@ -82,7 +82,7 @@ def _recorded(ctx: click.Context, query: Query, column: str) -> list[str]:
         for table in TABLES.values()
         if table.name in words and any(c.name == column for c in table.columns)
     ]
-    known = ["connections"] if column in {"feed", "line", "channel"} else []
+    known = ["connections"] if column in {"feed", "line"} else []
     try:
         from recorder.cli.answers import How
 

@@ -28,7 +28,7 @@ SELECT
     arg_min(first_seq, file) AS first_seq, sum(rows)::BIGINT AS rows,
     sum(frames)::BIGINT AS frames, sum(bytes)::BIGINT AS bytes, max(heard_ns) AS heard_ns,
     arg_min(opened_ns, file) AS opened_ns, arg_max(closed_ns, file) AS closed_ns,
-    arg_min(line, file) AS line, arg_min(channel, file) AS channel, arg_min(url, file) AS url,
+    arg_min(line, file) AS line, arg_min(line_group, file) AS line_group, arg_min(url, file) AS url,
     arg_max(code, file) AS code, arg_max(reason, file) AS reason, arg_max(rtt, file) AS rtt,
     arg_max(clock_error_ns, file) AS clock_error_ns
 FROM told
@@ -62,7 +62,7 @@ FROM (
     SELECT
         opened_ns,
         max(until_ns) OVER (
-            PARTITION BY channel ORDER BY opened_ns, connection
+            PARTITION BY line_group ORDER BY opened_ns, connection
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS before_ns
     FROM (
@@ -80,7 +80,7 @@ _LATE = """
 SELECT DISTINCT t.file
 FROM told AS t
 LEFT JOIN connections AS c ON c.connection = t.connection
-JOIN connections AS o ON coalesce(o.channel, '') = coalesce(t.channel, c.channel, '')
+JOIN connections AS o ON coalesce(o.line_group, '') = coalesce(t.line_group, c.line_group, '')
     AND o.line <> coalesce(t.line, c.line)
 WHERE (c.connection IS NULL OR t.first_seq > c.last_seq)
     AND greatest(o.recv_ns, o.last_heard_ns, o.closed_ns) > t.first_ns + $margin
@@ -190,7 +190,7 @@ class Books:
         """Every connection's last word; the books are folded."""
         found = self._db.execute(
             """
-            SELECT coalesce(channel, ''), coalesce(line, ''), coalesce(reason, ''),
+            SELECT coalesce(line_group, ''), coalesce(line, ''), coalesce(reason, ''),
                 greatest(recv_ns, last_heard_ns, closed_ns)
             FROM connections
             """

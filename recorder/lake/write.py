@@ -16,7 +16,10 @@ from recorder.lake.place import Place
 from recorder.lake.tables import SHAPES
 
 #: Statistics are kept of these columns, where a table has them: queries ask by them.
-_TOLD = ("exchange", "symbol", "channel", "recv_ns", "recv_time", "event_ns", "connection", "seq")
+_TOLD = (
+    "exchange", "symbol", "channel", "line_group", "recv_ns", "recv_time", "event_ns", "connection",
+    "seq",
+)  # fmt: skip
 
 #: A longer text tells more than a reader needs.
 _LONG = 64

@@ -87,6 +87,13 @@ BACKFILL = Column(
     "true for a past event sent after a subscription: recv_ns is not its time; NULL if unknown",
 )
 
+#: Connections and gaps have this instead of a channel: a connection carries a group of channels.
+LINE_GROUP = Column(
+    "line_group",
+    "VARCHAR",
+    "the group of channels that the connection carries; the lines of a group carry the same ones",
+)
+
 _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
     "whales": (
         "A whale's position change, or a trade at or above the feed's threshold (whale_usd).",
@@ -289,8 +296,9 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
         ),
     ),
     "connections": (
-        "One connection, or one failed attempt (opened_ns is NULL). channel holds its group.",
+        "One connection, or one failed attempt (opened_ns is NULL).",
         (
+            LINE_GROUP,
             Column("line", "VARCHAR", "the line (A, B) of the feed"),
             Column("url", "VARCHAR", "endpoint, secrets and query values removed"),
             Column(
@@ -320,8 +328,9 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
         ),
     ),
     "gaps": (
-        "An interval without cover on one line: frames may be missing. channel holds the group.",
+        "An interval without cover on one line: frames may be missing.",
         (
+            LINE_GROUP,
             Column("line", "VARCHAR", "the line (A, B) of the feed"),
             Column("from_ns", "BIGINT", "last proof of life before the gap, ns since epoch UTC"),
             Column("to_ns", "BIGINT", "first frame after it; NULL while the gap lasts"),
@@ -398,11 +407,18 @@ ABOUT = Table(
     ),
 )
 
+
+def _columns(own: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Return the common columns and a table's own; `line_group` replaces `channel`."""
+    left_out = "channel" if LINE_GROUP in own else None
+    return tuple(column for column in COMMON if column.name != left_out) + own
+
+
 #: Raised whenever a table changes; an older database is rebuilt from raw.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 TABLES: dict[str, Table] = {
-    name: Table(name, comment, COMMON + own) for name, (comment, own) in _OWN.items()
+    name: Table(name, comment, _columns(own)) for name, (comment, own) in _OWN.items()
 }
 
 #: The tables whose rows are things that happened in the market: one timeline.

@@ -26,7 +26,7 @@ ORDER BY c.feed, day
 
 _GAPS = """
 SELECT
-    g.line, g.channel, make_timestamptz(g.from_ns // 1000) AS "from",
+    g.line, g.line_group, make_timestamptz(g.from_ns // 1000) AS "from",
     make_timestamptz(g.to_ns // 1000) AS "to",
     (coalesce(g.to_ns, $now) - g.from_ns) / 1e9 AS seconds, g.cause, g.frames_missing, g.covered,
     g.connection

@@ -27,7 +27,7 @@ class Known:
     """One connection, or one failed attempt (it closed and never opened)."""
 
     connection: str
-    channel: str | None = None
+    line_group: str | None = None
     line: str | None = None
     url: str | None = None
     opened_ns: int | None = None
@@ -48,7 +48,7 @@ class Known:
     @property
     def key(self) -> Key:
         """Its line."""
-        return self.channel, self.line
+        return self.line_group, self.line
 
     @property
     def began_ns(self) -> int:
@@ -63,7 +63,7 @@ class Known:
         if self.closed_ns is not None:
             heard = min(heard, self.closed_ns)
         ended = self.closed_ns is not None or not recorded
-        return Life(self.channel, self.line, self.connection, self.opened_ns, heard, ended)
+        return Life(self.line_group, self.line, self.connection, self.opened_ns, heard, ended)
 
     def rates(self, now_ns: int, since_ns: int) -> tuple[float, float]:
         """Frames and bytes a second, over what was watched of the last seconds."""
@@ -156,7 +156,7 @@ class Lives:
         self._written(marker.recv_ns)
         if marker.kind not in {"open", "closed", "stats"}:
             return
-        known.channel = _text(told.get("group")) or known.channel
+        known.line_group = _text(told.get("group")) or known.line_group
         known.line = _text(told.get("line")) or known.line
         known.url = _text(told.get("url")) or known.url
         heard = _whole(told.get("heard_ns"))
@@ -262,7 +262,7 @@ def connection(
     state = CLOSED if known.closed_ns is not None else OPEN if recorded else LOST
     return Connection(
         feed=lives.name,
-        channel=known.channel,
+        line_group=known.line_group,
         line=known.line,
         connection=known.connection,
         url=known.url,
@@ -286,7 +286,7 @@ def _uptime(known: Known, first_ns: int, gaps: Iterable[Gap], now_ns: int) -> fl
     begin = max(day, first_ns)
     if begin >= now_ns:
         return None
-    own = (gap for gap in gaps if (gap.channel, gap.line) == known.key)
+    own = (gap for gap in gaps if (gap.line_group, gap.line) == known.key)
     without = sum(gap.seconds(day, now_ns) for gap in own)
     return max(0.0, 1 - without / ((now_ns - begin) / NS))
 

@@ -20,7 +20,7 @@ Key = tuple[str | None, str | None]
 class Life(NamedTuple):
     """One connection that was opened."""
 
-    channel: str | None
+    line_group: str | None
     line: str | None
     connection: str
     opened_ns: int
@@ -33,7 +33,7 @@ class Life(NamedTuple):
 class Gap(NamedTuple):
     """A line without a connection; `to_ns` is None while that lasts."""
 
-    channel: str | None
+    line_group: str | None
     line: str | None
     from_ns: int
     to_ns: int | None
@@ -49,13 +49,13 @@ def gaps(lives: Iterable[Life]) -> list[Gap]:
     """Every interval between two lives of a line, and from the last one's end on."""
     lines: dict[Key, list[Life]] = defaultdict(list)
     for life in sorted(lives, key=lambda life: (life.opened_ns, life.connection)):
-        lines[life.channel, life.line].append(life)
+        lines[life.line_group, life.line].append(life)
     found: list[Gap] = []
-    for (channel, line), own in lines.items():
+    for (line_group, line), own in lines.items():
         others = [
             (life, _until(life, mates[-1].opened_ns))
             for (group, letter), mates in lines.items()
-            if group == channel and letter != line
+            if group == line_group and letter != line
             for life in mates
         ]
         heard = _Cover((life.opened_ns, life.heard_ns) for life, _ in others)
@@ -63,7 +63,7 @@ def gaps(lives: Iterable[Life]) -> list[Gap]:
         for last, to_ns in _without(own):
             cover = alive if to_ns is None else heard
             covered = cover.whole(last.heard_ns, FOR_EVER if to_ns is None else to_ns)
-            found.append(Gap(channel, line, last.heard_ns, to_ns, covered))
+            found.append(Gap(line_group, line, last.heard_ns, to_ns, covered))
     return found
 
 

@@ -161,8 +161,8 @@ _TODAY = (
 
 
 def _lines(lines: Sequence[Connection]) -> Iterator[Metric]:
-    by = ("feed", "channel", "line")
-    names = [(one.feed, one.channel or "", one.line or "") for one in lines]
+    by = ("feed", "line_group", "line")
+    names = [(one.feed, one.line_group or "", one.line or "") for one in lines]
 
     def each(values: Iterable[float | int | bool | None]) -> Iterator[Sample]:
         return zip(names, values, strict=True)

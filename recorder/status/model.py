@@ -19,7 +19,7 @@ class Connection:
     """The newest connection of one line, or the newest failed attempt to make one."""
 
     feed: str
-    channel: str | None
+    line_group: str | None
     """The group of channels that it carries."""
     line: str | None
     connection: str

@@ -147,9 +147,9 @@ def _lines(scene: Scene, feed: FeedStatus) -> Iterator[Problem]:
         hint = "see capture's log, and try: recorder doctor --connect"
         yield Problem(CRITICAL, "it never connected", feed.name, hint)
     away: list[Problem] = []
-    well = {one.channel for one in feed.connections if _well(scene, one)}
+    well = {one.line_group for one in feed.connections if _well(scene, one)}
     for one in feed.connections:
-        severity = WARNING if one.channel in well else CRITICAL
+        severity = WARNING if one.line_group in well else CRITICAL
         if one.state == CLOSED:
             away += _missing(scene, feed, one, severity)
         elif not _well(scene, one):
@@ -171,7 +171,7 @@ def _well(scene: Scene, one: Connection) -> bool:
 
 def _missing(scene: Scene, feed: FeedStatus, one: Connection, severity: str) -> Iterator[Problem]:
     """A line without a connection, too long or for good."""
-    key = (one.channel, one.line)
+    key = (one.line_group, one.line)
     without = scene.at_ns - (scene.lives[feed.name].away_since(key) or scene.at_ns)
     tried = scene.at_ns - (one.closed_ns or scene.at_ns)
     fatal = _fatal(feed, one)
@@ -269,7 +269,7 @@ def _clock(scene: Scene) -> Iterator[Problem]:
 
 
 def _place(one: Connection) -> str:
-    parts = [one.feed, one.channel or "", f"line {one.line}" if one.line else ""]
+    parts = [one.feed, one.line_group or "", f"line {one.line}" if one.line else ""]
     return " ".join(part for part in parts if part)
 
 

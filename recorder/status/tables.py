@@ -35,13 +35,13 @@ class Past:
 
 _CONNECTIONS = """
 SELECT
-    feed, connection, channel, line, url, opened_ns, closed_ns, code, reason, last_heard_ns,
+    feed, connection, line_group, line, url, opened_ns, closed_ns, code, reason, last_heard_ns,
     frames, last_seq, rtt, clock_error_ns, recv_ns
 FROM connections
-QUALIFY row_number() OVER (PARTITION BY feed, channel, line ORDER BY recv_ns DESC) = 1 OR (
+QUALIFY row_number() OVER (PARTITION BY feed, line_group, line ORDER BY recv_ns DESC) = 1 OR (
     opened_ns IS NOT NULL AND (
         coalesce(closed_ns, last_heard_ns, opened_ns) >= $since OR row_number() OVER (
-            PARTITION BY feed, channel, line, opened_ns IS NULL
+            PARTITION BY feed, line_group, line, opened_ns IS NULL
             ORDER BY coalesce(closed_ns, last_heard_ns, opened_ns) DESC
         ) = 1
     )
@@ -104,10 +104,10 @@ def _past(db: object, since_ns: int) -> Past:
 
 
 def _known(row: tuple[object, ...]) -> Known:
-    (name, channel, line, url, opened, closed, code, reason, heard, frames, last_seq, rtt, error,
+    (name, line_group, line, url, opened, closed, code, reason, heard, frames, last_seq, rtt, error,
      first) = row  # fmt: skip
     return Known(  # the columns' types are the schema's
-        name, channel, line, url, opened, closed, code, reason, heard, frames or 0,  # type: ignore[arg-type]
+        name, line_group, line, url, opened, closed, code, reason, heard, frames or 0,  # type: ignore[arg-type]
         (-1 if last_seq is None else last_seq) + 1, rtt, error, first_ns=first,  # type: ignore[operator,arg-type]
     )  # fmt: skip
 

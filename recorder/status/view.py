@@ -115,7 +115,7 @@ def connection(status: Status, one: Connection) -> tuple[str, ...]:
     """A connection's cells."""
     return (
         one.feed,
-        one.channel or NONE,
+        one.line_group or NONE,
         one.line or NONE,
         one.state if one.state == OPEN else one.state.upper(),
         f"{one.frames_per_second:,.1f}",
@@ -158,7 +158,7 @@ def lines(status: Status) -> Iterator[str]:
         for one in feed.connections:
             cells = dict(zip(_CONNECTION_WORDS, connection(status, one)[2:], strict=True))
             why = cells.pop("why")
-            group = f" {one.channel}" if one.channel else ""
+            group = f" {one.line_group}" if one.line_group else ""
             tail = f" why={why!r}" if why else ""
             yield visible(f"connection {feed.name}{group}: {_pairs(cells)}{tail}")
     for problem in status.problems:

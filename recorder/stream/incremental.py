@@ -36,7 +36,7 @@ _ORDINARY = {"text", "binary", "sent", "stats"}
 class Life:
     """What is known of a connection."""
 
-    channel: str | None
+    line_group: str | None
     line: str | None
     opened_ns: int | None
     closed_ns: int | None
@@ -80,9 +80,9 @@ def alone(batch: Mapping[str, Stretch], lives: Iterable[Life]) -> bool:
         if until is None and life.last_heard_ns is not None:
             until = life.last_heard_ns + arrivals.QUIET_NS
         if until is None or until + arrivals.MARGIN_NS >= first:
-            if life.channel in seen:
+            if life.line_group in seen:
                 return False
-            seen.add(life.channel)
+            seen.add(life.line_group)
     return True
 
 
@@ -236,8 +236,8 @@ class Eager:
     def _lives_of(self, feed: str) -> dict[str, Life]:
         if feed not in self._lives:
             sql = (
-                "SELECT connection, channel, line, opened_ns, closed_ns, clock_error_ns, last_seq, "
-                "last_heard_ns FROM connections WHERE feed = $feed"
+                "SELECT connection, line_group, line, opened_ns, closed_ns, clock_error_ns, "
+                "last_seq, last_heard_ns FROM connections WHERE feed = $feed"
             )
             rows = self._db.execute(sql, {"feed": feed}).fetchall()
             self._lives[feed] = {name: Life(*row) for name, *row in rows}

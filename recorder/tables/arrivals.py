@@ -43,10 +43,10 @@ _MAY_OVERLAP = """
 SELECT count(*)
 FROM (
     FROM connections
-    SELECT channel
+    SELECT line_group
     WHERE feed = $feed AND opened_ns - $margin <= $last
         AND coalesce(closed_ns, last_heard_ns + $quiet, $for_ever) + $margin >= $first
-    GROUP BY channel
+    GROUP BY line_group
     HAVING count(*) > 1
 )
 """
@@ -58,26 +58,26 @@ _OVERLAPS = """
 CREATE OR REPLACE TEMP TABLE overlapping AS
 WITH lives AS (
     SELECT
-        coalesce(channel, '') AS channel, opened_ns, connection,
+        coalesce(line_group, '') AS line_group, opened_ns, connection,
         coalesce(closed_ns, last_heard_ns + $quiet, $for_ever) AS until_ns
     FROM connections
     WHERE feed = $feed AND opened_ns IS NOT NULL
 ), two AS (
     SELECT
-        channel, opened_ns AS from_ns,
+        line_group, opened_ns AS from_ns,
         least(until_ns, max(until_ns) OVER (
-            PARTITION BY channel ORDER BY opened_ns, connection
+            PARTITION BY line_group ORDER BY opened_ns, connection
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         )) + $margin AS to_ns
     FROM lives
     QUALIFY to_ns >= from_ns + $margin AND row_number() OVER (
-        PARTITION BY channel ORDER BY opened_ns, connection
+        PARTITION BY line_group ORDER BY opened_ns, connection
     ) > 1
 ), apart AS (
     SELECT
         *,
         from_ns - $margin > coalesce(max(to_ns) OVER (
-            PARTITION BY channel ORDER BY from_ns, to_ns
+            PARTITION BY line_group ORDER BY from_ns, to_ns
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ), from_ns - $margin - 1) AS begins
     FROM two
@@ -85,13 +85,13 @@ WITH lives AS (
     SELECT
         *,
         sum(begins::INTEGER) OVER (
-            PARTITION BY channel ORDER BY from_ns, to_ns ROWS UNBOUNDED PRECEDING
+            PARTITION BY line_group ORDER BY from_ns, to_ns ROWS UNBOUNDED PRECEDING
         ) AS number
     FROM apart
 )
-SELECT channel, min(from_ns) - $margin AS margin_ns, min(from_ns) AS from_ns, max(to_ns) AS to_ns
+SELECT line_group, min(from_ns) - $margin AS margin_ns, min(from_ns) AS from_ns, max(to_ns) AS to_ns
 FROM numbered
-GROUP BY channel, number
+GROUP BY line_group, number
 HAVING max(to_ns) >= $first AND min(from_ns) - $margin <= $last
 """
 
@@ -100,14 +100,14 @@ _ARRIVED = """
 CREATE OR REPLACE TEMP TABLE arrived AS
 WITH came AS (
     SELECT
-        f.connection, f.seq, f.recv_ns, coalesce(c.channel, '') AS channel,
-        hash(coalesce(c.channel, ''), f.payload) AS hash
+        f.connection, f.seq, f.recv_ns, coalesce(c.line_group, '') AS line_group,
+        hash(coalesce(c.line_group, ''), f.payload) AS hash
     FROM batch AS f JOIN connections AS c ON c.feed = $feed AND c.connection = f.connection
     WHERE f.kind IN ('text', 'binary')
 ), within AS MATERIALIZED (
     SELECT b.connection, b.seq, b.recv_ns, b.hash, o.from_ns, b.recv_ns < o.from_ns AS early
     FROM came AS b
-    ASOF JOIN overlapping AS o ON o.channel = b.channel AND b.recv_ns >= o.margin_ns
+    ASOF JOIN overlapping AS o ON o.line_group = b.line_group AND b.recv_ns >= o.margin_ns
     WHERE b.recv_ns <= o.to_ns
 )
 FROM within WHERE NOT early
@@ -128,7 +128,7 @@ SELECT
     max(a.last_ns) AS last_ns
 FROM arrivals AS a
 JOIN connections AS c ON c.feed = $feed AND c.connection = a.connection
-ASOF JOIN overlapping AS o ON o.channel = coalesce(c.channel, '') AND a.last_ns >= o.margin_ns
+ASOF JOIN overlapping AS o ON o.line_group = coalesce(c.line_group, '') AND a.last_ns >= o.margin_ns
 WHERE a.feed = $feed AND a.last_ns <= o.to_ns AND (o.from_ns, a.hash, a.connection) NOT IN (
     SELECT (from_ns, hash, connection) FROM arrived WHERE early
 )
@@ -218,7 +218,7 @@ DELETE FROM arrivals WHERE feed = $feed AND last_ns < $last - $margin
 # Of what came outside of overlaps, that which an overlap could still begin with.
 _STORE_EARLY = """
 INSERT INTO arrivals
-SELECT $feed, hash(coalesce(c.channel, ''), b.payload), b.connection, 1, b.recv_ns
+SELECT $feed, hash(coalesce(c.line_group, ''), b.payload), b.connection, 1, b.recv_ns
 FROM batch AS b JOIN connections AS c ON c.feed = $feed AND c.connection = b.connection
 WHERE b.recv_ns >= $last - $margin AND b.kind IN ('text', 'binary')
 """
@@ -226,7 +226,7 @@ WHERE b.recv_ns >= $last - $margin AND b.kind IN ('text', 'binary')
 _OUTSIDE = """
 AND NOT EXISTS (
     FROM overlapping AS o
-    WHERE o.channel = coalesce(c.channel, '') AND b.recv_ns BETWEEN o.margin_ns AND o.to_ns
+    WHERE o.line_group = coalesce(c.line_group, '') AND b.recv_ns BETWEEN o.margin_ns AND o.to_ns
 )
 """
 

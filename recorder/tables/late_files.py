@@ -55,12 +55,12 @@ SELECT substr(segment, 18, 26) AS run, max(last_recv_ns) FROM ledger WHERE feed 
 # Another connection of one of these groups that lived then, ingested beyond the first frame left.
 _BEYOND = """
 WITH mine AS (
-    SELECT l.connection, coalesce(c.channel, l.channel, '') AS channel
+    SELECT l.connection, coalesce(c.line_group, l.line_group, '') AS line_group
     FROM left_over AS l
     LEFT JOIN connections AS c ON c.feed = $feed AND c.connection = l.connection
 )
 SELECT count(*)
-FROM connections AS o JOIN mine AS m ON coalesce(o.channel, '') = m.channel
+FROM connections AS o JOIN mine AS m ON coalesce(o.line_group, '') = m.line_group
 WHERE o.feed = $feed AND o.connection NOT IN (SELECT connection FROM mine)
     AND greatest(o.opened_ns, o.closed_ns, o.last_heard_ns) > $first
     AND o.opened_ns <= $last + $quiet
@@ -122,7 +122,7 @@ def _told(table: pa.Table) -> _Told | None:
     names, payloads = (opened[name].to_pylist() for name in ("connection", "payload"))
     groups = {name: _group(payload) for name, payload in zip(names, payloads, strict=True)}
     there = pc.unique(table["connection"]).to_pylist()
-    told = {"connection": there, "channel": [groups.get(name) for name in there]}
+    told = {"connection": there, "line_group": [groups.get(name) for name in there]}
     columns = {name: pa.array(values, pa.string()) for name, values in told.items()}
     times = pc.min_max(table["recv_ns"]).as_py()
     return _Told(pa.table(columns), times["min"], times["max"])

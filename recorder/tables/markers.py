@@ -33,7 +33,7 @@ SELECT
     max(recv_ns) FILTER (kind = 'open') AS opened_ns,
     max(recv_ns) FILTER (kind = 'closed') AS closed_ns,
     arg_min(json_extract_string(text, '$.line'), seq) FILTER (kind <> 'stats') AS line,
-    arg_min(json_extract_string(text, '$.group'), seq) FILTER (kind <> 'stats') AS channel,
+    arg_min(json_extract_string(text, '$.group'), seq) FILTER (kind <> 'stats') AS line_group,
     arg_min(json_extract_string(text, '$.url'), seq) FILTER (kind <> 'stats') AS url,
     arg_max(TRY_CAST(json_extract_string(text, '$.code') AS INTEGER), seq)
         FILTER (kind = 'closed') AS code,
@@ -49,7 +49,7 @@ GROUP BY connection
 _NEW = """
 INSERT INTO connections BY NAME
 SELECT
-    $feed AS feed, channel, first_ns AS recv_ns,
+    $feed AS feed, line_group, first_ns AS recv_ns,
     make_timestamptz(first_ns // 1000) AS recv_time, connection, first_seq AS seq, 0 AS item,
     line, url, opened_ns, 0 AS frames, 0 AS bytes
 FROM seen
@@ -60,7 +60,7 @@ WHERE connection NOT IN (SELECT connection FROM connections WHERE feed = $feed)
 _HOLES = """
 INSERT INTO gaps BY NAME
 SELECT
-    $feed AS feed, c.channel, h.recv_ns, make_timestamptz(h.recv_ns // 1000) AS recv_time,
+    $feed AS feed, c.line_group, h.recv_ns, make_timestamptz(h.recv_ns // 1000) AS recv_time,
     h.connection, h.seq, 0 AS item, c.line,
     coalesce(h.previous_ns, c.last_heard_ns) AS from_ns, h.recv_ns AS to_ns,
     CASE
@@ -120,7 +120,7 @@ ORDER BY b.connection, b.seq
 _UPDATE = """
 UPDATE connections AS c SET
     line = coalesce(c.line, s.line),
-    channel = coalesce(c.channel, s.channel),
+    line_group = coalesce(c.line_group, s.line_group),
     url = coalesce(c.url, s.url),
     opened_ns = coalesce(c.opened_ns, s.opened_ns),
     closed_ns = coalesce(s.closed_ns, c.closed_ns),
@@ -152,7 +152,7 @@ WITH opened AS (
     SELECT
         *,
         least(coalesce(last_heard_ns, opened_ns), closed_ns) AS heard_ns,
-        max(opened_ns) OVER (PARTITION BY channel, line) AS last_opened_ns
+        max(opened_ns) OVER (PARTITION BY line_group, line) AS last_opened_ns
     FROM connections
     WHERE feed = $feed AND opened_ns IS NOT NULL
 ), lives AS (
@@ -170,9 +170,9 @@ WITH opened AS (
         lead(recv_ns) OVER line AS next_recv_ns
     FROM lives
     WINDOW
-        line AS (PARTITION BY channel, line ORDER BY opened_ns, connection),
+        line AS (PARTITION BY line_group, line ORDER BY opened_ns, connection),
         so_far AS (
-            PARTITION BY channel, line ORDER BY opened_ns, connection ROWS UNBOUNDED PRECEDING
+            PARTITION BY line_group, line ORDER BY opened_ns, connection ROWS UNBOUNDED PRECEDING
         )
 ), without AS (
     SELECT
@@ -182,23 +182,23 @@ WITH opened AS (
     JOIN lives AS l ON l.connection = e.latest.connection
     WHERE e.latest.until_ns < to_ns
 ), moments AS (
-    SELECT connection, channel, line, lasts, heard_ns AS at_ns FROM without
+    SELECT connection, line_group, line, lasts, heard_ns AS at_ns FROM without
     UNION ALL
-    SELECT w.connection, w.channel, w.line, w.lasts, if(w.lasts, o.until_ns, o.heard_ns) AS at_ns
+    SELECT w.connection, w.line_group, w.line, w.lasts, if(w.lasts, o.until_ns, o.heard_ns) AS at_ns
     FROM without AS w
-    JOIN lives AS o ON o.channel IS NOT DISTINCT FROM w.channel AND o.line <> w.line
+    JOIN lives AS o ON o.line_group IS NOT DISTINCT FROM w.line_group AND o.line <> w.line
     WHERE at_ns >= w.heard_ns AND at_ns < w.to_ns
 ), bare AS (
     SELECT DISTINCT connection
     FROM moments AS m
     WHERE NOT EXISTS (
         FROM lives AS o
-        WHERE o.channel IS NOT DISTINCT FROM m.channel AND o.line <> m.line
+        WHERE o.line_group IS NOT DISTINCT FROM m.line_group AND o.line <> m.line
             AND o.opened_ns <= m.at_ns AND if(m.lasts, o.until_ns, o.heard_ns) > m.at_ns
     )
 )
 SELECT
-    feed, channel, coalesce(next_recv_ns, recv_ns) AS recv_ns,
+    feed, line_group, coalesce(next_recv_ns, recv_ns) AS recv_ns,
     make_timestamptz(coalesce(next_recv_ns, recv_ns) // 1000) AS recv_time,
     coalesce(next_connection, connection) AS connection, 0 AS seq, 0 AS item, line,
     heard_ns AS from_ns, next_opened_ns AS to_ns,

@@ -10,10 +10,10 @@ from .records import MS, T0, Record, Workbench, frames_of, marker
 ONE, TWO, THREE = (ulid(T0 + n * NS, bytes(10)) for n in range(3))
 URL = "wss://example.org/ws"
 CONNECTION = (
-    "channel", "connection", "seq", "recv_ns", "line", "url", "opened_ns", "closed_ns", "code",
+    "line_group", "connection", "seq", "recv_ns", "line", "url", "opened_ns", "closed_ns", "code",
     "reason", "frames", "bytes", "last_seq", "rtt", "last_heard_ns", "clock_error_ns",
 )  # fmt: skip
-GAP = ("channel", "connection", "line", "from_ns", "to_ns", "cause", "frames_missing", "covered")
+GAP = ("line_group", "connection", "line", "from_ns", "to_ns", "cause", "frames_missing", "covered")
 
 
 def opened(at: int, connection: str, line: str = "A", group: str = "all") -> Frame:
@@ -157,7 +157,7 @@ def test_a_gap_is_covered_only_by_another_line_of_the_group_that_lived_all_throu
         *broken("same", 31),
         *broken("foreign", 41), *life("elsewhere", 5, 30, first=41),
     ])  # fmt: skip
-    found = bench.sql("SELECT channel, from_ns, to_ns, covered FROM gaps ORDER BY channel")
+    found = bench.sql("SELECT line_group, from_ns, to_ns, covered FROM gaps ORDER BY line_group")
     assert found == [
         (group, T0 + 10 * NS, T0 + 20 * NS, group == "whole")
         for group in ("foreign", "late", "same", "short", "whole")

@@ -204,7 +204,7 @@ def test_the_gaps_of_a_line_are_the_moments_at_which_none_of_its_connections_liv
     database.execute("DELETE FROM connections; DELETE FROM gaps")
     for number, life in enumerate(some):
         database.execute(
-            "INSERT INTO connections BY NAME SELECT 'f' AS feed, 'c' AS channel, 0 AS seq,"
+            "INSERT INTO connections BY NAME SELECT 'f' AS feed, 'c' AS line_group, 0 AS seq,"
             " 0 AS item, make_timestamptz(0) AS recv_time, $opened AS recv_ns, $name AS connection,"
             " $line AS line, $opened AS opened_ns, $closed AS closed_ns, $heard AS last_heard_ns,"
             " 'lost' AS reason",

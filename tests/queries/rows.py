@@ -29,7 +29,7 @@ def put(connection: Connection, table: str, at_ns: int, /, **values: Any) -> Non
     recv_ns = START + at_ns
     row: dict[str, Any] = {
         "feed": "f",
-        "channel": "c",
+        _stream(table): "c",
         "exchange": "binance",
         "symbol": "BTCUSDT",
         "recv_ns": recv_ns,
@@ -41,6 +41,10 @@ def put(connection: Connection, table: str, at_ns: int, /, **values: Any) -> Non
     }
     marks = ", ".join(f"${name}" for name in row)
     connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", row).fetchall()
+
+
+def _stream(table: str) -> str:
+    return "line_group" if table in {"connections", "gaps"} else "channel"
 
 
 def ask(connection: Connection, name: str, **parameters: str) -> list[dict[str, Any]]:

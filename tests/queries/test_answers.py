@@ -414,7 +414,7 @@ def test_time_inside_a_gap_is_not_connected_and_overlaps_count_once(database: Co
     connected(database, 0, 600 * SECOND)
     connected(database, 60 * SECOND, 300 * SECOND)  # make before break: overlaps the first
     gap(database, 400 * SECOND, 700 * SECOND)  # the socket lived on, mute
-    connected(database, 0, 700 * SECOND, channel="other group")
+    connected(database, 0, 700 * SECOND, line_group="other group")
     [row] = ask(database, "coverage")
     assert row["connected_seconds"] == 400 + 700
     assert row["gap_seconds"] == 300

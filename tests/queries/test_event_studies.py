@@ -48,7 +48,7 @@ def test_a_feed_is_uncovered_before_its_first_and_after_its_last_sign_of_life(
     database: Connection,
 ) -> None:
     connected(database, HOUR, 3 * HOUR)
-    connected(database, 4 * HOUR, None, last_heard_ns=START + 9 * HOUR, channel="other group")
+    connected(database, 4 * HOUR, None, last_heard_ns=START + 9 * HOUR, line_group="other group")
     connected(database, None, None)
     gap(database, 3 * HOUR, 4 * HOUR, covered=False)
     gap(database, 5 * HOUR, 6 * HOUR, covered=True)

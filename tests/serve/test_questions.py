@@ -93,7 +93,7 @@ def test_coverage_and_gaps_of_the_sample(served: Served) -> None:
     assert reply.status == 200
     assert [column["name"] for column in reply.json["columns"]][:4] == [
         "line",
-        "channel",
+        "line_group",
         "from",
         "to",
     ]

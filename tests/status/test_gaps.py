@@ -22,8 +22,8 @@ def lives(draw: st.DrawFn) -> list[Life]:
     for number in range(draw(st.integers(0, 8))):
         opened = draw(st.integers(0, 30)) * NS
         heard = opened + draw(st.integers(0, 10)) * NS
-        channel, line = draw(st.sampled_from(["x", "y"])), draw(st.sampled_from("AB"))
-        found.append(Life(channel, line, f"c{number}", opened, heard, draw(st.booleans())))
+        line_group, line = draw(st.sampled_from(["x", "y"])), draw(st.sampled_from("AB"))
+        found.append(Life(line_group, line, f"c{number}", opened, heard, draw(st.booleans())))
     return found
 
 
@@ -44,11 +44,11 @@ def test_they_are_those_of_the_table(
     for one in given_lives:
         closed = one.heard_ns if one.ended else None
         db.execute(
-            "INSERT INTO connections BY NAME SELECT 'f' AS feed, $1 AS channel, $2 AS line, "
+            "INSERT INTO connections BY NAME SELECT 'f' AS feed, $1 AS line_group, $2 AS line, "
             "$3 AS connection, $4 AS opened_ns, $5 AS last_heard_ns, $6 AS closed_ns, "
             "$4 AS recv_ns, to_timestamp(0) AS recv_time, 0 AS seq, 0 AS item",
-            [one.channel, one.line, one.connection, one.opened_ns, one.heard_ns, closed],
+            [one.line_group, one.line, one.connection, one.opened_ns, one.heard_ns, closed],
         )
     markers.apply_gaps(db, "f")
-    rows = db.execute("SELECT channel, line, from_ns, to_ns, covered FROM gaps").fetchall()
+    rows = db.execute("SELECT line_group, line, from_ns, to_ns, covered FROM gaps").fetchall()
     assert sorted(map(repr, rows)) == sorted(repr(tuple(gap)) for gap in gaps(given_lives))

@@ -68,7 +68,7 @@ def test_latencies_are_a_histogram(exposition: str) -> None:
 
 def test_the_number_of_series_does_not_grow_with_what_is_recorded(exposition: str) -> None:
     labels = set(re.findall(r'[{,](\w+)="', exposition))
-    assert labels == {"feed", "channel", "line", "hop", "le", "severity", "version"}
+    assert labels == {"feed", "line_group", "line", "hop", "le", "severity", "version"}
     assert "01HOSTILE" not in exposition
 
 

@@ -8,7 +8,7 @@ import { cut } from "../text.js";
 const STATES = { open: ["●", "good", "open"], closed: ["○", "warn", "closed"], lost: ["✗", "bad", "lost"] };
 const HINTS = { open: "connected", closed: "closed; the recorder connects again", lost: "open when its recorder ended" };
 const HEADS = [
-  ["Feed", ""], ["Channel", ""], ["Line", ""], ["State", ""], ["For", "num"], ["Uptime today", "num"], ["Frames/s", "num"],
+  ["Feed", ""], ["Group", ""], ["Line", ""], ["State", ""], ["For", "num"], ["Uptime today", "num"], ["Frames/s", "num"],
   ["Last proof of life", "num"], ["Round trip", "num"], ["Clock error", "num"], ["Code, reason", ""],
 ];
 
@@ -21,7 +21,7 @@ function line(feed, one, now) {
   const why = [one.code, one.reason && cut(one.reason, 80)].filter((v) => v != null && v !== "").join(" ");
   const cells = [
     [cut(feed.name, 40), { class: "name", title: cut(one.url ?? "", 300) }],
-    [one.channel == null ? NONE : cut(one.channel, 60)],
+    [one.line_group == null ? NONE : cut(one.line_group, 60)],
     [one.line ?? NONE],
     null,
     [ago(since, now), { class: "num", title: `${moment(ofNs(since))} ${zoneName()}` }],
