@@ -113,6 +113,7 @@ def fill(connection: Connection) -> None:
         put(connection, "latency", at, **own, total_ns=i, network_ns=i, publish_ns=START)
         put(connection, "rejects", at, **own, reason=f"reason {i % 3}", payload=b"{")
         times = {"opened_ns": START + at, "closed_ns": START + at + HOUR, "frames": 9, "bytes": 99}
+        own["line_group"] = own.pop("channel")
         put(connection, "connections", at, **own, line="AB"[i % 2], **times)
         put(
             connection,
