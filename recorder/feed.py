@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,6 +52,10 @@ class Plan:
     max_age: float | None = None  # the service ends connections at this age
     sign: Callable[[str, int], str] | None = field(default=None, repr=False, compare=False)
     """Makes one attempt's URL from the endpoint and the wall clock (ns), where it is signed."""
+
+    def endpoint(self, line: int) -> str:
+        """Return the URL of a line, counted from 0: lines use the endpoints in turn."""
+        return self.urls[line % len(self.urls)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +158,6 @@ def no_notice(payload: bytes) -> Notice | None:
     return None
 
 
-def reconnect(old: Plan, new: Plan) -> None:
-    """A feed whose subscriptions cannot change on a living connection."""
-    del old, new
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
     """One service's WebSocket endpoint and its rules.
@@ -172,8 +171,9 @@ class Feed:
     `normalise` names the SQL file below `queries/normalise` (without `.sql`), or is the absolute
     path of a plug-in's own; None keeps raw frames only.
     `catalogue` is where the symbols come from that a `*` in a channel stands for, and the sizes of
-    contracts. `resubscribe(old, new)` gives the messages that turn one plan's subscriptions into
-    the other's on a living connection; None where only a new connection can.
+    contracts.
+    `requests(op, channels)` returns the messages that change the subscriptions of a living
+    connection; `op` is "subscribe" or "unsubscribe". None where only a new connection can.
     `whole` is true where a connection brings everything, whatever its channels: several hosts
     cannot share it out.
     """
@@ -194,7 +194,7 @@ class Feed:
     notice: Callable[[bytes], Notice | None] = no_notice
     normalise: str | Path | None = None
     catalogue: Catalogue | None = None
-    resubscribe: Callable[[Plan, Plan], Sequence[str] | None] = reconnect
+    requests: Callable[[str, Sequence[str]], Iterable[str]] | None = None
     whole: bool = False
 
 

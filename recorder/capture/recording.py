@@ -206,7 +206,7 @@ class Recording:
 
     def _budget(self, plan: Plan, number: int) -> Budget:
         """All lines and links that connect to one endpoint share its budget of attempts."""
-        endpoint = urlsplit(plan.urls[number % len(plan.urls)]).netloc
+        endpoint = urlsplit(plan.endpoint(number)).netloc
         return self._budgets.setdefault(endpoint, Budget(self.source.feed.pace))
 
     # -- running

@@ -79,7 +79,7 @@ def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
         urls=(asked if in_url else base,),
         channels=tuple(channels),
         headers=options.headers,
-        hello=() if in_url else tuple(_requests("SUBSCRIBE", channels)),
+        hello=() if in_url else tuple(requests("subscribe", channels)),
         send_every=0.25,  # 5 (spot) or 10 messages a second, pings counted
         cadence=30.0 if group.startswith("prices") else None,
         max_age=_MAX_AGE,
@@ -92,19 +92,11 @@ def _base(url: str) -> str:
     return urlunsplit(parts._replace(path="/stream")) if parts.path in {"", "/"} else url
 
 
-def _requests(method: str, channels: Sequence[str]) -> Iterator[str]:
+def requests(op: str, channels: Sequence[str]) -> Iterator[str]:
+    """Return the messages that subscribe to channels, or unsubscribe from them."""
     for number, start in enumerate(range(0, len(channels), _AT_ONCE), 1):
         params = list(channels[start : start + _AT_ONCE])
-        yield message(method=method, params=params, id=number)
-
-
-def resubscribe(old: Plan, new: Plan) -> list[str] | None:
-    """Unsubscribe what went, subscribe what came; streams in the URL need a new connection."""
-    if old.urls != new.urls:
-        return None
-    gone = [channel for channel in old.channels if channel not in new.channels]
-    come = [channel for channel in new.channels if channel not in old.channels]
-    return [*_requests("UNSUBSCRIBE", gone), *_requests("SUBSCRIBE", come)]
+        yield message(method=op.upper(), params=params, id=number)
 
 
 def notice(payload: bytes) -> Notice | None:
@@ -210,5 +202,5 @@ FEED = Feed(
         ),
         read,
     ),
-    resubscribe=resubscribe,
+    requests=requests,
 )

@@ -57,7 +57,7 @@ def plan(options: Options) -> list[Plan]:
             urls=(options.url,) if options.url else FEED.endpoints,
             channels=tuple(named),
             headers=options.headers,
-            hello=tuple(_requests("subscribe", named)),
+            hello=tuple(requests("subscribe", named)),
             send_every=0.5,
             ping="ping",
             ping_every=15.0,
@@ -73,18 +73,10 @@ def _group(channel: str) -> str:
     return _GROUPS.get(channel.partition(":")[0], "others")
 
 
-def _requests(op: str, channels: Sequence[str]) -> Iterator[str]:
+def requests(op: str, channels: Sequence[str]) -> Iterator[str]:
+    """Return the messages that subscribe to channels, or unsubscribe from them."""
     for start in range(0, len(channels), _AT_ONCE):
         yield message(op=op, args=list(channels[start : start + _AT_ONCE]))
-
-
-def resubscribe(old: Plan, new: Plan) -> list[str] | None:
-    """Unsubscribe what went, subscribe what came."""
-    if old.urls != new.urls:
-        return None
-    gone = [channel for channel in old.channels if channel not in new.channels]
-    come = [channel for channel in new.channels if channel not in old.channels]
-    return [*_requests("unsubscribe", gone), *_requests("subscribe", come)]
 
 
 def notice(payload: bytes) -> Notice | None:
@@ -208,5 +200,5 @@ FEED = Feed(
     answer=re.compile(rb"^pong$"),
     normalise="bitmex",
     catalogue=Catalogue((Ask("https://www.bitmex.com/api/v1/instrument/active"),), read),
-    resubscribe=resubscribe,
+    requests=requests,
 )

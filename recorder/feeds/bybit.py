@@ -68,7 +68,7 @@ def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
         urls=(url,),
         channels=tuple(channels),
         headers=options.headers,
-        hello=tuple(_said("subscribe", channels)),
+        hello=tuple(requests("subscribe", channels)),
         send_every=0.1,
         ping=message(op="ping"),
         ping_every=20.0,
@@ -77,20 +77,11 @@ def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
     )
 
 
-def _said(op: str, channels: Sequence[str]) -> Iterator[str]:
-    """The messages that subscribe to channels, or unsubscribe from them."""
+def requests(op: str, channels: Sequence[str]) -> Iterator[str]:
+    """Return the messages that subscribe to channels, or unsubscribe from them."""
     for start in range(0, len(channels), _ARGS):
         topics = list(channels[start : start + _ARGS])
         yield message(op=op, args=topics, req_id=",".join(topics))
-
-
-def resubscribe(old: Plan, new: Plan) -> list[str] | None:
-    """Leave what went, then ask for what came."""
-    if old.urls != new.urls:
-        return None
-    gone = [channel for channel in old.channels if channel not in set(new.channels)]
-    came = [channel for channel in new.channels if channel not in set(old.channels)]
-    return [*_said("unsubscribe", gone), *_said("subscribe", came)]
 
 
 def notice(payload: bytes) -> Notice | None:
@@ -107,7 +98,7 @@ def notice(payload: bytes) -> Notice | None:
     topic = _topic(told.get("ret_msg")) or ("".join(asked) if len(asked) == 1 else "")
     # Each reply is shorter than what it answers, so this ends.
     others = [channel for channel in asked if channel != topic] if topic in asked else []
-    reply = next(_said("subscribe", others), None)
+    reply = next(requests("subscribe", others), None)
     if "already subscribed" in why:
         return Notice(reply=reply)
     if not topic:
@@ -215,5 +206,5 @@ FEED = Feed(
     answer=re.compile(rb'"op"\s*:\s*"p[io]ng"|"ret_msg"\s*:\s*"pong"'),
     normalise="bybit",
     catalogue=Catalogue(asks=(Ask(_LIST),), read=read),
-    resubscribe=resubscribe,
+    requests=requests,
 )

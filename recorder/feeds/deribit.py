@@ -65,7 +65,7 @@ def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
         headers=options.headers,
         hello=(
             _request("heartbeat", "public/set_heartbeat", interval=_HEARTBEAT),
-            *_asking("subscribe", channels),
+            *requests("subscribe", channels),
         ),
         send_every=_SEND_EVERY,
         silence=2.5 * _HEARTBEAT,  # two heartbeats missed, and some patience
@@ -73,23 +73,15 @@ def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
     )
 
 
-def _asking(what: str, channels: Sequence[str]) -> Iterator[str]:
+def requests(op: str, channels: Sequence[str]) -> Iterator[str]:
+    """Return the messages that subscribe to channels, or unsubscribe from them."""
     for start in range(0, len(channels), _PER_REQUEST):
         some = channels[start : start + _PER_REQUEST]
-        yield _request(" ".join((what, *some)), f"public/{what}", channels=some)
+        yield _request(" ".join((op, *some)), f"public/{op}", channels=some)
 
 
 def _request(name: str, method: str, **params: object) -> str:
     return message(jsonrpc="2.0", id=name, method=method, params=params)
-
-
-def resubscribe(old: Plan, new: Plan) -> list[str] | None:
-    """Leave what went, ask for what came; None where another endpoint is meant."""
-    if (old.urls, old.headers) != (new.urls, new.headers):
-        return None
-    gone = [channel for channel in old.channels if channel not in new.channels]
-    come = [channel for channel in new.channels if channel not in old.channels]
-    return [*_asking("unsubscribe", gone), *_asking("subscribe", come)]
 
 
 def notice(payload: bytes) -> Notice | None:
@@ -200,5 +192,5 @@ FEED = Feed(
         ),
         read,
     ),
-    resubscribe=resubscribe,
+    requests=requests,
 )

@@ -7,7 +7,7 @@ contexts are lists without names, and which coin a place means is said nowhere i
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from recorder.errors import ConfigError
 from recorder.feed import (
@@ -61,7 +61,7 @@ def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
         urls=(options.url,) if options.url else FEED.endpoints,
         channels=tuple(channels),
         headers=options.headers,
-        hello=tuple(_asking("subscribe", channel) for channel in channels),
+        hello=tuple(requests("subscribe", channels)),
         send_every=_SEND_EVERY,
         ping=message(method="ping"),
         ping_every=25.0,  # the server ends connections on which it sent nothing for 60 s
@@ -70,18 +70,11 @@ def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
     )
 
 
-def _asking(method: str, channel: str) -> str:
-    kind, _, coin = channel.partition(":")
-    return message(method=method, subscription={"type": kind, "coin": coin})
-
-
-def resubscribe(old: Plan, new: Plan) -> list[str] | None:
-    """Leave what went, ask for what came; None where another endpoint is meant."""
-    if (old.urls, old.headers) != (new.urls, new.headers):
-        return None
-    gone = [channel for channel in old.channels if channel not in new.channels]
-    come = [channel for channel in new.channels if channel not in old.channels]
-    return [_asking("unsubscribe", c) for c in gone] + [_asking("subscribe", c) for c in come]
+def requests(op: str, channels: Sequence[str]) -> Iterator[str]:
+    """Return the messages that subscribe to channels, or unsubscribe from them."""
+    for channel in channels:
+        kind, _, coin = channel.partition(":")
+        yield message(method=op, subscription={"type": kind, "coin": coin})
 
 
 def notice(payload: bytes) -> Notice | None:
@@ -152,5 +145,5 @@ FEED = Feed(
     answer=re.compile(rb'"channel"\s*:\s*"pong"'),
     normalise="hyperliquid",
     catalogue=Catalogue((Ask("https://api.hyperliquid.xyz/info", message(type="meta")),), read),
-    resubscribe=resubscribe,
+    requests=requests,
 )  # fmt: skip

@@ -78,7 +78,7 @@ def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
         urls=(options.url or FEED.endpoints[0],),
         channels=tuple(channels),
         headers=options.headers,
-        hello=tuple(_said("subscribe", channels)),
+        hello=tuple(requests("subscribe", channels)),
         send_every=0.35,  # requests at most three times a second
         ping="ping",
         ping_every=20.0,  # it ends what is silent for 30 s
@@ -87,8 +87,8 @@ def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
     )
 
 
-def _said(op: str, channels: Sequence[str]) -> Iterator[str]:
-    """The messages that subscribe to channels, or unsubscribe from them."""
+def requests(op: str, channels: Sequence[str]) -> Iterator[str]:
+    """Return the messages that subscribe to channels, or unsubscribe from them."""
     for start in range(0, len(channels), _ARGS):
         yield message(op=op, args=[_arg(channel) for channel in channels[start : start + _ARGS]])
 
@@ -96,15 +96,6 @@ def _said(op: str, channels: Sequence[str]) -> Iterator[str]:
 def _arg(channel: str) -> dict[str, str]:
     name, _, subject = channel.partition(":")
     return {"channel": name, "instType" if subject in _TYPES else "instId": subject}
-
-
-def resubscribe(old: Plan, new: Plan) -> list[str] | None:
-    """Leave what went, then ask for what came."""
-    if old.urls != new.urls:
-        return None
-    gone = [channel for channel in old.channels if channel not in set(new.channels)]
-    came = [channel for channel in new.channels if channel not in set(old.channels)]
-    return [*_said("unsubscribe", gone), *_said("subscribe", came)]
 
 
 def notice(payload: bytes) -> Notice | None:
@@ -208,5 +199,5 @@ FEED = Feed(
     catalogue=Catalogue(
         asks=(Ask("https://www.okx.com/api/v5/public/instruments?instType=SWAP"),), read=read
     ),
-    resubscribe=resubscribe,
+    requests=requests,
 )

@@ -17,6 +17,27 @@ from recorder.session.machine import Machine, State
 _CHANGED = "the settings changed"
 
 
+def resubscribe(feed: Feed, old: Plan, new: Plan, line: int = 0) -> tuple[str, ...] | None:
+    """Return the messages that turn one plan's subscriptions into another's on a connection.
+
+    Empty where no subscription changes; None where only a new connection can follow the new plan:
+    it names another endpoint for this line, other headers, or another hello for the same channels.
+    Raises whatever the feed's `requests` raises.
+    """
+    if (old.endpoint(line), old.headers) != (new.endpoint(line), new.headers):
+        return None
+    if (old.hello, old.channels) == (new.hello, new.channels):
+        return ()
+    if feed.requests is None or old.channels == new.channels:
+        return None
+    gone = [channel for channel in old.channels if channel not in set(new.channels)]
+    come = [channel for channel in new.channels if channel not in set(old.channels)]
+    return (
+        *(feed.requests("unsubscribe", gone) if gone else ()),
+        *(feed.requests("subscribe", come) if come else ()),
+    )
+
+
 class Line:
     """One of a feed's redundant connections for one group of channels; `number` counts them.
 
@@ -64,7 +85,7 @@ class Line:
         `anew` asks for new connections even where the plan is the same.
         """
         self.wiring, self.plan, self.budget = wiring, plan, budget
-        changed = [link for link in self._links() if not anew and self._tell(link)]
+        changed = [link for link in self._links() if not anew and self._follows(link)]
         if (self._other or self._current) in changed:
             return
         if self._other is not None:
@@ -133,9 +154,6 @@ class Line:
     def _now(self) -> float:
         return self.wiring.clock.mono_ns() / NS
 
-    def _url(self) -> str:
-        return self.plan.urls[self._number % len(self.plan.urls)]
-
     def _new_link(self) -> Link:
         machine = Machine(
             self.plan,
@@ -144,27 +162,20 @@ class Line:
             start_at=self._now(),
             max_retries=self.max_retries,
         )
-        place = Place(self.letter, self._url(), self.tally, self._decide, self._handover.want)
+        url = self.plan.endpoint(self._number)
+        place = Place(self.letter, url, self.tally, self._decide, self._handover.want)
         return Link(self.wiring, place, self.plan, machine)
 
-    def _tell(self, link: Link) -> bool:
-        """Change a link's plan where it stands; False if only another link can follow it."""
-        if link.place.url != self._url() or link.plan.headers != self.plan.headers:
-            return False
-        messages = self._messages(self.wiring.feed, link.plan)
+    def _follows(self, link: Link) -> bool:
+        """Change a link's plan on its connection; return False if only another link can do so."""
+        try:
+            messages = resubscribe(self.wiring.feed, link.plan, self.plan, self._number)
+        except Exception as error:  # the code of a plug-in feed may fail in any way
+            self._log.error("this feed's requests failed", why=repr(error))
+            messages = None
         if messages is not None:
             link.change(self.plan, messages)
         return messages is not None
-
-    def _messages(self, feed: Feed, old: Plan) -> tuple[str, ...] | None:
-        if (old.hello, old.channels) == (self.plan.hello, self.plan.channels):
-            return ()
-        try:
-            messages = feed.resubscribe(old, self.plan)
-        except Exception as error:  # a feed's own rules may be anyone's code
-            self._log.error("this feed's resubscribe failed", why=repr(error))
-            return None
-        return None if messages is None else tuple(messages)
 
     # -- the handover
 

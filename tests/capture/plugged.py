@@ -20,7 +20,7 @@ def subscribing(options):
             group=group,
             urls=(options.url,),
             channels=tuple(channels),
-            hello=tuple(f"subscribe {channel}" for channel in channels),
+            hello=tuple(requests("subscribe", channels)),
             send_every=0.01,
         )
         for group, channels in grouped(options.channels).items()
@@ -34,9 +34,8 @@ def grouped(channels):
     return groups
 
 
-def resubscribe(old, new):
-    gone = [f"unsubscribe {c}" for c in old.channels if c not in new.channels]
-    return gone + [f"subscribe {c}" for c in new.channels if c not in old.channels]
+def requests(op, channels):
+    return [f"{op} {channel}" for channel in channels]
 
 
 def ageing(options):
@@ -58,7 +57,7 @@ def asked(payload):
 
 SUBSCRIBING = Feed(
     kind="subscribing", title="t", endpoints=(), plan=subscribing, pace=PACE,
-    resubscribe=resubscribe, control=re.compile(b"^ask "), notice=asked,
+    requests=requests, control=re.compile(b"^ask "), notice=asked,
 )
 AGEING = Feed(
     kind="ageing", title="t", endpoints=(), plan=ageing, pace=PACE, normalise="binance"

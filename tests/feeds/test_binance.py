@@ -12,7 +12,8 @@ import pytest
 
 from recorder.errors import ConfigError
 from recorder.feed import Instrument, Notice, Options, Plan
-from recorder.feeds.binance import FEED, read, resubscribe
+from recorder.feeds.binance import FEED, read
+from recorder.session.line import resubscribe
 
 from .exchange import Exchange, Talk, capturing, until
 
@@ -99,10 +100,13 @@ def test_what_is_no_stream_is_refused(channel: str) -> None:
 
 def test_streams_asked_for_by_message_can_change_on_a_living_connection() -> None:
     old, new = plans(*MANY[:300])["trades"], plans(*MANY[1:301])["trades"]
-    changes = resubscribe(old, new)
+    changes = resubscribe(FEED, old, new)
     assert changes is not None
     assert asked(*changes) == [("UNSUBSCRIBE", [MANY[0]]), ("SUBSCRIBE", [MANY[300]])]
-    assert resubscribe(plans("a@trade")["single trades"], plans("b@trade")["single trades"]) is None
+    assert (
+        resubscribe(FEED, plans("a@trade")["single trades"], plans("b@trade")["single trades"])
+        is None
+    )
 
 
 # -- notices

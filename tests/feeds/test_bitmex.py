@@ -11,7 +11,8 @@ import pytest
 
 from recorder.errors import ConfigError
 from recorder.feed import Instrument, Notice, Options, Plan
-from recorder.feeds.bitmex import FEED, hours, read, resubscribe
+from recorder.feeds.bitmex import FEED, hours, read
+from recorder.session.line import resubscribe
 
 from .exchange import Exchange, Talk, capturing, until
 
@@ -68,11 +69,11 @@ def test_what_is_no_channel_is_refused(channel: str) -> None:
 
 def test_a_subscription_changes_by_what_went_and_what_came() -> None:
     old, new = plans("trade:A", "trade:B")["trades"], plans("trade:B", "trade:C")["trades"]
-    changes = resubscribe(old, new)
+    changes = resubscribe(FEED, old, new)
     assert changes is not None
     assert asked(*changes) == [("unsubscribe", ["trade:A"]), ("subscribe", ["trade:C"])]
-    assert resubscribe(old, old) == []
-    assert resubscribe(old, plans("trade:A", url="ws://x/")["trades"]) is None
+    assert resubscribe(FEED, old, old) == ()
+    assert resubscribe(FEED, old, plans("trade:A", url="ws://x/")["trades"]) is None
 
 
 # -- notices

@@ -12,6 +12,7 @@ import pytest
 from recorder.errors import ConfigError
 from recorder.feed import Ask, Instrument, Notice, Options, Plan, Refusal
 from recorder.feeds import feed
+from recorder.session.line import resubscribe
 
 from .exchange import Exchange, Talk, capturing, until
 
@@ -92,14 +93,14 @@ def test_every_channel_that_is_offered_can_be_planned() -> None:
 def test_a_living_connection_is_told_what_changed() -> None:
     sol = "publicTrade.SOLUSDT"
     old, new = plans(BTC, ETH)["trades"], plans(ETH, sol)["trades"]
-    told = FEED.resubscribe(old, new)
+    told = resubscribe(FEED, old, new)
     assert told is not None
     assert [json.loads(text) for text in told] == [
         {"op": "unsubscribe", "args": [BTC], "req_id": BTC},
         {"op": "subscribe", "args": [sol], "req_id": sol},
     ]
-    assert FEED.resubscribe(old, old) == []
-    assert FEED.resubscribe(old, plans(BTC, url="ws://127.0.0.1:1/")["trades"]) is None
+    assert resubscribe(FEED, old, old) == ()
+    assert resubscribe(FEED, old, plans(BTC, url="ws://127.0.0.1:1/")["trades"]) is None
 
 
 # -- notices

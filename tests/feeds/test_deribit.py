@@ -12,6 +12,7 @@ import pytest
 from recorder.errors import ConfigError
 from recorder.feed import Instrument, Notice, Options, Plan
 from recorder.feeds import feed
+from recorder.session.line import resubscribe
 
 from .exchange import Exchange, Talk, capturing, until
 
@@ -107,11 +108,11 @@ def test_what_means_nothing_is_refused() -> None:
 def test_a_living_connection_is_told_what_changed() -> None:
     sol = "trades.SOL_USDC-PERPETUAL.100ms"
     old, new = plans(BTC, ETH)["trades"], plans(ETH, sol)["trades"]
-    told = FEED.resubscribe(old, new)
+    told = resubscribe(FEED, old, new)
     assert told is not None
     methods = [(m["method"], m["params"]["channels"]) for m in map(json.loads, told)]
     assert methods == [("public/unsubscribe", [BTC]), ("public/subscribe", [sol])]
-    assert FEED.resubscribe(old, plans(BTC, url="ws://127.0.0.1:1/")["trades"]) is None
+    assert resubscribe(FEED, old, plans(BTC, url="ws://127.0.0.1:1/")["trades"]) is None
 
 
 # -- notices

@@ -12,6 +12,7 @@ import pytest
 from recorder.errors import ConfigError
 from recorder.feed import Instrument, Notice, Options, Plan
 from recorder.feeds import feed
+from recorder.session.line import resubscribe
 
 from .exchange import Exchange, Talk, capturing, until
 
@@ -95,14 +96,14 @@ def test_what_means_nothing_is_refused() -> None:
 
 def test_a_living_connection_is_told_what_changed() -> None:
     old, new = plans("trades:BTC", "trades:ETH")["trades"], plans("trades:ETH", "trades:SOL")
-    told = FEED.resubscribe(old, new["trades"])
+    told = resubscribe(FEED, old, new["trades"])
     assert told is not None
     assert [json.loads(text) for text in told] == [
         asking("trades", "BTC", "unsubscribe"),
         asking("trades", "SOL"),
     ]
     elsewhere = plans("trades:BTC", url="ws://127.0.0.1:1/")["trades"]
-    assert FEED.resubscribe(old, elsewhere) is None
+    assert resubscribe(FEED, old, elsewhere) is None
 
 
 # -- notices

@@ -12,6 +12,7 @@ import pytest
 from recorder.errors import ConfigError
 from recorder.feed import Instrument, Notice, Options, Plan
 from recorder.feeds import feed
+from recorder.session.line import resubscribe
 
 from .exchange import Exchange, Talk, capturing, until
 
@@ -109,14 +110,14 @@ def test_every_channel_that_is_offered_can_be_planned() -> None:
 def test_a_living_connection_is_told_what_changed() -> None:
     sol = "trades:SOL-USDT-SWAP"
     old, new = plans(BTC, ETH)["trades"], plans(ETH, sol)["trades"]
-    told = FEED.resubscribe(old, new)
+    told = resubscribe(FEED, old, new)
     assert told is not None
     assert [json.loads(text) for text in told] == [
         {"op": "unsubscribe", "args": [{"channel": "trades", "instId": "BTC-USDT-SWAP"}]},
         {"op": "subscribe", "args": [{"channel": "trades", "instId": "SOL-USDT-SWAP"}]},
     ]
-    assert FEED.resubscribe(old, old) == []
-    assert FEED.resubscribe(old, plans(BTC, url="ws://127.0.0.1:1/")["trades"]) is None
+    assert resubscribe(FEED, old, old) == ()
+    assert resubscribe(FEED, old, plans(BTC, url="ws://127.0.0.1:1/")["trades"]) is None
 
 
 # -- notices
