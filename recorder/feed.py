@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from recorder.backoff import Backoff
 from recorder.errors import ConfigError
 
 CREDENTIALS = 4
@@ -125,13 +126,18 @@ class Catalogue:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How to come back: exponential back-off with full jitter, within a budget of attempts."""
+    """When to reconnect: exponential back-off with full jitter, within a budget of attempts."""
 
     first: float = 1.0
     longest: float = 60.0
-    healthy: float = 30.0  # a connection that lived so long resets the back-off
+    healthy: float = 30.0  # a connection that lived this long resets the back-off
     attempts_per_minute: int = 10
     spacing: float = 0.0  # least time between two attempts at one endpoint
+
+    @property
+    def backoff(self) -> Backoff:
+        """The delay after failures in a row, where the service names none."""
+        return Backoff(self.first, self.longest)
 
 
 def plain_close(code: int | None, reason: str) -> Verdict | None:

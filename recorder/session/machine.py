@@ -143,7 +143,9 @@ class Machine:
         self.failures += 1
         if self.max_retries is not None and self.failures > self.max_retries:
             return self._finish(f"failures in a row: {self.failures}; {self.reason}", NOT_CONNECTED)
-        delay = self._back_off() if verdict.wait is None else verdict.wait
+        delay = verdict.wait
+        if delay is None:
+            delay = self.pace.backoff.delay(self.failures, self._random)
         self.state, self.until = State.WAITING, at + delay
         return []
 
@@ -261,10 +263,6 @@ class Machine:
         return self._said.popleft() if self._said else None
 
     # -- endings
-
-    def _back_off(self) -> float:
-        highest = min(self.pace.longest, self.pace.first * 2.0 ** min(self.failures - 1, 30))
-        return self._random() * highest
 
     def _finish(self, reason: str, code: int) -> list[Action]:
         self.budget.leave(self)
