@@ -5,7 +5,9 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-LIBRARIES = ("recorder", "websockets", "pyarrow", "duckdb", "msgspec", "uvloop")
+from recorder.version import __version__
+
+LIBRARIES = ("websockets", "pyarrow", "duckdb", "msgspec", "uvloop")
 
 
 def describe(directory: Path) -> dict[str, object]:
@@ -17,7 +19,10 @@ def describe(directory: Path) -> dict[str, object]:
         "kernel": f"{platform.system()} {platform.release()}",
         "file_system": _file_system(directory),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "libraries": {name: version for name in LIBRARIES if (version := _version(name))},
+        "libraries": {
+            "recorder": __version__,
+            **{name: version for name in LIBRARIES if (version := _version(name))},
+        },
         "load_before": round(os.getloadavg()[0], 2),
     }
 

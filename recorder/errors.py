@@ -20,6 +20,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+#: The name on the package index. The command and the import are `recorder`.
+DISTRIBUTION = "feed-recorder"
+
 
 class RecorderError(Exception):
     """What happened, where (`file:key`, a path, an endpoint) and what to do next."""
@@ -91,6 +94,11 @@ class LookAheadError(RecorderError):
 
 class StrategyError(RecorderError):
     """A strategy raised, or ordered what cannot be ordered."""
+
+
+def install_hint(extra: str) -> str:
+    """Return the command that installs the recorder with one of its extras."""
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

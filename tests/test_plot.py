@@ -304,4 +304,4 @@ def test_without_the_extra_the_command_to_install_it_is_told(sample: Path, tmp_p
         child = [sys.executable, "-c", code, "query", "coverage", "--data-dir", str(sample), *plot]
         done = subprocess.run(child, capture_output=True, text=True, check=False)
         assert done.returncode == 2
-        assert "pip install 'recorder[plot]'" in done.stderr
+        assert "pip install 'feed-recorder[plot]'" in done.stderr

@@ -16,7 +16,7 @@ import click
 
 from recorder.answers.output import FORMATS, write
 from recorder.cli import options
-from recorder.errors import UsageError
+from recorder.errors import UsageError, install_hint
 from recorder.record.layout import Layout
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class How:
             else:
                 import matplotlib as _  # noqa: F401
         except ImportError as error:
-            hint = "install what it needs: pip install 'recorder[plot]'"
+            hint = f"install what it needs: {install_hint('plot')}"
             raise UsageError(f"{error.name} is not installed", where="--plot", hint=hint) from None
 
 

@@ -24,11 +24,11 @@ def top(place: str | None, config_path: Path | None, token_file: Path | None) ->
     """Watch connections, rates, gaps, events and problems live in the terminal.
 
     PLACE is a data directory on this machine, or the URL of a `recorder serve`. Needs the extra
-    `tui`: pip install 'recorder[tui]'.
+    `tui`: pip install 'feed-recorder[tui]'.
     """
     import os
 
-    from recorder.errors import UsageError
+    from recorder.errors import UsageError, install_hint
 
     try:
         from recorder.tui.app import Top
@@ -36,7 +36,7 @@ def top(place: str | None, config_path: Path | None, token_file: Path | None) ->
     except ImportError as error:
         if error.name is None or not error.name.startswith("textual"):
             raise
-        what, hint = "this needs the package textual", "pip install 'recorder[tui]'"
+        what, hint = "this needs the package textual", install_hint("tui")
         raise UsageError(what, hint=hint) from None
     if place is not None and place.startswith(("http://", "https://")):
         token = token_file.read_text().strip() if token_file else None

@@ -18,7 +18,7 @@ from pyarrow.fs import FileSelector
 
 from recorder.answers import canned
 from recorder.bucket import refusal
-from recorder.errors import DataError, UsageError
+from recorder.errors import DataError, UsageError, install_hint
 from recorder.lake import delta, files, frames
 from recorder.lake.errors import meaning, told
 from recorder.lake.place import Place
@@ -102,7 +102,7 @@ def datasets(tables_url: str, names: Collection[str]) -> dict[str, ds.Dataset]:
 
 def _check_installed() -> None:
     if find_spec("deltalake") is None:
-        hint = "install what it needs: pip install 'recorder[lake]'"
+        hint = f"install what it needs: {install_hint('lake')}"
         raise UsageError("deltalake is not installed", where="--tables-url", hint=hint)
 
 

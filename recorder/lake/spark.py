@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from recorder import errors
-from recorder.errors import RecorderError, UsageError
+from recorder.errors import RecorderError, UsageError, install_hint
+from recorder.version import __version__
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -29,7 +30,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 #: What a task needs, of the driver's versions.
-_PACKAGES = ("recorder", "duckdb", "pyarrow", "deltalake")
+_PACKAGES = ("duckdb", "pyarrow", "deltalake")
 
 #: Seconds in which a master has to answer.
 _PATIENCE = 10.0
@@ -40,7 +41,7 @@ _SETTINGS = {
     "spark.log.level": "ERROR",
 }
 
-_INSTALL = "install the driver's version on each worker: pip install 'recorder[spark]'"
+_INSTALL = f"install the driver's version on each worker: {install_hint('spark')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class Cluster:
 def versions(number: int) -> dict[str, str]:
     """The versions of what a task needs, in the process that asks; the argument is a task's."""
     del number
-    found = {"python": ".".join(platform.python_version_tuple()[:2])}
+    found = {"python": ".".join(platform.python_version_tuple()[:2]), "recorder": __version__}
     for name in _PACKAGES:
         try:
             found[name] = metadata.version(name)
@@ -151,7 +152,7 @@ def session(master: str) -> Iterator[Cluster]:
 def _check_here(master: str) -> None:
     if find_spec("pyspark") is None:
         raise UsageError(
-            "pyspark is not installed", where="--engine spark", hint="pip install 'recorder[spark]'"
+            "pyspark is not installed", where="--engine spark", hint=install_hint("spark")
         )
     home = os.environ.get("JAVA_HOME")
     if not (home and (Path(home) / "bin/java").exists()) and shutil.which("java") is None:

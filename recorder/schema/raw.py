@@ -9,7 +9,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recorder.errors import DataError
+from recorder.errors import DISTRIBUTION, DataError
 
 #: The version of these columns, in the metadata of every sealed file.
 RAW_VERSION = "1"
@@ -43,7 +43,7 @@ def check_version(metadata: Mapping[bytes, bytes] | None, where: object) -> None
     if version is not None and version != RAW_VERSION.encode():
         said = version.decode("ascii", "replace")
         what = f"was written by another version (record schema {said}; this one reads "
-        hint = "update the recorder: pip install --upgrade recorder"
+        hint = f"update the recorder: pip install --upgrade {DISTRIBUTION}"
         raise DataError(f"{what}{RAW_VERSION})", where=str(where), hint=hint)
 
 

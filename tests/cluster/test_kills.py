@@ -116,6 +116,6 @@ def test_a_cluster_without_the_package_is_named_before_any_work(
     driver = aws.ingest(place.url, "--data-dir", record.layout.root, PYSPARK_PYTHON=python)
     _, said = driver.communicate(timeout=600)
     assert driver.returncode == 2, said
-    assert "a cluster without the package" in said and "recorder[spark]" in said
+    assert "a cluster without the package" in said and "feed-recorder[spark]" in said
     assert delta.about(place) is None
     assert not written(place)

@@ -91,4 +91,4 @@ def test_without_the_package_the_extra_is_named(both: Both) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "deltalake is not installed" in done.stderr
-    assert "pip install 'recorder[lake]'" in done.stderr
+    assert "pip install 'feed-recorder[lake]'" in done.stderr
