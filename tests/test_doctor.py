@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from click.testing import CliRunner, Result
 
 from recorder.capture.sources import sources
 from recorder.cli import cli
+from recorder.clock import NS, Clock, ulid
+from recorder.record.layout import Layout, stem
 from recorder.settings.config import load
 from recorder.simulate import SERVICES
 from recorder.status import doctor
@@ -51,12 +54,13 @@ def test_a_key_file_that_others_can_read_is_bad(tmp_path: Path) -> None:
 
 
 def test_free_disk_is_told_in_hours_at_the_recorded_rate(tmp_path: Path) -> None:
-    day = tmp_path / "data" / "raw" / "feed=toy" / "date=2026-01-01"
-    day.mkdir(parents=True)
-    (day / "some.parquet").write_bytes(bytes(1_000_000))
+    layout, now_ns = Layout(tmp_path / "data"), Clock().wall_ns()
+    sealed = layout.parquet("toy", stem(now_ns - 1800 * NS, ulid(now_ns, bytes(10)), 1))
+    sealed.parent.mkdir(parents=True)
+    sealed.write_bytes(bytes(6_000_000))
     result = ask(tmp_path, '[feeds.toy]\nkind = "generic"\nurl = "ws://x"\n', "--json")
     says = str(checks(result)["disk"]["says"])
-    assert "hours at the last day's rate of 12.0 MB an hour" in says  # counted over 5 minutes
+    assert re.search(r"GB free; at the present 1[12]\.\d MB an hour full in ", says), says
 
 
 @pytest.mark.parametrize(("keys", "ok"), [(None, True), (frozenset({"dsk_" + "0" * 64}), False)])

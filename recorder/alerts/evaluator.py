@@ -1,7 +1,7 @@
 """Alerts at work: new rows and the recorder's health in, alerts out.
 
 One look after the other: what matched is put into the state file, then into the log, then handed
-to the couriers. So a crash anywhere tells a row at most once.
+to the couriers. So a row is sent at most once, wherever a crash comes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 
@@ -26,19 +26,17 @@ from recorder.alerts.alert import (
 )
 from recorder.alerts.condition import Judge
 from recorder.alerts.gate import Gate
-from recorder.alerts.health import Found, Gaps, Watch, conditions
+from recorder.alerts.health import Watch
 from recorder.alerts.rule import Rule
 from recorder.alerts.seen import Seen
 from recorder.clock import NS, Clock, ulid
+from recorder.status.model import Problem, Status
 from recorder.stream.event import Event
 
-if TYPE_CHECKING:
-    from recorder.status.model import Status
-
-#: So many rows are judged at once.
+#: Rows that are judged at once.
 _ROWS = 1_000
 
-#: Trouble that lasts is told once in so many seconds.
+#: Seconds between two warnings of trouble that lasts.
 _REPEAT = 60.0
 
 
@@ -49,14 +47,12 @@ class _Ruling:
     rule: Rule
     gate: Gate
     watch: Watch
-    gaps: Gaps
-    gaps_told: dict[str, float]
     last_held: str = ""
     warned_at: float | None = None
 
 
 class Sentry:
-    """Decides what to tell; sends nothing. Used by one thread."""
+    """Decides what to send; sends nothing. Used by one thread."""
 
     def __init__(
         self,
@@ -139,45 +135,35 @@ class Sentry:
     # -- health
 
     def health(self, status: Status) -> list[Alert]:
-        """Judge the recorder's health; the alerts of what began or ended."""
-        found = list(conditions(status))
+        """Return the alerts of the recorder's problems that began or ended."""
         alerts: list[Alert] = []
         for ruling in self._rulings.values():
-            wanted = ruling.rule.settings.health
-            mine = [one for one in found if one.condition in wanted]
-            tell = ruling.watch.look(self._now, mine) if wanted else []
-            if "gap" in wanted:
-                tell += [(one, False) for one in self._new_gaps(ruling, status)]
-            for one, over in tell:
+            wanted = ruling.rule.conditions
+            mine = [one for one in status.problems if one.condition in wanted]
+            for problem, over in ruling.watch.look(self._now, mine) if wanted else []:
                 if ruling.gate.admit(self._now):
-                    alerts.append(self._of_health(ruling.rule, one, over=over))
+                    alerts.append(self._of_health(ruling.rule, problem, over=over))
                 else:
-                    ruling.last_held = one.what
+                    ruling.last_held = problem.what
         return alerts
 
-    def _new_gaps(self, ruling: _Ruling, status: Status) -> list[Found]:
-        cooldown = ruling.rule.settings.cooldown
-        quiet = [name for name, at in ruling.gaps_told.items() if self._now - at < cooldown]
-        found = ruling.gaps.new(status, quiet)
-        ruling.gaps_told |= {one.subject: self._now for one in found}
-        return found
-
-    def _of_health(self, rule: Rule, one: Found, *, over: bool) -> Alert:
-        severity = "info" if over else rule.settings.severity or one.severity
+    def _of_health(self, rule: Rule, problem: Problem, *, over: bool) -> Alert:
+        severity = "info" if over else rule.settings.severity or problem.severity
         state = RESOLVED if over else FIRED
+        what = f"{problem.where}: {problem.what}" if problem.feed else problem.what
         values = {
             "rule": rule.name,
-            "condition": one.condition,
-            "subject": one.subject,
+            "condition": problem.condition,
+            "subject": problem.where,
             "state": state,
             "severity": severity,
-            "what": one.what,
-            "next": "" if over else one.next,
+            "what": what,
+            "next": "" if over else problem.next,
             "time": rules.time_of(self._clock.wall_ns()),
         }
         title = f"{'resolved: ' if over else ''}{rule.title.fill(values)}"
         text = rule.text.fill(values).strip() if rule.text else ""
-        about = {"condition": one.condition, "subject": one.subject}
+        about = {"condition": problem.condition, "subject": problem.where}
         return self._alert(rule, severity, state, title, text, **about)
 
     # -- what was held back
@@ -216,21 +202,17 @@ class Sentry:
     def state(self) -> dict[str, Any]:
         """What to keep over a restart; times as seconds ago."""
         health = {
-            name: {
-                "watch": one.watch.state(self._now),
-                "gaps": one.gaps.known,
-                "day": one.gaps.day,
-            }
+            name: one.watch.state(self._now)
             for name, one in self._rulings.items()
             if one.rule.settings.health
         }
         return {"at_ns": self._clock.wall_ns(), "seen": self.seen.state(), "health": health}
 
     def restore(self, state: dict[str, Any], catch_up: float) -> None:
-        """Go on from what an earlier run left, at most so many seconds back.
+        """Continue from what an earlier run left, at most `catch_up` seconds back.
 
         Raises:
-            KeyError, TypeError, ValueError: it is no state.
+            KeyError, TypeError, ValueError: this is not a state.
         """
         now = self._clock.wall_ns()
         seen = Seen.of_state(state["seen"])
@@ -242,13 +224,11 @@ class Sentry:
         self.seen = seen
         for name, kept in state["health"].items():
             if name in self._rulings:
-                ruling = self._rulings[name]
-                ruling.watch.restore(self._now, kept["watch"], away)
-                ruling.gaps = Gaps(kept["gaps"], kept["day"])
+                self._rulings[name].watch.restore(self._now, kept, away)
 
 
 def _ruling(rule: Rule, *, at_once: bool) -> _Ruling:
     chosen = rule.settings
     lasting = 0.0 if at_once else chosen.lasting
     watch = Watch(lasting, chosen.cooldown, resolved=chosen.resolved)
-    return _Ruling(rule, Gate(*chosen.at_most), watch, Gaps(), {})
+    return _Ruling(rule, Gate(*chosen.at_most), watch)

@@ -1,173 +1,184 @@
-"""The recorder's health as conditions that begin and end: what is told, and when. Pure."""
+"""Problems that begin and end become notifications. Pure: conditions are the verdict's."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from recorder.clock import NS, day, iso
+from recorder.settings.alerts import LASTING
+from recorder.status.conditions import CONDITIONS
+from recorder.status.model import SEVERITIES, Problem
 
-if TYPE_CHECKING:
-    from recorder.status.model import Status
+#: In a rule's `health`: every condition.
+ALL = "all"
 
-#: Less room than this is told; hours at the present rate, and bytes.
-_HOURS, _BYTES = 24.0, 1 << 30
-
-#: Tables that are so far behind the newest frame are told, in seconds.
-_BEHIND_NS = 300 * NS
+GROUPS = tuple(dict.fromkeys(one.group for one in CONDITIONS.values()))
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A condition that holds now."""
+def conditions_of(words: Iterable[str]) -> frozenset[str]:
+    """Return the names of the conditions that a rule's `health` means.
 
-    condition: str
-    subject: str
-    severity: str
-    what: str
-    next: str
+    A word is `all`, a group or a condition's name.
 
-    @property
-    def key(self) -> str:
-        """What makes it the same one the next time."""
-        return f"{self.condition} {self.subject}"
-
-
-def conditions(status: Status) -> Iterator[Found]:
-    """What is not well at the moment. A gap is no state: see `Gaps`."""
-    if not status.capture.running:
-        what = "nothing is being recorded: capture does not run"
-        yield Found("capture", "capture", "critical", what, "recorder capture, or recorder run")
-    if status.capture.unwritable:
-        what, hint = "the disk refuses the journal", "make room, or look at the disk's errors"
-        yield Found("disk", "journal", "critical", what, hint)
-    yield from _disk(status)
-    yield from _ingest(status)
-    for feed in status.feeds:
-        if feed.recorded and not feed.fresh:
-            last = iso(feed.last_frame_ns) if feed.last_frame_ns else "never"
-            what = f"{feed.name} is silent: no proof of life; last frame {last}"
-            yield Found("silence", feed.name, "critical", what, "recorder status")
+    Raises:
+        KeyError: a word is something else.
+    """
+    names: set[str] = set()
+    for word in words:
+        own = {one.name for one in CONDITIONS.values() if word in {ALL, one.group, one.name}}
+        if not own:
+            raise KeyError(word)
+        names |= own
+    return frozenset(names)
 
 
-def _disk(status: Status) -> Iterator[Found]:
-    disk = status.disk
-    if disk is None:
-        return
-    hours, hint = disk.hours_left, "make room: recorder prune, or a larger disk"
-    if disk.free_bytes < _BYTES or (hours is not None and hours < _HOURS):
-        left = "" if hours is None else f", enough for {hours:.0f} hours"
-        severity = "critical" if disk.free_bytes < _BYTES else "warning"
-        what = f"the disk is nearly full: {disk.free_bytes / 1e9:.1f} GB free{left}"
-        yield Found("disk", "space", severity, what, hint)
-
-
-def _ingest(status: Status) -> Iterator[Found]:
-    newest = max((feed.last_frame_ns or 0 for feed in status.feeds), default=0)
-    if not status.ingest.running:
-        what = "the tables stand still: ingest does not run"
-        hint = "recorder ingest --follow, or recorder run"
-        yield Found("ingest", "ingest", "warning", what, hint)
-    elif status.ingest.newest_ns is not None and newest - status.ingest.newest_ns > _BEHIND_NS:
-        minutes = (newest - status.ingest.newest_ns) / NS / 60
-        what = f"the tables are {minutes:.0f} minutes behind"
-        yield Found("ingest", "ingest", "warning", what, "recorder status")
-
-
-class Gaps:
-    """Finds gaps that began since the last look, from the day's counts."""
-
-    def __init__(self, known: Mapping[str, int] | None = None, known_day: str = "") -> None:
-        self.known, self.day = dict(known or {}), known_day
-
-    def new(self, status: Status, quiet: Collection[str] = ()) -> list[Found]:
-        """The feeds with more gaps than at the last look. The first look only learns.
-
-        The `quiet` feeds are left out for now: what is new of them is counted later.
-        """
-        today, first = day(status.at_ns), not self.day
-        if self.day != today:
-            self.known, self.day = {} if not first else self.known, today
-        found = []
-        for feed in status.feeds:
-            if feed.gaps_today is None or (feed.name in quiet and not first):
-                continue
-            more = feed.gaps_today - self.known.get(feed.name, 0)
-            self.known[feed.name] = feed.gaps_today
-            if more > 0 and not first:
-                covered = feed.uncovered_seconds_today == 0
-                what = f"{feed.name}: {more} new {'gap' if more == 1 else 'gaps'}"
-                what += ", covered by another line" if covered else ""
-                severity = "info" if covered else "warning"
-                found.append(Found("gap", feed.name, severity, what, "recorder query gaps"))
-        return found
+def key_of(problem: Problem) -> str:
+    """Return what makes it the same problem at the next look."""
+    return f"{problem.condition} {problem.where}"
 
 
 @dataclass(slots=True)
 class _Held:
-    """One condition over time; times are seconds."""
+    """One problem over time; times are seconds."""
 
-    found: Found
+    problem: Problem
     since: float
-    told: bool = False
-    told_at: float | None = None
+    sent: bool = False
+    sent_at: float | None = None
     ended: bool = False
 
 
-class Watch:
-    """One rule's conditions: what to tell, so that nobody is told the same again and again.
+@dataclass(slots=True)
+class _Occurrence:
+    """The newest occurrence of a condition whose every occurrence is an alert."""
 
-    A condition is told once it lasted `lasting` seconds, and its end if it had been told. It is not
-    told again within `cooldown` seconds after it was told, though it may end and begin meanwhile.
+    problem: Problem
+    sent_ns: int = 0
+    """Beginning of the newest one that was sent, or that was there before."""
+    sent_at: float | None = None
+
+
+@dataclass(slots=True)
+class Watch:
+    """One rule's problems: decides what to send, so that nobody gets the same one repeatedly.
+
+    A problem is sent once it lasted `lasting` seconds, and its end if it had been sent. It is not
+    sent again within `cooldown` seconds, though it may end and begin meanwhile. A condition whose
+    threshold is a time (its `hold` is 0) has lasted `LASTING` seconds when it is found.
+
+    Each occurrence of an event (a gap) is sent as it is found; those within `cooldown` seconds
+    after another become one message at the end of that time. The first look only learns.
     """
 
-    def __init__(self, lasting: float, cooldown: float, *, resolved: bool) -> None:
-        self._lasting, self._cooldown, self._resolved = lasting, cooldown, resolved
-        self._held: dict[str, _Held] = {}
+    lasting: float
+    cooldown: float
+    resolved: bool
+    _held: dict[str, _Held] = field(default_factory=dict)
+    _occurred: dict[str, _Occurrence] = field(default_factory=dict)
+    _looked: bool = False
 
-    def look(self, now: float, found: Iterable[Found]) -> list[tuple[Found, bool]]:
-        """What is to be told now: each with True where it is over."""
-        there = {one.key: one for one in found}
-        tell: list[tuple[Found, bool]] = []
+    def look(self, now: float, problems: Iterable[Problem]) -> list[tuple[Problem, bool]]:
+        """Return what to send now: each problem with True where it is over."""
+        events: list[Problem] = []
+        there: dict[str, Problem] = {}
+        for one in problems:
+            if CONDITIONS[one.condition].event:
+                events.append(one)
+            else:
+                there[key_of(one)] = one
+        send = [(one, False) for one in self._events(now, events)]
+        send += [(one, False) for one in self._begun(now, there)]
+        return send + [(one, True) for one in self._over(now, there)]
+
+    def _events(self, now: float, events: list[Problem]) -> list[Problem]:
+        send = []
+        for one in events:
+            known = self._occurred.setdefault(key_of(one), _Occurrence(one))
+            known.problem = one
+            if not self._looked:
+                known.sent_ns = one.since_ns or 0
+        self._looked = True
+        for known in self._occurred.values():
+            since_ns = known.problem.since_ns or 0
+            if since_ns > known.sent_ns and self._is_cool(known.sent_at, now):
+                known.sent_ns, known.sent_at = since_ns, now
+                send.append(known.problem)
+        return send
+
+    def _begun(self, now: float, there: Mapping[str, Problem]) -> list[Problem]:
+        send = []
         for key, one in there.items():
             held = self._held.setdefault(key, _Held(one, now))
             if held.ended:
                 held.since, held.ended = now, False
-            held.found = one
-            if self._to_tell(held, now):
-                held.told, held.told_at = True, now
-                tell.append((one, False))
+            held.problem = one
+            lasting = max(0.0, self.lasting - LASTING + CONDITIONS[one.condition].hold)
+            if not held.sent and self._is_cool(held.sent_at, now) and now - held.since >= lasting:
+                held.sent, held.sent_at = True, now
+                send.append(one)
+        return send
+
+    def _over(self, now: float, there: Mapping[str, Problem]) -> list[Problem]:
+        send = []
         for key in [key for key in self._held if key not in there]:
             held = self._held[key]
-            if held.told and self._resolved:
-                tell.append((held.found, True))
-            held.told, held.ended = False, True
-            if held.told_at is None or now - held.told_at >= self._cooldown:
+            if held.sent and self.resolved and not _became_another(held.problem, there.values()):
+                send.append(held.problem)
+            held.sent, held.ended = False, True
+            if self._is_cool(held.sent_at, now):
                 del self._held[key]
-        return tell
+        return send
 
-    def _to_tell(self, held: _Held, now: float) -> bool:
-        cool = held.told_at is None or now - held.told_at >= self._cooldown
-        return not held.told and cool and now - held.since >= self._lasting
+    def _is_cool(self, sent_at: float | None, now: float) -> bool:
+        return sent_at is None or now - sent_at >= self.cooldown
 
     # -- over a restart
 
-    def state(self, now: float) -> list[dict[str, Any]]:
-        """What was told, for the state file; times as seconds ago."""
-        return [
+    def state(self, now: float) -> dict[str, Any]:
+        """Return what was sent, for the state file; times as seconds ago."""
+        held = [
+            {"problem": asdict(one.problem), "sent": one.sent, "sent_ago": now - one.sent_at}
+            for one in self._held.values()
+            if one.sent_at is not None
+        ]
+        occurred = [
             {
-                "found": [h.found.condition, h.found.subject, h.found.severity, h.found.what,
-                          h.found.next],
-                "told": h.told,
-                "told_ago": now - h.told_at,
+                "problem": asdict(one.problem),
+                "sent_ns": one.sent_ns,
+                "sent_ago": None if one.sent_at is None else now - one.sent_at,
             }
-            for h in self._held.values()
-            if h.told_at is not None
-        ]  # fmt: skip
+            for one in self._occurred.values()
+        ]
+        return {"held": held, "occurred": occurred, "looked": self._looked}
 
-    def restore(self, now: float, state: Iterable[Mapping[str, Any]], away: float) -> None:
-        """Go on from there, after having been away for so many seconds."""
-        for one in state:
-            found, told_at = Found(*one["found"]), now - one["told_ago"] - away
-            self._held[found.key] = _Held(found, told_at, one["told"], told_at, not one["told"])
+    def restore(self, now: float, state: Mapping[str, Any], away: float) -> None:
+        """Continue from a state, after `away` seconds without a look.
+
+        Conditions that this version does not know are left out.
+
+        Raises:
+            KeyError, TypeError, ValueError: this is not a state.
+        """
+        for one in state.get("held", ()):
+            problem, sent_at = Problem(**one["problem"]), now - one["sent_ago"] - away
+            if problem.condition in CONDITIONS:
+                held = _Held(problem, sent_at, one["sent"], sent_at, not one["sent"])
+                self._held[key_of(problem)] = held
+        for one in state.get("occurred", ()):
+            problem, ago = Problem(**one["problem"]), one["sent_ago"]
+            if problem.condition in CONDITIONS:
+                sent_at = None if ago is None else now - ago - away
+                self._occurred[key_of(problem)] = _Occurrence(problem, one["sent_ns"], sent_at)
+        self._looked = bool(state.get("looked"))
+
+
+def _became_another(ended: Problem, there: Iterable[Problem]) -> bool:
+    """Return True if its place has another problem, no less severe: then it is not resolved."""
+    group = CONDITIONS[ended.condition].group
+    return any(
+        SEVERITIES.index(one.severity) <= SEVERITIES.index(ended.severity)
+        and one.where in {ended.where, ended.feed}
+        and (CONDITIONS[one.condition].group == group or ended.feed != "")
+        for one in there
+    )

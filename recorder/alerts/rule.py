@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from recorder.alerts.alert import TEST, TEXT_LENGTH, TITLE_LENGTH, Alert, shown
 from recorder.alerts.condition import Judge, types_of
+from recorder.alerts.health import ALL, GROUPS, conditions_of
 from recorder.alerts.template import Template
 from recorder.clock import NS, iso, ulid
 from recorder.errors import ConfigError, did_you_mean
 from recorder.settings.alerts import RuleSettings
+from recorder.status.conditions import CONDITIONS
 from recorder.stream.event import Event, columns
 
 #: What is said of a table's rows where the rule has no words of its own.
@@ -27,7 +29,6 @@ _TITLES = {
 _TEXTS = {"listings": "{title}\n{url}"}
 _TITLE = "{table}: {exchange} {symbol}"
 _HEALTH_TITLE, _HEALTH_TEXT = "{what}", "{subject}\n{next}"
-_ENDED = "over: {what}"
 
 #: A value of each of DuckDB's types, to try formats on.
 _SAMPLES: dict[str, Any] = {
@@ -51,6 +52,8 @@ class Rule:
     settings: RuleSettings
     title: Template
     text: Template | None
+    conditions: frozenset[str] = frozenset()
+    """Names of the problems that it is about; none for a rule on rows."""
 
     @property
     def table(self) -> str | None:
@@ -97,7 +100,17 @@ def _rule(
         chosen,
         _template(title, samples, f"{where}.title"),
         _template(text, samples, f"{where}.text") if text else None,
+        _conditions(chosen.health, f"{where}.health"),
     )
+
+
+def _conditions(words: Sequence[str], where: str) -> frozenset[str]:
+    try:
+        return conditions_of(words)
+    except KeyError as unknown:
+        word = unknown.args[0]
+        hint = did_you_mean(word, {ALL, *GROUPS, *CONDITIONS})
+        raise ConfigError(f"no condition '{word}'", where=where, hint=hint) from None
 
 
 def sample_values(table: str) -> dict[str, Any]:

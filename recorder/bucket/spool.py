@@ -17,8 +17,8 @@ from recorder.record.layout import Layout
 
 GB = 1_000_000_000
 
-#: The part of the budget from which on the spool is warned of.
-_NEARLY = 0.8
+#: From this part of the budget on, the spool is a warning.
+NEARLY_PART = 0.8
 
 WELL, NEARLY, OVER = range(3)
 
@@ -57,7 +57,7 @@ def waiting(layout: Layout, url: str) -> list[Spooled]:
 def level(size: int, spool_gb: float) -> int:
     """How far the spool is filled: WELL, NEARLY or OVER."""
     budget = spool_gb * GB
-    return OVER if size > budget else NEARLY if size >= _NEARLY * budget else WELL
+    return OVER if size > budget else NEARLY if size >= NEARLY_PART * budget else WELL
 
 
 # -- notes

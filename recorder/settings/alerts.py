@@ -31,7 +31,9 @@ def _means(text: str, **more: Any) -> Any:
     return Field(description=text, **more)
 
 
-Condition = Literal["silence", "gap", "disk", "capture", "ingest"]
+#: Seconds that a problem must last before an alert is sent, unless a rule says otherwise.
+LASTING = 30.0
+
 Severity = Literal["info", "warning", "critical"]
 
 
@@ -75,11 +77,16 @@ class RuleSettings(BaseModel):
         bool, _means("past events that a service sends again are looked at, too")
     ] = False
     health: Annotated[
-        list[Condition],
+        list[str],
         BeforeValidator(_listed),
-        _means("instead of a table: what is watched of the recorder itself"),
+        _means(
+            "instead of a table: problems of the recorder itself, by group or condition (see "
+            "[alerts.md](alerts.md)), or `all`"
+        ),
     ] = []
-    lasting: Annotated[Seconds, _means("health: how long it must last before it is told")] = 30.0
+    lasting: Annotated[
+        Seconds, _means("health: how long a problem must last before it is sent")
+    ] = LASTING
     cooldown: Annotated[Seconds, _means("health: the same is not told again within this time")] = (
         600.0
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from recorder.status.model import Disk
 #: The record's growth is measured over the last hour.
 _SPAN_NS = 3600 * NS
 
-#: Less than this and it is no measurement.
+#: A shorter time is not measured.
 _LEAST_NS = 60 * NS
 
 
@@ -30,6 +30,10 @@ def space(places: Iterable[Path]) -> tuple[int, int] | None:
     return min(found, default=None)
 
 
+Space = Callable[[Iterable[Path]], tuple[int, int] | None]
+"""What `space` is; passed in, so that a test can fill a disk."""
+
+
 def read_only(place: Path) -> bool:
     """True if nothing can be written there by anyone."""
     try:
@@ -39,29 +43,35 @@ def read_only(place: Path) -> bool:
 
 
 class Growth:
-    """How fast the record grows: by its sealed files, by its journals until there are any."""
+    """How fast the record grows: by the sizes of sealed files, of journals until there are any."""
 
     def __init__(self) -> None:
         self._sealed: deque[tuple[int, int]] = deque()
         self._begun_ns: int | None = None
 
     def sealed(self, path: Path) -> None:
-        """Hear of a sealed file."""
+        """Count a sealed file."""
         try:
             size = path.stat().st_size
         except OSError:
             return
         self._sealed.append((begun_ns(path.stem), size))
 
-    def rate(self, now_ns: int, backlog: int, journals: float) -> float | None:
-        """Bytes a second. `backlog` waits to be sealed, `journals` is what they take a second."""
+    def rate(self, now_ns: int, backlog: int, backlog_since_ns: int | None) -> float | None:
+        """Return bytes a second, measured over a minute at least; None: not known yet.
+
+        `backlog` bytes wait to be sealed, in journals of which the oldest began at
+        `backlog_since_ns`. They count only while there is no sealed file of the last hour.
+        """
         while self._sealed and self._sealed[0][0] < now_ns - _SPAN_NS:
             self._sealed.popleft()
         if self._sealed:
             span = now_ns - min(at for at, _ in self._sealed)
             if span >= _LEAST_NS:
                 return sum(size for _, size in self._sealed) / (span / NS)
-        return journals if backlog else None
+        if backlog_since_ns is None or now_ns - backlog_since_ns < _LEAST_NS:
+            return None
+        return backlog / ((now_ns - backlog_since_ns) / NS)
 
 
 def begun_ns(stem: str) -> int:
@@ -70,8 +80,8 @@ def begun_ns(stem: str) -> int:
     return int(time.timestamp()) * NS
 
 
-def disk(places: Iterable[Path], rate: float | None) -> Disk | None:
-    """What is left, and for how long; None where there is no such place."""
+def disk(places: Iterable[Path], rate: float | None, space: Space = space) -> Disk | None:
+    """Return what is left, and for how long at `rate` bytes a second; None: there is no place."""
     found = space(places)
     if found is None:
         return None

@@ -7,25 +7,27 @@ import importlib.metadata
 import os
 import platform
 import resource
-import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from recorder.capture.sources import Source, connect_options, sources
-from recorder.clock import NS, sync_state
+from recorder.clock import NS, Clock, Sync, sync_state
 from recorder.errors import RecorderError
 from recorder.feeds import feed as feed_of
 from recorder.record.layout import Layout
 from recorder.redact import safe_url
 from recorder.settings.config import FeedSettings, Settings
 from recorder.settings.keys import key_of, key_variable
+from recorder.status import disk, problems
+from recorder.status.conditions import JOURNALS_UNSEALED
+from recorder.status.model import Disk, Problem, Status
+from recorder.status.scene import long
+from recorder.status.watch import Watcher
 from recorder.version import __version__
 
 _LIBRARIES = ("websockets", "duckdb", "pyarrow", "msgspec", "pydantic")
-_DAY = 86_400.0
-_FEW_HOURS = 24.0
 _FEW_DESCRIPTORS = 256
 
 
@@ -39,14 +41,27 @@ class Check:
     hint: str = ""
 
 
-def examine(settings: Settings) -> Iterator[Check]:
-    """Every check that needs no network but the bucket's."""
+def examine(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    space: disk.Space = disk.space,
+    sync: Callable[[], Sync | None] = sync_state,
+) -> Iterator[Check]:
+    """Make every check that needs no network but the bucket's.
+
+    What the verdict on a running recorder also asks has the same thresholds here.
+    """
     yield _versions()
     yield _descriptors()
-    yield _clock()
+    yield _clock(sync())
     yield from _directory(settings.data_dir)
-    yield _disk(settings.data_dir)
-    yield _journals(settings.data_dir)
+    watcher = Watcher(Layout(settings.data_dir), settings, clock, history=False, space=space)
+    try:
+        status = watcher.look()
+    finally:
+        watcher.close()
+    yield from _record(settings.data_dir, status, space)
     if settings.raw_url is not None:
         yield _bucket(settings.raw_url)
     if not settings.feeds:
@@ -67,15 +82,13 @@ def _descriptors() -> Check:
     return Check("descriptors", enough, f"at most {soft} open files", "raise it: ulimit -n 4096")
 
 
-def _clock() -> Check:
-    state = sync_state()
+def _clock(state: Sync | None) -> Check:
     if state is None:
         return Check("clock", None, "the kernel does not say whether it is synchronised")
     error = f"estimated error {state.error_ns / 1e6:,.3f} ms"
-    if state.synchronised:
-        return Check("clock", True, f"synchronised, {error}")
-    hint = "run an NTP client such as chrony: receive timestamps are only as good as this clock"
-    return Check("clock", False, f"not synchronised, {error}", hint)
+    for problem in problems.clock(state.synchronised, "this machine"):
+        return Check("clock", False, f"{problem.what}, {error}", problem.next)
+    return Check("clock", True, f"synchronised, {error}")
 
 
 def _directory(data_dir: Path) -> Iterator[Check]:
@@ -87,35 +100,34 @@ def _directory(data_dir: Path) -> Iterator[Check]:
     yield Check("directory", writable, says, "change its owner or mode, or use --data-dir")
 
 
-def _disk(data_dir: Path) -> Check:
+def _record(data_dir: Path, status: Status, space: disk.Space) -> Iterator[Check]:
+    """Take from the verdict what may end a recording: the disk, and journals not sealed."""
     place = data_dir
     while not place.exists():
         place = place.parent
-    free = shutil.disk_usage(place).free
-    rate = _bytes_per_hour(Layout(data_dir))
-    says = f"{free / 1e9:,.1f} GB free"
-    if not rate:
-        return Check("disk", None, f"{says}; nothing was recorded in the last day to measure by")
-    hours = free / rate
-    says += f", {hours:,.0f} hours at the last day's rate of {rate / 1e6:,.1f} MB an hour"
-    return Check("disk", hours >= _FEW_HOURS, says, "free space, or prune old raw files")
+    found = status.disk or disk.disk([place], None, space)
+    full = list(problems.disk(found, str(data_dir)))
+    unsealed = [one for one in status.problems if one.condition == JOURNALS_UNSEALED.name]
+    yield _disk(found, full)
+    waiting = sum(len(Layout(data_dir).active(feed)) for feed in Layout(data_dir).feeds())
+    if unsealed:
+        says = "; ".join(f"{one.feed}: {one.what}" for one in unsealed)
+        yield Check("journals", False, says, unsealed[0].next)
+    else:
+        yield Check("journals", None, f"{waiting} not sealed yet, active ones among them")
 
 
-def _bytes_per_hour(layout: Layout) -> float:
-    """How fast sealed files grew over the last day, or since the first of them."""
-    now = time.time()
-    files = [path.stat() for path in layout.raw.glob("feed=*/date=*/*.parquet")]
-    recent = [file for file in files if now - file.st_mtime < _DAY]
-    if not recent:
-        return 0.0
-    span = max(now - min(file.st_mtime for file in recent), 300.0)
-    return sum(file.st_size for file in recent) / span * 3600
-
-
-def _journals(data_dir: Path) -> Check:
-    layout = Layout(data_dir)
-    waiting = sum(len(layout.active(feed)) for feed in layout.feeds())
-    return Check("journals", None, f"{waiting} journals not sealed yet, active ones among them")
+def _disk(found: Disk | None, full: list[Problem]) -> Check:
+    if full:
+        return Check("disk", False, full[0].what, full[0].next)
+    if found is None:
+        return Check("disk", None, "the file system does not say how much is free")
+    says = f"{found.free_bytes / 1e9:,.1f} GB free"
+    if not found.hours_left:
+        return Check("disk", None, f"{says}; nothing was recorded in the last hour to measure by")
+    rate = (found.bytes_per_second or 0.0) * 3600 / 1e6
+    left = long(int(found.hours_left * 3600 * NS))
+    return Check("disk", True, f"{says}; at the present {rate:,.1f} MB an hour full in {left}")
 
 
 def _bucket(url: str) -> Check:

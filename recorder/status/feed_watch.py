@@ -10,6 +10,7 @@ from recorder.record.layout import Layout, is_stem, order
 from recorder.record.skim import JournalTail
 from recorder.status import sealed
 from recorder.status.connection_state import Lives
+from recorder.status.disk import begun_ns
 from recorder.status.tables import Past
 
 
@@ -23,6 +24,8 @@ class Hearing:
         self.backlog_bytes = 0
         self.waiting = 0
         """Journals that are not sealed."""
+        self.backlog_since_ns: int | None = None
+        """When the oldest of them began."""
         self._tails: dict[str, JournalTail] = {}
         self._done: set[str] = set()
         self._rows: dict[str, int] = {}
@@ -68,6 +71,7 @@ class Hearing:
             else:
                 self.backlog_bytes += os.fstat(tail.fd).st_size
         self.waiting = len(self._tails)
+        self.backlog_since_ns = min(map(begun_ns, self._tails), default=None)
         self._missed()
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ No label is a wallet, a symbol or a connection's id: their number would grow wit
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,8 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from recorder.clock import NS
-from recorder.status.model import OPEN, Connection, FeedStatus, Status
+from recorder.status.conditions import CONDITIONS
+from recorder.status.model import OPEN, SEVERITIES, Connection, FeedStatus, Status
 
 #: What `text` answers with.
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -59,7 +61,7 @@ def text(status: Status | None, latencies: Latencies | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StatusCollector(Collector):
-    """One status as metrics, for a registry of its own or another program's."""
+    """One status as metrics, for a separate registry or another program's."""
 
     status: Status | None
     latencies: Latencies | None = None
@@ -101,9 +103,10 @@ def _process(status: Status) -> Iterator[Metric]:
     yield _gauge("build_info", "The recorder's version", [about], ("version",))
     yield _gauge("healthy", "1 if no problem is critical", [((), status.healthy)])
     yield _gauge("ready", "1 if some feed is fresh", [((), status.ready)])
-    severities = ("critical", "warning")
-    counts = [((s,), sum(p.severity == s for p in status.problems)) for s in severities]
+    counts = [((s,), sum(p.severity == s for p in status.problems)) for s in SEVERITIES]
     yield _gauge("problems", "Problems now", counts, ("severity",))
+    says = "How many times a condition holds now"
+    yield _gauge("problem", says, _conditions(status), ("condition", "severity", "feed"))
     yield _gauge("capture_running", "1 if frames are being recorded", [((), capture.running)])
     since = _seconds(capture.since_ns)
     yield _gauge("capture_start_time_seconds", "When capture began", [((), since)])
@@ -118,6 +121,17 @@ def _process(status: Status) -> Iterator[Metric]:
     yield _gauge("database_bytes", "Size of the tables", [((), ingest.database_bytes)])
     says = "Frames that could not be normalised, in the tables now"
     yield _gauge("rejects", says, [((), ingest.rejects)])
+
+
+def _conditions(status: Status) -> Iterator[Sample]:
+    """Yield each condition's count, 0 where it does not hold; of each feed, if it is about one."""
+    counts = Counter((problem.condition, problem.feed) for problem in status.problems)
+    feeds = sorted(
+        {*(feed.name for feed in status.feeds), *(p.feed for p in status.problems)} - {""}
+    )
+    for one in CONDITIONS.values():
+        for feed in feeds if one.of_feed else [""]:
+            yield (one.name, one.severity, feed), counts[one.name, feed]
 
 
 def _disk(status: Status) -> Iterator[Metric]:
@@ -185,7 +199,7 @@ def _lines(lines: Sequence[Connection]) -> Iterator[Metric]:
         yield _gauge(name, says, samples, ("feed",))
 
 
-#: Whichever line notes it tells it for the whole process: the worst of a feed's lines counts.
+#: Each line notes it for the whole process: the worst of a feed's lines counts.
 _WORST = (
     ("capture_loop_lag_seconds", "Worst delay of capture's event loop, last measured",
      "lag_seconds", 1),

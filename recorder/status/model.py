@@ -11,7 +11,7 @@ from typing import Any
 #: States of a connection; "lost" is one that was open when its recorder died.
 OPEN, CLOSED, LOST = "open", "closed", "lost"
 
-WARNING, CRITICAL = "warning", "critical"
+CRITICAL, WARNING, INFO = SEVERITIES = "critical", "warning", "info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +109,21 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something to act on. A warning leaves the recorder healthy, a critical one does not."""
+    """A condition that holds. Only a critical one makes the recorder unhealthy."""
 
+    condition: str
+    """Its name in `conditions.py`."""
     severity: str
     what: str
     where: str
     next: str
+    """What to do."""
+    threshold: str = ""
+    """What was exceeded, with its unit; empty where there is no threshold."""
+    feed: str = ""
+    """The feed that it is about, if it is about one."""
+    since_ns: int | None = None
+    """When it began."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}\n  {self.next}"

@@ -1,4 +1,4 @@
-"""What the published tables know that the journals do not tell any more."""
+"""What the published tables know and the journals no longer hold."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from recorder.schema.tables import LEDGER, SCHEMA_VERSION
 from recorder.status.connection_state import Known
 
 
+class OtherVersionError(DataError):
+    """The database has the tables of another version."""
+
+
 @dataclass(slots=True)
 class Facts:
     """What ingest published last."""
 
     newest_ns: int | None = None
     rejects: int | None = None
+    rejected: tuple[tuple[int, int], ...] | None = None
+    """Of the newest frames: the second (since epoch) in which they came, how many were rejected."""
     trouble: DataError | None = None
     """The database is damaged or of another version."""
 
@@ -51,10 +57,15 @@ QUALIFY row_number() OVER (PARTITION BY feed, line_group, line ORDER BY recv_ns 
 _HOLES = "SELECT feed, recv_ns, frames_missing FROM gaps WHERE frames_missing > 0 AND recv_ns >= ?"
 
 
-def facts(layout: Layout, since_ns: int | None = None) -> tuple[Facts, Past | None]:
+_REJECTED = f"SELECT recv_ns // {NS}, count(*) FROM rejects WHERE recv_ns > ? GROUP BY ALL"  # noqa: S608 - a number
+
+
+def facts(
+    layout: Layout, rejects_since_ns: int, since_ns: int | None = None
+) -> tuple[Facts, Past | None]:
     """Read the published database; with `since_ns` also what it knows from then on.
 
-    A database that a writer holds for the moment says nothing.
+    Return no facts if a writer holds the database at this moment.
     """
     from recorder.answers import database
 
@@ -66,8 +77,9 @@ def facts(layout: Layout, since_ns: int | None = None) -> tuple[Facts, Past | No
             newest = f"SELECT max(last_recv_ns) FROM {LEDGER.name}"  # noqa: S608 - our own name
             [(newest_ns,)] = db.execute(newest).fetchall()
             [(rejects,)] = db.execute("SELECT count(*) FROM rejects").fetchall()
+            rejected = tuple(db.execute(_REJECTED, [rejects_since_ns]).fetchall())
             past = None if since_ns is None else _past(db, since_ns)
-            return Facts(newest_ns, rejects), past
+            return Facts(newest_ns, rejects, rejected), past
     except DataError as error:
         return Facts(trouble=error), None
     except BusyError:
@@ -78,12 +90,12 @@ def facts(layout: Layout, since_ns: int | None = None) -> tuple[Facts, Past | No
         return Facts(trouble=DataError(what, where=where, hint=_RENEW)), None
 
 
-_RENEW = "make it anew from the raw record: recorder ingest --rebuild"
+_RENEW = "rebuild it from the raw record: recorder ingest --rebuild"
 
 
 def _other(layout: Layout, version: str) -> DataError:
     what = f"its tables are of version {version}, this recorder's are of {SCHEMA_VERSION}"
-    return DataError(what, where=str(layout.database), hint=_RENEW)
+    return OtherVersionError(what, where=str(layout.database), hint=_RENEW)
 
 
 def _past(db: object, since_ns: int) -> Past:
@@ -113,7 +125,7 @@ def _known(row: tuple[object, ...]) -> Known:
 
 
 def published(layout: Layout) -> tuple[int, int] | None:
-    """When the database was published (ns) and its size; None: there is none."""
+    """Return when the database was published (ns) and its size; None: there is no database."""
     try:
         about = layout.database.stat()
     except OSError:
@@ -122,7 +134,7 @@ def published(layout: Layout) -> tuple[int, int] | None:
 
 
 def damaged(layout: Layout) -> DataError | None:
-    """A look at the file's first bytes alone: no database engine is loaded."""
+    """Return what the file's first bytes show to be wrong; loads no database engine."""
     try:
         with layout.database.open("rb") as file:
             head = file.read(12)
@@ -133,8 +145,8 @@ def damaged(layout: Layout) -> DataError | None:
         return DataError(what, where=str(layout.database), hint=_RENEW)
     if head[8:] == b"DUCK":
         return None
-    return DataError("is no database", where=str(layout.database), hint=_RENEW)
+    return DataError("is not a database", where=str(layout.database), hint=_RENEW)
 
 
-#: The published database is asked at most so often.
+#: The shortest time between two queries of the published database.
 EVERY_NS = 5 * NS

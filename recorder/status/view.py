@@ -11,7 +11,16 @@ from rich.text import Text
 
 from recorder.answers.cells import visible
 from recorder.clock import NS, iso
-from recorder.status.model import CRITICAL, OPEN, Connection, FeedStatus, Problem, Status
+from recorder.status.model import (
+    CRITICAL,
+    INFO,
+    OPEN,
+    WARNING,
+    Connection,
+    FeedStatus,
+    Problem,
+    Status,
+)
 
 NONE = "-"
 
@@ -134,11 +143,14 @@ def problems(status: Status) -> RenderableType:
         return Text("no problems", style="green")
     parts = []
     for problem in status.problems:
-        colour = "red" if problem.severity == CRITICAL else "yellow"
         first, *rest = problem_lines(problem)
-        parts.append(Text(first, style=colour))
+        parts.append(Text(first, style=COLOURS[problem.severity]))
         parts += [Text(line) for line in rest]
     return Group(*parts)
+
+
+#: How a problem is shown, by its severity.
+COLOURS = {CRITICAL: "red", WARNING: "yellow", INFO: "cyan"}
 
 
 def problem_lines(problem: Problem) -> list[str]:

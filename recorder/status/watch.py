@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import platform
-from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recorder.clock import DAY_NS, NS, Clock
 from recorder.record.layout import Layout
 from recorder.status import bucket, disk, process, tables
+from recorder.status.conditions import REJECTED_WITHIN, UNWRITTEN
 from recorder.status.connection_state import connection
 from recorder.status.feed_watch import Hearing
 from recorder.status.model import OPEN, Capture, Disk, FeedStatus, Ingest, Status
-from recorder.status.problems import Scene, limit_of, problems
+from recorder.status.problems import problems
+from recorder.status.scene import Scene, limit_of
 from recorder.status.tables import EVERY_NS, Facts, Past
 from recorder.version import __version__
 
 if TYPE_CHECKING:
     from recorder.settings.config import Settings
-
-#: Rejects are compared with those so long ago.
-_REJECTS_NS = 600 * NS
 
 
 class Watcher:
@@ -39,16 +38,16 @@ class Watcher:
         clock: Clock | None = None,
         *,
         history: bool = True,
+        space: disk.Space = disk.space,
     ) -> None:
         self.layout, self._config, self._clock = layout, config, clock or Clock()
-        self._history = history
+        self._history, self._space = history, space
         self._heard: dict[str, Hearing] = {}
         self._growth = disk.Growth()
         self._facts = Facts()
         self._past: Past | None = None
         self._published: tuple[int, int] | None = None
         self._asked_ns = 0
-        self._rejects: deque[tuple[int, int]] = deque()
         self._day = 0
         self._limits: dict[str, float] = {}
         self._spooled: tuple[int, bucket.Waiting | None] = (0, None)
@@ -78,7 +77,7 @@ class Watcher:
             lives={name: one.lives for name, one in self._heard.items()},
             waiting={name: one.waiting for name, one in self._heard.items()},
             database=self._facts.trouble,
-            rejected=self._rising(now_ns),
+            rejected=self._rejected(now_ns),
             limits=self._limits,
             spool=self._spool(now_ns),
         )
@@ -95,7 +94,7 @@ class Watcher:
         )
 
     def close(self) -> None:
-        """Let all files go."""
+        """Close all files."""
         for one in self._heard.values():
             one.close()
 
@@ -114,18 +113,18 @@ class Watcher:
             self._facts = Facts(trouble=tables.damaged(self.layout))
         else:
             since_ns = now_ns - now_ns % DAY_NS
-            found, past = tables.facts(self.layout, since_ns if first else None)
+            lately_ns = now_ns - REJECTED_WITHIN.ns
+            found, past = tables.facts(self.layout, lately_ns, since_ns if first else None)
             if found.newest_ns is None and found.trouble is None:
-                found.newest_ns, found.rejects = self._facts.newest_ns, self._facts.rejects
+                found = replace(self._facts, trouble=None)  # busy: what was known before
             self._facts, self._past = found, past
-            if found.rejects is not None:
-                self._rejects.append((now_ns, found.rejects))
 
-    def _rising(self, now_ns: int) -> int:
-        """How many frames were rejected lately."""
-        while len(self._rejects) > 1 and self._rejects[0][0] < now_ns - _REJECTS_NS:
-            self._rejects.popleft()
-        return self._rejects[-1][1] - self._rejects[0][1] if self._rejects else 0
+    def _rejected(self, now_ns: int) -> int | None:
+        """Return how many of the frames received lately were rejected; None: not known."""
+        if self._facts.rejected is None:
+            return None
+        lately = (now_ns - REJECTED_WITHIN.ns) // NS
+        return sum(count for second, count in self._facts.rejected if second >= lately)
 
     def _spool(self, now_ns: int) -> bucket.Waiting | None:
         """What waits for the bucket, as of lately."""
@@ -209,7 +208,7 @@ class Watcher:
         if lives.written_ns is None:
             return False
         every = self._config.capture.stats_seconds if self._config else 10.0
-        patience = int(max(4 * every, 45.0) * NS)
+        patience = int(max(4 * every, UNWRITTEN.base) * NS)
         last = max(lives.written_ns, held.since_ns)
         is_open = any(one.closed_ns is None for one in lives.newest())
         return is_open and now_ns - last > patience
@@ -222,8 +221,11 @@ class Watcher:
 
     def _disk(self, now_ns: int, feeds: tuple[FeedStatus, ...]) -> Disk | None:
         backlog = sum(feed.backlog_bytes for feed in feeds)
-        rate = self._growth.rate(now_ns, backlog, sum(feed.bytes_per_second for feed in feeds))
-        return disk.disk([self.layout.root, self.layout.journals, self.layout.raw], rate)
+        begun = (one.backlog_since_ns for one in self._heard.values())
+        since_ns = min((ns for ns in begun if ns is not None), default=None)
+        rate = self._growth.rate(now_ns, backlog, since_ns)
+        places = [self.layout.root, self.layout.journals, self.layout.raw]
+        return disk.disk(places, rate, self._space)
 
     def _host(self) -> str:
         hosts = (_text(one.about.get("host")) for one in self._heard.values())

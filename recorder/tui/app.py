@@ -21,7 +21,7 @@ from textual.worker import get_current_worker
 from recorder.answers.cells import visible
 from recorder.errors import RecorderError
 from recorder.status import view
-from recorder.status.model import CRITICAL, OPEN, FeedStatus, Status
+from recorder.status.model import OPEN, FeedStatus, Status
 from recorder.tui.source import Event, Source
 
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -199,7 +199,7 @@ class Top(App[None]):
         text = Text("" if status.problems else "no problems")
         for problem in status.problems:
             first, following = view.problem_lines(problem)
-            text.append(first + "\n", "red" if problem.severity == CRITICAL else "yellow")
+            text.append(first + "\n", view.COLOURS[problem.severity])
             text.append(following + "\n")
         problems.update(text)
         tab = self.query_one(TabbedContent).get_tab("problems-tab")

@@ -62,7 +62,6 @@ class Market:
         ("[alerts.x]\n", "alerts.x", "either table"),
         ('[alerts.x]\ntable = "prices"\nhealth = "gap"\n', "alerts.x", "and not both"),
         ('[alerts.x]\nhealth = "gap"\nwhen = "true"\n', "alerts.x", "needs table"),
-        ('[alerts.x]\nhealth = "gaps"\n', "alerts.x.health.0", "silence"),
         ('[alerts.x]\ntable = "prices"\nat_most = "10"\n', "alerts.x.at_most", "no rate"),
         ('[alerts.x]\ntable = "prices"\nat_most = "0/min"\n', "alerts.x.at_most", "no rate"),
         ('[alerts.x]\ntable = "prices"\ncooldown = "soon"\n', "alerts.x.cooldown", "10m"),
@@ -93,6 +92,8 @@ def test_wrong_settings_are_told_with_their_place(
         (RULE + 'title = "{price:,.0q}"\n', 2, "alerts.big.title"),
         (RULE + 'title = "{prise}"\n', 2, "no field {prise}"),
         (RULE.replace("liquidations", "liqidations"), 2, "did you mean 'liquidations'"),
+        ('[alerts.x]\nhealth = ["gap", "silense"]\n', 2, "alerts.x.health: no condition 'silense'"),
+        ('[alerts.x]\nhealth = "feed_sillent"\n', 2, "did you mean 'feed_silent'"),
         (RULE + '[destinations.bot]\ntelegram = "1"\n', 4, "RECORDER_BOT_TOKEN"),
     ],
 )

@@ -13,11 +13,13 @@ import pytest
 from ingest.journals import Writer, seal_all
 from ingest.records import MS, T0, Record
 
+from recorder.alerts.health import conditions_of
 from recorder.alerts.service import Service, plan
 from recorder.clock import NS, Clock
 from recorder.errors import BusyError
 from recorder.settings.config import Settings
-from recorder.status import Capture, Disk, FeedStatus, Ingest, Status
+from recorder.status import Capture, Disk, Ingest, Problem, Status
+from recorder.status.conditions import CONDITIONS
 
 from .receiving import Answer, receiving
 
@@ -296,78 +298,128 @@ def test_hostile_text_is_one_line_and_short(desk: Desk) -> None:
 # -- health
 
 
-def status(at_ns: int, **changed: Any) -> Status:
-    """A recorder that is well, but for what is changed."""
-    feed: dict[str, Any] = {
-        "name": "mine", "kind": "generic", "recorded": True, "fresh": True, "last_frame_ns": at_ns,
-        "frames_per_second": 1.0, "bytes_per_second": 1.0, "frames": 1, "bytes": 1,
-        "connections": (), "reconnects_today": 0, "gaps_today": 0, "gap_seconds_today": 0.0,
-        "uncovered_seconds_today": 0.0, "frames_missing_today": 0, "backlog_bytes": 0,
-    }  # fmt: skip
-    feed |= {name: value for name, value in changed.items() if name in feed}
-    whole: dict[str, Any] = {
-        "capture": Capture(running=True),
-        "ingest": Ingest(running=True, newest_ns=at_ns),
-        "disk": Disk(1 << 40, 1 << 41, 1.0, 1e6),
-        "problems": (),
-    }
-    whole |= {name: value for name, value in changed.items() if name in whole}
-    feeds = (FeedStatus(**feed),)
-    return Status(at_ns=at_ns, data_dir="data", host="h", version="0", feeds=feeds, **whole)
+def status(at_ns: int, *problems: Problem) -> Status:
+    """A recorder with these problems."""
+    disk = Disk(1 << 40, 1 << 41, 1.0, 1e6)
+    return Status(at_ns, "data", "h", "0", Capture(True), Ingest(True), disk, (), problems)
+
+
+def problem(name: str, where: str = "mine", **more: Any) -> Problem:
+    """A condition that holds somewhere; of a feed, if it is about one."""
+    condition = CONDITIONS[name]
+    feed = where.partition(" ")[0] if condition.of_feed else ""
+    return condition.problem(f"{name} now", where, feed=feed, key="KEY", pid=1, **more)
+
+
+class Watching:
+    """A rule on health, looked at with a clock moved by hand."""
+
+    def __init__(self, desk: Desk, *health: str, **rule: Any) -> None:
+        self.desk = desk
+        desk.configure(sick={"health": list(health), **rule})
+        self.sentry = desk.start()._sentry
+
+    def look(self, seconds: float, *problems: Problem) -> list[str]:
+        """State, severity and title of each alert."""
+        self.desk.now += int(seconds * NS)
+        found = self.sentry.health(status(self.desk.now, *problems))
+        return [f"{alert.state} {alert.severity}: {alert.title}" for alert in found]
 
 
 @pytest.mark.parametrize(
-    ("condition", "sick", "title"),
+    ("word", "names"),
     [
-        ("capture", {"capture": Capture(running=False)}, "nothing is being recorded"),
-        ("silence", {"fresh": False}, "mine is silent"),
-        ("ingest", {"ingest": Ingest(running=False)}, "the tables stand still"),
-        ("ingest", {"ingest": Ingest(True, newest_ns=T0 - 600 * NS)}, "minutes behind"),
-        ("disk", {"disk": Disk(1 << 40, 1 << 41, 1.0, 5.0)}, "enough for 5 hours"),
-        ("disk", {"disk": Disk(1 << 20, 1 << 41)}, "0.0 GB free"),
-        ("disk", {"capture": Capture(True, unwritable=True)}, "refuses the journal"),
+        ("capture", {"nothing_recorded", "capture_stopped", "feed_not_recorded"}),
+        ("silence", {"feed_never_connected", "feed_away", "feed_silent", "feed_gave_up",
+                     "credentials_refused"}),
+        ("gap", {"gap_uncovered", "gap_covered"}),
+        ("disk", {"disk_full", "disk_filling", "journal_unwritable"}),
+        ("ingest", {"ingest_stopped", "tables_behind", "database_damaged", "database_version"}),
+        ("line_away", {"line_away"}),
+        ("all", set(CONDITIONS)),
     ],
-)
-def test_a_health_condition_is_told_after_its_time_and_so_is_its_end(
-    desk: Desk, condition: str, sick: dict[str, Any], title: str
-) -> None:
-    desk.configure(sick={"health": condition, "lasting": "30s"})
-    sentry = desk.start()._sentry
-
-    def look(seconds: float, **changed: Any) -> list[tuple[str, str]]:
-        desk.now += int(seconds * NS)
-        found = sentry.health(status(desk.now, **changed))
-        return [(alert.state, alert.title) for alert in found]
-
-    assert look(1) == []
-    assert look(1, **sick) == []
-    [(state, said)] = look(30, **sick)
-    assert state == "fired" and title in said
-    assert look(5, **sick) == []
-    [(state, said)] = look(5)
-    assert state == "resolved" and said.startswith("resolved: ")
+)  # fmt: skip
+def test_a_word_of_a_rule_stands_for_conditions(word: str, names: set[str]) -> None:
+    assert conditions_of([word]) == names
 
 
-def test_gaps_are_told_as_they_come_and_not_again_within_the_cooldown(desk: Desk) -> None:
-    desk.configure(gap={"health": ["gap"], "cooldown": "60s"})
-    sentry = desk.start()._sentry
+def test_a_problem_is_sent_after_its_time_and_so_is_its_end(desk: Desk) -> None:
+    rule, sick = Watching(desk, "disk"), problem("disk_full", "/data")
+    assert rule.look(1) == []
+    assert rule.look(1, sick, problem("capture_stopped")) == []
+    assert rule.look(29, sick) == []
+    assert rule.look(1, sick) == ["fired critical: disk_full now"]
+    assert rule.look(5, sick) == []
+    assert rule.look(5) == ["resolved info: resolved: disk_full now"]
+    assert rule.look(31, sick) == []  # within the cooldown
+    assert rule.look(600, sick) == ["fired critical: disk_full now"]
 
-    def look(seconds: float, gaps: int | None, uncovered: float = 1.0) -> list[str]:
-        desk.now += int(seconds * NS)
-        given = status(desk.now, gaps_today=gaps, uncovered_seconds_today=uncovered)
-        return [f"{alert.severity}: {alert.title}" for alert in sentry.health(given)]
 
-    assert look(1, 7) == []  # those before it began
-    assert look(1, None) == []
-    assert look(1, 8) == ["warning: mine: 1 new gap"]
-    assert look(1, 10) == []
-    assert look(60, 10) == ["warning: mine: 2 new gaps"]
-    assert look(86_400, 1) == ["warning: mine: 1 new gap"]  # the counts are of the day
-    assert look(61, 2, uncovered=0.0) == ["info: mine: 1 new gap, covered by another line"]
+def test_a_threshold_that_is_a_time_has_lasted_already(desk: Desk) -> None:
+    rule, away = Watching(desk, "silence"), problem("feed_away", "mine g line A")
+    assert rule.look(1, away) == ["fired critical: mine g line A: feed_away now"]
+    desk.end()
+    longer = Watching(desk, "silence", lasting="2m", cooldown="0s")
+    assert longer.look(1) == ["resolved info: resolved: mine g line A: feed_away now"]
+    assert longer.look(1, away) == []
+    assert longer.look(89, away) == []
+    assert longer.look(1, away) == ["fired critical: mine g line A: feed_away now"]
+
+
+def test_what_became_worse_is_sent_and_is_not_resolved(desk: Desk) -> None:
+    rule = Watching(desk, "all", lasting="0s")
+    a, b = "mine g line A", "mine g line B"
+    assert rule.look(1, problem("line_away", a)) == ["fired warning: mine g line A: line_away now"]
+    worse = [problem("feed_away", a), problem("feed_away", b)]
+    assert rule.look(5, *worse) == [
+        "fired critical: mine g line A: feed_away now",
+        "fired critical: mine g line B: feed_away now",
+    ]
+    all_away = problem("feed_away", "mine")
+    assert rule.look(5, all_away) == ["fired critical: mine: feed_away now"]
+    assert rule.look(5, problem("disk_filling", "/data")) == [
+        "fired warning: disk_filling now",
+        "resolved info: resolved: mine: feed_away now",
+    ]
+    assert rule.look(5, problem("disk_full", "/data")) == ["fired critical: disk_full now"]
+    assert rule.look(5) == ["resolved info: resolved: disk_full now"]
+
+
+def test_gaps_are_sent_as_they_come_and_not_again_within_the_cooldown(desk: Desk) -> None:
+    rule = Watching(desk, "gap", cooldown="60s", lasting="1h")
+
+    def gap(since: float, name: str = "gap_uncovered") -> Problem:
+        return problem(name, since_ns=T0 + int(since * NS))
+
+    assert rule.look(1, gap(-100)) == []  # before it began
+    assert rule.look(1, gap(-100)) == []
+    assert rule.look(1) == []
+    assert rule.look(1, gap(3)) == ["fired warning: mine: gap_uncovered now"]
+    assert rule.look(10, gap(12)) == []
+    assert rule.look(10) == []
+    assert rule.look(40) == ["fired warning: mine: gap_uncovered now"]  # the one in between
+    assert rule.look(600, gap(100, "gap_covered")) == ["fired info: mine: gap_covered now"]
+    assert rule.look(5) == []  # a gap is not resolved
+
+
+def test_a_restart_repeats_nothing_and_forgets_nothing(desk: Desk) -> None:
+    sick, gap = problem("disk_full", "/data"), problem("gap_uncovered", since_ns=T0 + NS)
+    rule = Watching(desk, "disk", "gap", lasting="0s", cooldown="0s")
+    assert rule.look(1) == []
+    assert len(rule.look(1, sick, gap)) == 2
+    desk.end()
+    desk.now += 10 * NS
+    rule = Watching(desk, "disk", "gap", lasting="0s", cooldown="0s")
+    assert rule.look(1, sick, gap) == []
+    later = problem("gap_uncovered", since_ns=T0 + 5 * NS)
+    assert rule.look(1, later) == [
+        "fired warning: mine: gap_uncovered now",
+        "resolved info: resolved: disk_full now",
+    ]
 
 
 def test_an_empty_directory_is_told_as_what_it_is(desk: Desk) -> None:
     desk.configure(sick={"health": "capture", "lasting": "0s"})
     desk.start()
-    assert desk.look() == ["nothing is being recorded: capture does not run"]
+    assert desk.look() == ["capture is not running; the record ends at 2026-09-21T14:13:20Z"]
     assert desk.look() == []

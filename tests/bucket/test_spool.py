@@ -14,7 +14,7 @@ from recorder.bucket import spool
 from recorder.clock import NS
 from recorder.record.layout import Layout
 from recorder.settings.config import Settings, load
-from recorder.status import Watcher, bucket
+from recorder.status import Watcher, bucket, problems
 
 from .test_upload import filled
 
@@ -63,14 +63,14 @@ def test_the_status_tells_of_the_budget(
 def test_the_status_tells_of_a_file_that_waits_long(tmp_path: Path) -> None:
     layout, config = filled(tmp_path).layout, settings(tmp_path, 50)
     now = time.time_ns()
-    assert [*bucket.problems(config, bucket.waiting(layout, config), now)] == []
+    assert [*problems.spool(config, bucket.waiting(layout, config), now)] == []
     oldest = spool.files(layout)[0].path
     os.utime(oldest, ns=(now - 3600 * NS,) * 2)
-    [problem] = bucket.problems(config, bucket.waiting(layout, config), now)
+    [problem] = problems.spool(config, bucket.waiting(layout, config), now)
     assert problem.severity == "warning" and "6 sealed files wait" in problem.what
 
 
 def test_without_a_bucket_nothing_waits(tmp_path: Path) -> None:
     config = load(None, data_dir=tmp_path)
     assert bucket.waiting(Layout(tmp_path), config) is None
-    assert [*bucket.problems(config, None, 0)] == []
+    assert [*problems.spool(config, None, 0)] == []

@@ -15,9 +15,10 @@ function health(status) {
   if (!status) return ["…", "dim", "asking"];
   const problems = status.problems ?? [];
   const critical = problems.filter((p) => p.severity === "critical").length;
+  const warnings = problems.filter((p) => p.severity === "warning").length;
   const count = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
-  if (critical) return ["✗", "bad", count(problems.length, "problem")];
-  if (problems.length) return ["▲", "warn", `Healthy, ${count(problems.length, "warning")}`];
+  if (critical) return ["✗", "bad", count(critical + warnings, "problem")];
+  if (warnings) return ["▲", "warn", `Healthy, ${count(warnings, "warning")}`];
   return status.healthy === false ? ["▲", "warn", "Not healthy"] : ["✓", "good", "Healthy"];
 }
 
@@ -31,13 +32,15 @@ function liveness(live) {
   return live.paused ? ["❙❙", "warn", "Paused"] : ["●", "good", "Live"];
 }
 
+const SEVERITIES = { critical: ["bad", "✗ Critical"], warning: ["warn", "▲ Warning"], info: ["dim", "ℹ Info"] };
+
 /** One problem: sign and severity in words, what, where, what next. */
 export function problemItem({ severity, what, where, next }) {
-  const critical = severity === "critical";
+  const [tone, words] = SEVERITIES[severity] ?? SEVERITIES.warning;
   return el(
     "li",
-    { class: `problem tone-${critical ? "bad" : "warn"}` },
-    el("strong", { text: critical ? "✗ Critical" : "▲ Warning" }),
+    { class: `problem tone-${tone}` },
+    el("strong", { text: words }),
     el("span", { class: "plain", text: cut(what, 300) }),
     where && el("span", { class: "dim plain", text: cut(where, 200) }),
     next && el("span", { class: "plain", text: `→ ${cut(next, 300)}` }),
