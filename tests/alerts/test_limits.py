@@ -8,9 +8,11 @@ from ingest.records import MS, T0
 
 from recorder.alerts.delivery import next_delay
 from recorder.alerts.gate import Gate
-from recorder.alerts.health import Found, Watch
+from recorder.alerts.health import Watch
 from recorder.alerts.seen import OVERLAP_NS, Seen
 from recorder.alerts.send import Outcome
+from recorder.status import Problem
+from recorder.status.conditions import CAPTURE_STOPPED
 
 from .made import row, rows
 
@@ -43,8 +45,8 @@ def test_what_is_held_back_is_told_once_when_its_time_is_over() -> None:
     assert gate.admit(64)
 
 
-def found(subject: str = "feed") -> Found:
-    return Found("silence", subject, "critical", f"{subject} is silent", "look")
+def found(where: str = "here") -> Problem:
+    return CAPTURE_STOPPED.problem("capture is not running", where)
 
 
 def test_a_condition_is_told_once_and_so_is_its_end() -> None:
@@ -73,7 +75,7 @@ def test_one_that_was_too_short_is_never_told() -> None:
         assert watch.look(now, [found()] if now % 10 == 0 else []) == []
 
 
-def test_each_subject_is_a_condition_of_its_own_and_ends_may_be_left_out() -> None:
+def test_each_place_has_a_separate_problem_and_ends_may_be_left_out() -> None:
     watch = Watch(lasting=0, cooldown=100, resolved=False)
     assert watch.look(0, [found("a"), found("b")]) == [(found("a"), False), (found("b"), False)]
     assert watch.look(1, [found("a")]) == []
@@ -85,7 +87,7 @@ def test_a_restart_neither_repeats_a_condition_nor_forgets_its_end() -> None:
     watch.look(1_010, [found("a")])
     state = watch.state(1_020)
     again = Watch(lasting=0, cooldown=100, resolved=True)
-    again.restore(5, state, away=20)  # another process: its clock begins anew
+    again.restore(5, state, away=20)  # another process: its clock begins again
     assert again.look(5, [found("a"), found("b")]) == []
     assert again.look(6, [found("b")]) == [(found("a"), True)]
     assert again.look(64, [found("b")]) == []
