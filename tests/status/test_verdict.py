@@ -50,12 +50,11 @@ class Answers:
 class Pager:
     """The evaluator of alerts with one rule on everything, and a separate clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, judge: Judge) -> None:
         self._now = 0
-        judge = Judge()
         clock = Clock(lambda: self._now, lambda: self._now)
         rules = rules_of({"any": RuleSettings(health=["all"], at_most="1000/s")}, {}, judge)
-        self._judge, self._sentry = judge, Sentry(rules, judge, print, clock=clock)
+        self._sentry = Sentry(rules, judge, print, clock=clock)
 
     def look(self, status: Status, seconds: float) -> set[str]:
         """Look once, this much later; the conditions of the alerts that fire."""
@@ -63,20 +62,17 @@ class Pager:
         alerts = self._sentry.health(status)
         return {alert.condition or "" for alert in alerts if alert.state == "fired"}
 
-    def close(self) -> None:
-        self._judge.close()
 
-
-def answers_to(scene: Scene, root: Path) -> Answers:
+def answers_to(scene: Scene, root: Path, judge: Judge) -> Answers:
     """Let a scene happen, and ask everybody."""
     world = World(root)
     scene.before(world)
     try:
-        with closing(Pager()) as pager:
-            assert pager.look(world.look(), 1) <= scene.conditions  # before anything is wrong
-            scene.happen(world)
-            status = world.look()
-            fired = pager.look(status, 5) | pager.look(status, 31)
+        pager = Pager(judge)
+        assert pager.look(world.look(), 1) <= scene.conditions  # before anything is wrong
+        scene.happen(world)
+        status = world.look()
+        fired = pager.look(status, 5) | pager.look(status, 31)
         checks = doctor.examine(world.config, clock=world.clock, space=world.space, sync=world.sync)
         bad = {check.name for check in checks if check.ok is False and check.name in DOCTORS}
         return Answers(status, world.look(history=False), fired, bad, text(status))
@@ -88,10 +84,11 @@ Ask = Callable[[Scene], Answers]
 
 
 @pytest.fixture(scope="module")
-def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
+def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
     """Everybody's answers to a scene, asked once for all tests."""
     root = tmp_path_factory.mktemp("scenes")
-    return cache(lambda scene: answers_to(scene, root / scene.name))
+    with closing(Judge()) as judge:
+        yield cache(lambda scene: answers_to(scene, root / scene.name, judge))
 
 
 def held(status: Status) -> set[str]:
