@@ -91,7 +91,7 @@ def _spread(how: How) -> Iterator[Spread]:
 def _once(engine: Engine, *, take_over: bool) -> Done:
     from recorder.lake.delta import Writer
 
-    with Writer(engine.tables, take_over=take_over) as writer:
+    with Writer(engine.tables, take_over=take_over, warn=engine.warn) as writer:
         return engine.run(writer)
 
 

@@ -89,6 +89,9 @@ def rows(
 class Writer:
     """The one writer of a lake, from `with` to its end.
 
+    A thread renews its claim every `renew_seconds`. The claim lapses after 120 s in which no
+    renewal succeeded, so the first of several failures in a row is passed to `warn`.
+
     Raises:
         BusyError: another one works here (and `take_over` is not set), or took over.
         DataError: the tables are from another version of the recorder.
@@ -100,8 +103,11 @@ class Writer:
         *,
         take_over: bool = False,
         clock: Callable[[], int] = time.time_ns,
+        warn: Callable[[str], None] = lambda text: None,
+        renew_seconds: float = RENEW_SECONDS,
     ) -> None:
         self._place, self._take_over, self._clock = place, take_over, clock
+        self._warn, self._renew_seconds = warn, renew_seconds
         self._claim = Claim.now(clock())
         self._lock, self._ended, self._lost = threading.Lock(), threading.Event(), False
         self._renewing = threading.Thread(target=self._renew, daemon=True)
@@ -297,13 +303,17 @@ class Writer:
         )
 
     def _renew(self) -> None:
-        from recorder.errors import RecorderError
-
-        while not self._ended.wait(RENEW_SECONDS) and not self._lost:
+        """Renew the claim until the writer ends; a commit notices if another writer took over."""
+        failing = False
+        while not self._ended.wait(self._renew_seconds) and not self._lost:
             try:
-                self._point(self._claim)
-            except (RecorderError, OSError, Exception):  # noqa: S112 - tried again, or noticed by commit
-                continue
+                with told(self._place.url):
+                    self._point(self._claim)
+                failing = False
+            except Exception as error:
+                if not failing:
+                    self._warn(f"this ingest's claim was not renewed, trying again: {error}")
+                failing = True
 
 
 def _strict() -> CommitProperties:

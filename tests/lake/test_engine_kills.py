@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from itertools import count
 from pathlib import Path
 
@@ -137,6 +138,36 @@ def test_who_was_taken_over_can_commit_nothing_more(record: Record) -> None:
             assert one.run(second).files == 2
         one.run(first)
     assert_same(worlds.lake(one), worlds.local(record))
+
+
+def test_a_claim_that_cannot_be_renewed_is_warned_of_once(tmp_path: Path) -> None:
+    about, away = tmp_path / "lake/about", tmp_path / "away"
+    warnings: list[str] = []
+    place = Place.of(str(tmp_path / "lake"))
+    renewed = threading.Event()
+
+    def clock() -> int:
+        renewed.set()
+        return time.time_ns()
+
+    def attempts(count: int) -> None:
+        for _ in range(count):
+            renewed.clear()
+            assert renewed.wait(60)
+
+    with delta.Writer(place, clock=clock, warn=warnings.append, renew_seconds=0.01):
+        attempts(2)
+        assert warnings == []
+        for failures in (1, 2):  # the store fails twice, with a renewal between
+            about.rename(away)
+            about.touch()
+            attempts(4)
+            about.unlink()
+            away.rename(about)
+            assert len(warnings) == failures
+            attempts(2)
+    assert all("this ingest's claim was not renewed" in text for text in warnings)
+    assert str(place.url) in warnings[0]
 
 
 def test_a_claim_that_nobody_renews_ends_by_itself(tmp_path: Path) -> None:
