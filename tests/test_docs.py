@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from recorder.feeds import KINDS, feed
-from recorder.schema.files import sql_directory
 from recorder.schema.tables import ABOUT, COMMON, LEDGER, PRUNED, TABLES, Column, Table
 from recorder.tables.normalise import load
 
@@ -68,7 +67,7 @@ def test_every_feed_with_sql_fills_the_tables_it_promises(name: str) -> None:
     from recorder.feeds import feed
 
     found = feed(name)
-    sections = load(sql_directory() / "normalise", name).sections
+    sections = load(name).sections
     filled = {s.name for s in sections if s.kind == "table"} - {"rejects"}
     assert filled == set(found.tables)
 

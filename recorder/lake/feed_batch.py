@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import compute
@@ -21,7 +20,6 @@ from recorder.lake.tables import MARKED, SHAPES
 from recorder.lake.task import Made, Recipe, Unit
 from recorder.lake.write import Added, written
 from recorder.record.layout import run_of
-from recorder.schema.files import sql_directory
 from recorder.stream import glance
 from recorder.tables import arrivals, normalise
 from recorder.tables.ingest_order import LAST
@@ -135,8 +133,7 @@ class Share:
 
     @property
     def _sql(self) -> Normaliser | None:
-        sql = self._rules.sql
-        return None if sql is None else normalise.load(sql_directory() / "normalise", sql)
+        return self._rules.load()
 
     @property
     def _keeps_nothing(self) -> bool:
@@ -201,7 +198,5 @@ class Share:
 def _recipe(rules: Rules) -> Recipe:
     if rules.sql is None:
         return Recipe("", None, rules.whale_usd)
-    path = rules.sql
-    if not isinstance(path, Path):
-        path = sql_directory() / "normalise" / f"{path}.sql"
+    path = normalise.path_of(rules.sql)
     return Recipe(path.stem, path.read_text("utf-8"), rules.whale_usd)

@@ -24,7 +24,7 @@ from recorder.lake.tables import BOOKS, EVENTS, SHAPES
 from recorder.lake.write import Added, written
 from recorder.record.layout import Layout
 from recorder.schema import duck
-from recorder.tables import normalise, private
+from recorder.tables import private
 from recorder.tables.ingest import Ingest
 from recorder.tables.ingest_order import LAST
 from recorder.tables.rules import Rules
@@ -126,8 +126,7 @@ def _ingest(unit: Unit, layout: Layout, directory: Path) -> tuple[int, list[str]
     known, warnings = 0, list[str]()
     rules = unit.recipe.rules(directory)
     if isinstance(unit.seed, Whole):
-        sql = normalise.load(directory, rules.sql) if rules.sql else None
-        known = unit.seed.put(layout, unit.feed, sql)
+        known = unit.seed.put(layout, unit.feed, rules.load())
     else:
         unit.seed.put(layout, unit.feed)
     with closing(Ingest(layout, lambda feed: rules, warnings.append)) as work:

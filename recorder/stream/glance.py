@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import duckdb
 import pyarrow as pa
 
-from recorder.schema.files import sql_directory
 from recorder.schema.tables import TABLES
 from recorder.stream import event
 from recorder.stream.event import Event
@@ -67,7 +66,7 @@ class Glance:
     ) -> None:
         self._db, self._incoming = connection, _Incoming()
         self._registered = False
-        normalise.prepare(self._db, sql_directory() / "normalise")
+        normalise.prepare(self._db)
         if normaliser.reads("contracts"):
             # What reads a table is planned anew each time, with the optimizer on: 40 ms, not 8.
             self._db.execute("PRAGMA disable_optimizer")

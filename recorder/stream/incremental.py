@@ -18,10 +18,9 @@ import msgspec
 import pyarrow as pa
 from pyarrow import compute
 
-from recorder.schema.files import sql_directory
 from recorder.stream.event import Event
 from recorder.stream.glance import LIFE, Glance, can
-from recorder.tables import arrivals, markers, normalise
+from recorder.tables import arrivals, markers
 from recorder.tables.rules import Rules
 
 _SETTLE_SECONDS = 10.0
@@ -224,12 +223,9 @@ class Eager:
     def _glance(self, feed: str) -> Glance | None:
         if feed not in self._glances:
             rules, made = self._rules(feed), None
-            if rules.sql is not None:
-                normaliser = normalise.load(sql_directory() / "normalise", rules.sql)
-                if can(normaliser):
-                    made = Glance(
-                        self._db.cursor(), normaliser, feed, self._tables, rules.whale_usd
-                    )
+            normaliser = rules.load()
+            if normaliser is not None and can(normaliser):
+                made = Glance(self._db.cursor(), normaliser, feed, self._tables, rules.whale_usd)
             self._glances[feed] = made
         return self._glances[feed]
 

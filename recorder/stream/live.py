@@ -169,7 +169,7 @@ class Follower:
             self._db.execute(table.ddl)
         self._db.execute(arrivals.STATE)
         self._db.execute(carried_state.STATE)
-        normalise.prepare(self._db, sql_directory() / "normalise")
+        normalise.prepare(self._db)
 
     def _begin(self) -> Iterator[Event]:
         """Take over what was ingested; the wanted events that are in the tables already."""

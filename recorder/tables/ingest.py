@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import duckdb
@@ -22,25 +22,13 @@ from recorder.record import merged
 from recorder.record.layout import Layout, began_ns, day_of
 from recorder.record.merged import Held
 from recorder.schema import duck
-from recorder.schema.files import sql_directory
-from recorder.schema.raw import RAW
 from recorder.schema.tables import SCHEMA_VERSION
-from recorder.tables import (
-    arrivals,
-    bisect,
-    bulk,
-    carried_state,
-    instruments,
-    markers,
-    merge_runs,
-    normalise,
-    private,
-    publish,
-)
-from recorder.tables.bulk import Group
+from recorder.tables import bulk, markers, merge_runs, private, publish
+from recorder.tables.batch import Batches, SlowPathError, prepare, transaction
+from recorder.tables.bulk import Group, Part
 from recorder.tables.ingest_order import LAST, Span, runs, turns
 from recorder.tables.late_files import Files, Hosts, first_late
-from recorder.tables.merge_runs import Known, Run, Slice, Window, windows
+from recorder.tables.merge_runs import Known, Run, Window, windows
 from recorder.tables.rules import Rules
 from recorder.version import __version__
 
@@ -53,9 +41,6 @@ _LARGE_BATCH_BYTES = 16 << 20  # of large frames, which become many rows each
 #: New sealed segments are taken in together, up to about so many frames in one transaction: what
 #: does not fill a row group of its table is written twice.
 _GROUP_ROWS = 2_000_000
-
-#: The fault of the SQL itself, not of a frame.
-_WRONG_SQL = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 
 #: Readers of a database smaller than this see a frame within 5 s.
 _FRESH_BYTES = 1 << 30
@@ -89,7 +74,7 @@ class Ingest:
         self._files = Files(layout)
         self._lock = durable.claim(layout.work / ".lock", "ingest")
         self._path = layout.work / "ingest.duckdb"
-        self._sql = sql_directory() / "normalise"
+        self._batches: dict[str, Batches] = {}
         self._skipped: set[Path] = set()
         self._gaps_made: set[str] = set()
         self._db = self._open()
@@ -111,9 +96,8 @@ class Ingest:
         db.execute(f"ATTACH '{place}' AS work (STORAGE_VERSION '{_STORAGE}')")
         db.execute("USE work")
         self._check_version(db)
-        db.execute(arrivals.STATE)
-        db.execute(carried_state.STATE)
-        normalise.prepare(db, self._sql)
+        prepare(db)
+        self._batches = {}
         return db
 
     def _begin(self) -> None:
@@ -145,9 +129,8 @@ class Ingest:
             frames = self._feed(feed, tell)
             # At first also without frames: a kill may have come between the last ones and this.
             if frames or feed not in self._gaps_made:
-                self._db.execute("BEGIN")
-                markers.apply_gaps(self._db, feed)
-                self._db.execute("COMMIT")
+                with transaction(self._db):
+                    markers.apply_gaps(self._db, feed)
                 self._gaps_made.add(feed)
             total += frames
         self._changed |= total > 0
@@ -227,31 +210,20 @@ class Ingest:
     def _together(self, feed: str, group: Group, tell: Callable[[int], None]) -> int:
         """Several new sealed segments in one transaction, straight from their files.
 
-        Whatever is not quite right with them is found when they are taken one by one.
+        What needs a closer look is taken file by file.
         """
-        told = 0
+        batches = self._batches_of(feed)
+
+        def note(part: Part) -> None:
+            part.note(self._db, feed, batches.fingerprint)
+            for segment in part.segments:
+                merged.note(self._db, segment.stem, merged.held_in(segment.path))
+
         try:
-            self._db.execute("BEGIN")
-            for part in group.parts(_BATCH_ROWS):
-                part.register(self._db)
-                if not markers.goes_on(self._db, feed):
-                    raise DataError("frame numbers that do not simply go on")
-                self._understand(feed)
-                self._normalise(feed)
-                part.note(self._db, feed, self._fingerprint(feed))
-                for segment in part.segments:
-                    merged.note(self._db, segment.stem, merged.held_in(segment.path))
-                tell(part.rows)
-                told += part.rows
-            self._db.execute("COMMIT")
-            together = True
-        except (duckdb.Error, DataError, FileNotFoundError):
-            self._db.execute("ROLLBACK")
-            together = False
-        self._db.execute("DROP VIEW IF EXISTS batch")
-        if not together:
-            tell(-told)
+            batches.take_files(group.parts(_BATCH_ROWS), note)
+        except (SlowPathError, DataError, FileNotFoundError):
             return sum(self._abreast(feed, [stem], tell) for stem in group.stems)
+        tell(group.rows)
         self._changed = True
         return group.rows
 
@@ -291,23 +263,28 @@ class Ingest:
     def _window(self, feed: str, notes: Mapping[str, Known], window: Window) -> None:
         """Take a window's frames, and note which files are read to their end."""
         ended = self._ended(feed, window)
-        if window.slices:
-            self._batch(feed, window.slices)
-        else:
-            self._db.execute("BEGIN")
         for piece in window.slices:
-            note = notes[piece.stem]
-            note.rows += len(piece.table)
-            note.offset = note.offset if piece.offset is None else piece.offset
-            self._note(feed, piece.stem, note, piece.table)
-        for stem, held in ended.items():
-            self._db.execute(
-                "UPDATE ledger SET sealed = true, rows = $rows WHERE segment = $stem",
-                {"rows": notes[stem].rows, "stem": stem},
-            )
-            merged.note(self._db, stem, held)
-            self._changed = True  # its frames are in the view `raw` now
-        self._db.execute("COMMIT")
+            known = notes[piece.stem]
+            known.rows += len(piece.table)
+            known.offset = known.offset if piece.offset is None else piece.offset
+
+        def note() -> None:
+            for piece in window.slices:
+                self._note(feed, piece.stem, notes[piece.stem], piece.table)
+            for stem, held in ended.items():
+                self._db.execute(
+                    "UPDATE ledger SET sealed = true, rows = $rows WHERE segment = $stem",
+                    {"rows": notes[stem].rows, "stem": stem},
+                )
+                merged.note(self._db, stem, held)
+
+        if window.slices:
+            frames = pa.concat_tables([piece.table for piece in window.slices])
+            self._batches_of(feed).take(frames, note)
+        else:
+            with transaction(self._db):
+                note()
+        self._changed |= bool(ended)  # their frames are in the view `raw` now
 
     def _ended(self, feed: str, window: Window) -> dict[str, list[Held]]:
         """The segments held by each file that is read to its end; of the damaged it is said."""
@@ -323,76 +300,10 @@ class Ingest:
             self._leave_out(feed, stem, why)
         return found
 
-    def _batch(self, feed: str, slices: Sequence[Slice]) -> None:
-        """Everything of some frames but the ledger, in a transaction left open."""
-        new = self._unseen(feed, pa.concat_tables([piece.table for piece in slices]))
-        try:
-            self._transact(feed, new, pa.array([], pa.int64()))
-        except _WRONG_SQL as error:
-            self._db.execute("ROLLBACK")
-            why = str(error).splitlines()[0]
-            raise DataError(why, where=f"the SQL that normalises '{feed}'") from error
-        except duckdb.Error as error:
-            # Some frame breaks the feed's SQL. Find it, reject it, and go on with the others.
-            self._db.execute("ROLLBACK")
-            bad = bisect.broken(lambda start, end: self._breaks(feed, new, start, end), len(new))
-            if bad is None:
-                what = f"fails on frame after frame: {str(error).splitlines()[0]}"
-                raise DataError(what, where=f"the SQL that normalises '{feed}'") from error
-            if not bad:
-                raise
-            self._warn(f"{len(bad)} frames of '{feed}' break its SQL; they are in rejects")
-            self._transact(feed, new, pa.array(bad, pa.int64()))
-
-    def _unseen(self, feed: str, table: pa.Table) -> pa.Table:
-        """The batch without frames that an earlier segment brought.
-
-        After a failed sync capture writes the doubtful frames again, into the next journal; the
-        end of the first one may have been read before.
-        """
-        self._db.register("batch", table)
-        if not markers.overlaps(self._db, feed):
-            return table
-        return markers.unseen(self._db, feed).cast(RAW)
-
-    def _transact(self, feed: str, table: pa.Table, bad: pa.Array) -> None:
-        """Everything of a batch but the ledger, in a transaction left open."""
-        self._db.execute("BEGIN")
-        self._db.register("batch", table)
-        self._understand(feed)
-        if self._rules(feed).sql is not None and len(bad):
-            self._db.register("batch", table.take(bad))
-            normalise.reject(self._db, feed, "a frame that breaks this feed's SQL")
-            keep = sorted(set(range(len(table))) - set(bad.to_pylist()))
-            self._db.register("batch", table.take(keep))
-        self._normalise(feed)
-
-    def _understand(self, feed: str) -> None:
-        """What needs no knowledge of the feed: connections, instruments, what is new of `batch`."""
-        markers.apply(self._db, feed)
-        instruments.apply(self._db, feed)
-        arrivals.apply(self._db, feed)
-
-    def _normalise(self, feed: str) -> None:
-        """The rows of the relation `fresh`."""
-        rules = self._rules(feed)
-        if rules.sql is not None:
-            normaliser = normalise.load(self._sql, rules.sql)
-            normalise.apply(self._db, normaliser, feed, whale_usd=rules.whale_usd)
-
-    def _fingerprint(self, feed: str) -> str | None:
-        sql = self._rules(feed).sql
-        return normalise.load(self._sql, sql).fingerprint if sql else None
-
-    def _breaks(self, feed: str, table: pa.Table, start: int, end: int) -> bool:
-        """True if the feed's SQL fails on some of these frames; nothing is kept."""
-        try:
-            self._transact(feed, table.slice(start, end - start), pa.array([], pa.int64()))
-        except duckdb.Error:
-            return True
-        finally:
-            self._db.execute("ROLLBACK")
-        return False
+    def _batches_of(self, feed: str) -> Batches:
+        if feed not in self._batches:
+            self._batches[feed] = Batches(self._db, feed, self._rules(feed), self._warn)
+        return self._batches[feed]
 
     def _note(self, feed: str, stem: str, known: Known, table: pa.Table) -> None:
         span = compute.min_max(table["recv_ns"]).as_py()
@@ -414,7 +325,7 @@ class Ingest:
                 "offset": known.offset,
                 "first": span["min"],
                 "last": span["max"],
-                "sql": self._fingerprint(feed),
+                "sql": self._batches_of(feed).fingerprint,
             },
         )
 

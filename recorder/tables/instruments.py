@@ -61,9 +61,8 @@ WHERE feed = '{feed}'
 
 
 def apply(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
-    """Take the lists in the relation `batch` into the table `instruments`."""
-    if connection.execute("SELECT 1 FROM batch WHERE kind = 'instruments' LIMIT 1").fetchone():
-        connection.execute(_CHANGES, {"feed": feed})
+    """Insert what is new in the lists of the relation `batch` into the table `instruments`."""
+    connection.execute(_CHANGES, {"feed": feed})
 
 
 def contracts(connection: duckdb.DuckDBPyConnection, feed: str) -> None:

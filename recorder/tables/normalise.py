@@ -33,6 +33,7 @@ from typing import Literal, cast
 import duckdb
 
 from recorder.errors import DataError
+from recorder.schema.files import sql_directory
 from recorder.schema.tables import TABLES
 from recorder.tables import carried_state, instruments
 
@@ -101,18 +102,27 @@ def _check_table(section: Section, where: str) -> None:
 
 
 @cache
-def load(directory: Path, sql: str | Path) -> Normaliser:
-    """Read a feed's SQL: `<directory>/<sql>.sql`, or a plug-in's own file where `sql` is a path."""
-    path = sql if isinstance(sql, Path) else directory / f"{sql}.sql"
+def load(sql: str | Path) -> Normaliser:
+    """Read a feed's SQL: `queries/normalise/<sql>.sql`, or a plug-in's own file if `sql` is a path.
+
+    Raises:
+        DataError: the file is missing, or see `parse`.
+    """
+    path = path_of(sql)
     try:
         return parse(path.stem, path.read_text("utf-8"), str(path))
     except FileNotFoundError:
         raise DataError("is missing", where=str(path)) from None
 
 
-def prepare(connection: duckdb.DuckDBPyConnection, directory: Path) -> None:
-    """Give a database connection the small functions that the feeds' SQL uses."""
-    connection.execute((directory / "_macros.sql").read_text("utf-8"))
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the macros that the feeds' SQL uses."""
+    connection.execute(path_of("_macros").read_text("utf-8"))
+
+
+def path_of(sql: str | Path) -> Path:
+    """Return the file of a feed's SQL: `sql` is its name in `queries/normalise`, or its path."""
+    return sql if isinstance(sql, Path) else sql_directory() / "normalise" / f"{sql}.sql"
 
 
 _FRAMES = """

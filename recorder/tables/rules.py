@@ -10,6 +10,8 @@ from recorder.feed import WHALE_USD
 from recorder.feeds import feed as feed_of
 from recorder.record.layout import Layout
 from recorder.record.raw import kind_of
+from recorder.tables import normalise
+from recorder.tables.normalise import Normaliser
 
 if TYPE_CHECKING:
     from recorder.settings.config import Settings
@@ -20,6 +22,14 @@ class Rules(NamedTuple):
 
     sql: str | Path | None
     whale_usd: float = WHALE_USD
+
+    def load(self) -> Normaliser | None:
+        """Read the feed's SQL; None if the feed has none.
+
+        Raises:
+            DataError: the SQL is missing or wrong.
+        """
+        return None if self.sql is None else normalise.load(self.sql)
 
 
 def rules_of(settings: Settings | None, feed: str, recorded_kind: str) -> Rules:

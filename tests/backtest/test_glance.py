@@ -17,7 +17,6 @@ from recorder.clock import NS, Clock
 from recorder.errors import UsageError
 from recorder.feeds import KINDS
 from recorder.feeds import feed as feed_of
-from recorder.schema.files import sql_directory
 from recorder.stream import event
 from recorder.stream.event import Event
 from recorder.stream.glance import Glance, can
@@ -134,11 +133,10 @@ def test_a_frame_that_breaks_the_sql_takes_the_long_way(tmp_path: Path) -> None:
 
 
 def test_every_feed_s_sql_is_told_at_a_glance_or_not_at_all(tmp_path: Path) -> None:
-    directory = sql_directory() / "normalise"
     glanced = 0
     for kind in KINDS:
         sql = feed_of(kind).normalise
-        if sql is None or not can(normaliser := normalise.load(directory, sql)):
+        if sql is None or not can(normaliser := normalise.load(sql)):
             continue
         follower = glancing(tmp_path)
         glance = Glance(follower._db.cursor(), normaliser, kind, TABLES, 1.0)

@@ -9,7 +9,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from recorder.schema.files import sql_directory
 from recorder.schema.tables import TABLES
 from recorder.tables import normalise
 
@@ -282,13 +281,12 @@ def test_an_array_of_a_million_wrong_items_is_one_reject(bench: Workbench) -> No
 def test_arrays_of_all_symbols_are_ingested_in_little_memory() -> None:
     item = MARK_PRICE.replace("BTCUSDT", "SYMBOL%dUSDT")
     whole = "[" + ",".join(item % n for n in range(600)) + "]"
-    directory = sql_directory() / "normalise"
     with duckdb.connect(config={"memory_limit": "400MB", "temp_directory": ""}) as db:
         for made in TABLES.values():
             db.execute(made.ddl)
-        normalise.prepare(db, directory)
+        normalise.prepare(db)
         db.register("fresh", table(frames_of([whole] * 30)))
-        normalise.apply(db, normalise.load(directory, "binance"), "binance", whale_usd=1e5)
+        normalise.apply(db, normalise.load("binance"), "binance", whale_usd=1e5)
         assert db.execute("SELECT count(*) FROM funding").fetchall() == [(30 * 600,)]
 
 

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recorder.schema.files import sql_directory
 from recorder.schema.tables import EVENT_TABLES, TABLES
 from recorder.tables import carried_state, normalise
 
@@ -126,7 +125,7 @@ def tables() -> Iterator[duckdb.DuckDBPyConnection]:
         for made in TABLES.values():
             db.execute(made.ddl)
         db.execute(carried_state.STATE)
-        normalise.prepare(db, sql_directory() / "normalise")
+        normalise.prepare(db)
         yield db
 
 
@@ -134,7 +133,7 @@ def tables() -> Iterator[duckdb.DuckDBPyConnection]:
 def test_every_changed_frame_is_in_a_table_or_control_or_in_rejects_once(
     tables: duckdb.DuckDBPyConnection, feed: str
 ) -> None:
-    normaliser = normalise.load(sql_directory() / "normalise", feed)
+    normaliser = normalise.load(feed)
 
     @given(st.lists(changed(feed), min_size=20, max_size=60))
     @settings(

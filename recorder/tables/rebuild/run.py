@@ -18,9 +18,8 @@ from recorder.errors import DataError
 from recorder.record import merged
 from recorder.record.layout import Layout
 from recorder.schema import duck
-from recorder.schema.files import sql_directory
 from recorder.schema.tables import SCHEMA_VERSION, TABLES
-from recorder.tables import normalise, private
+from recorder.tables import private
 from recorder.tables.rebuild.rebuild_scope import (
     FIRST,
     LAST,
@@ -236,8 +235,7 @@ def outdated(layout: Layout, rules: Callable[[str], Rules]) -> dict[str, int]:
         ).fetchall()
     counts: dict[str, int] = {}
     for feed, made_by, segments in found:
-        sql = rules(feed).sql
-        now = normalise.load(sql_directory() / "normalise", sql).fingerprint if sql else None
-        if made_by != now:
+        normaliser = rules(feed).load()
+        if made_by != (normaliser.fingerprint if normaliser else None):
             counts[feed] = counts.get(feed, 0) + segments
     return counts

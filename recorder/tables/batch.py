@@ -1,0 +1,286 @@
+"""One transaction that turns frames into rows.
+
+Markers become rows of `connections` and `gaps`, lists become rows of `instruments`. A frame that an
+overlapping connection brought before is dropped; the feed's SQL makes rows of the others. A frame
+that the SQL cannot work with becomes a row of `rejects`. The rows, and the caller's note of what
+was taken, are committed together or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import Protocol, TypeVar
+
+import duckdb
+import pyarrow as pa
+
+from recorder.errors import DataError
+from recorder.schema.raw import RAW
+from recorder.schema.tables import TABLES
+from recorder.tables import arrivals, bisect, carried_state, instruments, markers, normalise
+from recorder.tables.normalise import Normaliser
+from recorder.tables.rules import Rules
+
+#: Errors of the SQL itself, whatever the frames hold.
+_WRONG_SQL = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+
+#: Errors after which the database or the transaction cannot be used.
+_LOST = (
+    duckdb.ConnectionException,
+    duckdb.FatalException,
+    duckdb.InternalException,
+    duckdb.InterruptException,
+    duckdb.TransactionException,
+)
+#: Errors of the database or of its disk, whatever the frames hold.
+_DATABASE = (*_LOST, duckdb.IOException)
+
+
+class SlowPathError(Exception):
+    """Whole files cannot be taken as they are; they have to be read frame by frame."""
+
+
+class _FrameError(Exception):
+    """A statement failed on some frame of a batch; `error` is what the database says."""
+
+    def __init__(self, error: duckdb.Error) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Files(Protocol):
+    """Some whole sealed files."""
+
+    def register(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Make the relation `batch` of their frames."""
+
+
+F = TypeVar("F", bound=Files)
+
+
+def prepare(db: duckdb.DuckDBPyConnection) -> None:
+    """Create in the current database what batches need: tables, state, and macros."""
+    for table in TABLES.values():
+        db.execute(table.ddl)
+    db.execute(arrivals.STATE)
+    db.execute(carried_state.STATE)
+    normalise.prepare(db)
+
+
+@contextmanager
+def transaction(db: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commit what the block does; roll it back if the block raises."""
+    db.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        with suppress(duckdb.Error):  # the block's own error counts
+            db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def note_nothing() -> None:
+    """Write nothing beside the rows."""
+
+
+class Batches:
+    """Turns frames of one feed into rows of the current database of `db`, batch by batch.
+
+    `warn(text)` is called for frames that break the feed's SQL.
+    """
+
+    def __init__(
+        self,
+        db: duckdb.DuckDBPyConnection,
+        feed: str,
+        rules: Rules,
+        warn: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._db, self._feed, self._rules, self._warn = db, feed, rules, warn
+
+    @cached_property
+    def _normaliser(self) -> Normaliser | None:
+        return self._rules.load()
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The fingerprint of the feed's SQL; None if the feed has no SQL.
+
+        Raises:
+            DataError: the SQL is missing or wrong.
+        """
+        return self._normaliser.fingerprint if self._normaliser else None
+
+    def take(self, frames: pa.Table, note: Callable[[], None] = note_nothing) -> pa.Table:
+        """Turn frames into rows, and commit them with what `note()` writes.
+
+        Return the frames that no earlier batch had.
+
+        Raises:
+            DataError: the feed's SQL is missing or wrong, or fails on frame after frame.
+            duckdb.Error: the database or its disk failed.
+        """
+        new = self._unseen(frames)
+        try:
+            self._commit(new, note)
+        except _FrameError as first:
+            bad = self._broken(new, first.error)
+            self._warn(f"{len(bad)} frames of '{self._feed}' break its SQL; they are in rejects")
+            try:
+                self._commit(new, note, bad)
+            except _FrameError as second:
+                raise self._wrong("fails on frames together", second.error) from second.error
+        return new
+
+    def take_files(self, parts: Iterable[F], note: Callable[[F], None]) -> None:
+        """Turn whole sealed files into rows, in one transaction.
+
+        The database reads the files of each part by itself; `note(part)` writes beside its rows.
+
+        Raises:
+            SlowPathError: frames or files need a closer look: `take` their frames instead.
+            DataError, FileNotFoundError: from `note`, or the feed's SQL is missing or wrong.
+            duckdb.Error: the database failed.
+        """
+        try:
+            with transaction(self._db):
+                for part in parts:
+                    self._register_files(part)
+                    self._make_rows()
+                    note(part)
+        except (_FrameError, duckdb.Error) as caught:
+            error = caught.error if isinstance(caught, _FrameError) else caught
+            if isinstance(error, _LOST):
+                raise
+            # `take` finds the frame or the damaged file, and says so; the rest is said here.
+            if error is caught or isinstance(error, duckdb.OutOfMemoryException):
+                self._warn(f"files of '{self._feed}' are taken frame by frame: {_first(error)}")
+            raise SlowPathError(_first(error)) from error
+        finally:
+            with suppress(duckdb.Error):
+                self._db.execute("DROP VIEW IF EXISTS batch")
+
+    def settle(self, frames: pa.Table) -> None:
+        """Commit what is known of connections after frames whose rows somebody else made."""
+        with transaction(self._db):
+            self._db.register("batch", frames)
+            self._understand()
+
+    # -- the statements
+
+    def _commit(self, frames: pa.Table, note: Callable[[], None], bad: Sequence[int] = ()) -> None:
+        """Make the rows of `frames`, reject the `bad` ones of them, and commit."""
+        with transaction(self._db):
+            self._db.register("batch", frames)
+            self._make_rows(frames, bad)
+            note()
+
+    def _make_rows(self, frames: pa.Table | None = None, bad: Sequence[int] = ()) -> None:
+        """Make the rows of the relation `batch`; those of `frames` that are `bad` are rejected.
+
+        Raises:
+            _FrameError: a statement fails on some frame.
+        """
+        normaliser = self._normaliser
+        try:
+            self._understand()
+            if normaliser is None:
+                return
+            if frames is not None and len(bad):
+                self._reject(frames, bad)
+            whale_usd = self._rules.whale_usd
+            normalise.apply(self._db, normaliser, self._feed, whale_usd=whale_usd)
+        except _DATABASE:
+            raise
+        except duckdb.Error as error:
+            raise _FrameError(error) from error
+
+    def _understand(self) -> None:
+        """Read what needs no knowledge of the feed, and make the relation `fresh`."""
+        markers.apply(self._db, self._feed)
+        if self._holds("instruments"):
+            instruments.apply(self._db, self._feed)
+        arrivals.apply(self._db, self._feed)
+
+    def _holds(self, kind: str) -> bool:
+        """True if the relation `batch` has a frame of this kind."""
+        sql = "SELECT 1 FROM batch WHERE kind = $kind LIMIT 1"
+        return self._db.execute(sql, {"kind": kind}).fetchone() is not None
+
+    def _reject(self, frames: pa.Table, bad: Sequence[int]) -> None:
+        """Put the `bad` frames into `rejects`, and leave the others in the relation `batch`."""
+        self._db.register("batch", frames.take(pa.array(bad, pa.int64())))
+        normalise.reject(self._db, self._feed, "a frame that breaks this feed's SQL")
+        keep = sorted(set(range(len(frames))) - set(bad))
+        self._db.register("batch", frames.take(pa.array(keep, pa.int64())))
+
+    # -- frames that an earlier batch had, or that break the SQL
+
+    def _unseen(self, frames: pa.Table) -> pa.Table:
+        """Return the frames that no earlier batch had.
+
+        After a failed sync capture writes the doubtful frames again, into the next journal; the
+        end of the first journal may have been read before.
+        """
+        self._db.register("batch", frames)
+        if not markers.overlaps(self._db, self._feed):
+            return frames
+        return markers.unseen(self._db, self._feed).cast(RAW)
+
+    def _register_files(self, part: Files) -> None:
+        """Make the relation `batch` of some files.
+
+        Raises:
+            SlowPathError: their frames are not the very next of their connections.
+        """
+        try:
+            part.register(self._db)
+            if markers.goes_on(self._db, self._feed):
+                return
+        except _DATABASE:
+            raise
+        except duckdb.Error as error:
+            raise _FrameError(error) from error
+        raise SlowPathError("frame numbers that do not simply go on")
+
+    def _broken(self, frames: pa.Table, error: duckdb.Error) -> list[int]:
+        """Return the places of the frames that break the feed's SQL, one at least.
+
+        Raises:
+            DataError: the SQL is wrong, or fails on frame after frame.
+            duckdb.Error: no frame fails by itself.
+        """
+        if isinstance(error, _WRONG_SQL):
+            raise self._wrong("", error) from error
+        bad = bisect.broken(
+            lambda start, end: self._fails(frames.slice(start, end - start)), len(frames)
+        )
+        if bad is None:
+            raise self._wrong("fails on frame after frame", error) from error
+        if not bad:
+            raise error
+        return bad
+
+    def _fails(self, frames: pa.Table) -> bool:
+        """Return True if the SQL fails on some of these frames; keep nothing."""
+        self._db.execute("BEGIN")
+        try:
+            self._db.register("batch", frames)
+            self._make_rows()
+        except _FrameError:
+            return True
+        finally:
+            self._db.execute("ROLLBACK")
+        return False
+
+    def _wrong(self, what: str, error: duckdb.Error) -> DataError:
+        text = f"{what}: {_first(error)}" if what else _first(error)
+        return DataError(text, where=f"the SQL that normalises '{self._feed}'")
+
+
+def _first(error: duckdb.Error) -> str:
+    """Return the first line of an error."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
