@@ -147,7 +147,7 @@ def follow(  # noqa: PLR0913 - all but the first by name
     layout = Layout(Path(data_dir))
     wanted = event.wanted(span(time.time_ns() if since is None else since), feeds, symbols)
     rules, chosen = RulesOf(layout, load(None)), event.checked(tables)
-    return live.Follower(layout, rules, chosen, wanted, pace=pace)
+    return live.Follower.open(layout, rules, chosen, wanted, pace=pace)
 
 
 def replay(  # noqa: PLR0913 - what to replay, how fast, and whence

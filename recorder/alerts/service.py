@@ -127,7 +127,7 @@ class Service:
     def _follow(self, since_ns: int) -> Follower | None:
         if not self._sentry.tables:
             return None
-        return Follower(
+        return Follower.open(
             self._layout,
             RulesOf(self._layout, self._plan.settings),
             self._sentry.tables,

@@ -64,7 +64,7 @@ def _follower(layout: Layout, settings: Settings, share: float) -> Follower:
     pace = Pace(poll=0.005, hold=0.0, history=_HISTORY, share=share)
     wanted = event.Filter(Span(time.time_ns()))
     rules, say = RulesOf(layout, settings), log.logger().warning
-    return Follower(layout, rules, FOLLOWED, wanted, pace=pace, warn=say)
+    return Follower.open(layout, rules, FOLLOWED, wanted, pace=pace, warn=say)
 
 
 def past(layout: Layout) -> list[Event]:

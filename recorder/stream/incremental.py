@@ -20,7 +20,8 @@ from pyarrow import compute
 
 from recorder.stream.event import Event
 from recorder.stream.glance import LIFE, Glance, can
-from recorder.tables import arrivals, markers
+from recorder.stream.memory import MemoryTables
+from recorder.tables import arrivals
 from recorder.tables.rules import Rules
 
 _SETTLE_SECONDS = 10.0
@@ -155,11 +156,11 @@ class Eager:
 
     def __init__(
         self,
-        connection: duckdb.DuckDBPyConnection,
+        memory: MemoryTables,
         rules: Callable[[str], Rules],
         tables: Sequence[str],
     ) -> None:
-        self._db, self._rules, self._tables = connection, rules, tables
+        self._memory, self._rules, self._tables = memory, rules, tables
         self._glances: dict[str, Glance | None] = {}
         self._lives: dict[str, dict[str, Life]] = {}
         self._owed: dict[str, list[pa.Table]] = {}
@@ -200,11 +201,7 @@ class Eager:
         owed = self._owed.pop(feed, None)
         self._settled.pop(feed, None)
         if owed:
-            self._db.register("batch", pa.concat_tables(owed))
-            self._db.execute("BEGIN")
-            markers.apply(self._db, feed)
-            arrivals.apply(self._db, feed)
-            self._db.execute("COMMIT")
+            self._memory.settle(feed, pa.concat_tables(owed))
 
     def tidy(self) -> None:
         """Settle what has been owed for long."""
@@ -225,7 +222,8 @@ class Eager:
             rules, made = self._rules(feed), None
             normaliser = rules.load()
             if normaliser is not None and can(normaliser):
-                made = Glance(self._db.cursor(), normaliser, feed, self._tables, rules.whale_usd)
+                cursor = self._memory.db.cursor()
+                made = Glance(cursor, normaliser, feed, self._tables, rules.whale_usd)
             self._glances[feed] = made
         return self._glances[feed]
 
@@ -235,7 +233,7 @@ class Eager:
                 "SELECT connection, line_group, line, opened_ns, closed_ns, clock_error_ns, "
                 "last_seq, last_heard_ns FROM connections WHERE feed = $feed"
             )
-            rows = self._db.execute(sql, {"feed": feed}).fetchall()
+            rows = self._memory.db.execute(sql, {"feed": feed}).fetchall()
             self._lives[feed] = {name: Life(*row) for name, *row in rows}
         return self._lives[feed]
 

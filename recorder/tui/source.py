@@ -61,7 +61,7 @@ class Directory:
         since = Filter(span=Span(time.time_ns() - 60 * NS))
         rules = RulesOf(self._layout, self._settings)
         tables = [name for name in DEFAULT_TABLES if name not in _FLOODS]
-        follower = Follower(self._layout, rules, tables, since, warn=lambda text: None)
+        follower = Follower.open(self._layout, rules, tables, since, warn=lambda text: None)
         try:
             while not stopped():
                 yield [_told(found) for found in follower.ready()]

@@ -27,7 +27,7 @@ TABLES = tuple(event.CLASSES)
 
 def quick(root: Path, **how: Any) -> Follower:
     layout = Record(root).layout
-    return Follower(layout, RulesOf(layout), TABLES, pace=Pace(poll=0.01, hold=0.0), **how)
+    return Follower.open(layout, RulesOf(layout), TABLES, pace=Pace(poll=0.01, hold=0.0), **how)
 
 
 class Every(RulesOf):
@@ -49,7 +49,7 @@ def test_the_record_normalised_in_memory_gives_the_events_of_the_tables(
         bare = Record(tmp_path / str(hash(root)))
         bare.layout.root.mkdir()
         (bare.layout.root / "raw").symlink_to(root / "raw")
-        follower = Follower(
+        follower = Follower.open(
             bare.layout,
             Every(bare.layout),
             TABLES,
@@ -145,7 +145,9 @@ def test_an_event_waits_for_earlier_ones_of_other_feeds(tmp_path: Path) -> None:
     one, other = Writer(tmp_path, "binance"), Writer(tmp_path, "smartmoney")
     now = [T0]
     layout = Record(tmp_path).layout
-    follower = Follower(layout, RulesOf(layout), clock=Clock(lambda: now[0]), pace=Pace(hold=1.0))
+    follower = Follower.open(
+        layout, RulesOf(layout), clock=Clock(lambda: now[0]), pace=Pace(hold=1.0)
+    )
     first, second = one.open(), other.open()
     one.now = T0 + 500_000_000
     one.put(first, *events("binance", 1))
@@ -175,7 +177,7 @@ def test_a_frame_that_breaks_the_sql_is_rejected_alone(tmp_path: Path) -> None:
     )
     record = Record(tmp_path / "data")
     record.seal("mine", frames_of(['{"n": 1}', '{"n": "x"}', '{"n": 2}', '{"n": 0}']))
-    follower = Follower(
+    follower = Follower.open(
         record.layout, lambda feed: Rules(sql), ["alerts", "rejects"],
         clock=Clock(lambda: 1 << 62),
     )  # fmt: skip
@@ -207,7 +209,7 @@ def test_following_what_is_not_there_is_refused(made: Record, tmp_path: Path) ->
     broken.write_text("-- step: messages\nSELECT nonsense FROM frames;\n")
     record = Record(tmp_path / "data")
     record.seal("mine", frames_of(["{}"]))
-    follower = Follower(record.layout, lambda feed: Rules(broken))
+    follower = Follower.open(record.layout, lambda feed: Rules(broken))
     with pytest.raises(DataError, match="the SQL that normalises 'mine'"):
         list(follower.ready())
 

@@ -40,7 +40,7 @@ SHARE = 1_000.0  # so much of a core that nobody waits
 def glancing(root: Path) -> Follower:
     layout = Record(root).layout
     pace = Pace(poll=0.01, hold=0.0, share=SHARE)
-    return Follower(layout, RulesOf(layout), TABLES, pace=pace, clock=Clock(lambda: T0))
+    return Follower.open(layout, RulesOf(layout), TABLES, pace=pace, clock=Clock(lambda: T0))
 
 
 def test_a_feed_whose_sql_is_wrong_is_left_out_and_the_others_go_on(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_feed_whose_sql_is_wrong_is_left_out_and_the_others_go_on(tmp_path: Pa
     layout, said = Record(tmp_path).layout, []
     rules = {"alone": Rules(wrong), "binance": RulesOf(layout)("binance")}
     pace = Pace(poll=0.01, hold=0.0, share=SHARE)
-    follower = Follower(
+    follower = Follower.open(
         layout, lambda feed: rules[feed], TABLES, pace=pace, clock=Clock(lambda: T0),
         warn=said.append,
     )  # fmt: skip
@@ -139,7 +139,7 @@ def test_every_feed_s_sql_is_told_at_a_glance_or_not_at_all(tmp_path: Path) -> N
         if sql is None or not can(normaliser := normalise.load(sql)):
             continue
         follower = glancing(tmp_path)
-        glance = Glance(follower._db.cursor(), normaliser, kind, TABLES, 1.0)
+        glance = Glance(follower._memory.db.cursor(), normaliser, kind, TABLES, 1.0)
         assert glance._sql
         glanced += 1
         glance.close()

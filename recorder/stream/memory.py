@@ -1,0 +1,90 @@
+"""The tables in memory: what ingest has published, and the rows of frames that came since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import duckdb
+import pyarrow as pa
+from pyarrow import compute
+
+from recorder.schema import duck
+from recorder.schema.tables import TABLES
+from recorder.stream import event
+from recorder.stream.event import Event, Filter, columns
+from recorder.tables.batch import Batches, prepare
+from recorder.tables.rules import Rules
+
+#: Tables of which every row is copied and kept, however old.
+_WHOLE = ("connections", "instruments", "gaps")
+
+
+class MemoryTables:
+    """Turns frames into rows of tables in memory, and rows into events.
+
+    `tables` and `wanted` say which events. `db` is the database in memory.
+    """
+
+    def __init__(
+        self, rules: Callable[[str], Rules], tables: Sequence[str], wanted: Filter
+    ) -> None:
+        self.db = duck.connect()
+        prepare(self.db)
+        self._rules, self._tables, self._wanted = rules, tables, wanted
+        self._batches: dict[str, Batches] = {}
+
+    def copy(self, published: duckdb.DuckDBPyConnection, since_ns: int) -> None:
+        """Copy the rows received since then, and the state that ingest goes on from."""
+        there = {row[0] for row in published.execute("SHOW TABLES").fetchall()}
+        mine = {row[0] for row in self.db.execute("SHOW TABLES").fetchall()}
+        for name in sorted(there & mine):
+            recent = name in TABLES and name not in _WHOLE
+            condition = f" WHERE recv_ns >= {int(since_ns)}" if recent else ""
+            # The names are of our own tables.
+            rows = published.sql(f"FROM {name}{condition}").to_arrow_table()
+            self.db.register("copied", rows)
+            self.db.execute(f"INSERT INTO {name} BY NAME FROM copied")
+        self.db.unregister("copied")
+
+    def take(self, feed: str, frames: pa.Table) -> Iterator[Event]:
+        """Turn frames of a feed into rows; return the wanted events among them, in no order.
+
+        Raises:
+            DataError: the feed's SQL is missing or wrong, or fails on frame after frame.
+        """
+        return self._events(feed, self._batches_of(feed).take(frames))
+
+    def settle(self, feed: str, frames: pa.Table) -> None:
+        """Note frames whose events are known already; they become no rows."""
+        self._batches_of(feed).settle(frames)
+
+    def forget(self, before_ns: int) -> None:
+        """Drop rows received before then."""
+        for name in TABLES:
+            if name not in _WHOLE:
+                sql = f"DELETE FROM {name} WHERE recv_ns < $before"  # noqa: S608 - our own names
+                self.db.execute(sql, {"before": before_ns})
+
+    def close(self) -> None:
+        """Release the memory."""
+        self.db.close()
+
+    def _batches_of(self, feed: str) -> Batches:
+        if feed not in self._batches:
+            self._batches[feed] = Batches(self.db, feed, self._rules(feed))
+        return self._batches[feed]
+
+    def _events(self, feed: str, frames: pa.Table) -> Iterator[Event]:
+        """The wanted events whose rows these frames made."""
+        self.db.register("batch", frames)
+        given = {"since": 0, "until": 0, **self._wanted.values, "name": feed}
+        # A row has its frame's time, so that old rows need not be searched.
+        times = compute.min_max(frames["recv_ns"]).as_py()
+        given["since"] = max(self._wanted.span.since_ns, times["min"] or 0)
+        given["until"] = min(self._wanted.span.until_ns, (times["max"] or 0) + 1)
+        for name in self._tables:
+            sql = (
+                f"SELECT {', '.join(columns(name))} FROM {name} "  # noqa: S608 - our own names
+                f"SEMI JOIN batch USING (connection, seq) WHERE feed = $name AND {self._wanted.sql}"
+            )
+            yield from (event.CLASSES[name](*row) for row in self.db.execute(sql, given).fetchall())
