@@ -17,9 +17,7 @@ from recorder.lake import delta, transfer
 from recorder.lake.place import Place
 from recorder.lake.tables import BOOKS
 from recorder.record.layout import Layout
-from recorder.schema import duck
-from recorder.schema.tables import LEDGER, TABLES
-from recorder.tables import arrivals, carried_state, markers, private
+from recorder.tables import markers, private
 from recorder.tables.normalise import Normaliser
 
 #: Rows that are known already, beside those that a task makes: `item` is never negative.
@@ -32,9 +30,6 @@ HASH_FROM_LAKE = "(hash::HUGEINT + 9223372036854775808)::UBIGINT"
 #: What of the lake's books goes elsewhere, or is changed, on its way into a task.
 _TABLE = {"begun": "ledger"}
 _COLUMNS = {"arrivals": f"* REPLACE ({HASH_FROM_LAKE} AS hash)"}
-
-#: As ingest makes its tables: the version of a database cannot be lowered.
-_STORAGE = "v1.4.0"
 
 #: What a row cannot be without.
 _NEEDED = ("feed", "recv_ns", "recv_time", "connection", "seq")
@@ -49,8 +44,8 @@ class Alone:
     instruments: bytes
 
     def put(self, layout: Layout, feed: str) -> None:
-        """Into the scratch tables of a layout."""
-        with closing(_tables(layout)) as db:
+        """Insert it into the scratch tables of a layout."""
+        with closing(private.create(layout)) as db:
             for name, rows in (
                 ("connections", self.connections),
                 ("instruments", self.instruments),
@@ -73,7 +68,7 @@ class Whole:
 
         Returns how many frames were taken of files that go on.
         """
-        with closing(_tables(layout)) as db:
+        with closing(private.create(layout)) as db:
             for name in BOOKS:
                 rows = delta.rows(self.tables, name, self.versions[name], feed)
                 _insert(db, _TABLE.get(name, name), rows, _COLUMNS.get(name, "*"))
@@ -92,21 +87,6 @@ def _sent_once(normaliser: Normaliser | None) -> dict[str, list[str]]:
             columns = found.setdefault(section.name, list(_NEEDED))
             columns += [column for column in section.once if column not in columns]
     return found
-
-
-def _tables(layout: Layout) -> duckdb.DuckDBPyConnection:
-    """The scratch tables, before ingest opens them: it makes what is missing."""
-    layout.work.mkdir(parents=True, exist_ok=True)
-    db = duck.connect()
-    place = str(private.database(layout)).replace("'", "''")
-    db.execute(f"ATTACH '{place}' AS work (STORAGE_VERSION '{_STORAGE}')")
-    db.execute("USE work")
-    for table in TABLES.values():
-        db.execute(table.ddl)
-    db.execute(LEDGER.ddl)
-    db.execute(arrivals.STATE)
-    db.execute(carried_state.STATE)
-    return db
 
 
 def _insert(db: duckdb.DuckDBPyConnection, name: str, rows: pa.Table, columns: str = "*") -> None:

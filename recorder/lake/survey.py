@@ -19,7 +19,7 @@ from recorder.record import merged, raw
 from recorder.record.layout import Layout
 from recorder.schema import duck
 from recorder.schema.raw import RAW
-from recorder.tables import bulk, markers
+from recorder.tables import batch, markers
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _survey(db: duckdb.DuckDBPyConnection, file: RawFile, path: Path) -> Survey:
     rows = pq.read_metadata(path).num_rows
     if not rows:
         return Survey(file, kind=kind, held=held)
-    bulk.Part([bulk.Segment(file.stem, path, rows, 0)]).register(db)
+    batch.read_files(db, [path])
     markers.look(db)
     [(first, last)] = db.execute("SELECT min(recv_ns), max(recv_ns) FROM batch").fetchall()
     seen = db.sql("FROM seen").to_arrow_table()

@@ -7,15 +7,13 @@ and a verification know each segment as before.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import duckdb
-
 from recorder.errors import DataError
 from recorder.record import raw
-from recorder.record.layout import Layout, day_of, is_stem
+from recorder.record.layout import Layout, is_stem
 
 #: The metadata key: JSON, a list of [stem, rows, first recv_ns, last recv_ns].
 SEGMENTS = "recorder.segments"
@@ -96,32 +94,3 @@ def files(layout: Layout, feed: str) -> Iterator[tuple[str, list[str]]]:
     """Every sealed file of a feed: its name's stem, and the stems of what it holds."""
     for stem in layout.sealed(feed):
         yield stem, stems_of(layout, feed, stem)
-
-
-_FIRST = """
-UPDATE ledger SET rows = $rows, first_recv_ns = $first_ns, last_recv_ns = $last_ns
-WHERE segment = $stem
-"""
-
-_OTHER = """
-INSERT INTO ledger BY NAME
-SELECT
-    feed, $stem AS segment, $day AS day, $rows AS rows, 0 AS journal_offset, true AS sealed,
-    $first_ns AS first_recv_ns, $last_ns AS last_recv_ns, normaliser
-FROM ledger WHERE segment = $file
-ON CONFLICT (segment) DO UPDATE SET
-    rows = excluded.rows, sealed = true, first_recv_ns = excluded.first_recv_ns,
-    last_recv_ns = excluded.last_recv_ns, normaliser = excluded.normaliser
-"""
-
-
-def note(connection: duckdb.DuckDBPyConnection, stem: str, held: Sequence[Held]) -> None:
-    """Give each segment `held` in the file `stem` its row in the ledger, where `stem` has them all.
-
-    Nothing for a file of one segment.
-    """
-    for one in held:
-        if one.stem == stem:
-            connection.execute(_FIRST, one._asdict())
-        else:
-            connection.execute(_OTHER, one._asdict() | {"day": day_of(one.stem), "file": stem})

@@ -17,7 +17,7 @@ import pyarrow as pa
 from recorder.schema.tables import TABLES
 from recorder.stream import event
 from recorder.stream.event import Event
-from recorder.tables import instruments, normalise
+from recorder.tables import normalise
 from recorder.tables.normalise import Normaliser
 
 #: What the long way finds in the table `connections`, put beside each frame here.
@@ -104,7 +104,7 @@ def _statement(normaliser: Normaliser, feed: str, tables: Sequence[str]) -> tupl
     """The one SELECT, and its columns: the table's name, then the places of all tables' columns."""
     steps = [f"frames AS MATERIALIZED ({_FRAMES.format(feed=feed)})"]
     if normaliser.reads("contracts"):
-        steps.append(f"contracts AS MATERIALIZED ({instruments.contracts_of(feed)})")
+        steps.append(f"contracts AS MATERIALIZED ({normalise.contracts_of(feed)})")
     kinds = {place: kind for t in tables for _, place, kind in _places(t)}
     names = ["table", *kinds]
     rows = [_nothing({"table": "VARCHAR", **kinds})]

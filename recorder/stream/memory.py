@@ -29,6 +29,8 @@ class MemoryTables:
         self, rules: Callable[[str], Rules], tables: Sequence[str], wanted: Filter
     ) -> None:
         self.db = duck.connect()
+        for table in TABLES.values():
+            self.db.execute(table.ddl)
         prepare(self.db)
         self._rules, self._tables, self._wanted = rules, tables, wanted
         self._batches: dict[str, Batches] = {}

@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from typing import Protocol, TypeVar
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from recorder.errors import DataError
 from recorder.schema.raw import RAW
-from recorder.schema.tables import TABLES
 from recorder.tables import arrivals, bisect, carried_state, instruments, markers, normalise
 from recorder.tables.normalise import Normaliser
 from recorder.tables.rules import Rules
@@ -50,20 +49,11 @@ class _FrameError(Exception):
         self.error = error
 
 
-class Files(Protocol):
-    """Some whole sealed files."""
-
-    def register(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Make the relation `batch` of their frames."""
-
-
-F = TypeVar("F", bound=Files)
+Paths = Sequence[Path]
 
 
 def prepare(db: duckdb.DuckDBPyConnection) -> None:
-    """Create in the current database what batches need: tables, state, and macros."""
-    for table in TABLES.values():
-        db.execute(table.ddl)
+    """Create what batches need beside the tables of the current database: state and macros."""
     db.execute(arrivals.STATE)
     db.execute(carried_state.STATE)
     normalise.prepare(db)
@@ -80,6 +70,20 @@ def transaction(db: duckdb.DuckDBPyConnection) -> Iterator[None]:
             db.execute("ROLLBACK")
         raise
     db.execute("COMMIT")
+
+
+def read_files(db: duckdb.DuckDBPyConnection, paths: Paths) -> None:
+    """Make the relation `batch` of the frames of whole sealed files, which the database reads."""
+    names = ", ".join(map(_quoted, paths))
+    files = f"read_parquet([{names}], hive_partitioning = false)"
+    view = f"SELECT {', '.join(RAW.names)} FROM {files}"  # noqa: S608 - the names are quoted
+    db.execute(f"CREATE OR REPLACE TEMP VIEW batch AS {view}")
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as DuckDB's text, in which no character is a wildcard."""
+    name = "".join(f"[{c}]" if c in "*?[" else c for c in str(path))
+    return "'" + name.replace("'", "''") + "'"
 
 
 def note_nothing() -> None:
@@ -135,10 +139,10 @@ class Batches:
                 raise self._wrong("fails on frames together", second.error) from second.error
         return new
 
-    def take_files(self, parts: Iterable[F], note: Callable[[F], None]) -> None:
-        """Turn whole sealed files into rows, in one transaction.
+    def take_files(self, parts: Iterable[Paths], note: Callable[[Paths], None]) -> None:
+        """Turn whole sealed files into rows, part by part, in one transaction.
 
-        The database reads the files of each part by itself; `note(part)` writes beside its rows.
+        The database reads the files of each part; `note(part)` writes beside their rows.
 
         Raises:
             SlowPathError: frames or files need a closer look: `take` their frames instead.
@@ -148,7 +152,7 @@ class Batches:
         try:
             with transaction(self._db):
                 for part in parts:
-                    self._register_files(part)
+                    self._read_files(part)
                     self._make_rows()
                     note(part)
         except (_FrameError, duckdb.Error) as caught:
@@ -230,14 +234,14 @@ class Batches:
             return frames
         return markers.unseen(self._db, self._feed).cast(RAW)
 
-    def _register_files(self, part: Files) -> None:
-        """Make the relation `batch` of some files.
+    def _read_files(self, paths: Paths) -> None:
+        """Make the relation `batch` of whole sealed files.
 
         Raises:
             SlowPathError: their frames are not the very next of their connections.
         """
         try:
-            part.register(self._db)
+            read_files(self._db, paths)
             if markers.goes_on(self._db, self._feed):
                 return
         except _DATABASE:

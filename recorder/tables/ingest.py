@@ -1,58 +1,71 @@
 """Ingest: frames into tables, exactly once.
 
-Ingest works on a database of its own (`work/ingest.duckdb`). A batch's rows and the ledger's note
-of it are one transaction, so that a kill anywhere loses nothing and repeats nothing. For readers
-the database is published by rename: whoever has the old one open keeps it, nobody meets a lock.
+Ingest works on a private database. A batch's rows and the ledger's note of it are one transaction,
+so that a kill at any point loses nothing and repeats nothing. Readers see the database as it was
+when it was last published: a reader is never blocked, and never blocks ingest.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 from pyarrow import compute
 
 from recorder import durable
+from recorder.clock import DAY_NS, NS
 from recorder.errors import DataError
-from recorder.record import merged
-from recorder.record.layout import Layout, began_ns, day_of
+from recorder.record import footers, merged
+from recorder.record.footers import Footers
+from recorder.record.layout import Layout, began_ns, order, run_of
 from recorder.record.merged import Held
-from recorder.schema import duck
-from recorder.schema.tables import SCHEMA_VERSION
-from recorder.tables import bulk, markers, merge_runs, private, publish
-from recorder.tables.batch import Batches, SlowPathError, prepare, transaction
-from recorder.tables.bulk import Group, Part
-from recorder.tables.ingest_order import LAST, Span, runs, turns
-from recorder.tables.late_files import Files, Hosts, first_late
+from recorder.tables import ledger, markers, private
+from recorder.tables.batch import Batches, Paths, SlowPathError, transaction
+from recorder.tables.ingest_order import (
+    LAST,
+    File,
+    Segment,
+    Span,
+    Step,
+    Waiting,
+    groups,
+    parts,
+    perhaps_late,
+    plan,
+    runs,
+    several_runs,
+    wait_from,
+)
+from recorder.tables.late_files import Hosts, first_late
 from recorder.tables.merge_runs import Known, Run, Window, windows
+from recorder.tables.publish import Publisher
 from recorder.tables.rules import Rules
-from recorder.version import __version__
 
-#: Frames are gathered to about this much before they are normalised: DuckDB shares the work out
-#: by row groups (122,880 rows), and smaller batches keep one thread busy.
+#: A batch holds about this many frames: DuckDB divides the work by row groups (122,880 rows), and
+#: smaller batches keep one thread busy.
 _BATCH_ROWS = 1_000_000
 _BATCH_BYTES = 64 << 20
-_LARGE_BATCH_BYTES = 16 << 20  # of large frames, which become many rows each
+#: Large frames, such as the state of a whole market, become many rows each. They are read in
+#: smaller batches, never by the database: it takes 2,048 of them at a time.
+_LARGE_FRAME = 4096
+_LARGE_BATCH_BYTES = 16 << 20
 
-#: New sealed segments are taken in together, up to about so many frames in one transaction: what
-#: does not fill a row group of its table is written twice.
+#: Whole files are committed together up to about this many frames: what does not fill a row group
+#: of its table is written twice. Of their bytes, only a part is in memory at a time.
 _GROUP_ROWS = 2_000_000
+_PART_BYTES = 256 << 20
 
-#: Readers of a database smaller than this see a frame within 5 s.
-_FRESH_BYTES = 1 << 30
-
-#: DuckDB 1.4 clients can open what this version wrote.
-_STORAGE = "v1.4.0"
+#: Only runs of which a frame came within this time of now may wait for each other.
+_RECENT_NS = 3600 * NS
 
 
 class Ingest:
     """Holds the private database of one data directory; close it when done.
 
-    `rules(feed)` says how a feed is normalised; `warn(text)` hears of what is skipped.
+    `rules(feed)` says how a feed is normalised; `warn(text)` is called for what is left out.
     `hosts` says what to do where files of several hosts come one after the other.
 
     Raises:
@@ -67,62 +80,31 @@ class Ingest:
         warn: Callable[[str], None] = lambda text: None,
         hosts: Hosts = Hosts(),  # noqa: B008 - frozen
     ) -> None:
-        self._layout, self._rules, self._warn = layout, rules, warn
-        self._hosts = hosts
-        #: Feeds of which frames wait for files of other hosts: from when (ns), and which files.
-        self.waits: dict[str, tuple[int, list[str]]] = {}
-        self._files = Files(layout)
-        self._lock = durable.claim(layout.work / ".lock", "ingest")
-        self._path = layout.work / "ingest.duckdb"
-        self._batches: dict[str, Batches] = {}
+        self._layout, self._rules, self._warn, self._hosts = layout, rules, warn, hosts
+        #: Feeds of which frames wait for files of other hosts.
+        self.waits: dict[str, Waiting] = {}
+        self._footers = Footers(layout)
         self._skipped: set[Path] = set()
         self._gaps_made: set[str] = set()
-        self._db = self._open()
-        self._begin()
-        self._readable = False  # with all that readers need, of this version
+        self._batches: dict[str, Batches] = {}
+        self._publisher = Publisher(layout)
         self._changed = not layout.database.exists()
-        self._published_at = self._publishing_took = 0.0
+        self._lock = durable.claim(layout.work / ".lock", "ingest")
+        try:
+            self._db = private.create(layout)
+        except BaseException:
+            os.close(self._lock)
+            raise
 
     def close(self) -> None:
-        """Give the directory free."""
+        """Release the data directory."""
         self._db.close()
         os.close(self._lock)
 
-    def _open(self) -> duckdb.DuckDBPyConnection:
-        db = duck.connect()
-        db.execute("SET preserve_insertion_order = false")
-        db.execute("SET temp_directory = $place", {"place": str(self._layout.work / "spill")})
-        place = str(self._path).replace("'", "''")
-        db.execute(f"ATTACH '{place}' AS work (STORAGE_VERSION '{_STORAGE}')")
-        db.execute("USE work")
-        self._check_version(db)
-        prepare(db)
-        self._batches = {}
-        return db
-
-    def _begin(self) -> None:
-        """Make the tables, and say whose they are."""
-        publish.tables(self._db)
-        self._db.execute(
-            "INSERT OR REPLACE INTO about VALUES ('schema', $schema), ('recorder', $recorder)",
-            {"schema": str(SCHEMA_VERSION), "recorder": __version__},
-        )
-
-    def _check_version(self, db: duckdb.DuckDBPyConnection) -> None:
-        if not db.execute("FROM duckdb_tables() WHERE table_name = 'about'").fetchone():
-            return
-        found = db.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()
-        if found and found[0] != str(SCHEMA_VERSION):
-            db.close()
-            os.close(self._lock)
-            raise private.of_another_version(found[0], self._path)
-
-    # -- one pass
-
     def run(self, tell: Callable[[int], None] = lambda frames: None) -> int:
-        """Ingest everything there is now, sealed or still in a journal; how many frames.
+        """Ingest everything there is now, sealed or still in a journal; return how many frames.
 
-        `tell(frames)` hears of each batch.
+        `tell(frames)` is called after each batch.
         """
         total = 0
         for feed in self._layout.feeds():
@@ -136,110 +118,134 @@ class Ingest:
         self._changed |= total > 0
         return total
 
+    # -- one feed
+
     def _feed(self, feed: str, tell: Callable[[int], None]) -> int:
-        """Everything there is of one feed, in the order to take it; how many frames."""
-        stems = self._waiting(feed)
-        until_ns = self._hosts.wait_from(self._db, self._files, feed, stems)
-        if self.waits.get(feed) == (until_ns, stems):
+        """Take everything there is of one feed, step by step; return how many frames."""
+        active = frozenset(self._layout.active(feed))
+        segments = self._segments(feed, active)
+        stems = tuple(segment.stem for segment in segments)
+        until_ns = self._wait_from(feed, stems, active)
+        spans = self._spans(feed, stems, active) if several_runs(stems) else []
+        steps = plan(segments, spans, until_ns, self.waits.get(feed))
+        if not steps and stems:
+            return 0  # what waited is still waiting
+        if self._left_to_rebuild(feed, stems, until_ns):
             return 0
-        if self._hosts.late is not None:
-            late = first_late(self._db, self._layout, feed, stems)
-            if late is not None and self._hosts.late(late._replace(wait_ns=until_ns)):
-                return 0
         self.waits.pop(feed, None)
-        if until_ns < LAST:
-            self.waits[feed] = until_ns, stems
-            return self._abreast(feed, stems, tell, until_ns)
-        if len(written := runs(stems)) < 2:
-            return sum(self._alone(feed, run, tell) for run in written)
-        active = self._layout.active(feed)
-        return sum(
-            (self._abreast if turn.abreast else self._alone)(feed, turn.stems, tell)
-            for turn in turns([self._span(feed, stem, active) for stem in stems])
-        )
+        if until_ns < LAST and stems:
+            self.waits[feed] = Waiting(until_ns, stems)
+        take = {True: self._take_whole, False: self._take_frames}
+        return sum(take[step.whole](feed, step, tell) for step in steps)
 
-    def _waiting(self, feed: str) -> list[str]:
-        """Segments that may hold more than the ledger knows."""
-        done = self._db.execute(
-            "SELECT segment FROM ledger WHERE feed = $feed AND sealed", {"feed": feed}
-        ).fetchall()
-        there = {*self._layout.active(feed), *self._layout.sealed(feed)}
+    def _segments(self, feed: str, active: frozenset[str]) -> list[Segment]:
+        """Return the segments that may hold more than the ledger knows."""
+        known, sealed = ledger.states(self._db, feed), set(self._layout.sealed(feed))
         skipped = {path.stem for path in self._skipped}
-        return sorted(there - {row[0] for row in done} - skipped)
+        return [
+            Segment(stem, sealed=stem in sealed, begun=stem in known)
+            for stem in sorted((active | sealed) - skipped)
+            if not known.get(stem)
+        ]
 
-    def _span(self, feed: str, stem: str, active: Container[str]) -> Span:
-        found = self._files.span(feed, stem)
-        if found is not None:
-            return Span(stem, *found)
-        began = began_ns(stem)
-        return Span(stem, began, LAST if stem in active else began)
-
-    def _alone(self, feed: str, stems: Iterable[str], tell: Callable[[int], None]) -> int:
-        """Segments of one run; how many frames."""
-        return sum(
-            self._together(feed, group, tell)
-            if isinstance(group, Group)
-            else self._abreast(feed, [group], tell)
-            for group in self._groups(feed, stems)
-        )
-
-    def _groups(self, feed: str, stems: Iterable[str]) -> Iterator[Group | str]:
-        """What to ingest of a run, in order: new sealed segments together, others by themselves."""
-        begun = {
-            row[0]
-            for row in self._db.execute(
-                "SELECT segment FROM ledger WHERE feed = $feed", {"feed": feed}
-            ).fetchall()
-        }
-        group = Group()
+    def _spans(self, feed: str, stems: Iterable[str], active: frozenset[str]) -> list[Span]:
+        spans = []
         for stem in stems:
-            whole = bulk.segment(stem, self._layout.parquet(feed, stem))
-            if whole is None or stem in begun:
-                if group.stems:
-                    yield group
-                    group = Group()
-                yield stem
-                continue
-            group.add(whole)
-            if group.rows >= _GROUP_ROWS:
-                yield group
-                group = Group()
-        if group.stems:
-            yield group
+            span = self._footers.span(feed, stem)
+            began = began_ns(stem)
+            spans.append(Span(stem, *(span or (began, LAST if stem in active else began))))
+        return spans
 
-    def _together(self, feed: str, group: Group, tell: Callable[[int], None]) -> int:
-        """Several new sealed segments in one transaction, straight from their files.
+    def _wait_from(self, feed: str, stems: Iterable[str], active: frozenset[str]) -> int:
+        """Return from which receive time (ns) on frames are to wait for other hosts; `LAST`: none.
 
-        What needs a closer look is taken file by file.
+        Frames of a feed that is recorded into this very directory never wait: readers are promised
+        them soon. What readers have already stays.
         """
+        known = self._hosts.until.get(feed, LAST)
+        if not self._hosts.settle_ns or active:
+            return known
+        now_ns = time.time_ns()
+        recent = {s.stem: s for s in ledger.spans_since(self._db, feed, now_ns - _RECENT_NS)}
+        for stem in stems:
+            if began_ns(stem) >= now_ns - DAY_NS and (span := self._footers.span(feed, stem)):
+                recent[stem] = Span(stem, *span)
+        spans = [span for span in recent.values() if span.last_ns >= now_ns - _RECENT_NS]
+
+        def ended(run: str) -> bool:
+            last = max((span.stem for span in spans if run_of(span.stem) == run), key=order)
+            return self._footers.all_ended(feed, last)
+
+        waiting = wait_from(spans, now_ns, self._hosts.settle_ns, ended)
+        taken = max(ledger.latest_of_runs(self._db, feed).values(), default=0)
+        return min(known, max(waiting, 1 + taken))
+
+    def _left_to_rebuild(self, feed: str, stems: Iterable[str], until_ns: int) -> bool:
+        """Return True if a segment came late, and whoever rebuilds such a feed takes it over."""
+        if self._hosts.late is None:
+            return False
+        if not (perhaps := perhaps_late(stems, ledger.latest_of_runs(self._db, feed))):
+            return False
+        late = first_late(self._db, self._layout, feed, perhaps)
+        return late is not None and self._hosts.late(late._replace(wait_ns=until_ns))
+
+    def _batches_of(self, feed: str) -> Batches:
+        if feed not in self._batches:
+            self._batches[feed] = Batches(self._db, feed, self._rules(feed), self._warn)
+        return self._batches[feed]
+
+    # -- whole files
+
+    def _take_whole(self, feed: str, step: Step, tell: Callable[[int], None]) -> int:
+        """Take new sealed files of one run as they are; frame by frame where that needs a look."""
+        frames, files = 0, ((stem, self._whole(feed, stem)) for stem in step.stems)
+        for group in groups(files, _GROUP_ROWS):
+            taken = self._take_files(feed, group) if isinstance(group, list) else 0
+            if taken:
+                tell(taken)
+                frames += taken
+                continue
+            stems = [file.path.stem for file in group] if isinstance(group, list) else [group]
+            frames += sum(self._take_frames(feed, Step((stem,)), tell) for stem in stems)
+        return frames
+
+    def _whole(self, feed: str, stem: str) -> File | None:
+        """Return a sealed file; None if it cannot be opened, is empty, or its frames are large."""
+        path = self._layout.parquet(feed, stem)
+        size = footers.size(path)
+        if size is None or not size.rows or size.bytes > _LARGE_FRAME * size.rows:
+            return None
+        return File(path, *size)
+
+    def _take_files(self, feed: str, files: Sequence[File]) -> int:
+        """Take whole files in one transaction; return how many frames, 0 if they need a look."""
         batches = self._batches_of(feed)
 
-        def note(part: Part) -> None:
-            part.note(self._db, feed, batches.fingerprint)
-            for segment in part.segments:
-                merged.note(self._db, segment.stem, merged.held_in(segment.path))
+        def note(paths: Paths) -> None:
+            for path in paths:
+                held = merged.held_in(path)
+                ledger.note_file(self._db, feed, path, held, batches.fingerprint)
 
         try:
-            batches.take_files(group.parts(_BATCH_ROWS), note)
+            batches.take_files(parts(files, _BATCH_ROWS, _PART_BYTES), note)
         except (SlowPathError, DataError, FileNotFoundError):
-            return sum(self._abreast(feed, [stem], tell) for stem in group.stems)
-        tell(group.rows)
+            return 0  # what is wrong with them shows when their frames are taken
         self._changed = True
-        return group.rows
+        return sum(file.rows for file in files)
 
-    def _abreast(
-        self, feed: str, stems: Iterable[str], tell: Callable[[int], None], until_ns: int = LAST
-    ) -> int:
-        """Segments of one run, or of several at once, window after window; how many frames."""
-        frames, left = 0, set(stems)
+    # -- frame by frame
+
+    def _take_frames(self, feed: str, step: Step, tell: Callable[[int], None]) -> int:
+        """Take what is left of segments, in order of time, window by window."""
+        frames, left = 0, set(step.stems)
         while left := left - {path.stem for path in self._skipped}:
-            notes = {stem: merge_runs.known(self._db, stem) for stem in left}
+            notes = {stem: ledger.known(self._db, stem) for stem in left}
             reading = [
                 Run(self._layout, feed, run, notes.__getitem__,
-                    merge_runs.latest_of(self._db, feed, run[0]))
+                    ledger.latest_of(self._db, feed, run[0]))
                 for run in runs(left)
             ]  # fmt: skip
-            for window in windows(reading, _full, until_ns):
+            for window in windows(reading, _full, step.until_ns):
                 try:
                     self._window(feed, notes, window)
                 except DataError as error:
@@ -252,15 +258,7 @@ class Ingest:
                 break
         return frames
 
-    def _leave_out(self, feed: str, stem: str, error: DataError) -> None:
-        path = Layout.parquet(self._layout, feed, stem)  # its place here, wherever it is
-        if path not in self._skipped:
-            self._skipped.add(path)
-            self._warn(f"segment left out: {error}")
-
-    # -- one window, one transaction
-
-    def _window(self, feed: str, notes: Mapping[str, Known], window: Window) -> None:
+    def _window(self, feed: str, notes: dict[str, Known], window: Window) -> None:
         """Take a window's frames, and note which files are read to their end."""
         ended = self._ended(feed, window)
         for piece in window.slices:
@@ -270,98 +268,57 @@ class Ingest:
 
         def note() -> None:
             for piece in window.slices:
-                self._note(feed, piece.stem, notes[piece.stem], piece.table)
+                times = compute.min_max(piece.table["recv_ns"]).as_py()
+                span = Span(piece.stem, times["min"], times["max"])
+                ledger.note_frames(self._db, feed, span, notes[piece.stem], batches.fingerprint)
             for stem, held in ended.items():
-                self._db.execute(
-                    "UPDATE ledger SET sealed = true, rows = $rows WHERE segment = $stem",
-                    {"rows": notes[stem].rows, "stem": stem},
-                )
-                merged.note(self._db, stem, held)
+                ledger.note_end(self._db, stem, notes[stem].rows, held)
 
+        batches = self._batches_of(feed)
         if window.slices:
-            frames = pa.concat_tables([piece.table for piece in window.slices])
-            self._batches_of(feed).take(frames, note)
+            batches.take(pa.concat_tables([piece.table for piece in window.slices]), note)
         else:
             with transaction(self._db):
                 note()
         self._changed |= bool(ended)  # their frames are in the view `raw` now
 
     def _ended(self, feed: str, window: Window) -> dict[str, list[Held]]:
-        """The segments held by each file that is read to its end; of the damaged it is said."""
-        found, failed = {}, list(window.failed)
+        """Return the segments held by each file that is read to its end; leave damaged ones out."""
+        held, failed = {}, list(window.failed)
         for stem in window.ended:
             try:
-                found[stem] = merged.held_in(self._layout.parquet(feed, stem))
+                held[stem] = merged.held_in(self._layout.parquet(feed, stem))
             except DataError as error:
                 failed.append((stem, error))
             except FileNotFoundError:
                 pass  # pruned just now
         for stem, why in failed:
             self._leave_out(feed, stem, why)
-        return found
+        return held
 
-    def _batches_of(self, feed: str) -> Batches:
-        if feed not in self._batches:
-            self._batches[feed] = Batches(self._db, feed, self._rules(feed), self._warn)
-        return self._batches[feed]
-
-    def _note(self, feed: str, stem: str, known: Known, table: pa.Table) -> None:
-        span = compute.min_max(table["recv_ns"]).as_py()
-        self._db.execute(
-            """
-            INSERT INTO ledger
-            VALUES ($feed, $stem, $day, $rows, $offset, false, $first, $last, $sql)
-            ON CONFLICT (segment) DO UPDATE SET
-                rows = excluded.rows, journal_offset = excluded.journal_offset,
-                first_recv_ns = least(first_recv_ns, excluded.first_recv_ns),
-                last_recv_ns = greatest(last_recv_ns, excluded.last_recv_ns),
-                normaliser = excluded.normaliser
-            """,
-            {
-                "feed": feed,
-                "stem": stem,
-                "day": day_of(stem),
-                "rows": known.rows,
-                "offset": known.offset,
-                "first": span["min"],
-                "last": span["max"],
-                "sql": self._batches_of(feed).fingerprint,
-            },
-        )
+    def _leave_out(self, feed: str, stem: str, error: DataError) -> None:
+        path = Layout.parquet(self._layout, feed, stem)  # its place here, wherever it is
+        if path not in self._skipped:
+            self._skipped.add(path)
+            self._warn(f"segment left out: {error}")
 
     # -- publishing
 
     def publish_due(self) -> bool:
-        """True if there is something new, and publishing it now is worth its time.
-
-        It takes at most 5 % of the time, unless the promise of freshness (5 s) asks for more.
-        """
-        wait = max(1.0, 20 * self._publishing_took)
-        if self._path.stat().st_size < _FRESH_BYTES:
-            wait = min(wait, max(1.0, 3.0 - self._publishing_took))
-        return self._changed and time.monotonic() - self._published_at >= wait
+        """Return True if there is something new, and publishing it now is worth its time."""
+        return self._changed and self._publisher.due(private.database(self._layout))
 
     def publish(self) -> None:
         """Let readers see what was ingested."""
-        start = time.monotonic()
-        # The macros once: they take a third of a second, and where nobody reads none are needed.
-        ready = publish.prepare if self._readable else publish.define
-        ready(self._db, self._layout, self._skipped)
-        self._readable = True
-        self._db.execute("CHECKPOINT work")
-        # Copied after closing: closing any descriptor of a database file in the process that has
-        # it open would drop DuckDB's lock on it.
-        self._db.close()
-        publish.copy(self._path, self._layout.database)
-        self._db = self._open()
+        self._batches = {}
+        self._publisher.publish(self._db, private.database(self._layout), self._skipped)
+        self._db = private.reopen(self._layout)
         self._changed = False
-        self._published_at = time.monotonic()
-        self._publishing_took = self._published_at - start
 
 
 def _full(window: Window) -> bool:
-    """True if a window is large enough to be normalised."""
-    large = window.bytes > window.rows * bulk.LARGE_FRAME
+    """Return True if a window is large enough to be normalised."""
+    large = window.bytes > window.rows * _LARGE_FRAME
     return window.rows >= _BATCH_ROWS or window.bytes >= (
         _LARGE_BATCH_BYTES if large else _BATCH_BYTES
     )

@@ -51,25 +51,7 @@ FROM (
 WHERE NOT old AND (place = 1 OR facts IS DISTINCT FROM before)
 """
 
-_CONTRACTS = """
-SELECT
-    symbol, contract_size, contract_unit, funding_interval_hours, recv_ns AS from_ns,
-    lead(recv_ns, 1, 9223372036854775807) OVER (PARTITION BY symbol ORDER BY recv_ns) AS to_ns
-FROM instruments
-WHERE feed = '{feed}'
-"""
-
 
 def apply(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
     """Insert what is new in the lists of the relation `batch` into the table `instruments`."""
     connection.execute(_CHANGES, {"feed": feed})
-
-
-def contracts(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
-    """Make the relation `contracts`: what is known of each symbol from `from_ns` to `to_ns`."""
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE contracts AS {contracts_of(feed)}")
-
-
-def contracts_of(feed: str) -> str:
-    """The SELECT of that relation; a feed's name has no quotes."""
-    return _CONTRACTS.format(feed=feed)

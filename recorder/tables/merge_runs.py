@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -23,7 +22,7 @@ from recorder.errors import DataError
 from recorder.record import raw
 from recorder.record.journal import reader
 from recorder.record.journal.block import Block
-from recorder.record.layout import Layout, began_ns, number_of, run_of
+from recorder.record.layout import Layout, began_ns
 from recorder.tables.ingest_order import LAST
 
 
@@ -33,28 +32,6 @@ class Known:
 
     rows: int = 0
     offset: int = 0
-
-
-def known(db: duckdb.DuckDBPyConnection, stem: str) -> Known:
-    """What the ledger says of a segment."""
-    found = db.execute(
-        "SELECT rows, journal_offset FROM ledger WHERE segment = $stem", {"stem": stem}
-    ).fetchall()
-    return Known(*found[0]) if found else Known()
-
-
-_BEFORE = """
-SELECT max(last_recv_ns) FROM ledger
-WHERE feed = $feed AND contains(segment, $run) AND substr(segment, 45)::BIGINT <= $number
-"""
-
-
-def latest_of(db: duckdb.DuckDBPyConnection, feed: str, stem: str) -> int:
-    """The latest stamp (ns) that was ingested of a segment's run, up to this segment."""
-    [(latest,)] = db.execute(
-        _BEFORE, {"feed": feed, "run": run_of(stem), "number": number_of(stem)}
-    ).fetchall()
-    return -LAST if latest is None else int(latest)
 
 
 class Slice(NamedTuple):

@@ -17,7 +17,7 @@ recv_ns, recv_time: `SELECT id.*` gives a row its way back to raw), `payload` (b
 if not UTF-8), `json` (NULL if not JSON), and of its connection `line`, `opened_ns` and
 `clock_error_ns`. Two more relations are made where the SQL names them: `all_frames` has also what
 a second line brought again (`fresh` is false there), `contracts` has what is known of each
-instrument (see `recorder.tables.instruments`).
+instrument, from `from_ns` to `to_ns`.
 The same text runs here and anywhere else DuckDB runs.
 """
 
@@ -35,7 +35,7 @@ import duckdb
 from recorder.errors import DataError
 from recorder.schema.files import sql_directory
 from recorder.schema.tables import TABLES
-from recorder.tables import carried_state, instruments
+from recorder.tables import carried_state
 
 _HEADING = re.compile(
     r"^-- (step|state|table): (\w+)(?:[ \t]+once[ \t]*\(([\w, ]+)\))?[ \t]*$", re.MULTILINE
@@ -137,6 +137,14 @@ FROM (
 ) AS b
 LEFT JOIN connections AS c ON c.connection = b.connection AND c.feed = '{feed}'
 """
+_CONTRACTS = """
+SELECT
+    symbol, contract_size, contract_unit, funding_interval_hours, recv_ns AS from_ns,
+    lead(recv_ns, 1, 9223372036854775807) OVER (PARTITION BY symbol ORDER BY recv_ns) AS to_ns
+FROM instruments
+WHERE feed = '{feed}'
+"""
+
 _IS_FRESH = ", (b.connection, b.seq) IN (SELECT (connection, seq) FROM fresh) AS fresh"
 _FRESH_OF_ALL = """
 CREATE OR REPLACE TEMP VIEW frames AS SELECT * EXCLUDE (fresh) FROM all_frames WHERE fresh
@@ -211,9 +219,14 @@ def _make_frames(connection: duckdb.DuckDBPyConnection, normaliser: Normaliser, 
     else:
         connection.execute(_frames("VIEW", "frames", feed, "fresh"))
     if normaliser.reads("contracts"):
-        instruments.contracts(connection, feed)
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE contracts AS {contracts_of(feed)}")
     if normaliser.reads("carried"):
         carried_state.recall(connection, feed)
+
+
+def contracts_of(feed: str) -> str:
+    """Return the SELECT of the relation `contracts`; a feed's name has no quotes."""
+    return _CONTRACTS.format(feed=feed)
 
 
 def _frames(what: str, name: str, feed: str, source: str, more: str = "") -> str:

@@ -15,7 +15,11 @@ from recorder.record.layout import Layout
 from recorder.schema import duck
 from recorder.schema.raw import opens
 from recorder.schema.tables import PRUNED, SCHEMA_VERSION
-from recorder.tables import publish
+from recorder.tables import batch, publish
+from recorder.version import __version__
+
+#: DuckDB 1.4 clients can open what this version wrote.
+_STORAGE = "v1.4.0"
 
 
 def database(layout: Layout) -> Path:
@@ -60,14 +64,11 @@ def version(layout: Layout) -> str | None:
         return None
     try:
         with duck.connect(path) as db:
-            if not db.execute("FROM duckdb_tables() WHERE table_name = 'about'").fetchall():
-                return None
-            found = db.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()
+            return _version_in(db)
     except duckdb.Error as error:
         what = f"cannot open the database: {str(error).splitlines()[0]}"
         hint = "make the tables anew: recorder ingest --rebuild"
         raise DataError(what, where=str(path), hint=hint) from error
-    return str(found[0]) if found else None
 
 
 def connect(layout: Layout) -> duckdb.DuckDBPyConnection:
@@ -90,10 +91,61 @@ def connect(layout: Layout) -> duckdb.DuckDBPyConnection:
     return db
 
 
-def attach(db: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
-    """Open another database file beside the current one."""
+def create(layout: Layout) -> duckdb.DuckDBPyConnection:
+    """Open the private database as `work`, for ingest; create what is missing of it.
+
+    The caller holds the claim.
+
+    Raises:
+        DataError: it is from another version.
+    """
+    layout.work.mkdir(parents=True, exist_ok=True)
+    db = reopen(layout)
+    try:
+        publish.tables(db)
+        db.execute(
+            "INSERT OR REPLACE INTO about VALUES ('schema', $schema), ('recorder', $recorder)",
+            {"schema": str(SCHEMA_VERSION), "recorder": __version__},
+        )
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def reopen(layout: Layout) -> duckdb.DuckDBPyConnection:
+    """Open the private database as `work`, for ingest, where its tables are known to be there.
+
+    Raises:
+        DataError: it is from another version.
+    """
+    db = duck.connect()
+    try:
+        db.execute("SET preserve_insertion_order = false")
+        db.execute("SET temp_directory = $place", {"place": str(layout.work / "spill")})
+        attach(db, database(layout), "work", f"STORAGE_VERSION '{_STORAGE}'")
+        db.execute("USE work")
+        if (found := _version_in(db)) not in (None, str(SCHEMA_VERSION)):
+            raise of_another_version(found, database(layout))
+        batch.prepare(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _version_in(db: duckdb.DuckDBPyConnection) -> str | None:
+    """Return the version of the tables in the current database; None if there are none."""
+    if not db.execute("FROM duckdb_tables() WHERE table_name = 'about'").fetchone():
+        return None
+    found = db.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()
+    return str(found[0]) if found else None
+
+
+def attach(db: duckdb.DuckDBPyConnection, path: Path, name: str, options: str = "") -> None:
+    """Open another database file beside the current one; `options` are DuckDB's own."""
     place = str(path).replace("'", "''")
-    db.execute(f"ATTACH '{place}' AS {name}")
+    db.execute(f"ATTACH '{place}' AS {name}" + (f" ({options})" if options else ""))
 
 
 def show(db: duckdb.DuckDBPyConnection, layout: Layout) -> None:
@@ -106,6 +158,4 @@ def show(db: duckdb.DuckDBPyConnection, layout: Layout) -> None:
         if stem not in done
     ]
     publish.prepare(db, layout, [path for path in new if not opens(path)])
-    db.execute("CHECKPOINT work")
-    db.close()
-    publish.copy(database(layout), layout.database)
+    publish.close_and_copy(db, database(layout), layout.database)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import shutil
+import time
 from collections.abc import Collection
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from recorder.schema.tables import ABOUT, LEDGER, PRUNED, TABLES
 
 #: The newest state, and the one before it for who has resolved the link but not opened it yet.
 _STATES = 2
+
+#: Readers of a database smaller than this see a frame within 5 s.
+_FRESH_BYTES = 1 << 30
 
 #: Where sealed files lie below the raw directory.
 _PLACE = "feed=*/date=*/*.parquet"
@@ -76,6 +80,51 @@ def _view(connection: duckdb.DuckDBPyConnection, layout: Layout, files: list[Pat
     # The path is ours and its quotes are doubled.
     connection.execute(f"CREATE OR REPLACE VIEW raw AS SELECT {RAW_COLUMNS} FROM {source} AS r")  # noqa: S608
     connection.execute(f"COMMENT ON VIEW raw IS '{_COMMENT}'")
+
+
+class Publisher:
+    """Publishes the private database of a data directory, and decides how often."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._has_macros = False
+        self._at = self._took = 0.0
+
+    def due(self, private: Path) -> bool:
+        """Return True if the private database may be published now.
+
+        Publishing takes at most 5 % of the time, unless readers would see frames after more than
+        5 s: that is the promise for a database that is not large.
+        """
+        wait = max(1.0, 20 * self._took)
+        if private.stat().st_size < _FRESH_BYTES:
+            wait = min(wait, max(1.0, 3.0 - self._took))
+        return time.monotonic() - self._at >= wait
+
+    def publish(
+        self, connection: duckdb.DuckDBPyConnection, private: Path, damaged: Collection[Path] = ()
+    ) -> None:
+        """Close the private database, which is the current one, and let readers see it.
+
+        The view `raw` has no frames of the `damaged` files.
+        """
+        start = time.monotonic()
+        # The macros once: they take a third of a second.
+        ready = prepare if self._has_macros else define
+        ready(connection, self._layout, damaged)
+        self._has_macros = True
+        close_and_copy(connection, private, self._layout.database)
+        self._at = time.monotonic()
+        self._took = self._at - start
+
+
+def close_and_copy(connection: duckdb.DuckDBPyConnection, private: Path, published: Path) -> None:
+    """Close the database `private`, the current one, and let readers see it as `published`."""
+    connection.execute("CHECKPOINT")
+    # Copied after closing: closing any descriptor of a database file in the process that has it
+    # open would drop DuckDB's lock on it.
+    connection.close()
+    copy(private, published)
 
 
 def copy(private: Path, published: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from recorder.errors import DataError
 from recorder.schema import duck
-from recorder.tables.batch import Batches, SlowPathError, prepare
+from recorder.tables import publish
+from recorder.tables.batch import Batches, Paths, SlowPathError, prepare
 from recorder.tables.ingest import Ingest
 from recorder.tables.rules import Rules
 
@@ -35,6 +36,7 @@ FROM messages AS f;
 @pytest.fixture
 def db() -> Iterator[duckdb.DuckDBPyConnection]:
     with closing(duck.connect()) as db:
+        publish.tables(db)
         prepare(db)
         db.execute("CREATE TABLE noted (frames BIGINT)")
         yield db
@@ -89,53 +91,52 @@ def test_settling_knows_the_frames_and_makes_no_row(db: duckdb.DuckDBPyConnectio
     assert batches.take(frames).num_rows == 0
 
 
-class Frames:
-    """Frames in the place of whole files."""
-
-    def __init__(self, payloads: list[bytes], first_seq: int = 0) -> None:
-        self.table = table(frames_of(payloads, first_seq=first_seq))
-
-    def register(self, connection: duckdb.DuckDBPyConnection) -> None:
-        connection.register("frames_of_files", self.table)
-        connection.execute("CREATE OR REPLACE TEMP VIEW batch AS FROM frames_of_files")
-
-
 def test_whole_files_are_one_transaction_or_take_the_slow_path(
-    db: duckdb.DuckDBPyConnection, tmp_path: Path
+    db: duckdb.DuckDBPyConnection, record: Record, tmp_path: Path
 ) -> None:
     warnings: list[str] = []
     batches = Batches(db, "fragile", Rules(fragile(tmp_path, FRAGILE)), warnings.append)
-    one, other = Frames([b'{"score":1}'] * 3), Frames([b'{"score":2}'] * 3, first_seq=3)
-    noted: list[Frames] = []
-    batches.take_files([one, other], noted.append)
-    assert noted == [one, other]
-    assert counts(db, "signals") == [6]
+
+    def sealed(score: str, first_seq: int) -> Path:
+        return record.seal("fragile", frames_of([f'{{"score":{score}}}'] * 3, first_seq=first_seq))
+
+    parts = [[sealed("1", 0)], [sealed("2", 3), sealed("3", 6)]]
+    noted: list[Paths] = []
+    batches.take_files(parts, noted.append)
+    assert noted == parts
+    assert counts(db, "signals") == [9]
     for unfit, why in (
-        (Frames([b'{"score":3}'], first_seq=7), "do not simply go on"),
-        (Frames([b'{"score":"high"}'], first_seq=9), "high"),
+        ([[sealed("4", 12)]], "do not simply go on"),
+        ([[sealed("4", 9)], [sealed('"high"', 12)]], "high"),
+        ([[tmp_path / "gone.parquet"]], "No files found"),
     ):
-        fit = Frames([b'{"score":3}'] * (unfit.table["seq"][0].as_py() - 6), first_seq=6)
         with pytest.raises(SlowPathError, match=why):
-            batches.take_files([fit, unfit] if "high" in why else [unfit], noted.append)
-        assert counts(db, "signals") == [6]
-    assert warnings == []  # the slow path names the frame
+            batches.take_files(unfit, noted.append)
+        assert counts(db, "signals") == [9]
+    # The slow path names the frame; that a file is gone, or its disk fails, it may not notice.
+    [warning] = warnings
+    assert "'fragile'" in warning and "gone.parquet" in warning
 
 
-def test_what_no_slow_path_can_mend_is_raised(db: duckdb.DuckDBPyConnection) -> None:
+def test_what_no_slow_path_can_mend_is_raised(
+    db: duckdb.DuckDBPyConnection, record: Record
+) -> None:
     batches = Batches(db, "binance", Rules("binance"))
+    path = record.seal("binance", frames_of(events("binance")))
     db.close()
     with pytest.raises(duckdb.ConnectionException):
-        batches.take_files([Frames(events("binance"))], lambda part: None)
+        batches.take_files([[path]], lambda part: None)
 
 
 def test_a_note_that_fails_takes_the_slow_path_with_a_warning(
-    db: duckdb.DuckDBPyConnection,
+    db: duckdb.DuckDBPyConnection, record: Record
 ) -> None:
     warnings: list[str] = []
     batches = Batches(db, "binance", Rules("binance"), warnings.append)
     with pytest.raises(SlowPathError):
         batches.take_files(
-            [Frames(events("binance"))], lambda part: db.execute("INSERT INTO nowhere VALUES (1)")
+            [[record.seal("binance", frames_of(events("binance")))]],
+            lambda part: db.execute("INSERT INTO nowhere VALUES (1)"),
         )
     [warning] = warnings
     assert "'binance'" in warning and "nowhere" in warning
@@ -189,10 +190,12 @@ def test_a_damaged_file_is_named_once_and_its_neighbour_is_taken(record: Record)
     assert str(bad) in warning
 
 
-def test_sql_that_is_missing_leaves_the_feed_out(db: duckdb.DuckDBPyConnection) -> None:
+def test_sql_that_is_missing_leaves_the_feed_out(
+    db: duckdb.DuckDBPyConnection, record: Record
+) -> None:
     batches = Batches(db, "none", Rules("none"))
     with pytest.raises(DataError, match="is missing"):
         batches.take(table(frames_of(["{}"])))
     with pytest.raises(DataError, match="is missing"):
-        batches.take_files([Frames([b"{}"])], lambda part: None)
+        batches.take_files([[record.seal("none", frames_of(["{}"]))]], lambda part: None)
     assert counts(db, "connections") == [0]

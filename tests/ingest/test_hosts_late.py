@@ -13,9 +13,10 @@ from recorder.clock import NS
 from recorder.frame import Frame
 from recorder.record.layout import stem
 from recorder.record.verify import verify
+from recorder.tables import ledger
 from recorder.tables.ingest import Ingest
-from recorder.tables.ingest_order import LAST, Span, turns
-from recorder.tables.late_files import Hosts, first_late, until
+from recorder.tables.ingest_order import LAST, Span, perhaps_late, turns, wait_from
+from recorder.tables.late_files import Hosts, first_late
 from recorder.tables.rules import Rules
 
 from .hosts import Host, Said, life
@@ -104,7 +105,10 @@ def test_what_follows_a_list_of_instruments_is_not_late_for_that(tmp_path: Path)
     with closing(Ingest(record.layout, Rules)) as work:
         work.run()
         hosts[1].seal(record.layout, hosts[1].pieces(MINUTE)[1:])
-        assert first_late(work._db, record.layout, FEED, record.layout.sealed(FEED)) is None
+        latest = ledger.latest_of_runs(work._db, FEED)
+        perhaps = perhaps_late(record.layout.sealed(FEED), latest)
+        assert perhaps
+        assert first_late(work._db, record.layout, FEED, perhaps) is None
 
 
 def test_following_says_which_command_makes_late_rows_right(tmp_path: Path) -> None:
@@ -187,7 +191,7 @@ def span(run: int, first: int, last: int, number: int = 1) -> Span:
     ],
 )
 def test_who_waits_for_whom(spans: list[Span], over: bool, waits: bool) -> None:
-    found = until(spans, NOW, 600 * NS, lambda run: over)
+    found = wait_from(spans, NOW, 600 * NS, lambda run: over)
     assert found == (NOW - 600 * NS) // MINUTE * MINUTE if waits else found == LAST
 
 
@@ -196,7 +200,7 @@ def test_who_waits_for_whom(spans: list[Span], over: bool, waits: bool) -> None:
 
 def test_whole_files_are_taken_where_no_two_runs_overlap() -> None:
     one, two = [span(1, 900, 800), span(1, 800, 700, 2)], [span(2, 600, 500)]
-    assert [turn.abreast for turn in turns([*two, *one])] == [False, False]
+    assert [turn.merged for turn in turns([*two, *one])] == [False, False]
     assert [turn.stems for turn in turns([*two, *one])] == [
         (one[0].stem, one[1].stem),
         (two[0].stem,),
@@ -207,7 +211,7 @@ def test_only_the_files_that_overlap_are_read_abreast() -> None:
     a = [span(1, 900, 800), span(1, 800, 700, 2), span(1, 700, 650, 3)]
     b = [span(2, 720, 600), span(2, 500, 400, 2)]
     found = turns([*a, *b])
-    assert [turn.abreast for turn in found] == [False, True, False]
+    assert [turn.merged for turn in found] == [False, True, False]
     assert set(found[1].stems) == {a[1].stem, a[2].stem, b[0].stem}
 
 

@@ -90,7 +90,7 @@ def filled(
     scratch = _Scratch(layout.root, layout, chosen)
     try:
         until = {part.feed: part.wait_ns for part in parts}
-        Ingest(scratch, rules, warn).close()
+        private.create(scratch).close()
         for part in parts:
             if part.start_ns > FIRST:
                 _seed(layout, scratch, part)
