@@ -1,9 +1,9 @@
-"""Following at a glance: events at once where that is exact, the books settled later.
+"""Following incrementally: events at once where that is exact, the state tables settled later.
 
-While its connections neither begin nor end a feed brings nothing but data, and a glance tells the
-events (see `glance`). What the long way would have noted of those frames (numbers, last signs of
-life, what came lately) is owed: it is settled before the long way is next taken, and every few
-seconds.
+While its connections neither begin nor end, a feed brings nothing but data, and one quick statement
+gives the events (see `glance`). What the slow path would have noted of those frames (numbers, last
+signs of life, what came lately) is owed: it is settled before the slow path is next taken, and
+every few seconds.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Stretch:
 
 
 def goes_on(batch: Mapping[str, Stretch], lives: Mapping[str, Life]) -> bool:
-    """True if the frames are the very next of known connections."""
+    """Return True if the frames are the very next of known connections."""
     for connection, part in batch.items():
         life = lives.get(connection)
         if life is None or life.last_seq is None or life.closed_ns is not None:
@@ -69,7 +69,7 @@ def goes_on(batch: Mapping[str, Stretch], lives: Mapping[str, Life]) -> bool:
 
 
 def alone(batch: Mapping[str, Stretch], lives: Iterable[Life]) -> bool:
-    """True if no two connections of a group may have lived at once while the batch came."""
+    """Return True if no two connections of a group may have lived at once while the batch came."""
     first = min(part.first_ns for part in batch.values())
     last = max(part.last_ns for part in batch.values())
     seen: set[str | None] = set()
@@ -87,7 +87,7 @@ def alone(batch: Mapping[str, Stretch], lives: Iterable[Life]) -> bool:
 
 
 def stretches(table: pa.Table) -> dict[str, Stretch]:
-    """What a batch holds, by connection."""
+    """Return what a batch holds, by connection."""
     wanted = [
         ("seq", "min"),
         ("seq", "max"),
@@ -105,13 +105,13 @@ def stretches(table: pa.Table) -> dict[str, Stretch]:
 
 
 def clock_errors(table: pa.Table) -> list[tuple[str, int]]:
-    """The clock's errors that `stats` markers tell, by connection, in the order of the rows."""
-    told = table.filter(compute.equal(table["kind"], "stats")).select(["connection", "payload"])
+    """Return the clock's errors in `stats` markers, by connection, in the order of the rows."""
+    stats = table.filter(compute.equal(table["kind"], "stats")).select(["connection", "payload"])
     found = []
-    for row in told.to_pylist():
+    for row in stats.to_pylist():
         try:
             clock = msgspec.json.decode(row["payload"], type=_Stats).clock
-        except msgspec.DecodeError:  # as the SQL does: what cannot be read tells nothing
+        except msgspec.DecodeError:  # as the SQL does: what cannot be read says nothing
             continue
         if clock is not None and clock.error_ns is not None:
             found.append((row["connection"], clock.error_ns))
@@ -130,8 +130,8 @@ class Turns:
     """Whose turn it is, so that all looks together take about `share` of a core.
 
     A feed that is looked at seldom is looked at at once; a busy one waits, and brings more. Its
-    looks wait for what they cost in the mean, so that a dear one (the books are settled now and
-    then) is paid for by the next few dozen, a little each, and not by one that waits for a second.
+    looks wait for what they cost in the mean, so that an expensive one (state tables are settled
+    now and then) is paid for by the next few dozen, a little each.
     """
 
     def __init__(self, share: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -140,11 +140,11 @@ class Turns:
         self._next: dict[str, float] = {}
 
     def due(self, feed: str) -> bool:
-        """True if a feed may be looked at now."""
+        """Return True if a feed may be looked at now."""
         return self._clock() >= self._next.get(feed, 0.0)
 
     def took(self, feed: str, began: float, cost: float) -> None:
-        """A look that began then took so many seconds of a core."""
+        """Note that a look that began then took `cost` seconds of a core."""
         _, mean = self._costs.get(feed, (began, 0.0))
         self._costs[feed] = (began, mean + NEWEST_COUNTS * (cost - mean))
         busy = sum(mean for at, mean in self._costs.values() if at > began - 1.0)
@@ -167,7 +167,7 @@ class Eager:
         self._settled: dict[str, float] = {}
 
     def events(self, feed: str, table: pa.Table) -> list[Event] | None:
-        """The events of some new frames; None: the books are settled, take the long way."""
+        """Return the events of some new frames; None: take the slow path, nothing is owed."""
         found = self._events(feed, table)
         if found is None:
             self.settle(feed)
@@ -188,7 +188,7 @@ class Eager:
         try:
             found = glance.events(_with_lives(table, lives, batch))
         except duckdb.Error:
-            return None  # the long way finds the frame that breaks the SQL
+            return None  # the slow path finds the frame that breaks the SQL
         for connection, part in batch.items():
             life = lives[connection]
             life.last_seq, life.last_heard_ns = part.last_seq, part.last_ns
@@ -197,22 +197,22 @@ class Eager:
         return found
 
     def settle(self, feed: str) -> None:
-        """Note what is owed of a feed."""
+        """Write what is owed of a feed into the state tables."""
         owed = self._owed.pop(feed, None)
         self._settled.pop(feed, None)
         if owed:
             self._memory.settle(feed, pa.concat_tables(owed))
 
     def tidy(self) -> None:
-        """Settle what has been owed for long."""
+        """Settle one feed of which something has been owed for long."""
         old = time.monotonic() - _SETTLE_SECONDS
         for feed, since in list(self._settled.items()):
             if since < old or sum(map(len, self._owed[feed])) > _MOST_OWED:
                 self.settle(feed)
-                return  # one at a time: nobody waits for all of them
+                return  # one at a time: no look waits for all of them
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections of the quick statements."""
         for glance in self._glances.values():
             if glance is not None:
                 glance.close()
@@ -239,7 +239,7 @@ class Eager:
 
 
 def _with_lives(table: pa.Table, lives: Mapping[str, Life], batch: Collection[str]) -> pa.Table:
-    """The frames, each with what is known of its connection."""
+    """Return the frames, each with what is known of its connection."""
     names = None if len(batch) == 1 else table["connection"].to_pylist()
     for column, kind in LIFE:
         value: Any

@@ -36,14 +36,13 @@ class MemoryTables:
         self._batches: dict[str, Batches] = {}
 
     def copy(self, published: duckdb.DuckDBPyConnection, since_ns: int) -> None:
-        """Copy the rows received since then, and the state that ingest goes on from."""
+        """Copy the rows received since then, and the state that batches carry on."""
         there = {row[0] for row in published.execute("SHOW TABLES").fetchall()}
         mine = {row[0] for row in self.db.execute("SHOW TABLES").fetchall()}
         for name in sorted(there & mine):
             recent = name in TABLES and name not in _WHOLE
             condition = f" WHERE recv_ns >= {int(since_ns)}" if recent else ""
-            # The names are of our own tables.
-            rows = published.sql(f"FROM {name}{condition}").to_arrow_table()
+            rows = published.sql(f"FROM {name}{condition}").to_arrow_table()  # our names
             self.db.register("copied", rows)
             self.db.execute(f"INSERT INTO {name} BY NAME FROM copied")
         self.db.unregister("copied")
@@ -77,7 +76,7 @@ class MemoryTables:
         return self._batches[feed]
 
     def _events(self, feed: str, frames: pa.Table) -> Iterator[Event]:
-        """The wanted events whose rows these frames made."""
+        """Yield the wanted events whose rows these frames made."""
         self.db.register("batch", frames)
         given = {"since": 0, "until": 0, **self._wanted.values, "name": feed}
         # A row has its frame's time, so that old rows need not be searched.

@@ -159,7 +159,7 @@ class Batches:
             error = caught.error if isinstance(caught, _FrameError) else caught
             if isinstance(error, _LOST):
                 raise
-            # `take` finds the frame or the damaged file, and says so; the rest is said here.
+            # `take` finds and names a bad frame or a damaged file; warn of anything else here.
             if error is caught or isinstance(error, duckdb.OutOfMemoryException):
                 self._warn(f"files of '{self._feed}' are taken frame by frame: {_first(error)}")
             raise SlowPathError(_first(error)) from error
@@ -210,7 +210,7 @@ class Batches:
         arrivals.apply(self._db, self._feed)
 
     def _holds(self, kind: str) -> bool:
-        """True if the relation `batch` has a frame of this kind."""
+        """Return True if the relation `batch` has a frame of this kind."""
         sql = "SELECT 1 FROM batch WHERE kind = $kind LIMIT 1"
         return self._db.execute(sql, {"kind": kind}).fetchone() is not None
 
@@ -248,7 +248,7 @@ class Batches:
             raise
         except duckdb.Error as error:
             raise _FrameError(error) from error
-        raise SlowPathError("frame numbers that do not simply go on")
+        raise SlowPathError("frame numbers that are not the next of their connections")
 
     def _broken(self, frames: pa.Table, error: duckdb.Error) -> list[int]:
         """Return the places of the frames that break the feed's SQL, one at least.

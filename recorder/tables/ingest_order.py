@@ -29,7 +29,7 @@ _STEP_NS = 60 * NS
 
 
 class Span(NamedTuple):
-    """A segment and the times (ns) of its first and last frame; a journal may go on to `LAST`."""
+    """A segment and the times (ns) of its first and last frame; `LAST` while it may grow."""
 
     stem: str
     first_ns: int

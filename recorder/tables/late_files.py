@@ -1,11 +1,11 @@
-"""Segments that come late, and waiting for those that are still on their way from other hosts.
+"""Segments that came late: another host's frames of the same time are in the tables already.
 
 A copy of a frame is known by those that came a short time before it (see `arrivals`). So where
 files of several hosts are ingested, a file may be late: another line of the same channels was
-ingested beyond its first frame. Then the rows from there on have to be made anew, in order of time.
+ingested beyond its first frame. Then the rows from there on have to be rebuilt, in order of time.
 
-To make that seldom, ingest may wait: of a feed that several hosts record at the moment, it takes
-what is older than the time that files need to get here.
+To make that seldom, ingest waits (`Hosts.settle_ns`): of a feed that several hosts record at the
+moment, it takes what is older than the time that files need to get here.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from recorder.tables.merge_runs import frames_left
 
 
 class Late(NamedTuple):
-    """A feed's first segment that came late, and from when (ns) on rows have to be made anew.
+    """A feed's first segment that came late, and from when (ns) on its rows have to be rebuilt.
 
-    Frames from `wait_ns` on have to wait still, for those of other hosts.
+    Frames from `wait_ns` on still have to wait for those of other hosts.
     """
 
     feed: str
@@ -38,8 +38,6 @@ class Late(NamedTuple):
     from_ns: int
     wait_ns: int = LAST
 
-
-# -- what came late
 
 # Another connection of one of these groups that lived then, ingested beyond the first frame left.
 _BEYOND = """
@@ -75,15 +73,12 @@ def first_late(
 def _beyond(
     db: duckdb.DuckDBPyConnection, layout: Layout, feed: str, stem: str, latest_ns: int
 ) -> int | None:
-    """When the frames left of a segment begin, if another line was ingested beyond that."""
+    """Return when (ns) a segment's new frames begin, if another line was ingested beyond that."""
     try:
-        left = [
-            told
-            for table in frames_left(layout, feed, stem, known(db, stem))
-            if (told := _told(table)) is not None
-        ]
+        tables = frames_left(layout, feed, stem, known(db, stem))
+        left = [part for table in tables if (part := _left(table)) is not None]
     except (FileNotFoundError, DataError):
-        return None  # ingest says so
+        return None  # ingest warns of it
     if not left:
         return None
     first = min(one.first_ns for one in left)
@@ -96,15 +91,16 @@ def _beyond(
     return first if count else None
 
 
-class _Told(NamedTuple):
-    """Some frames' connections, with the groups of those opened there; the span of time (ns)."""
+class _Left(NamedTuple):
+    """Some frames' connections, with the groups of those opened there; their span (ns)."""
 
     connections: pa.Table
     first_ns: int
     last_ns: int
 
 
-def _told(table: pa.Table) -> _Told | None:
+def _left(table: pa.Table) -> _Left | None:
+    """Return what some frames say; None if they are of no line."""
     table = table.filter(pc.not_equal(table["kind"], "instruments"))
     if not len(table):
         return None
@@ -112,31 +108,29 @@ def _told(table: pa.Table) -> _Told | None:
     names, payloads = (opened[name].to_pylist() for name in ("connection", "payload"))
     groups = {name: _group(payload) for name, payload in zip(names, payloads, strict=True)}
     there = pc.unique(table["connection"]).to_pylist()
-    told = {"connection": there, "line_group": [groups.get(name) for name in there]}
-    columns = {name: pa.array(values, pa.string()) for name, values in told.items()}
+    line_groups = [groups.get(name) for name in there]
+    connections = pa.table({"connection": there, "line_group": pa.array(line_groups, pa.string())})
     times = pc.min_max(table["recv_ns"]).as_py()
-    return _Told(pa.table(columns), times["min"], times["max"])
+    return _Left(connections, times["min"], times["max"])
 
 
 def _group(payload: bytes) -> str | None:
+    """Return the group that an open marker names, if it can be read."""
     try:
-        told = json.loads(payload)
+        marker = json.loads(payload)
     except ValueError:
         return None
-    group = told.get("group") if isinstance(told, dict) else None
+    group = marker.get("group") if isinstance(marker, dict) else None
     return group if isinstance(group, str) else None
-
-
-# -- what is still on its way
 
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
     """What ingest does where files of several hosts come one after the other.
 
-    `late(found)` hears of segments that came late, before they are taken; where it answers True,
-    their feed is left as it is. `settle_ns` is how long files may be on their way. `until` says of
-    feeds from when (ns) on their frames are left for later in any case.
+    `late(segment)` is called for a segment that came late, before it is taken; if it returns True,
+    the feed is left as it is. `settle_ns` is how long files may be on their way. `until` says from
+    when (ns) on a feed's frames are left for later in any case.
     """
 
     late: Callable[[Late], bool] | None = None

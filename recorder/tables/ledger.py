@@ -147,7 +147,7 @@ ON CONFLICT (segment) DO UPDATE SET
 
 
 def _note_held(db: duckdb.DuckDBPyConnection, stem: str, held: Sequence[Held]) -> None:
-    """Give each segment of the merged file `stem` a row of its own; nothing for other files."""
+    """Give each segment of the merged file `stem` its row; do nothing for other files."""
     for one in held:
         if one.stem == stem:
             db.execute(_FIRST, one._asdict())

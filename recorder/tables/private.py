@@ -23,12 +23,12 @@ _STORAGE = "v1.4.0"
 
 
 def database(layout: Layout) -> Path:
-    """The private database's file."""
+    """Return the private database's file."""
     return layout.work / "ingest.duckdb"
 
 
 def of_another_version(found: str, where: Path) -> DataError:
-    """The error for tables that this version can neither read nor write."""
+    """Return the error for tables that this version can neither read nor write."""
     older = found.isdecimal() and int(found) < SCHEMA_VERSION
     rebuild = "make them anew from the raw record: recorder ingest --rebuild"
     return DataError(
@@ -54,10 +54,10 @@ def claimed(layout: Layout, purpose: str = "an ingest or a prune") -> Iterator[N
 
 
 def version(layout: Layout) -> str | None:
-    """The version of the private tables; None if there are none.
+    """Return the version of the private tables; None if there are none.
 
     Raises:
-        DataError: the file is no database.
+        DataError: the file is not a database.
     """
     path = database(layout)
     if not path.exists():

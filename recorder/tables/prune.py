@@ -26,6 +26,7 @@ from recorder.errors import DataError
 from recorder.record import merged, raw
 from recorder.record.layout import Layout, day_of
 from recorder.schema.tables import TABLES
+from recorder.tables.batch import transaction
 
 #: What proves the record, and what later rows are understood by, is never pruned.
 KEPT = ("connections", "gaps", "instruments")
@@ -142,16 +143,15 @@ def note(
     """Put on record which files go, and let the rows go, in one transaction."""
     at = time.time_ns() if now_ns is None else now_ns
     marks = [mark for file in chosen.files for mark in _marks(chosen.layout, file, at)]
-    db.execute("BEGIN")
-    if marks:
-        db.executemany("INSERT OR REPLACE INTO pruned VALUES (?, ?, ?, ?, ?, ?)", marks)
-    for name, rows in chosen.rows.items():
-        if rows:
-            db.execute(
-                f"DELETE FROM {name} WHERE recv_ns < $limit",  # noqa: S608  # our own name
-                {"limit": limit_ns},
-            )
-    db.execute("COMMIT")
+    with transaction(db):
+        if marks:
+            db.executemany("INSERT OR REPLACE INTO pruned VALUES (?, ?, ?, ?, ?, ?)", marks)
+        for name, rows in chosen.rows.items():
+            if rows:
+                db.execute(
+                    f"DELETE FROM {name} WHERE recv_ns < $limit",  # noqa: S608  # our own name
+                    {"limit": limit_ns},
+                )
 
 
 def _remove(chosen: Plan) -> None:

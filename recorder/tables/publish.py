@@ -15,6 +15,7 @@ from recorder.answers import canned
 from recorder.record.layout import Layout
 from recorder.schema.raw import RAW_COLUMNS, opens
 from recorder.schema.tables import ABOUT, LEDGER, PRUNED, TABLES
+from recorder.tables.batch import transaction
 
 #: The newest state, and the one before it for who has resolved the link but not opened it yet.
 _STATES = 2
@@ -39,10 +40,9 @@ _COMMENT = (
 
 def tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the tables in the current database, where they are not there yet."""
-    connection.execute("BEGIN")
-    for table in (ABOUT, LEDGER, PRUNED, *TABLES.values()):
-        connection.execute(table.ddl)
-    connection.execute("COMMIT")
+    with transaction(connection):
+        for table in (ABOUT, LEDGER, PRUNED, *TABLES.values()):
+            connection.execute(table.ddl)
 
 
 def define(
@@ -51,9 +51,8 @@ def define(
     """Make everything that readers find in the current database: tables, `raw`, macros."""
     tables(connection)
     prepare(connection, layout, damaged)  # tries again where it fails, which ends a transaction
-    connection.execute("BEGIN")
-    canned.install_macros(connection)
-    connection.execute("COMMIT")
+    with transaction(connection):
+        canned.install_macros(connection)
 
 
 def prepare(

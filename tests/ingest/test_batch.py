@@ -106,7 +106,7 @@ def test_whole_files_are_one_transaction_or_take_the_slow_path(
     assert noted == parts
     assert counts(db, "signals") == [9]
     for unfit, why in (
-        ([[sealed("4", 12)]], "do not simply go on"),
+        ([[sealed("4", 12)]], "not the next of their connections"),
         ([[sealed("4", 9)], [sealed('"high"', 12)]], "high"),
         ([[tmp_path / "gone.parquet"]], "No files found"),
     ):

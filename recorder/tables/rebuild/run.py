@@ -20,6 +20,7 @@ from recorder.record.layout import Layout
 from recorder.schema import duck
 from recorder.schema.tables import SCHEMA_VERSION, TABLES
 from recorder.tables import private
+from recorder.tables.batch import transaction
 from recorder.tables.rebuild.rebuild_scope import (
     FIRST,
     LAST,
@@ -162,10 +163,9 @@ def _put(layout: Layout, parts: Sequence[Part], fresh: Path) -> None:
     """Put the parts into the private tables, in one transaction."""
     with closing(private.connect(layout)) as db:
         private.attach(db, fresh, "fresh")
-        db.execute("BEGIN")
-        for part in parts:
-            _put_part(db, part)
-        db.execute("COMMIT")
+        with transaction(db):
+            for part in parts:
+                _put_part(db, part)
         db.execute("CHECKPOINT work")
 
 

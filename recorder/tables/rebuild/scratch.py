@@ -21,6 +21,7 @@ from recorder.record.layout import Layout
 from recorder.schema import duck
 from recorder.schema.tables import TABLES
 from recorder.tables import private
+from recorder.tables.batch import transaction
 from recorder.tables.ingest import Ingest
 from recorder.tables.late_files import Hosts
 from recorder.tables.rebuild import coverage
@@ -150,23 +151,22 @@ def _seed(layout: Layout, scratch: Layout, part: Part) -> None:
         private.attach(db, private.database(layout), "old")
         private.attach(db, private.database(scratch), "work")
         db.execute("USE work")
-        db.execute("BEGIN")
-        known = {"feed": part.feed, "start": part.start_ns}
-        for name in TABLES:
+        with transaction(db):
+            known = {"feed": part.feed, "start": part.start_ns}
+            for name in TABLES:
+                db.execute(
+                    f"INSERT INTO {name} BY NAME "  # our own names
+                    f"FROM old.{name} WHERE feed = $feed AND recv_ns < $start",
+                    known,
+                )
+            redone = [stem for unit in part.units for stem in unit.held]
             db.execute(
-                f"INSERT INTO {name} BY NAME "  # our own names
-                f"FROM old.{name} WHERE feed = $feed AND recv_ns < $start",
-                known,
+                "INSERT INTO ledger FROM old.ledger "
+                "WHERE feed = $feed AND NOT list_contains($redone, segment)",
+                {"feed": part.feed, "redone": redone},
             )
-        redone = [stem for unit in part.units for stem in unit.held]
-        db.execute(
-            "INSERT INTO ledger FROM old.ledger WHERE feed = $feed AND NOT list_contains($redone, "
-            "segment)",
-            {"feed": part.feed, "redone": redone},
-        )
-        if part.kept:
-            _rewind(db, layout, part)
-        db.execute("COMMIT")
+            if part.kept:
+                _rewind(db, layout, part)
         db.execute("CHECKPOINT work")
 
 
