@@ -94,8 +94,9 @@ def events(  # noqa: PLR0913 - all but the first by name
     """The rows of the tables as typed objects (`recorder.stream.event`), in receive order.
 
     That is by recv_ns, then connection, seq and item. `tables` None means the tables of events and
-    `prices`. `since` is included, `until` is not; both are receive times: ns since epoch, a
-    datetime (UTC without a zone) or a text such as "2h ago". Memory does not grow with the record.
+    `prices`. `since` is included, `until` is not; both are receive times: an epoch (ns, or another
+    unit by its digits), a datetime (UTC without a zone), or a text such as "2h ago", "yesterday" or
+    "2026-01-31T12:00Z" (see `recorder.times`). Memory does not grow with the record.
 
     Raises:
         recorder.errors.UsageError: an unknown table or feed, an empty range; when called.
@@ -135,7 +136,6 @@ def follow(  # noqa: PLR0913 - all but the first by name
         recorder.errors.UsageError: an unknown table or feed.
         recorder.errors.DataError: tables of another version.
     """
-    import time
     from pathlib import Path
 
     from recorder.record.layout import Layout
@@ -145,7 +145,7 @@ def follow(  # noqa: PLR0913 - all but the first by name
     from recorder.tables.rules import RulesOf
 
     layout = Layout(Path(data_dir))
-    wanted = event.wanted(span(time.time_ns() if since is None else since), feeds, symbols)
+    wanted = event.wanted(span("now" if since is None else since), feeds, symbols)
     rules, chosen = RulesOf(layout, load(None)), event.checked(tables)
     return live.Follower.open(layout, rules, chosen, wanted, pace=pace)
 
@@ -167,9 +167,9 @@ def replay(  # noqa: PLR0913 - what to replay, how fast, and whence
     sealed files and journals still being written are read, as far as they go when reached.
 
     Without `feeds`, all; `channels` keeps the frames of these (and all markers). `start` is
-    included, `end` is not: ns since epoch, a datetime (UTC without a zone), or a text such as
-    `2026-01-31T12:00Z` or `2h ago`. `speed` 1.0 is as recorded, `"max"` does not wait. What is in
-    the bucket at `raw_url` alone is fetched file by file; None means as for `connect`.
+    included, `end` is not; both are as for `events`. `speed` 1.0 is as recorded, `"max"` does
+    not wait. What is in the bucket at `raw_url` alone is fetched file by file; None means as for
+    `connect`.
 
     Raises:
         recorder.errors.UsageError: an unknown feed, a wrong time or speed.

@@ -18,6 +18,7 @@ RANKS = (
     "version",
     "errors",
     "clock",
+    "times",  # what people write of times
     "frame",
     "durable",
     "backoff",

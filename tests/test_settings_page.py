@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from recorder import times
+from recorder.clock import NS
 from recorder.feeds import KINDS, feed
 from recorder.settings.config import Settings, load
 from recorder.settings.keys import key_variable
@@ -31,6 +33,9 @@ underscores between: `RECORDER_CAPTURE__ROTATE_MB=16`. Lists and tables are JSON
 
 A running capture reads the file again on SIGHUP; `data_dir`, `raw_url`,
 `[bucket]` and `[capture]` need a restart, but `shard` does not.
+
+A duration is a text with units, `"90s"`, `"1h30m"`, `"15 minutes"`, or a number of seconds; see
+[Times and durations](cli.md#times-and-durations). Months have no fixed length and are refused here.
 """
 
 KEYS = """\
@@ -54,8 +59,8 @@ DEFAULTS = """\
 
 #: What a validator reads that TOML has no type for: the type's name, and how a default is spelled.
 READ: dict[str, tuple[str, Callable[[Any], str]]] = {
-    "seconds": ("length of time", lambda value: f'"{value:g}s"'),
-    "rate": ("rate", lambda value: f'"{value[0]}/{value[1]:g}s"'),
+    "seconds": ("duration", lambda value: f'"{times.duration(int(value * NS))}"'),
+    "rate": ("rate", lambda value: f'"{value[0]}/{times.duration(int(value[1] * NS))}"'),
 }
 
 

@@ -32,6 +32,7 @@ from recorder.alerts.seen import Seen
 from recorder.clock import NS, Clock, ulid
 from recorder.status.model import Problem, Status
 from recorder.stream.event import Event
+from recorder.times import age, duration
 
 #: Rows that are judged at once.
 _ROWS = 1_000
@@ -218,8 +219,8 @@ class Sentry:
         seen = Seen.of_state(state["seen"])
         away = max(0.0, (now - state["at_ns"]) / NS)
         if seen.upto_ns < now - int(catch_up * NS):
-            hours = (now - seen.upto_ns) / NS / 3600
-            self._warn(f"rows of the last {hours:.1f} hours are looked at from {catch_up:g} s ago")
+            missed, back = age(seen.upto_ns, now), duration(int(catch_up * NS))
+            self._warn(f"the last run ended {missed} ago: only rows of the last {back} are checked")
             seen = Seen(now - int(catch_up * NS))
         self.seen = seen
         for name, kept in state["health"].items():

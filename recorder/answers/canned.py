@@ -24,12 +24,13 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from recorder.answers.given import value_of
 from recorder.answers.known import AS_OF, limited
 from recorder.answers.unread import unread
 from recorder.errors import DataError, UsageError, did_you_mean
@@ -202,12 +203,25 @@ def _share(connection: duckdb.DuckDBPyConnection, query: Query) -> None:
 
 
 def run(
-    connection: duckdb.DuckDBPyConnection, query: Query, parameters: Mapping[str, str | None]
+    connection: duckdb.DuckDBPyConnection,
+    query: Query,
+    parameters: Mapping[str, str | None],
+    *,
+    now_ns: int | None = None,
 ) -> pa.Table:
-    """The query's answer. DuckDB casts the texts; times without a zone are in the connection's."""
+    """Return the query's answer.
+
+    Times and durations are in the grammar of `recorder.times`; `now_ns` is the present that they
+    count from, None the clock's. DuckDB casts other texts.
+
+    Raises:
+        UsageError: an unknown parameter, or a value that it does not take.
+        DataError: the tables are of another version, or cannot be read.
+    """
     import duckdb
 
-    given = {n: _value(connection, query.parameter(n), text) for n, text in parameters.items()}
+    now = time.time_ns() if now_ns is None else now_ns
+    given = {n: _value(connection, query.parameter(n), text, now) for n, text in parameters.items()}
     texts = {p.name: f"CAST(({p.default}) AS {p.type})" for p in query.parameters}
     texts |= {n: f"CAST(${n} AS {query.parameter(n).type})" for n in given}
     sql = _replaced(query.sql, texts.__getitem__)
@@ -225,49 +239,13 @@ def run(
 
 
 def _value(
-    connection: duckdb.DuckDBPyConnection, parameter: Parameter, text: str | None
-) -> str | None:
-    """The text that casts to the parameter's type; `null` is NULL for all but text."""
-    import duckdb
-
-    if text is None or (text.lower() == "null" and parameter.type != "VARCHAR"):
-        return None
-    value = moment(text, datetime.now(UTC)) if parameter.type == "TIMESTAMPTZ" else text
+    connection: duckdb.DuckDBPyConnection, parameter: Parameter, text: str | None, now_ns: int
+) -> Any:
     try:
-        connection.execute(f"SELECT CAST($value AS {parameter.type})", {"value": value}).fetchall()
-    except duckdb.Error as error:
-        what = f"parameter '{parameter.name}' takes {parameter.type}, not '{text}'"
-        hint = parameter.meaning + _EXAMPLES.get(parameter.type, "")
-        raise UsageError(what, hint=hint) from error
-    return value
-
-
-_EXAMPLES = {
-    "TIMESTAMPTZ": "; e.g. '2h ago', 2026-01-31, 2026-01-31T12:00Z or 1769860800 (epoch s, ms, ns)",
-    "INTERVAL": "; e.g. '15 minutes' or '1 day'",
-}
-_AGO = re.compile(
-    r"(\d+(?:\.\d+)?)\s*(s|sec|seconds?|m|min|minutes?|h|hours?|d|days?|w|weeks?)\s+ago", re.I
-)
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-
-
-def moment(text: str, now: datetime) -> str:
-    """A time as DuckDB reads it: `2h ago` and epochs (s, ms, us, ns by size) become ISO 8601.
-
-    Anything else is left as it is, for the cast to accept or refuse.
-    """
-    text = text.strip()
-    try:
-        if ago := _AGO.fullmatch(text):
-            return (now - timedelta(seconds=float(ago[1]) * _UNITS[ago[2][0].lower()])).isoformat()
-        if text.isascii() and text.isdecimal() and len(text) >= 9:
-            scale = 10 ** (3 * min((len(text) - 9) // 3, 3))  # 9 to 11 digits are seconds
-            since = timedelta(microseconds=int(text) * 1_000_000 // scale)
-            return (datetime(1970, 1, 1, tzinfo=UTC) + since).isoformat()
-    except (OverflowError, ValueError):
-        pass
-    return text
+        return value_of(connection, parameter.type, text, now_ns)
+    except UsageError as error:
+        hint = f"{parameter.meaning}; {error.hint}" if error.hint else parameter.meaning
+        raise UsageError(f"parameter '{parameter.name}': {error.what}", hint=hint) from error
 
 
 def _first_line(error: Exception) -> str:

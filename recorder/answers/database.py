@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recorder.errors import BusyError, DataError
+from recorder.times import age
 
 if TYPE_CHECKING:  # the command line's help and completion never load it
     import duckdb
@@ -40,7 +41,7 @@ def connect(path: Path, **settings: str | bool | int) -> duckdb.DuckDBPyConnecti
 
 
 def freshness(connection: duckdb.DuckDBPyConnection) -> str:
-    """How old the newest ingested frame is, in words."""
+    """Return how old the newest ingested frame is, in words."""
     import duckdb
 
     try:
@@ -49,11 +50,4 @@ def freshness(connection: duckdb.DuckDBPyConnection) -> str:
         newest = None
     if newest is None:
         return "nothing ingested yet"
-    return f"newest frame {_age((time.time_ns() - newest) / 1e9)} old"
-
-
-def _age(seconds: float) -> str:
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
+    return f"newest frame {age(newest, time.time_ns())} old"

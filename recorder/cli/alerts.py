@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from recorder.cli import options
 if TYPE_CHECKING:
     from recorder.alerts.delivery import Delivery
     from recorder.alerts.service import Plan
+    from recorder.times import Duration
 
 
 @click.command(
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--test", "tried", metavar="RULE", help="Send a made-up alert of this rule, and end.")
 @click.option(
     "--catch-up",
-    type=options.Span(),
+    type=options.Length(),
     default="15m",
     show_default=True,
     help="After a restart, look at rows up to this age.",
@@ -40,7 +42,7 @@ def alerts(
     data_dir: Path | None,
     once: bool,
     tried: str | None,
-    catch_up: int,
+    catch_up: Duration,
     log_format: str,
     log_level: str,
 ) -> None:
@@ -72,7 +74,8 @@ def alerts(
         signal.signal(number, lambda *_: stop.set())
     service = Service(made, log.logger(), once=once)
     try:
-        service.begin(catch_up / NS)
+        now_ns = time.time_ns()
+        service.begin((now_ns - catch_up.before(now_ns)) / NS)
         if once:
             service.look(everything=True)
         else:

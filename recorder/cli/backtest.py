@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,8 +28,10 @@ Examples:
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("strategy")
-@click.option("--from", "since", metavar="TIME", help="Begin at this time: ISO 8601, '2h ago'.")
-@click.option("--to", "until", metavar="TIME", help="End before this time.")
+@click.option(
+    "--from", "since", type=options.Moment(), help="Begin at this time: ISO 8601, '2h ago'."
+)
+@click.option("--to", "until", type=options.Moment(), help="End before this time.")
 @click.option("--feed", "feeds", multiple=True, help="Only events of this feed; repeatable.")
 @click.option("--symbol", "symbols", multiple=True, help="Only events of this symbol; repeatable.")
 @click.option("--table", "tables", multiple=True, help="Only events of this table; repeatable.")
@@ -63,8 +64,8 @@ Examples:
 @options.data_dir
 def backtest(
     strategy: str,
-    since: str | None,
-    until: str | None,
+    since: int | None,
+    until: int | None,
     feeds: tuple[str, ...],
     symbols: tuple[str, ...],
     tables: tuple[str, ...],
@@ -90,12 +91,13 @@ def backtest(
     from recorder.cli.answers import How
     from recorder.settings.config import load
     from recorder.stream import event
-    from recorder.stream.span import span
+    from recorder.stream.span import between
+    from recorder.times import exact
 
     How(plot=plot).check()
     files = [(path, _form(path)) for path in (fills, equity) if path is not None]
     market = Market(_latency(latency, reaction), _costs(costs))
-    wanted = event.wanted(span(since, until), feeds or None, symbols or None)
+    wanted = event.wanted(between(since, until), feeds or None, symbols or None)
     found = named(strategy)
     place = load(config_path, data_dir=data_dir).data_dir
     with _bar(place, _tables(found, tables), wanted) as tell:
@@ -103,8 +105,8 @@ def backtest(
             found,
             data_dir=place,
             tables=tables or None,
-            since=since,
-            until=until,
+            since=None if since is None else exact(since),
+            until=None if until is None else exact(until),
             feeds=feeds or None,
             symbols=symbols or None,
             market=market,
@@ -134,13 +136,16 @@ def _latency(order: str, reaction: str) -> Latency:
 
 def _length(text: str, option: str) -> timedelta:
     from recorder.errors import UsageError
+    from recorder.times import parse_fixed
 
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(us|ms|s)", text.strip())
-    if not found:
-        hint = "for example 50ms or 0.2s; --latency takes recorded:FEED too"
-        raise UsageError(f"'{text}' is no length of time", where=option, hint=hint)
-    unit = {"us": "microseconds", "ms": "milliseconds", "s": "seconds"}[found[2]]
-    return timedelta(**{unit: float(found[1])})
+    try:
+        ns = parse_fixed(text)
+    except UsageError as error:
+        hint = f"{error.hint}; --latency takes recorded:FEED too"
+        raise UsageError(error.what, where=option, hint=hint) from None
+    if ns % 1000:
+        raise UsageError(f"'{text}' is not a whole number of microseconds", where=option)
+    return timedelta(microseconds=ns // 1000)
 
 
 def _costs(text: str) -> Costs:

@@ -15,6 +15,7 @@ from recorder.capture.capture import Capture
 from recorder.clock import NS
 from recorder.session.line import Line
 from recorder.session.machine import State
+from recorder.times import age, duration
 
 _COLOURS = {State.LIVE: "green", State.FINISHED: "red"}
 
@@ -47,8 +48,8 @@ class Board:
         name = f"{line.wiring.name} {line.plan.group}"
         if line.wiring.feed.kind == "generic":
             name = line.wiring.name
-        up = "" if line.opened_ns is None else span((time.time_ns() - line.opened_ns) / NS)
-        last = ago(now - line.data_at) if line.data_at else ""
+        up = "" if line.opened_ns is None else age(line.opened_ns, time.time_ns())
+        last = duration(int((now - line.data_at) * NS)) if line.data_at else ""
         return [
             f"{name} {line.letter}",
             _state(line, now),
@@ -90,21 +91,3 @@ def _state(line: Line, now: float) -> Text:
         words = f"again in {max(retry_at - now, 0):.0f} s"
     dot = "●" if state is State.LIVE else "○"
     return Text(f"{dot} {words}", style=_COLOURS.get(state, "yellow"))
-
-
-def span(seconds: float) -> str:
-    """A duration for people: `12s`, `3m20s`, `2h13m`, `4d02h`."""
-    whole = int(seconds)
-    days, hours, minutes = whole // 86_400, whole // 3600 % 24, whole // 60 % 60
-    if days:
-        return f"{days}d{hours:02d}h"
-    if hours:
-        return f"{hours}h{minutes:02d}m"
-    return f"{minutes}m{whole % 60:02d}s" if minutes else f"{whole}s"
-
-
-def ago(seconds: float) -> str:
-    """The age of the last frame: `40ms`, `3.1s`, `2m05s`."""
-    if seconds < 1:
-        return f"{max(seconds, 0) * 1000:.0f}ms"
-    return f"{seconds:.1f}s" if seconds < 10 else span(seconds)

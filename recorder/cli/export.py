@@ -35,8 +35,10 @@ _FORMATS = {
     type=click.Path(file_okay=False, path_type=Path),
     help="The directory to write into.",
 )
-@click.option("--since", help="Only what was received at or after this time.")
-@click.option("--until", help="Only what was received before this time.")
+@click.option(
+    "--since", type=options.Moment(), help="Only what was received at or after this time."
+)
+@click.option("--until", type=options.Moment(), help="Only what was received before this time.")
 @click.option("--feed", "feeds", multiple=True, help="Only this feed; may be repeated.")
 @click.option("--symbol", "symbols", multiple=True, help="Only this symbol; may be repeated.")
 @click.option("--table", "tables", multiple=True, help="parquet: only this table; may be repeated.")
@@ -51,8 +53,8 @@ _FORMATS = {
 def export(
     format_: str,
     out: Path,
-    since: str | None,
-    until: str | None,
+    since: int | None,
+    until: int | None,
     feeds: tuple[str, ...],
     symbols: tuple[str, ...],
     tables: tuple[str, ...],
@@ -73,9 +75,9 @@ def export(
     """
     from recorder.settings.config import load
     from recorder.stream import event
-    from recorder.stream.span import span
+    from recorder.stream.span import between
 
-    wanted = event.wanted(span(since, until), feeds or None, symbols or None)
+    wanted = event.wanted(between(since, until), feeds or None, symbols or None)
     write = _writer(format_, tables, types, bucket, kind, as_parquet)
     data = load(config_path, data_dir=data_dir).data_dir
     _run(data, out, wanted, write, force=force, as_json=as_json)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from recorder.clock import NS
+from recorder.clock import iso
 from recorder.record.layout import Layout, run_of
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ class Lateness:
             self._warn(
                 f"{late.stem} of '{late.feed}' came late: frames that another host brought too may "
                 f"be rows twice. End this ingest, then: recorder ingest --rebuild --feed "
-                f"{late.feed} --from {_second(late.from_ns)}"
+                f"{late.feed} --from {iso(late.from_ns)}"
             )
         return False
 
@@ -48,14 +47,9 @@ def renew(layout: Layout, rules: Callable[[str], Rules], found: list[Late], warn
     from recorder.tables.rebuild.run import Scope, rebuild
 
     for late in found:
-        since = _second(late.from_ns)
+        since = iso(late.from_ns)
         warn(f"'{late.feed}': {late.stem} came late; rows are made anew from {since} on")
         try:
             rebuild(layout, rules, Scope((late.feed,), late.from_ns, None, late.wait_ns), warn)
         except RecorderError as error:
             warn(f"rows of '{late.feed}' could not be made anew, some may be there twice: {error}")
-
-
-def _second(ns: int) -> str:
-    """The second in which a moment lies, or an earlier one."""
-    return datetime.fromtimestamp(ns // NS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

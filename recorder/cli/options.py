@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from recorder.times import Duration
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -76,42 +79,43 @@ def logging(command: F) -> F:
 
 
 class Moment(click.ParamType[int]):
-    """A time such as `2026-01-31T12:00Z`, `2h ago` or an epoch; UTC where no zone is given."""
+    """A moment in the grammar of `recorder.times`: `2026-01-31T12:00Z`, `2h ago`, an epoch."""
 
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The time in ns since epoch."""
-        from datetime import UTC, datetime, timedelta
+        """Return the moment in ns since epoch."""
+        import time
 
-        from recorder.answers.canned import moment
+        from recorder.errors import UsageError
+        from recorder.times import parse_moment
 
         if isinstance(value, int):
             return value
         try:
-            time = datetime.fromisoformat(moment(value, datetime.now(UTC)))
-        except ValueError:
-            self.fail(f"'{value}' is no time; e.g. 2026-01-31, 2026-01-31T12:00Z, '2h ago'")
-        zoned = time if time.tzinfo else time.replace(tzinfo=UTC)
-        return (zoned - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+            return parse_moment(value, time.time_ns())
+        except UsageError as error:
+            self.fail(f"{error.what}; {error.hint}")
 
 
-class Span(click.ParamType[int]):
-    """A length of time such as `90d`, `36h` or `4w`."""
+class Length(click.ParamType["Duration"]):
+    """A duration in the grammar of `recorder.times`: `90d`, `36h`, `3mo`, `15 minutes`."""
 
     name = "duration"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The length in ns."""
-        import re
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Duration:
+        """Return the duration."""
+        from recorder.errors import UsageError
+        from recorder.times import Duration, parse_duration
 
-        if isinstance(value, int):
+        if isinstance(value, Duration):
             return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", value.strip())
-        if not found:
-            self.fail(f"'{value}' is no length of time; e.g. 90d, 36h, 4w")
-        seconds = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}[found[2]]
-        return int(float(found[1]) * seconds * 1_000_000_000)
+        try:
+            return parse_duration(value)
+        except UsageError as error:
+            self.fail(f"{error.what}; {error.hint}")
 
 
 class Part(click.ParamType[str]):

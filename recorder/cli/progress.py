@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recorder.clock import NS
+from recorder.times import duration
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -21,15 +24,8 @@ def line(what: str, done: int, total: int, seconds: float) -> str:
     rate = done / max(seconds, 1e-9)
     if done >= total or rate == 0:
         return f"{what}: {done:,} frames, {rate:,.0f}/s"
-    left = (total - done) / rate
-    return f"{what}: {done:,} of {total:,} frames, {rate:,.0f}/s, {length(left)} left"
-
-
-def length(seconds: float) -> str:
-    """A length of time as a person says it."""
-    if seconds >= 3600:
-        return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
-    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s" if seconds >= 60 else f"{seconds:.0f} s"
+    left = duration(int((total - done) / rate * NS))
+    return f"{what}: {done:,} of {total:,} frames, {rate:,.0f}/s, {left} left"
 
 
 @contextmanager

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from recorder.record.compact import Day, Merged
     from recorder.record.layout import Layout
     from recorder.tables.prune import Choice, Plan
+    from recorder.times import Duration
 
 _MB = 1_000_000
 
@@ -30,7 +31,7 @@ _MB = 1_000_000
 @options.config
 @options.data_dir
 @options.raw_url
-@click.option("--older-than", "age", type=options.Span(), help="What goes, e.g. 90d, 36h, 4w.")
+@click.option("--older-than", "age", type=options.Length(), help="What goes, e.g. 90d, 36h, 4w.")
 @click.option("--raw", "raw_files", is_flag=True, help="Remove raw files that are so old.")
 @click.option("--tables", is_flag=True, help="Remove table rows that are so old.")
 @click.option("--force", is_flag=True, help="Remove also raw files that were never ingested.")
@@ -51,7 +52,7 @@ def prune(
     config_path: Path | None,
     data_dir: Path | None,
     raw_url: str | None,
-    age: int | None,
+    age: Duration | None,
     raw_files: bool,
     tables: bool,
     force: bool,
@@ -92,7 +93,7 @@ def prune(
         told: dict[str, Any] = {"dry_run": dry_run}
         if age is not None:
             choice = Choice(raw_files, tables, force)
-            told |= _prune(db, everywhere, time.time_ns() - age, choice, dry_run=dry_run)
+            told |= _prune(db, everywhere, age.before(time.time_ns()), choice, dry_run=dry_run)
         if compact:
             told["merged"] = _compact(
                 db, layout, target_mb or how.target_mb, zstd_level or how.zstd_level, dry_run
@@ -105,7 +106,7 @@ def prune(
         _print(told)
 
 
-def _check(age: int | None, *, raw_files: bool, compact: bool) -> None:
+def _check(age: Duration | None, *, raw_files: bool, compact: bool) -> None:
     from recorder.errors import UsageError
 
     if age is None and raw_files:

@@ -36,8 +36,10 @@ Examples:
 @options.raw_url
 @click.option("--feed", "feeds", multiple=True, help="Feed to replay; repeatable.  [default: all]")
 @click.option("--channel", "channels", multiple=True, help="Only frames of this channel.")
-@click.option("--from", "since", metavar="TIME", help="Begin at this time: ISO 8601, '2h ago'.")
-@click.option("--to", "until", metavar="TIME", help="End before this time.")
+@click.option(
+    "--from", "since", type=options.Moment(), help="Begin at this time: ISO 8601, '2h ago'."
+)
+@click.option("--to", "until", type=options.Moment(), help="End before this time.")
 @click.option(
     "--speed", default="max", show_default=True, help="1 as recorded, 10 ten times as fast, or max."
 )
@@ -88,8 +90,8 @@ def replay(
     raw_url: str | None,
     feeds: tuple[str, ...],
     channels: tuple[str, ...],
-    since: str | None,
-    until: str | None,
+    since: int | None,
+    until: int | None,
     speed: str,
     form: str,
     addresses: tuple[str, ...],
@@ -118,11 +120,11 @@ def replay(
     from recorder.player.stage import Play
     from recorder.redact import Redactor
     from recorder.settings.config import load
-    from recorder.stream.span import span
+    from recorder.stream.span import between
 
     settings = load(config_path, data_dir=data_dir, raw_url=raw_url)
     layout = layout_of(settings.data_dir, settings.raw_url, cache_gb=settings.bucket.cache_gb)
-    wanted = span(since, until)
+    wanted = between(since, until)
     if not addresses:
         _only_serving(
             key, certificate, clients - 1, drops, loop, stay, too_slow != "wait", from_now

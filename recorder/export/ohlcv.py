@@ -8,6 +8,7 @@ from recorder.errors import UsageError, did_you_mean
 from recorder.export import market
 from recorder.export.job import Job, quoted, safe
 from recorder.export.market import Instrument
+from recorder.times import parse_fixed
 
 KINDS = ("last", "mark", "mid", "index")
 
@@ -44,11 +45,11 @@ def export(
     unless every trade's size is known), known_volume, observations. Empty buckets have no row.
 
     Raises:
-        UsageError: the bucket is no length of time, or the kind no kind of price.
+        UsageError: the bucket is not a duration of fixed length, or the kind no kind of price.
     """
     if kind not in KINDS:
         raise UsageError(f"no kind of price '{kind}'", hint=did_you_mean(kind, KINDS))
-    width = _width(job, bucket)
+    width = _width(bucket)
     market.prepare(job)
     options = "FORMAT csv, HEADER" if format == "csv" else "FORMAT parquet, COMPRESSION zstd"
     for found in market.instruments(job, "x_prices", f"kind = {quoted(kind)}"):
@@ -66,16 +67,11 @@ def _candles(instrument: Instrument, width: int, kind: str) -> str:
     return _CANDLES.format(width=width, these=these)
 
 
-def _width(job: Job, bucket: str) -> int:
-    import duckdb
-
+def _width(bucket: str) -> int:
     try:
-        [(width,)] = job.connection.execute(
-            "SELECT epoch_ns(CAST($bucket AS INTERVAL))", {"bucket": bucket}
-        ).fetchall()
-    except duckdb.Error as error:
-        hint = "for example '15 seconds' or '1 hour'"
-        raise UsageError(f"'{bucket}' is no length of time", where="--bucket", hint=hint) from error
-    if not width or width <= 0:
+        width = parse_fixed(bucket)
+    except UsageError as error:
+        raise UsageError(error.what, where="--bucket", hint=error.hint) from None
+    if width == 0:
         raise UsageError(f"a bucket of '{bucket}' holds nothing", where="--bucket")
-    return int(width)
+    return width

@@ -10,7 +10,8 @@ from recorder.feed import parsed
 from recorder.player.iterate import speed_of
 from recorder.player.stage import Stage
 from recorder.player.timeline import MAX
-from recorder.stream.span import FOR_EVER, ns_of
+from recorder.stream.span import FOR_EVER
+from recorder.times import moment_of
 
 COMMANDS = ("status", "pause", "resume", "seek", "speed")
 
@@ -35,7 +36,7 @@ def command(stage: Stage, message: str | bytes) -> str:
                     raise UsageError(
                         "seek where?", hint='{"do": "seek", "to": "2026-01-31T12:00Z"}'
                     )
-                stage.seek(ns_of(to))
+                stage.seek(moment_of(to, stage.clock.wall_ns()))
             case "speed":
                 speed = told.get("speed")
                 if not isinstance(speed, str | int | float):

@@ -172,7 +172,7 @@ class Routes:
     async def gaps(self, request: Request) -> Response:
         """The gaps of one feed that touch one day."""
         given = {name: wanted.text(request, name) for name in ("feed", "day")}
-        calendar.day_of(given["day"])
+        given["day"] = calendar.day_of(given["day"])
         return _answer(await self._parts.asking.ask({"kind": "gaps", "params": given}), "json", "")
 
     async def series(self, request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,9 @@ import duckdb
 import pyarrow as pa
 
 from recorder.answers import canned
-from recorder.errors import UsageError
+from recorder.clock import DAY_NS
+from recorder.clock import day as iso_day
+from recorder.times import parse_moment
 
 MOST_DAYS = 366
 
@@ -48,19 +51,20 @@ def coverage(connection: duckdb.DuckDBPyConnection, days: int) -> pa.Table:
 
 
 def gaps(connection: duckdb.DuckDBPyConnection, feed: str, day: str) -> pa.Table:
-    """The gaps of a feed that touch a UTC day."""
-    start = int(datetime.combine(day_of(day), datetime.min.time(), UTC).timestamp()) * 10**9
-    now = int(datetime.now(UTC).timestamp() * 1e9)
-    given = {"feed": feed, "start": start, "end": start + 86_400 * 10**9, "now": now}
+    """Return the gaps of a feed that touch a UTC day, `YYYY-MM-DD`."""
+    now = time.time_ns()
+    start = parse_moment(day, now)
+    given = {"feed": feed, "start": start, "end": start + DAY_NS, "now": now}
     return connection.execute(_GAPS, given).to_arrow_table()
 
 
-def day_of(text: str) -> date:
-    """A UTC day, `YYYY-MM-DD`; a UsageError for anything else."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"'{text[:40]}' is no day", hint="e.g. 2026-01-31") from None
+def day_of(text: str) -> str:
+    """Return the UTC day, `YYYY-MM-DD`, of a moment in the grammar of `recorder.times`.
+
+    Raises:
+        UsageError: it is not a time.
+    """
+    return iso_day(parse_moment(text, time.time_ns()))
 
 
 def newest_ns(connection: duckdb.DuckDBPyConnection) -> int | None:

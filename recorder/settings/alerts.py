@@ -18,12 +18,14 @@ from pydantic import (
     model_validator,
 )
 
+from recorder.clock import NS
+from recorder.errors import UsageError
+from recorder.times import DURATIONS, parse_fixed
+
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 #: A name becomes part of a variable's and of a credential's name.
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def _means(text: str, **more: Any) -> Any:
@@ -38,22 +40,35 @@ Severity = Literal["info", "warning", "critical"]
 
 
 def seconds(value: object) -> float:
-    """A length of time: `"90s"`, `"10m"`, `"6h"`, `"1d"`, or a number of seconds."""
+    """Read a duration, `"90s"` or `"1h30m"`, or a number of seconds; return seconds.
+
+    Raises:
+        ValueError: it is neither.
+    """
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
         return float(value)
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhd])", value) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError('no length of time; for example "90s", "10m", "6h" or "1d"')
-    return float(found[1]) * _UNITS[found[2]]
+    if not isinstance(value, str):
+        raise ValueError(f"not a duration; {DURATIONS}")
+    try:
+        return parse_fixed(value) / NS
+    except UsageError as error:
+        raise ValueError(f"{error.what}; {error.hint}") from None
 
 
 def rate(value: object) -> tuple[int, float]:
-    """So many in so many seconds: `"10/min"`, `"3/10m"`, `"100/day"`."""
+    """Read a count in a duration, `"10/min"`, `"3/10m"` or `"100/day"`; return both, in seconds.
+
+    Raises:
+        ValueError: it is not one, or allows nothing.
+    """
     text = value if isinstance(value, str) else ""
-    found = re.fullmatch(r"(\d{1,6})/(\d*)(s|sec|m|min|h|hour|d|day)", text)
-    if found is None or int(found[1]) == 0 or found[2] == "0":
-        raise ValueError('no rate; for example "10/min", "3/10m" or "100/day"')
-    return int(found[1]), int(found[2] or 1) * float(_UNITS[found[3][0]])
+    found = re.fullmatch(r"([0-9]{1,6})\s*/\s*(.+)", text)
+    if found is None or int(found[1]) == 0:
+        raise ValueError('not a rate; for example "10/min", "3/10m" or "100/day"')
+    length = seconds(found[2] if found[2][0].isdecimal() else f"1{found[2]}")
+    if length == 0:
+        raise ValueError('not a rate: it allows nothing; for example "10/min"')
+    return int(found[1]), length
 
 
 def _listed(value: object) -> object:

@@ -23,8 +23,8 @@ from recorder.settings.keys import key_of, key_variable
 from recorder.status import disk, problems
 from recorder.status.conditions import JOURNALS_UNSEALED
 from recorder.status.model import Disk, Problem, Status
-from recorder.status.scene import long
 from recorder.status.watch import Watcher
+from recorder.times import duration
 from recorder.version import __version__
 
 _LIBRARIES = ("websockets", "duckdb", "pyarrow", "msgspec", "pydantic")
@@ -126,7 +126,7 @@ def _disk(found: Disk | None, full: list[Problem]) -> Check:
     if not found.hours_left:
         return Check("disk", None, f"{says}; nothing was recorded in the last hour to measure by")
     rate = (found.bytes_per_second or 0.0) * 3600 / 1e6
-    left = long(int(found.hours_left * 3600 * NS))
+    left = duration(int(found.hours_left * 3600 * NS))
     return Check("disk", True, f"{says}; at the present {rate:,.1f} MB an hour full in {left}")
 
 

@@ -13,7 +13,8 @@ from recorder.settings.keys import key_variable
 from recorder.status import conditions as are
 from recorder.status.gaps import Gap
 from recorder.status.model import CLOSED, OPEN, Connection, FeedStatus, Problem
-from recorder.status.scene import Scene, long
+from recorder.status.scene import Scene
+from recorder.times import duration
 
 #: As many lines that are away at once are one problem, if they are all that a feed has.
 _MANY_LINES = 3
@@ -49,7 +50,7 @@ def _line(scene: Scene, feed: FeedStatus, one: Connection) -> Problem | None:
     if _well(scene, one):
         return None
     since = one.heard_ns or one.opened_ns or scene.at_ns
-    what = f"silent for {long(scene.at_ns - since)}, although the connection is open"
+    what = f"silent for {duration(scene.at_ns - since)}, although the connection is open"
     found = are.FEED_SILENT.problem(what, _place(one), feed=feed.name, since_ns=since)
     return replace(found, threshold=f"{scene.limits[feed.name]:g} s")
 
@@ -76,7 +77,7 @@ def _closed(scene: Scene, feed: FeedStatus, one: Connection) -> Problem | None:
         condition, what = are.FEED_GAVE_UP, f"gave up: {why}"
     elif scene.at_ns - since > are.AWAY.ns:
         lost = "cannot connect" if one.opened_ns is None else "not connected"
-        condition, what = are.FEED_AWAY, f"{lost} for {long(scene.at_ns - since)}: {why}"
+        condition, what = are.FEED_AWAY, f"{lost} for {duration(scene.at_ns - since)}: {why}"
     else:
         return None
     key = key_variable(feed.name)
@@ -166,4 +167,4 @@ def _undecided(scene: Scene, feed: FeedStatus, gap: Gap) -> bool:
 def _without(gaps: Sequence[Gap], at_ns: int) -> str:
     """Return how many gaps there are and how long they are in all, as text."""
     seconds = sum(gap.seconds(0, at_ns) for gap in gaps)
-    return f"{len(gaps)} {'gap' if len(gaps) == 1 else 'gaps'} ({long(int(seconds * NS))})"
+    return f"{len(gaps)} {'gap' if len(gaps) == 1 else 'gaps'} ({duration(int(seconds * NS))})"

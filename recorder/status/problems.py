@@ -14,8 +14,9 @@ from recorder.status import conditions as are
 from recorder.status import line_problems
 from recorder.status.bucket import Waiting
 from recorder.status.model import SEVERITIES, Disk, Problem
-from recorder.status.scene import Scene, long
+from recorder.status.scene import Scene
 from recorder.status.tables import OtherVersionError
+from recorder.times import duration
 
 if TYPE_CHECKING:
     from recorder.settings.config import Settings
@@ -81,7 +82,7 @@ def _tables(scene: Scene) -> Iterator[Problem]:
     known_ns = ingest.newest_ns or ingest.published_ns  # they hold nothing newer than themselves
     if trouble is None and known_ns is not None and scene.newest_ns is not None:
         behind_ns = scene.newest_ns - known_ns
-        late = f"the tables are {long(behind_ns)} behind the record"
+        late = f"the tables are {duration(behind_ns)} behind the record"
         if behind_ns > 0 and not ingest.running:
             yield are.INGEST_STOPPED.problem(f"ingest is not running; {late}", where)
         elif behind_ns > are.BEHIND.ns:
@@ -100,7 +101,7 @@ def disk(found: Disk | None, where: str) -> Iterator[Problem]:
         return
     hours, what = found.hours_left, f"{found.free_bytes / 1e9:,.1f} GB free"
     if hours is not None:
-        what += f", at the present rate full in {long(int(hours * 3600 * NS))}"
+        what += f", at the present rate full in {duration(int(hours * 3600 * NS))}"
     left = float("inf") if hours is None else hours
     if found.free_bytes < are.FULL_BYTES.base or left < are.FULL_HOURS.value:
         yield are.DISK_FULL.problem(what, where)

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recorder.clock import NS
 from recorder.errors import DataError
 from recorder.feed import Options
 from recorder.feeds import feed as feed_of
@@ -69,12 +68,3 @@ def limit_of(name: str, kind: str | None, config: Settings | None) -> float:
         )
         limit = max(plan.silence for plan in plans)
     return limit + NOTED.base
-
-
-def long(ns: int) -> str:
-    """Return a length of time as text, in the largest unit of which there are at least two."""
-    seconds = max(ns, 0) / NS
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"

@@ -21,6 +21,7 @@ from recorder.status.model import (
     Problem,
     Status,
 )
+from recorder.times import age, duration
 
 NONE = "-"
 
@@ -59,14 +60,15 @@ def machine_lines(status: Status) -> Iterator[tuple[str, str]]:
         yield "capture", "not running"
     says = "running" if ingest.running else "not running"
     if ingest.newest_ns is not None:
-        says += f", newest frame {ago(status.at_ns, ingest.newest_ns)} old"
+        says += f", newest frame {age(ingest.newest_ns, status.at_ns)} old"
     if ingest.database_bytes is not None:
         says += f", {amount(ingest.database_bytes)}B"
     if ingest.rejects is not None:
         says += f", {ingest.rejects:,} rejects"
     yield "ingest", says
     if disk is not None:
-        left = "" if disk.hours_left is None else f", enough for {_hours(disk.hours_left)}"
+        hours = disk.hours_left
+        left = "" if hours is None else f", enough for {duration(int(hours * 3600 * NS))}"
         yield "disk", f"{amount(disk.free_bytes)}B of {amount(disk.total_bytes)}B free{left}"
 
 
@@ -89,7 +91,7 @@ def feed_cells(status: Status, feed: FeedStatus) -> tuple[str, ...]:
         state_of(feed),
         f"{feed.frames_per_second:,.1f}",
         amount(feed.bytes_per_second),
-        ago(status.at_ns, feed.last_frame_ns),
+        _age(status, feed.last_frame_ns),
         _count(feed.reconnects_today),
         _count(feed.gaps_today),
         _seconds(feed.gap_seconds_today),
@@ -128,7 +130,7 @@ def connection(status: Status, one: Connection) -> tuple[str, ...]:
         one.line or NONE,
         one.state if one.state == OPEN else one.state.upper(),
         f"{one.frames_per_second:,.1f}",
-        ago(status.at_ns, one.heard_ns),
+        _age(status, one.heard_ns),
         _milli(one.rtt_seconds),
         _milli(one.lag_seconds),
         _milli(None if one.clock_error_ns is None else one.clock_error_ns / NS),
@@ -201,19 +203,8 @@ def amount(value: float) -> str:
     raise AssertionError
 
 
-def ago(now_ns: int, at_ns: int | None) -> str:
-    """How long ago, in the largest unit that has at least two."""
-    if at_ns is None:
-        return NONE
-    seconds = max(now_ns - at_ns, 0) / NS
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.1f} s"
-
-
-def _hours(hours: float) -> str:
-    return f"{hours:,.1f} h" if hours < 48 else f"{hours / 24:,.0f} d"
+def _age(status: Status, at_ns: int | None) -> str:
+    return NONE if at_ns is None else age(at_ns, status.at_ns)
 
 
 def _count(value: int | None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from recorder.clock import iso
 from recorder.errors import LookAheadError, UsageError, did_you_mean
 from recorder.stream.event import CLASSES, Event, checked, columns, sorting
+from recorder.times import exact, moment_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -77,21 +78,24 @@ class AsOf:
         return list(self._rows(table, rest, given, (until - width, until)))
 
     def query(self, name: str, /, **parameters: str | None) -> pa.Table:
-        """A canned query's answer as of the present, to the microsecond below it.
+        """Return a canned query's answer as of the present, to the microsecond below it.
+
+        In a parameter's text `1h` is an hour before this present.
 
         Raises:
             LookAheadError: `as_of` is given and later than the present.
             UsageError: no such query or parameter.
         """
         from recorder.answers import canned
-        from recorder.stream.span import ns_of
 
         queries = canned.load()
         if name not in queries:
             raise UsageError(f"no query '{name}'", hint=did_you_mean(name, queries))
         given = parameters.pop("as_of", None)
-        moment = self._past(None if given is None else ns_of(given))
-        return canned.run(self._db, queries[name], {**parameters, "as_of": _text(moment)})
+        now = self._clock()
+        moment = self._past(None if given is None else moment_of(given, now))
+        chosen = {**parameters, "as_of": exact(moment)}
+        return canned.run(self._db, queries[name], chosen, now_ns=now)
 
     def _past(self, at_ns: int | None) -> int:
         now = self._clock()
@@ -125,10 +129,3 @@ def _condition(table: str, symbol: str | None, equal: dict[str, Any]) -> tuple[s
             )
     given = dict(equal) if symbol is None else {"symbol": symbol, **equal}
     return "".join(f" AND {name} = ${name}" for name in given), given
-
-
-def _text(ns: int) -> str:
-    """The moment as a text that is cut, never rounded up."""
-    from datetime import UTC, datetime
-
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ns // 1000)).isoformat()

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import re
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from recorder.clock import NS, iso
 from recorder.errors import DataError, UsageError, did_you_mean
 from recorder.schema.tables import SCHEMA_VERSION
+from recorder.times import When, moment_of
 
 if TYPE_CHECKING:
     import duckdb
 
-#: A time as one may give it: ns since epoch, a datetime (UTC without a zone), or a text: ISO 8601,
-#: an epoch in s, ms, us or ns, or `2h ago`.
-When = int | str | datetime | None
-
 FOR_EVER = (1 << 63) - 1
-_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])[a-z]*\s+ago", re.IGNORECASE)
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,39 +41,25 @@ class Gap:
         return f"{self.feed}: nothing from {iso(self.from_ns)} to {end} ({self.cause or 'unknown'})"
 
 
-def ns_of(value: int | str | datetime, now: datetime | None = None) -> int:
-    """A time as ns since epoch, UTC.
+def span(since: When | None = None, until: When | None = None) -> Span:
+    """Return the stretch from `since` to `until`, in the grammar of `recorder.times`; None is open.
 
     Raises:
-        UsageError: the text is no time.
+        UsageError: nothing lies between the two, or one is not a time.
     """
-    if isinstance(value, int):
-        return value
-    if isinstance(value, datetime):
-        aware = value if value.tzinfo else value.replace(tzinfo=UTC)
-        return (aware - _EPOCH) // timedelta(microseconds=1) * 1000
-    text = value.strip()
-    if ago := _AGO.fullmatch(text):
-        moment = now or datetime.now(UTC)
-        return ns_of(moment - timedelta(seconds=float(ago[1]) * _UNITS[ago[2].lower()]))
-    if text.isascii() and text.isdecimal() and 9 <= len(text) <= 20:
-        scale: int = 10 ** (3 * min((len(text) - 9) // 3, 3))  # 9 to 11 digits are seconds
-        return int(text) * NS // scale
-    try:
-        return ns_of(datetime.fromisoformat(text))
-    except (ValueError, OverflowError) as error:
-        hint = "for example 2026-01-31, 2026-01-31T12:00Z, 1769860800 or '2h ago'"
-        raise UsageError(f"'{value}' is no time", hint=hint) from error
+    now_ns = time.time_ns()
+    start, end = (None if at is None else moment_of(at, now_ns) for at in (since, until))
+    return between(start, end)
 
 
-def span(since: When = None, until: When = None) -> Span:
-    """The stretch from `since` to `until`; None is open.
+def between(since_ns: int | None, until_ns: int | None) -> Span:
+    """Return the stretch between two moments in ns since epoch; None is open.
 
     Raises:
-        UsageError: nothing lies between the two, or one is no time.
+        UsageError: nothing lies between the two.
     """
-    start = 0 if since is None else ns_of(since)
-    end = FOR_EVER if until is None else ns_of(until)
+    start = 0 if since_ns is None else since_ns
+    end = FOR_EVER if until_ns is None else until_ns
     if start >= end:
         what = f"an empty range: {iso(start)} is not before {iso(end)}"
         raise UsageError(what, hint="since is included, until is not")

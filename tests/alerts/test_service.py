@@ -163,7 +163,7 @@ def test_after_a_long_time_away_only_the_last_quarter_of_an_hour_is_looked_at(de
     told = desk.look()
     assert told[0] == "1000029"
     assert len(told) == 10  # the rate of the rule
-    assert any("hours are looked at from 900 s ago" in line for line in desk.said.lines)
+    assert any("only rows of the last 15m are checked" in line for line in desk.said.lines)
     assert desk.look(61) == ["big: 2 more held back"]
 
 

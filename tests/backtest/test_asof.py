@@ -66,6 +66,17 @@ def test_asking_beyond_the_present_is_refused(made: Record) -> None:
             as_of.query("listing")
 
 
+def test_a_time_in_words_counts_from_the_present_of_the_replay(made: Record) -> None:
+    now = T0 + 60 * NS
+    with recorder.connect(made.layout.root) as connection:
+        as_of = AsOf(connection, lambda: now)
+        minute = as_of.query("event_history", since="20s", limit=None).to_pylist()
+        exact = as_of.query("event_history", since=str(now - 20 * NS), limit=None).to_pylist()
+        assert minute == exact and minute
+        before = as_of.query("event_history", as_of="20s ago", limit=None).to_pylist()
+        assert 0 < len(before) < len(as_of.query("event_history", limit=None))
+
+
 def test_a_row_that_was_sent_late_is_known_from_when_it_came(tmp_path: Path) -> None:
     with duckdb.connect() as connection:
         connection.execute(TABLES["prices"].ddl)

@@ -127,7 +127,7 @@ def test_a_strategy_that_raises_is_told_with_its_event_and_raw_frame(
         (["mine.py:number"], 2, "is no strategy"),
         (["broken.py:x"], 1, "cannot be loaded: NameError"),
         (["lacks.py:x"], 1, "cannot be loaded: ModuleNotFoundError: No module named 'nowhere'"),
-        (["fade", "--latency", "soon"], 2, "'soon' is no length of time"),
+        (["fade", "--latency", "soon"], 2, "'soon' is not a duration"),
         (["fade", "--latency", "recorded:nowhere"], 1, "no latency of feed 'nowhere'"),
         (["fade", "--costs", "much"], 2, "'much' are no costs"),
         (["fade", "--costs", "-5"], 2, "not negative"),

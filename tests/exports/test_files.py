@@ -231,8 +231,10 @@ def test_names_from_a_venue_make_no_paths(database: Any, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["ohlcv", "--bucket", "soon"], 2, "'soon' is no length of time"),
-        (["ohlcv", "--bucket", "-1 minute"], 2, "holds nothing"),
+        (["ohlcv", "--bucket", "soon"], 2, "'soon' is not a duration"),
+        (["ohlcv", "--bucket", "-1 minute"], 2, "not a duration"),
+        (["ohlcv", "--bucket", "0 minutes"], 2, "holds nothing"),
+        (["ohlcv", "--bucket", "1 month"], 2, "months and years differ"),
         (["ohlcv", "--kind", "lats"], 2, "did you mean 'last'"),
         (["ohlcv", "--kind", "mid"], 1, "nothing of this kind was received"),
         (["parquet", "--table", "price"], 2, "did you mean 'prices'"),
@@ -241,7 +243,7 @@ def test_names_from_a_venue_make_no_paths(database: Any, tmp_path: Path) -> None
         (["parquet", "--feed", "binanse"], 2, "did you mean 'binance'"),
         (["parquet", "--since", "2026-01-02", "--until", "2026-01-01"], 2, "an empty range"),
         (["parquet", "--since", "2030-01-01"], 1, "the record goes from 2026-09-21T14:13:19Z"),
-        (["parquet", "--since", "yesterday"], 2, "'yesterday' is no time"),
+        (["parquet", "--since", "next week"], 2, "'next week' is not a time"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(

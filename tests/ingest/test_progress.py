@@ -20,9 +20,9 @@ FRAMES = frames_of(events("binance") * 20)
 @pytest.mark.parametrize(
     ("done", "total", "seconds", "said"),
     [
-        (1_000_000, 10_000_000, 2.0, "1,000,000 of 10,000,000 frames, 500,000/s, 18 s left"),
-        (10, 1_000, 10.0, "10 of 1,000 frames, 1/s, 16 min 30 s left"),
-        (1, 10_000, 1.0, "1 of 10,000 frames, 1/s, 2 h 46 min left"),
+        (1_000_000, 10_000_000, 2.0, "1,000,000 of 10,000,000 frames, 500,000/s, 18s left"),
+        (10, 1_000, 10.0, "10 of 1,000 frames, 1/s, 16m30s left"),
+        (1, 10_000, 1.0, "1 of 10,000 frames, 1/s, 2h46m left"),
         (0, 5, 1.0, "0 frames, 0/s"),
         (5, 5, 1.0, "5 frames, 5/s"),
         (7, 5, 1.0, "7 frames, 7/s"),  # more came meanwhile

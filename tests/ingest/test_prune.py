@@ -226,7 +226,7 @@ def test_a_dry_run_lists_what_would_go_with_sizes_and_changes_nothing(tmp_path: 
         ([], "nothing to do"),
         (["--raw"], "say how old"),
         (["--older-than", "90d"], "--raw, --tables, or both"),
-        (["--older-than", "long", "--raw"], "no length of time"),
+        (["--older-than", "long", "--raw"], "not a duration"),
         (["--compact", "--zstd-level", "40"], "--zstd-level"),
     ],
 )

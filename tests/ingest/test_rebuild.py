@@ -387,7 +387,7 @@ def test_the_command_shows_the_difference_in_words_and_as_json(record: Record) -
         (["--json"], "belongs to --diff"),
         (["--rebuild", "--feed", "binanse"], "did you mean 'binance'"),
         (["--rebuild", "--from", "2026-02-01", "--to", "2026-01-01"], "not before"),
-        (["--rebuild", "--from", "soon"], "is no time"),
+        (["--rebuild", "--from", "soon"], "is not a time"),
     ],
 )
 def test_what_makes_no_sense_is_refused(record: Record, arguments: list[str], says: str) -> None:

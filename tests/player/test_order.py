@@ -207,7 +207,7 @@ def test_a_range_without_a_frame_says_what_is_around_it_and_why(tmp_path: Path) 
     ("options", "message"),
     [
         ({"feeds": "smartmony"}, "did you mean 'smartmoney'"),
-        ({"start": "soon"}, "'soon' is no time"),
+        ({"start": "soon"}, "'soon' is not a time"),
         ({"start": T0, "end": T0}, "empty range"),
         ({"speed": 0}, "no speed"),
         ({"speed": "fast"}, "no speed"),
