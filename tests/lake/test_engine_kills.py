@@ -142,32 +142,35 @@ def test_who_was_taken_over_can_commit_nothing_more(record: Record) -> None:
 
 def test_a_claim_that_cannot_be_renewed_is_warned_of_once(tmp_path: Path) -> None:
     about, away = tmp_path / "lake/about", tmp_path / "away"
-    warnings: list[str] = []
-    place = Place.of(str(tmp_path / "lake"))
-    renewed = threading.Event()
+    place, warnings = Place.of(str(tmp_path / "lake")), list[str]()
+    here, arrived, go = threading.current_thread(), threading.Semaphore(0), threading.Semaphore(0)
 
     def clock() -> int:
-        renewed.set()
+        if threading.current_thread() is not here:  # a renewal, before it writes
+            arrived.release()
+            go.acquire()
         return time.time_ns()
 
-    def attempts(count: int) -> None:
+    def renewals(count: int) -> None:
         for _ in range(count):
-            renewed.clear()
-            assert renewed.wait(60)
+            go.release()
+            assert arrived.acquire(timeout=60)
 
     with delta.Writer(place, clock=clock, warn=warnings.append, renew_seconds=0.01):
-        attempts(2)
+        assert arrived.acquire(timeout=60)
+        renewals(2)
         assert warnings == []
-        for failures in (1, 2):  # the store fails twice, with a renewal between
+        for outage in (1, 2):
             about.rename(away)
             about.touch()
-            attempts(4)
+            renewals(3)
             about.unlink()
             away.rename(about)
-            assert len(warnings) == failures
-            attempts(2)
+            assert len(warnings) == outage
+            renewals(1)
+        go.release(1_000)
     assert all("this ingest's claim was not renewed" in text for text in warnings)
-    assert str(place.url) in warnings[0]
+    assert place.url in warnings[0]
 
 
 def test_a_claim_that_nobody_renews_ends_by_itself(tmp_path: Path) -> None:
