@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recorder.clock import DAY_NS, NS
+from recorder.record.gaps import FOR_EVER, Lifetime, Line, LineGap, gaps
 from recorder.record.skim import Found, Marker, Run
-from recorder.status.gaps import FOR_EVER, Gap, Key, Life, gaps
 from recorder.status.model import CLOSED, LOST, OPEN, Connection
 
 #: Rates are over the last so many whole seconds.
@@ -46,7 +46,7 @@ class Known:
     """Frames and bytes of each of the last seconds in which any came."""
 
     @property
-    def key(self) -> Key:
+    def key(self) -> Line:
         """Its line."""
         return self.line_group, self.line
 
@@ -55,15 +55,18 @@ class Known:
         """What sorts a line's connections."""
         return self.opened_ns or self.first_ns
 
-    def life(self, *, recorded: bool) -> Life | None:
-        """For the gaps; None for an attempt that failed."""
+    def life(self, *, recorded: bool) -> Lifetime | None:
+        """Return what the rule of gaps needs; None for an attempt that failed.
+
+        If no process records the feed, an open connection is lost.
+        """
         if self.opened_ns is None:
             return None
-        heard = max(self.heard_ns or self.opened_ns, self.opened_ns)
-        if self.closed_ns is not None:
-            heard = min(heard, self.closed_ns)
-        ended = self.closed_ns is not None or not recorded
-        return Life(self.line_group, self.line, self.connection, self.opened_ns, heard, ended)
+        return Lifetime(
+            *(self.line_group, self.line, self.connection, self.opened_ns, self.closed_ns),
+            *(self.heard_ns, self.reason),
+            lost=not recorded,
+        )
 
     def rates(self, now_ns: int, since_ns: int) -> tuple[float, float]:
         """Frames and bytes a second, over what was watched of the last seconds."""
@@ -87,8 +90,8 @@ class Lives:
         self.since_ns: int | None = None
         self.holes: deque[tuple[int, int]] = deque(maxlen=100_000)
         """When frames were missed by number, and how many."""
-        self._tried: dict[Key, int] = {}
-        self._gaps: list[Gap] = []
+        self._tried: dict[Line, int] = {}
+        self._gaps: list[LineGap] = []
         self._computed = (0, -1, False)
         self._changed_ns = 0
         self._changes = 0
@@ -195,13 +198,13 @@ class Lives:
 
     # -- telling
 
-    def away_since(self, key: Key) -> int | None:
+    def away_since(self, key: Line) -> int | None:
         """Since when a line is without a connection: the last proof of life, or the first try."""
         own = [one for one in self.known.values() if one.key == key]
         ends = [one.closed_ns or one.heard_ns or 0 for one in own if one.opened_ns is not None]
         return max(ends, default=None) or self._tried.get(key)
 
-    def gaps(self, now_ns: int, *, recorded: bool) -> list[Gap]:
+    def gaps(self, now_ns: int, *, recorded: bool) -> list[LineGap]:
         """Intervals without cover that reach into today, or last."""
         at_ns, changes, was_recorded = self._computed
         settled = self._changed_ns < at_ns - _SETTLED_NS
@@ -214,14 +217,14 @@ class Lives:
         day = now_ns - now_ns % DAY_NS
         return [gap for gap in self._gaps if gap.to_ns is None or gap.to_ns > day]
 
-    def first_opened(self, key: Key) -> int:
+    def first_opened(self, key: Line) -> int:
         """When a line's oldest connection that is known was opened."""
         own = (one.opened_ns for one in self.known.values() if one.key == key)
         return min((at_ns for at_ns in own if at_ns is not None), default=FOR_EVER)
 
     def newest(self) -> list[Known]:
         """Of each line the newest connection; one that is open before a newer failed attempt."""
-        found: dict[Key, Known] = {}
+        found: dict[Line, Known] = {}
         for one in self.known.values():
             if one.line is None:
                 continue
@@ -232,7 +235,7 @@ class Lives:
 
     def reconnects(self, day_ns: int) -> int:
         """Connections opened since `day_ns` that followed another on their line."""
-        first: dict[Key, int] = {}
+        first: dict[Line, int] = {}
         opened = [one for one in self.known.values() if one.opened_ns is not None]
         for one in opened:
             first[one.key] = min(first.get(one.key, FOR_EVER), one.opened_ns or 0)
@@ -241,7 +244,7 @@ class Lives:
     def forget(self, before_ns: int) -> None:
         """Drop what ended before, but each line's newest."""
         newest = {one.connection for one in self.newest()}
-        latest: dict[Key, Known] = {}
+        latest: dict[Line, Known] = {}
         for one in self.known.values():
             if one.opened_ns and one.began_ns >= latest.get(one.key, one).began_ns:
                 latest[one.key] = one
@@ -255,7 +258,7 @@ class Lives:
 
 
 def connection(
-    lives: Lives, known: Known, gaps: Iterable[Gap], now_ns: int, *, recorded: bool
+    lives: Lives, known: Known, gaps: Iterable[LineGap], now_ns: int, *, recorded: bool
 ) -> Connection:
     """A line's newest connection as it is told."""
     since_ns = lives.since_ns or now_ns
@@ -281,12 +284,12 @@ def connection(
     )
 
 
-def _uptime(known: Known, first_ns: int, gaps: Iterable[Gap], now_ns: int) -> float | None:
+def _uptime(known: Known, first_ns: int, gaps: Iterable[LineGap], now_ns: int) -> float | None:
     day = now_ns - now_ns % DAY_NS
     begin = max(day, first_ns)
     if begin >= now_ns:
         return None
-    own = (gap for gap in gaps if (gap.line_group, gap.line) == known.key)
+    own = (gap for gap in gaps if gap.key == known.key)
     without = sum(gap.seconds(day, now_ns) for gap in own)
     return max(0.0, 1 - without / ((now_ns - begin) / NS))
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 from recorder.clock import NS, iso
 from recorder.feed import Refusal, Verdict
 from recorder.feeds import feed as feed_of
+from recorder.record.gaps import LineGap
 from recorder.settings.keys import key_variable
 from recorder.status import conditions as are
-from recorder.status.gaps import Gap
 from recorder.status.model import CLOSED, OPEN, Connection, FeedStatus, Problem
 from recorder.status.scene import Scene
 from recorder.times import duration
@@ -144,27 +144,27 @@ def gaps(scene: Scene, feed: FeedStatus) -> Iterator[Problem]:
         yield are.GAP_COVERED.problem(what, feed.name, feed=feed.name, since_ns=since)
 
 
-def _is_late(gap: Gap, at_ns: int) -> bool:
+def _is_late(gap: LineGap, at_ns: int) -> bool:
     """Return True if a gap ended lately, or lasts and is too short for a line that is away."""
     if gap.to_ns is None:
         return at_ns - gap.from_ns <= are.AWAY.ns
     return at_ns - gap.to_ns < are.GAP_WITHIN.ns
 
 
-def _undecided(scene: Scene, feed: FeedStatus, gap: Gap) -> bool:
+def _undecided(scene: Scene, feed: FeedStatus, gap: LineGap) -> bool:
     """Return True if another line is open that may yet prove that it covered the gap."""
     if gap.to_ns is None or scene.at_ns - gap.to_ns > _UNDECIDED_NS:
         return False
     return any(
-        one.line_group == gap.line_group
-        and one.line != gap.line
+        one.line_group == gap.last.line_group
+        and one.line != gap.last.line
         and one.state == OPEN
         and (one.opened_ns or scene.at_ns) <= gap.from_ns
         for one in feed.connections
     )
 
 
-def _without(gaps: Sequence[Gap], at_ns: int) -> str:
+def _without(gaps: Sequence[LineGap], at_ns: int) -> str:
     """Return how many gaps there are and how long they are in all, as text."""
     seconds = sum(gap.seconds(0, at_ns) for gap in gaps)
     return f"{len(gaps)} {'gap' if len(gaps) == 1 else 'gaps'} ({duration(int(seconds * NS))})"

@@ -1,16 +1,17 @@
-"""What our own markers tell: the rows of `connections` and `gaps`."""
+"""The rows of `connections` and `gaps`, from the markers in the record."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import duckdb
+import pyarrow as pa
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+from recorder.record.gaps import Lifetime, LineGap, gaps
 
-# One row per connection seen in a batch: what its markers and frames add to what is known. Each
-# field is the first or last that is told, so that it does not matter where a batch ends.
+# One row per connection in a batch: what its markers and frames add to the row in `connections`.
+# Each field is the first or the last value in the markers: the result does not depend on where a
+# batch ends.
 _SEEN = """
 CREATE OR REPLACE TEMP TABLE seen AS
 WITH told AS (
@@ -56,7 +57,7 @@ FROM seen
 WHERE connection NOT IN (SELECT connection FROM connections WHERE feed = $feed)
 """
 
-# Frames that the sequence says are missing, before their rows are counted in.
+# Frames missing by their numbers; run it before the batch is added to `connections`.
 _HOLES = """
 INSERT INTO gaps BY NAME
 SELECT
@@ -136,112 +137,62 @@ FROM seen AS s
 WHERE c.connection = s.connection AND c.feed = $feed
 """
 
-# Between the last proof of life of a line and the opening of its next connection. A row without
-# frames_missing is such an interval; it is made anew from `connections` each time.
-# Connections of a line may overlap, when one takes over from another: the line lives as long as any
-# of them, so that an interval begins where the longest-lived of all before it ended. Without an
-# end, a connection may live on, unless its line opened another after its last sign of life. What
-# was heard after the end was heard before the wall clock was set back.
-# An interval is covered if no moment of it is bare: neither its beginning, nor the end of another
-# line's connection within it, may lie outside every other line's connections. A connection of which
-# no end is known counts up to its last sign of life, but for a gap that still lasts it counts as
-# open.
-_INTERVALS = """
-INSERT INTO gaps BY NAME
-WITH opened AS (
-    SELECT
-        *,
-        least(coalesce(last_heard_ns, opened_ns), closed_ns) AS heard_ns,
-        max(opened_ns) OVER (PARTITION BY line_group, line) AS last_opened_ns
-    FROM connections
-    WHERE feed = $feed AND opened_ns IS NOT NULL
-), lives AS (
-    SELECT
-        *,
-        CASE WHEN closed_ns IS NULL AND heard_ns >= last_opened_ns THEN $for_ever ELSE heard_ns END
-            AS until_ns
-    FROM opened
-), ends AS (
-    SELECT
-        *,
-        max({'until_ns': until_ns, 'connection': connection}) OVER so_far AS latest,
-        lead(opened_ns) OVER line AS next_opened_ns,
-        lead(connection) OVER line AS next_connection,
-        lead(recv_ns) OVER line AS next_recv_ns
-    FROM lives
-    WINDOW
-        line AS (PARTITION BY line_group, line ORDER BY opened_ns, connection),
-        so_far AS (
-            PARTITION BY line_group, line ORDER BY opened_ns, connection ROWS UNBOUNDED PRECEDING
-        )
-), without AS (
-    SELECT
-        l.*, e.next_opened_ns, e.next_connection, e.next_recv_ns,
-        e.next_opened_ns IS NULL AS lasts, coalesce(e.next_opened_ns, $for_ever) AS to_ns
-    FROM ends AS e
-    JOIN lives AS l ON l.connection = e.latest.connection
-    WHERE e.latest.until_ns < to_ns
-), moments AS (
-    SELECT connection, line_group, line, lasts, heard_ns AS at_ns FROM without
-    UNION ALL
-    SELECT w.connection, w.line_group, w.line, w.lasts, if(w.lasts, o.until_ns, o.heard_ns) AS at_ns
-    FROM without AS w
-    JOIN lives AS o ON o.line_group IS NOT DISTINCT FROM w.line_group AND o.line <> w.line
-    WHERE at_ns >= w.heard_ns AND at_ns < w.to_ns
-), bare AS (
-    SELECT DISTINCT connection
-    FROM moments AS m
-    WHERE NOT EXISTS (
-        FROM lives AS o
-        WHERE o.line_group IS NOT DISTINCT FROM m.line_group AND o.line <> m.line
-            AND o.opened_ns <= m.at_ns AND if(m.lasts, o.until_ns, o.heard_ns) > m.at_ns
-    )
-)
-SELECT
-    feed, line_group, coalesce(next_recv_ns, recv_ns) AS recv_ns,
-    make_timestamptz(coalesce(next_recv_ns, recv_ns) // 1000) AS recv_time,
-    coalesce(next_connection, connection) AS connection, 0 AS seq, 0 AS item, line,
-    heard_ns AS from_ns, next_opened_ns AS to_ns,
-    CASE
-        WHEN closed_ns IS NULL THEN 'the recorder ended without closing'
-        WHEN reason = 'stopping' THEN 'the recorder was stopped'
-        ELSE reason
-    END AS cause,
-    connection NOT IN (SELECT connection FROM bare) AS covered
-FROM without
+# A row of `gaps` without frames_missing is an interval without cover.
+_KNOWN = """
+SELECT line_group, line, connection, opened_ns, closed_ns, last_heard_ns, reason, recv_ns
+FROM connections
+WHERE feed = $feed AND opened_ns IS NOT NULL
 """
 
-_FOR_EVER = (1 << 63) - 1
+_INTERVALS = """
+INSERT INTO gaps BY NAME
+SELECT
+    $feed AS feed, *, make_timestamptz(recv_ns // 1000) AS recv_time, 0 AS seq, 0 AS item
+FROM intervals
+"""
+
+_INTERVAL = pa.schema(
+    [
+        ("line_group", pa.string()),
+        ("line", pa.string()),
+        ("recv_ns", pa.int64()),
+        ("connection", pa.string()),
+        ("from_ns", pa.int64()),
+        ("to_ns", pa.int64()),
+        ("cause", pa.string()),
+        ("covered", pa.bool_()),
+    ]
+)
 
 
 def overlaps(connection: duckdb.DuckDBPyConnection, feed: str) -> bool:
-    """True if the relation `batch` has frame numbers that lie behind what is known."""
+    """Return True if the relation `batch` repeats frame numbers of a connection."""
     return connection.execute(_OVERLAPS, {"feed": feed}).fetchall() != [(0,)]
 
 
 def goes_on(connection: duckdb.DuckDBPyConnection, feed: str) -> bool:
-    """True if the frames of the relation `batch` are the very next of their connections."""
+    """Return True if the relation `batch` continues each connection without a missing number."""
     return connection.execute(_GOES_ON, {"feed": feed}).fetchall() == [(0,)]
 
 
 def unseen(connection: duckdb.DuckDBPyConnection, feed: str) -> pa.Table:
-    """The rows of the relation `batch` that were never ingested."""
+    """Return the rows of the relation `batch` that were never ingested."""
     return connection.sql(_UNSEEN, params={"feed": feed}).to_arrow_table()
 
 
 def look(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the relation `seen`: what the relation `batch` says of each connection."""
+    """Make the relation `seen` from the relation `batch`, a row per connection."""
     connection.execute(_SEEN)
 
 
 def take(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
-    """Bring `connections` up to date with the relation `seen`, of frames without a hole."""
+    """Add the relation `seen`, made of frames without a missing number, to `connections`."""
     connection.execute(_NEW, {"feed": feed})
     connection.execute(_UPDATE, {"feed": feed})
 
 
 def apply(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
-    """Bring `connections` and the counted gaps up to date with the relation `batch`."""
+    """Add the relation `batch` to `connections`, and the frames missing in it to `gaps`."""
     name = {"feed": feed}
     look(connection)
     connection.execute(_NEW, name)
@@ -252,8 +203,28 @@ def apply(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
 
 
 def apply_gaps(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
-    """Make the feed's intervals without cover anew, from `connections`."""
+    """Replace the feed's intervals without cover by what `connections` says now."""
+    rows = connection.execute(_KNOWN, {"feed": feed}).fetchall()
+    received = {row[2]: row[-1] for row in rows}
+    intervals = [_row(gap, received) for gap in gaps(Lifetime(*row[:-1]) for row in rows)]
     connection.execute(
         "DELETE FROM gaps WHERE feed = $feed AND frames_missing IS NULL", {"feed": feed}
     )
-    connection.execute(_INTERVALS, {"feed": feed, "for_ever": _FOR_EVER})
+    connection.register("intervals", pa.Table.from_pylist(intervals, schema=_INTERVAL))
+    connection.execute(_INTERVALS, {"feed": feed})
+    connection.unregister("intervals")
+
+
+def _row(gap: LineGap, received: Mapping[str, int]) -> dict[str, str | int | bool | None]:
+    """Return the columns of `_INTERVAL`; the row leads to the connection that ended the gap."""
+    name = (gap.next or gap.last).connection
+    return {
+        "line_group": gap.last.line_group,
+        "line": gap.last.line,
+        "recv_ns": received[name],
+        "connection": name,
+        "from_ns": gap.from_ns,
+        "to_ns": gap.to_ns,
+        "cause": gap.last.cause,
+        "covered": gap.covered,
+    }

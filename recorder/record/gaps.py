@@ -1,0 +1,187 @@
+"""Intervals in which a line had no connection: the only rule. Pure.
+
+A line is covered while any of its connections lives. Connections of a line may overlap, when one
+takes over from another: an interval without cover begins where the longest-lived of all before it
+ended, and ends where the next one opens. A connection ends with its last proof of life, and not
+after it closed: what was heard later was heard before the wall clock was set back. Without an end,
+a connection may live on, unless its line opened another one after its last proof of life.
+
+An interval is covered if another line of its group lived at each moment of it. There a connection
+without a known end counts up to its last proof of life; for an interval that still lasts it counts
+as open. A connection of which no line is known covers nothing, and nothing covers it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+#: The end of a connection that may live on.
+FOR_EVER = (1 << 63) - 1
+
+KILLED = "the recorder ended without closing"
+STOPPED = "the recorder was stopped"
+
+Line = tuple[str | None, str | None]
+"""The group of channels and the letter."""
+
+
+class Lifetime(NamedTuple):
+    """One connection that was opened, as far as it is known. Times are ns since epoch."""
+
+    line_group: str | None
+    line: str | None
+    connection: str
+    opened_ns: int
+    closed_ns: int | None = None
+    last_heard_ns: int | None = None
+    """The last proof of life."""
+    reason: str | None = None
+    """Why it closed."""
+    lost: bool = False
+    """Its recorder is gone and did not close it."""
+
+    @property
+    def heard_ns(self) -> int:
+        """The last proof of life before the end."""
+        heard = self.opened_ns if self.last_heard_ns is None else self.last_heard_ns
+        return heard if self.closed_ns is None else min(heard, self.closed_ns)
+
+    @property
+    def ended(self) -> bool:
+        """True if it lives no more."""
+        return self.lost or self.closed_ns is not None
+
+    @property
+    def cause(self) -> str | None:
+        """Why the line is without cover after it."""
+        if self.closed_ns is None:
+            return KILLED
+        return STOPPED if self.reason == "stopping" else self.reason
+
+
+class LineGap(NamedTuple):
+    """An interval without cover on one line: after the connection `last`, before the `next` one."""
+
+    last: Lifetime
+    next: Lifetime | None
+    covered: bool
+
+    @property
+    def key(self) -> Line:
+        """The line that has no cover."""
+        return self.last.line_group, self.last.line
+
+    @property
+    def from_ns(self) -> int:
+        """The last proof of life before it."""
+        return self.last.heard_ns
+
+    @property
+    def to_ns(self) -> int | None:
+        """When the next connection opened; None while the interval lasts."""
+        return None if self.next is None else self.next.opened_ns
+
+    def seconds(self, from_ns: int, to_ns: int) -> float:
+        """Return how much of the interval lies between two moments."""
+        end = to_ns if self.next is None else min(self.next.opened_ns, to_ns)
+        return max(end - max(self.last.heard_ns, from_ns), 0) / 1e9
+
+
+class Longest:
+    """The connection of a line that lives longest, of those seen so far, and until when."""
+
+    __slots__ = ("last", "until_ns")
+
+    def __init__(self) -> None:
+        self.last: Lifetime | None = None
+        self.until_ns = 0
+
+    def see(self, life: Lifetime, until_ns: int) -> None:
+        """Take in a connection that ended at a time, or lives on (FOR_EVER)."""
+        last = self.last
+        if last is None or (until_ns, life.connection) > (self.until_ns, last.connection):
+            self.last, self.until_ns = life, until_ns
+
+    def before(self, opened_ns: int) -> Lifetime | None:
+        """Return the connection after which the line has no cover until a time, if it has none."""
+        return self.last if self.until_ns < opened_ns else None
+
+
+def gaps(lives: Iterable[Lifetime]) -> list[LineGap]:
+    """Return every interval without cover of one feed, by group and line, the oldest first.
+
+    It takes as long as sorting the connections does.
+    """
+    groups: dict[str | None, dict[str | None, list[Lifetime]]] = {}
+    for life in sorted(lives, key=_order):
+        groups.setdefault(life.line_group, {}).setdefault(life.line, []).append(life)
+    return [gap for lines in groups.values() for gap in _of_group(lines)]
+
+
+def _order(life: Lifetime) -> tuple[int, str]:
+    return life.opened_ns, life.connection
+
+
+def _of_group(lines: dict[str | None, list[Lifetime]]) -> Iterator[LineGap]:
+    """Yield a group's intervals without cover; the connections of each line are in order."""
+    heard, alive = [], []
+    without: list[tuple[Lifetime, Lifetime | None]] = []
+    for line, lives in lines.items():
+        last_opened_ns, longest = lives[-1].opened_ns, Longest()
+        for life, following in zip(lives, [*lives[1:], None], strict=True):
+            heard_ns = life.heard_ns
+            until_ns = FOR_EVER if not life.ended and heard_ns >= last_opened_ns else heard_ns
+            longest.see(life, until_ns)
+            last = longest.before(FOR_EVER if following is None else following.opened_ns)
+            if last is not None:
+                without.append((last, following))
+            if line is not None:
+                heard.append((life.opened_ns, heard_ns))
+                alive.append((life.opened_ns, until_ns))
+    return _with_cover(without, _Union(heard), _Union(alive))
+
+
+def _with_cover(
+    without: Sequence[tuple[Lifetime, Lifetime | None]], heard: _Union, alive: _Union
+) -> Iterator[LineGap]:
+    """Yield the intervals, each with its cover by the connections of all lines of the group.
+
+    Within such an interval its own line has no connection, so that any that is there is another's.
+    Where the wall clock was set back, several intervals may follow the same connection: they are
+    covered together, or none is.
+    """
+    bare = {
+        last.connection
+        for last, following in without
+        if last.line is None
+        or not (
+            alive.holds(last.heard_ns, FOR_EVER)
+            if following is None
+            else heard.holds(last.heard_ns, following.opened_ns)
+        )
+    }
+    for last, following in without:
+        yield LineGap(last, following, last.connection not in bare)
+
+
+class _Union:
+    """Where at least one of some intervals is; the end of each is left out."""
+
+    def __init__(self, intervals: Iterable[tuple[int, int]]) -> None:
+        self._begins: list[int] = []
+        self._ends: list[int] = []
+        for begin, end in sorted(intervals):
+            if end <= begin:
+                continue
+            if self._ends and begin <= self._ends[-1]:
+                self._ends[-1] = max(self._ends[-1], end)
+            else:
+                self._begins.append(begin)
+                self._ends.append(end)
+
+    def holds(self, begin: int, end: int) -> bool:
+        """Return True if every moment from `begin` on and before `end` lies in it."""
+        index = bisect_right(self._begins, begin) - 1
+        return index >= 0 and self._ends[index] >= end > begin
