@@ -81,6 +81,11 @@ def try_lock(fd: int) -> bool:
     return True
 
 
+def lock(fd: int) -> None:
+    """Take the file's lock for as long as the descriptor lives; wait while another holds it."""
+    fcntl.flock(fd, fcntl.LOCK_EX)
+
+
 def claim(path: Path, purpose: str) -> int:
     """Hold `path` as a lock that names its owner; returns the descriptor to keep open.
 

@@ -1,4 +1,8 @@
-"""A digest of raw frames, the same however they are cut into tables and Arrow buffers."""
+"""The digest of a segment: SHA-256 over the values of its frames, however the files are cut.
+
+A journal's frames, the sealed file made of them and their stretch of a merged file have one digest:
+it depends neither on Parquet's encoding nor on where a table or an Arrow buffer ends.
+"""
 
 from __future__ import annotations
 
@@ -11,30 +15,34 @@ from recorder.schema.raw import RAW
 
 
 class Digest:
-    """A digest of the values of tables, wherever one ends and the next begins."""
+    """Sums up tables of the raw columns, wherever one ends and the next begins."""
 
     def __init__(self) -> None:
         self.rows = 0
-        self._values = [hashlib.blake2b() for _ in RAW]
-        self._lengths = [hashlib.blake2b() for _ in RAW]
+        self._values = [hashlib.sha256() for _ in RAW]
+        self._lengths = {
+            index: hashlib.sha256()
+            for index, field in enumerate(RAW)
+            if not pa.types.is_integer(field.type)
+        }
 
     def update(self, table: pa.Table) -> None:
         """Take in the frames of one more table."""
         self.rows += len(table)
-        for column, values, lengths in zip(table.columns, self._values, self._lengths, strict=True):
+        for index, column in enumerate(table.columns):
             for chunk in column.chunks:
-                values.update(_bytes(chunk))
-                if not pa.types.is_integer(chunk.type):
-                    lengths.update(_bytes(pc.binary_length(chunk)))
+                self._values[index].update(_bytes(chunk))
+                if index in self._lengths:
+                    self._lengths[index].update(_bytes(pc.binary_length(chunk)))
 
-    @property
-    def digests(self) -> list[bytes]:
-        """Of each column its values, then of each its lengths."""
-        return [sums.digest() for sums in (*self._values, *self._lengths)]
+    def hexdigest(self) -> str:
+        """Return the digest of all frames taken in so far, as 64 hexadecimal digits."""
+        parts = [sums.digest() for sums in (*self._values, *self._lengths.values())]
+        return hashlib.sha256(b"".join((self.rows.to_bytes(8, "little"), *parts))).hexdigest()
 
 
 def _bytes(values: pa.Array) -> bytes | memoryview:
-    """The values' own bytes, without what Arrow keeps around them."""
+    """Return the bytes of the values, without what Arrow keeps around them."""
     *offsets, data = values.buffers()[1:]
     begin, end = values.offset, values.offset + len(values)
     if offsets:

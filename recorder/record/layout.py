@@ -103,6 +103,11 @@ class Layout:
         """The root of the sealed Parquet files."""
         return self.root / "raw"
 
+    @property
+    def heads(self) -> Path:
+        """The directory of what each run has sealed (see `record.heads`), and of day seals."""
+        return self.root / "heads"
+
     def journal_dir(self, feed: str) -> Path:
         """The directory of one feed's journals."""
         return self.journals / feed

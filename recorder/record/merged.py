@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 from recorder.errors import DataError
 from recorder.record import raw
+from recorder.record.digest import Digest
 from recorder.record.layout import Layout, is_stem
 
 #: The metadata key: JSON, a list of [stem, rows, first recv_ns, last recv_ns].
@@ -60,6 +61,31 @@ def held_in(path: Path | BinaryIO) -> list[Held]:
     """
     with raw.sealed_file(path) as file:
         return read(file.metadata.metadata, str(path))
+
+
+def digests_in(path: Path) -> dict[str, str]:
+    """Read a sealed file in full and return the digest of each segment that it holds.
+
+    Raises:
+        DataError: the file is damaged, is not a sealed file, or holds other rows than it lists.
+        FileNotFoundError: it is gone.
+    """
+    with raw.sealed_file(path, verify=True) as file:
+        held = read(file.metadata.metadata, str(path))
+        sizes = [(one.stem, one.rows) for one in held] or [(path.stem, file.metadata.num_rows)]
+        if sum(rows for _, rows in sizes) != file.metadata.num_rows:
+            raise DataError("lists other segments than it holds", where=str(path))
+        found: dict[str, str] = {}
+        ahead, sums = list(reversed(sizes)), Digest()
+        for index in range(file.num_row_groups):
+            table = file.read_row_group(index, use_threads=False)
+            while ahead and len(table) >= ahead[-1][1] - sums.rows:
+                stem, rows = ahead.pop()
+                left = rows - sums.rows
+                sums.update(table.slice(0, left))
+                found[stem], table, sums = sums.hexdigest(), table.slice(left), Digest()
+            sums.update(table)
+        return found
 
 
 def stems_in(path: Path) -> list[str]:

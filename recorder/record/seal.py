@@ -1,15 +1,18 @@
-"""Sealing: a finished journal becomes one Parquet file, and only then goes away.
+"""Sealing: a finished journal becomes one Parquet file, and is then deleted.
 
 Runs as a process of its own (`python -m recorder.record.seal DATA_DIR [ZSTD_LEVEL]`): capture
 never loads pyarrow and never waits for a disk. It seals every journal that no process is writing:
-after a crash those are the orphans, else the ones just rotated. Killed anywhere, it leaves either
-the journal, or both the journal and its complete Parquet file; the next run finishes the work.
+after a crash those are the orphans, else the ones just rotated. A feed's journals are sealed in the
+order of their numbers; a failure to read or write stops that feed until the next run, so that what
+a later journal says of an earlier one is not lost. Killed anywhere, it leaves either the journal,
+or both the journal and its complete Parquet file; the next run compares the two.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import hashlib
 import json
 import os
 import sys
@@ -19,14 +22,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recorder import durable
 from recorder.errors import DataError
 from recorder.priority import behind_capture
+from recorder.record import damaged, heads
+from recorder.record.digest import Digest
 from recorder.record.journal import reader
 from recorder.record.journal.block import Damage
-from recorder.record.layout import Layout
+from recorder.record.layout import Layout, order, run_of
+from recorder.record.merged import digests_in
 from recorder.record.raw import CHECKSUM, checksum, combined, of_journal, sealed_file
 from recorder.schema.raw import RAW, RAW_VERSION
 
@@ -111,14 +118,26 @@ class Sealed:
     stem: str
     rows: int
     damage: list[Damage]
+    moved: list[Path]
+    """What was moved to `damaged/`: the journal itself, or a file that held its sealed name."""
 
 
 def seal(layout: Layout, feed: str, stem: str, *, level: int = LEVEL) -> Sealed | None:
     """Seal one journal at zstd's `level`; None if it is gone, or another process has it.
 
+    The journal is deleted when a sealed file was read back in full and has the digest of all its
+    blocks, and the head of its run says so. A journal with damage that is not a cut last block is
+    sealed as far as it is sound, and kept in `damaged/`. So is a file that has the sealed name and
+    cannot be read, or holds other frames.
+
     Raises:
-        DataError: the Parquet file could not be made; the journal is kept.
+        DataError: the sealed file could not be made; the journal is kept.
     """
+    with heads.claimed(layout, feed):
+        return _seal(layout, feed, stem, level)
+
+
+def _seal(layout: Layout, feed: str, stem: str, level: int) -> Sealed | None:
     source = layout.journal(feed, stem)
     try:
         fd = os.open(source, os.O_RDONLY)
@@ -127,35 +146,143 @@ def seal(layout: Layout, feed: str, stem: str, *, level: int = LEVEL) -> Sealed 
     try:
         if not durable.try_lock(fd) or os.fstat(fd).st_nlink == 0:
             return None
-        target = layout.parquet(feed, stem)
-        damage: list[Damage] = []
-        rows = 0
-        if not target.exists():
-            cut = cuts(layout, feed).get(stem)
-            parts = (part.table for part in of_journal(source, cut=cut, damage=damage))
-            rows = write(target, parts, _metadata(source, feed), level=level)
-        source.unlink(missing_ok=True)
+        journal, moved = _Contents(layout, feed, stem), []
+        if layout.parquet(feed, stem).exists():
+            moved += _occupied(layout, feed, stem, journal)
+        if not layout.parquet(feed, stem).exists():
+            write(layout.parquet(feed, stem), journal.parts(), journal.metadata(), level=level)
+        segment = journal.segment()
+        lives = any(run_of(one) < run_of(stem) for one in layout.active(feed))
+        heads.note_sealed(layout, feed, segment, host=journal.host, lives=lives)
+        if segment.damaged:
+            moved.append(damaged.keep(layout, feed, source, journal.note()))
+        else:
+            source.unlink(missing_ok=True)
         durable.sync_directory(source.parent)
-        return Sealed(feed, stem, rows, damage)
+        return Sealed(feed, stem, segment.rows, journal.damage, moved)
     finally:
         os.close(fd)
 
 
-def _metadata(source: Path, feed: str) -> dict[str, str]:
-    about = reader.about(source)
-    known = json.loads(about) if about else {}
-    return {
-        "recorder.schema": RAW_VERSION,
-        "recorder.feed": feed,
-        "recorder.kind": str(known.get("kind", "")),
-        "recorder.run": str(known.get("run", "")),
-        "recorder.host": str(known.get("host", "")),
-        "recorder.version": str(known.get("recorder", "")),
-    }
+class _Contents:
+    """What a journal holds, as far as no later journal holds it again."""
+
+    def __init__(self, layout: Layout, feed: str, stem: str) -> None:
+        self._source, self._feed, self._stem = layout.journal(feed, stem), feed, stem
+        about = reader.about(self._source)
+        self._about = json.loads(about) if about else {}
+        self._cut = _cut(layout, feed, stem)
+        self._digest = Digest()
+        self._numbers: dict[str, tuple[int, int]] = {}
+        self._span: tuple[int, int] | None = None
+        self.damage: list[Damage] = []
+
+    @property
+    def host(self) -> str:
+        """Where the journal was written."""
+        return str(self._about.get("host", ""))
+
+    def metadata(self) -> dict[str, str]:
+        """What the sealed file says of itself."""
+        return {
+            "recorder.schema": RAW_VERSION,
+            "recorder.feed": self._feed,
+            "recorder.kind": str(self._about.get("kind", "")),
+            "recorder.run": run_of(self._stem),
+            "recorder.host": self.host,
+            "recorder.version": str(self._about.get("recorder", "")),
+        }
+
+    def parts(self) -> Iterator[pa.Table]:
+        """Yield the frames in parts of bounded size, and sum them up."""
+        self._digest, self._numbers, self._span = Digest(), {}, None
+        self.damage.clear()
+        for part in of_journal(self._source, cut=self._cut, damage=self.damage):
+            self._digest.update(part.table)
+            self._note(part.table)
+            yield part.table
+
+    def _note(self, table: pa.Table) -> None:
+        numbers = table.group_by("connection").aggregate([("seq", "min"), ("seq", "max")])
+        for row in numbers.to_pylist():
+            first, end = row["seq_min"], row["seq_max"] + 1
+            known = self._numbers.get(row["connection"], (first, end))
+            self._numbers[row["connection"]] = min(known[0], first), max(known[1], end)
+        span = pc.min_max(table["recv_ns"]).as_py()
+        first, last = self._span or (span["min"], span["max"])
+        self._span = min(first, span["min"]), max(last, span["max"])
+
+    def segment(self) -> heads.Segment:
+        """Return what the head says of it; `parts` was run to its end."""
+        first, last = self._span or (None, None)
+        return heads.Segment(
+            self._stem,
+            self._digest.rows,
+            self._digest.hexdigest(),
+            first,
+            last,
+            self._numbers,
+            sum(hurt.end - hurt.start for hurt in self.damage if not hurt.torn),
+        )
+
+    def note(self) -> damaged.Note:
+        """Return why the journal is kept in `damaged/`."""
+        hurt = [(one.start, one.end) for one in self.damage if not one.torn]
+        return damaged.Note(self._stem, "the journal was damaged", self._digest.rows, hurt)
+
+
+def _occupied(layout: Layout, feed: str, stem: str, journal: _Contents) -> list[Path]:
+    """Compare a file that has the journal's sealed name; what is not it is moved to `damaged/`.
+
+    Raises:
+        DataError: it holds other segments too, and not the frames of this one.
+    """
+    target = layout.parquet(feed, stem)
+    for _ in journal.parts():
+        pass
+    segment = journal.segment()
+    try:
+        found = digests_in(target)
+    except DataError as error:
+        found, why = {}, error.what
+    else:
+        why = "it holds other frames than the journal of this name"
+    if found.get(stem) == segment.digest:
+        return []
+    if len(found) > 1:
+        hint = "compare the two; move the one that is wrong away"
+        raise DataError("differs from the journal of this name", where=str(target), hint=hint)
+    return [damaged.keep(layout, feed, target, damaged.Note(stem, why, 0, []))]
+
+
+def _cut(layout: Layout, feed: str, stem: str) -> int | None:
+    """Return the byte from which a later journal holds this one's frames again; None: nowhere.
+
+    Only what the later journals were read to hold counts, not what one of them says.
+    """
+    cut = cuts(layout, feed).get(stem)
+    if cut is None:
+        return None
+    wanted = set(_frames(layout.journal(feed, stem), cut))
+    for later in waiting(layout, feed):
+        if wanted and run_of(later) == run_of(stem) and order(later) > order(stem):
+            wanted.difference_update(_frames(layout.journal(feed, later), 0))
+    return None if wanted else cut
+
+
+def _frames(path: Path, start: int) -> Iterator[tuple[str, int, int, bytes]]:
+    """Yield connection, number, time and a digest of each frame of a journal from byte `start`."""
+    with contextlib.suppress(FileNotFoundError):
+        for block in reader.blocks(path, start):
+            if isinstance(block, Damage):
+                continue
+            for frame in reader.frames_of(block):
+                same = hashlib.sha256(frame.kind.encode() + b"\0" + frame.payload).digest()
+                yield frame.connection, frame.seq, frame.recv_ns, same
 
 
 def cuts(layout: Layout, feed: str) -> dict[str, int]:
-    """Journals whose end was written again into a later one: stem -> byte to cut at."""
+    """Return the journals whose end was written again into a later one: stem -> byte to cut at."""
     found: dict[str, int] = {}
     for stem in layout.active(feed):
         try:
@@ -167,30 +294,43 @@ def cuts(layout: Layout, feed: str) -> dict[str, int]:
     return found
 
 
-def waiting(layout: Layout) -> Iterator[tuple[str, str]]:
-    """Feed and stem of every journal there is, each feed's oldest first."""
-    for feed in layout.feeds():
-        for stem in layout.active(feed):
-            yield feed, stem
+def waiting(layout: Layout, feed: str) -> list[str]:
+    """Return the stems of a feed's journals in the order in which they are sealed."""
+    return sorted(layout.active(feed), key=order)
 
 
 def main(arguments: list[str]) -> int:
     """Seal what can be sealed under a data directory; one line per note on stderr."""
     layout, level = Layout(Path(arguments[0])), int(arguments[1]) if arguments[1:] else LEVEL
-    failures = 0
-    for feed, stem in waiting(layout):
+    failures = [feed for feed in layout.feeds() if not _seal_feed(layout, feed, level)]
+    return 1 if failures else 0
+
+
+def _seal_feed(layout: Layout, feed: str, level: int) -> bool:
+    """Seal a feed's journals in order; return False at the first that could not be.
+
+    A later journal may say which end of an earlier one it holds again: it has to outlive it.
+    """
+    blocked = ""  # a run of which a journal is still being written
+    for stem in waiting(layout, feed):
+        if run_of(stem) == blocked:
+            continue
         place = layout.journal(feed, stem)
         try:
             done = seal(layout, feed, stem, level=level)
         except (DataError, OSError) as error:
-            failures += 1
             print(f"{place}: not sealed: {error}", file=sys.stderr)
+            return False
+        if done is None:
+            blocked = run_of(stem)
             continue
-        for hurt in done.damage if done else ():
+        for hurt in done.damage:
             what = "torn tail cut off" if hurt.torn else "damage skipped"
             size = hurt.end - hurt.start
             print(f"{place}: {what}: {size} bytes from byte {hurt.start}", file=sys.stderr)
-    return 1 if failures else 0
+        for path in done.moved:
+            print(f"{place}: kept in {path}", file=sys.stderr)
+    return True
 
 
 def _settle() -> None:

@@ -105,9 +105,12 @@ def test_damage_in_the_middle_is_skipped_and_said_with_file_and_byte(
     kept = [f for block in blocks if block is not hurt for f in reader.frames_of(block)]
     assert rows(tmp_path, "toy") == kept
     size = hurt.end - hurt.start
+    kept_in = journal.parent / "damaged" / journal.name
     assert capsys.readouterr().err == (
         f"{journal}: damage skipped: {size} bytes from byte {hurt.start}\n"
+        f"{journal}: kept in {kept_in}\n"
     )
+    assert kept_in.read_bytes() == content and not journal.exists()
 
 
 def test_a_crash_between_publish_and_unlink_leaves_one_parquet_file_and_no_loss(

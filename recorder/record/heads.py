@@ -1,0 +1,300 @@
+"""Heads: what each run of a feed has sealed, written down apart from the sealed files.
+
+    <data_dir>/heads/<feed>/<run>.jsonl      one line per run, then one per segment
+    <data_dir>/heads/<feed>/pruned.jsonl     one line per segment that was removed on purpose
+
+The first line of a run's head says which run of the feed on this host it follows, where that run
+stood, and whether it still lived. Each further line holds a segment's number, rows, digest and the
+frame numbers of its connections. Every line carries a link: SHA-256 over the link of the line
+before it and over its own words, so that no line can be changed, dropped or moved unseen. The last
+link is where the run stands; the next run's first line repeats it.
+
+Lines are appended and synced before a journal is deleted. What a crash leaves of a last line is cut
+off when the next one is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from recorder import durable
+from recorder.errors import DataError
+from recorder.record.layout import Layout, is_stem, number_of, run_of
+
+#: The version of these lines; fields that a reader does not know are kept in the link's words.
+VERSION = 1
+
+PRUNED = "pruned.jsonl"
+
+
+class Follows(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The run before this one: its name, where it stood, and whether it still lived."""
+
+    run: str
+    segments: int
+    link: str
+    lives: bool = False
+
+
+class Begin(msgspec.Struct, frozen=True, tag="begin", tag_field="line", omit_defaults=True):
+    """The first line of a run's head."""
+
+    feed: str
+    run: str
+    host: str = ""
+    follows: Follows | None = None
+    version: int = VERSION
+
+
+class Segment(msgspec.Struct, frozen=True, tag="segment", tag_field="line", omit_defaults=True):
+    """One sealed segment: how many frames, between which times (ns), and their digest.
+
+    `connections` has the first number of each connection's frames and the number behind the last.
+    `damaged` counts bytes of the journal that held no good block.
+    """
+
+    stem: str
+    rows: int
+    digest: str
+    first_ns: int | None = None
+    last_ns: int | None = None
+    connections: dict[str, tuple[int, int]] = {}
+    damaged: int = 0
+
+
+class Pruned(msgspec.Struct, frozen=True, tag="pruned", tag_field="line", omit_defaults=True):
+    """One segment whose raw frames were removed on purpose."""
+
+    stem: str
+    rows: int
+    at_ns: int
+    connections: dict[str, tuple[int, int]] = {}
+
+
+Line = Begin | Segment | Pruned
+
+_encoder = msgspec.json.Encoder(order="sorted")
+_decoder = msgspec.json.Decoder(Line)
+
+
+def link_of(previous: str, words: bytes) -> str:
+    """Return the link of a line: of the link before it and its own words."""
+    return hashlib.sha256(previous.encode() + b"\n" + words).hexdigest()
+
+
+def encode(line: Line, previous: str) -> tuple[bytes, str]:
+    """Return a line's bytes, its end of line included, and its link."""
+    words = _encoder.encode(line)
+    link = link_of(previous, words)
+    return b'{"link":"%s","says":%s}\n' % (link.encode(), words), link
+
+
+class _Row(msgspec.Struct):
+    link: str
+    says: msgspec.Raw
+
+
+@dataclass(slots=True)
+class Head:
+    """What a run's head says: its first line, its segments in order, and where it stands."""
+
+    run: str
+    begin: Begin | None = None
+    segments: list[Segment] = field(default_factory=list)
+    link: str = ""
+    bytes: int = 0
+    """How far the file is whole."""
+    faults: list[str] = field(default_factory=list)
+    """What does not hold together, in words."""
+
+    @property
+    def numbers(self) -> dict[int, Segment]:
+        """The segments by their number within the run."""
+        return {number_of(one.stem): one for one in self.segments}
+
+
+def parse(run: str, data: bytes) -> Head:
+    """Read the lines of a run's head; whatever does not hold together is among its `faults`."""
+    head, last = Head(run), 0
+    for number, text in enumerate(data.split(b"\n"), 1):
+        if not text:
+            continue
+        if head.bytes + len(text) >= len(data):  # without an end: cut off by a crash
+            break
+        line = _line(head, number, text)
+        head.bytes += len(text) + 1
+        if isinstance(line, Begin):
+            head.begin = line
+            if line.run != run or number != 1:
+                head.faults.append(f"line {number} begins run {line.run}")
+        elif isinstance(line, Segment):
+            head.segments.append(line)
+            if run_of(line.stem) != run or number_of(line.stem) <= last:
+                head.faults.append(f"line {number}: segment {line.stem} is out of its place")
+            last = number_of(line.stem)
+    if head.begin is None:
+        head.faults.append("its first line is missing")
+    return head
+
+
+def _line(head: Head, number: int, text: bytes) -> Line | None:
+    try:
+        row = msgspec.json.decode(text, type=_Row)
+        line = _decoder.decode(row.says)
+        if not isinstance(line, Begin) and not is_stem(line.stem):
+            raise ValueError
+    except (msgspec.DecodeError, ValueError):
+        head.faults.append(f"line {number} cannot be read")
+        return None
+    if row.link != link_of(head.link, bytes(row.says)):
+        head.faults.append(f"line {number} does not follow the line before it")
+    head.link = row.link
+    return line
+
+
+# -- files
+
+
+def path_of(layout: Layout, feed: str, run: str) -> Path:
+    """Return the path of a run's head."""
+    return layout.heads / feed / f"{run}.jsonl"
+
+
+def runs(layout: Layout, feed: str) -> list[str]:
+    """Return the runs of a feed that have a head here, oldest first: their names sort by time."""
+    names = (path.stem for path in (layout.heads / feed).glob("*.jsonl"))
+    return sorted(name for name in names if f"{name}.jsonl" != PRUNED)
+
+
+def read(layout: Layout, feed: str, run: str) -> Head | None:
+    """Return a run's head; None if there is none."""
+    try:
+        return parse(run, path_of(layout, feed, run).read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def pruned(layout: Layout, feed: str) -> list[Pruned]:
+    """Return what was removed of a feed on purpose; lines that cannot be read are left out."""
+    try:
+        data = (layout.heads / feed / PRUNED).read_bytes()
+    except FileNotFoundError:
+        return []
+    return list(_pruned(data))
+
+
+def _pruned(data: bytes) -> Iterator[Pruned]:
+    for text in data.split(b"\n")[:-1]:
+        try:
+            line = _decoder.decode(msgspec.json.decode(text, type=_Row).says)
+        except msgspec.DecodeError:
+            continue
+        if isinstance(line, Pruned):
+            yield line
+
+
+@contextmanager
+def claimed(layout: Layout, feed: str) -> Iterator[None]:
+    """Hold the lock of a feed's heads; waits while another process seals this feed."""
+    path = layout.heads / feed / ".lock"
+    durable.make_directory(path.parent)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        durable.lock(fd)
+        yield
+    finally:
+        os.close(fd)
+
+
+def note_sealed(layout: Layout, feed: str, segment: Segment, *, host: str, lives: bool) -> None:
+    """Write a sealed segment into its run's head, where it is not there yet.
+
+    `host` is where the run was recorded; `lives` says whether the run before it is still being
+    written. The caller holds the lock of `claim`.
+
+    Raises:
+        DataError: the head knows this segment by another digest.
+    """
+    run = run_of(segment.stem)
+    path = path_of(layout, feed, run)
+    end = _end(path)
+    if not end.size:
+        end = _append(path, Begin(feed, run, host, _follows(layout, feed, run, lives=lives)), end)
+    elif isinstance(end.line, Segment) and number_of(end.line.stem) >= number_of(segment.stem):
+        known = parse(run, path.read_bytes()).numbers.get(number_of(segment.stem))
+        if known is None or known.digest != segment.digest:
+            what = f"the head of its run has {'no' if known is None else 'another'} digest for it"
+            raise DataError(what, where=f"{path}: {segment.stem}")
+        return
+    _append(path, segment, end)
+
+
+def _follows(layout: Layout, feed: str, run: str, *, lives: bool) -> Follows | None:
+    """The newest run of this feed before `run` in this directory, and where it stands."""
+    for name in reversed([name for name in runs(layout, feed) if name < run]):
+        end = _end(path_of(layout, feed, name))
+        if end.line is not None:
+            number = number_of(end.line.stem) if isinstance(end.line, Segment) else 0
+            return Follows(name, number, end.link, lives)
+    return None
+
+
+def note_pruned(layout: Layout, feed: str, lines: Iterable[Pruned]) -> None:
+    """Write down, durably, which segments are about to be removed on purpose."""
+    path = layout.heads / feed / PRUNED
+    end = _end(path)
+    for line in lines:
+        end = _append(path, line, end)
+
+
+class _End(NamedTuple):
+    """Where the whole lines of a file end, the last of them, and its link."""
+
+    size: int = 0
+    link: str = ""
+    line: Line | None = None
+
+
+def _append(path: Path, line: Line, end: _End) -> _End:
+    """Write one line where the whole lines end, and make it durable."""
+    durable.make_directory(path.parent)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        data, link = encode(line, end.link)
+        os.ftruncate(fd, end.size)
+        os.pwrite(fd, data, end.size)
+        durable.sync(fd)
+    finally:
+        os.close(fd)
+    if not end.size:
+        durable.sync_directory(path.parent)
+    return _End(end.size + len(data), link, line)
+
+
+def _end(path: Path) -> _End:
+    """Find the last whole line of a file, reading from its end."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return _End()
+    with file:
+        size, width = os.fstat(file.fileno()).st_size, 1 << 14
+        while True:
+            begin = max(size - width, 0)
+            data = os.pread(file.fileno(), size - begin, begin)
+            whole = data.rfind(b"\n") + 1
+            last = data.rfind(b"\n", 0, max(whole - 1, 0)) + 1
+            if last or not begin:
+                break
+            width *= 2
+    head = parse("", b"")
+    line = _line(head, 0, data[last:whole].rstrip(b"\n")) if whole else None
+    return _End(begin + whole, head.link, line)
