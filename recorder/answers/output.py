@@ -70,7 +70,27 @@ def _write_csv(table: pa.Table, stream: TextIO, terminal: bool) -> None:
     shown = visible if terminal else str
     writer.writerow(map(shown, table.column_names))
     for row in _rows(table):
-        writer.writerow([shown(text_of(value)) for value in row])
+        writer.writerow([shown(_inert(value)) for value in row])
+
+
+#: A spreadsheet takes a text that begins with one of these for a formula, and runs it.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def _inert(value: Any) -> str:
+    """Return a value as text; behind an apostrophe where a spreadsheet would run it."""
+    text = text_of(value)
+    if not isinstance(value, str) or not text.startswith(_FORMULA) or _is_number(text):
+        return text
+    return f"'{text}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+#: A child that takes longer is logged, again each time: sealing a journal takes about a second.
+_SLOW_SECONDS = 300.0
+
+#: How long the end of capture waits for sealing.
+_PATIENCE_SECONDS = 60.0
+
 
 class Sealer:
     """Runs `recorder.record.seal` in a child process, one at a time, again if asked meanwhile.
@@ -22,6 +28,7 @@ class Sealer:
         self._task: asyncio.Task[None] | None = None
         self._again = False
         self.failed = False
+        self.slow, self.patience = _SLOW_SECONDS, _PATIENCE_SECONDS
 
     def request(self) -> None:
         """Seal what is finished, soon. Never waits."""
@@ -30,9 +37,25 @@ class Sealer:
             self._task = asyncio.get_running_loop().create_task(self._work())
 
     async def drain(self) -> None:
-        """Wait until everything asked for is sealed."""
-        if self._task is not None:
-            await self._task
+        """Wait until everything asked for is sealed, but not for a child that hangs.
+
+        The child lives on; what it does not seal, the next capture does.
+        """
+        if self._task is None:
+            return
+        done, _ = await asyncio.wait([self._task], timeout=self.patience)
+        if not done:
+            self._log.error("sealing does not end; the journals are kept", seconds=self.patience)
+            self._task.cancel()
+
+    async def _heard(self, child: asyncio.subprocess.Process) -> bytes:
+        """Wait for a child and return what it wrote; log it where the child seems to hang."""
+        ending = asyncio.ensure_future(child.communicate())
+        waited = 0.0
+        while not (await asyncio.wait([ending], timeout=self.slow))[0]:
+            waited += self.slow
+            self._log.error("sealing hangs; journals pile up", pid=child.pid, seconds=waited)
+        return ending.result()[1]
 
     async def _work(self) -> None:
         while self._again:
@@ -48,7 +71,7 @@ class Sealer:
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C is for capture; the child finishes its file
             )
-            _, said = await child.communicate()
+            said = await self._heard(child)
             for line in said.decode("utf-8", "replace").splitlines():
                 self._log.warning("sealing", says=line)
             self.failed = child.returncode != 0
