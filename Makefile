@@ -10,7 +10,7 @@ EXPORTS := .venv-exports
 #: Which of the cluster's tests; all of them take some ten minutes.
 CLUSTER := tests/cluster
 
-.PHONY: demo test test-exports test-cluster bench torture clean
+.PHONY: demo test test-exports test-cluster docs bench torture clean
 
 demo: .venv/installed
 	$(BIN)/recorder demo --seconds $(SECONDS)
@@ -32,6 +32,9 @@ test-cluster: .venv/installed-dev
 	else \
 	    echo "Java is not installed: the cluster's tests are skipped (they need Java 17 or newer)"; \
 	fi
+
+docs: .venv/installed-dev
+	UPDATE_DOCS=1 $(BIN)/pytest -q tests/test_docs.py tests/test_settings_page.py tests/test_cli.py
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks.capture

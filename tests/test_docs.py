@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
 from pathlib import Path
 
 import pytest
+from test_architecture import RANKS
 
 from recorder.feeds import KINDS, feed
 from recorder.schema.tables import ABOUT, COMMON, LEDGER, PRUNED, TABLES, Column, Table
@@ -52,7 +54,30 @@ def tables_page() -> str:
 
 
 def test_the_tables_page_lists_every_table_and_column() -> None:
-    assert (ROOT / "docs/tables.md").read_text("utf-8") == tables_page()
+    page = ROOT / "docs/tables.md"
+    if os.environ.get("UPDATE_DOCS"):
+        page.write_text(tables_page(), "utf-8")
+    assert page.read_text("utf-8") == tables_page()
+
+
+def test_the_architecture_page_lists_the_packages_in_their_order() -> None:
+    text = (ROOT / "docs/architecture.md").read_text("utf-8")
+    table = text.partition("## Packages")[2].partition("\n## ")[0]
+    listed = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert listed == [name for name in RANKS if name != "__main__"]
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_the_pages_for_developers_name_only_what_exists(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    paths = re.findall(r"`((?:recorder|queries|tests|docs)/[\w./-]+)`", text)
+    paths += [f"recorder/{path}" for path in re.findall(r"`((?!tests|recorder|docs)[a-z]+/[\w/]+\.py)`", text)]
+    paths += [
+        str((ROOT / page).parent.joinpath(link).resolve().relative_to(ROOT))
+        for link in re.findall(r"\]\(([^)#:]+)\)", text)
+    ]
+    assert len(paths) > 5
+    assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 def test_the_readme_links_only_to_what_exists() -> None:
