@@ -71,7 +71,8 @@ def test_the_architecture_page_lists_the_packages_in_their_order() -> None:
 def test_the_pages_for_developers_name_only_what_exists(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")
     paths = re.findall(r"`((?:recorder|queries|tests|docs)/[\w./-]+)`", text)
-    paths += [f"recorder/{path}" for path in re.findall(r"`((?!tests|recorder|docs)[a-z]+/[\w/]+\.py)`", text)]
+    inner = re.findall(r"`((?!tests|recorder|docs)[a-z]+/[\w/]+\.py)`", text)
+    paths += [f"recorder/{path}" for path in inner]
     paths += [
         str((ROOT / page).parent.joinpath(link).resolve().relative_to(ROOT))
         for link in re.findall(r"\]\(([^)#:]+)\)", text)
