@@ -23,12 +23,12 @@ class Clock:
 
 
 def day(ns: int) -> str:
-    """The UTC day of a wall-clock time, `YYYY-MM-DD`."""
+    """Return the UTC day of a wall-clock time (ns), `YYYY-MM-DD`."""
     return datetime.fromtimestamp(ns // NS, UTC).strftime("%Y-%m-%d")
 
 
 def iso(ns: int) -> str:
-    """A wall-clock time for people, whole seconds, UTC."""
+    """Return a wall-clock time (ns) for people, in whole seconds, UTC."""
     return datetime.fromtimestamp(ns // NS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -36,7 +36,7 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def ulid(ns: int, entropy: bytes) -> str:
-    """A sortable id of 26 characters: 48 bits of milliseconds, then 80 bits of entropy.
+    """Return a sortable id of 26 characters: 48 bits of milliseconds, then 80 bits of entropy.
 
     `entropy` is 10 random bytes. Layout: https://github.com/ulid/spec
     """
@@ -78,7 +78,7 @@ def _libc() -> ctypes.CDLL:
 
 
 def sync_state() -> Sync | None:
-    """The kernel's view of the wall clock (`adjtimex`, read only); None where there is none."""
+    """Return the kernel's view of the wall clock (`adjtimex`, read only); None if it has none."""
     if not sys.platform.startswith("linux"):
         return None
     try:

@@ -48,8 +48,8 @@ class Plan:
     ping: str | None = None  # the service's own keep-alive message
     ping_every: float = 30.0
     control_ping_every: float | None = 20.0  # WebSocket pings; None where they may count against us
-    silence: float = 60.0  # no byte for so long: the connection is dead
-    cadence: float | None = None  # no data frame for so long: it is mute
+    silence: float = 60.0  # without a byte this long the connection is dead
+    cadence: float | None = None  # without a data frame this long it is mute
     max_age: float | None = None  # the service ends connections at this age
     sign: Callable[[str, int], str] | None = field(default=None, repr=False, compare=False)
     """Makes one attempt's URL from the endpoint and the wall clock (ns), where it is signed."""
@@ -98,7 +98,7 @@ class Instrument:
 
     symbol: str  # as frames spell it
     name: str  # as channels spell it
-    contract_size: float | None = None  # one contract (or one unit of size) is so much ...
+    contract_size: float | None = None  # what one contract (or one unit of size) is worth
     contract_unit: str | None = None  # ... of this: base or usd
     funding_interval_hours: float | None = None
 
@@ -141,25 +141,25 @@ class Pace:
 
 
 def plain_close(code: int | None, reason: str) -> Verdict | None:
-    """A feed without rules of its own for closes."""
+    """Return None: a feed without rules for closes."""
     del code, reason
     return None
 
 
 def refused(refusal: Refusal) -> Verdict:
-    """What HTTP itself says about coming back; feeds with rules of their own call this last."""
-    told = seconds(refusal.headers.get("retry-after"))
+    """Return what HTTP itself says about retrying; feeds with further rules call this last."""
+    wait = seconds(refusal.headers.get("retry-after"))
     if refusal.status in {401, 403}:
         return Verdict(
             f"credentials refused (HTTP {refusal.status})", fatal=True, exit_code=CREDENTIALS
         )
     if refusal.status in {418, 429}:
-        return Verdict(f"rate limited (HTTP {refusal.status})", wait=told or 60.0)
-    return Verdict(f"refused (HTTP {refusal.status})", wait=told)
+        return Verdict(f"rate limited (HTTP {refusal.status})", wait=wait or 60.0)
+    return Verdict(f"refused (HTTP {refusal.status})", wait=wait)
 
 
 def no_notice(payload: bytes) -> Notice | None:
-    """A feed whose frames need no look while recording."""
+    """Return None: a feed whose frames need no look while recording."""
     del payload
     return None
 
@@ -208,7 +208,7 @@ class Feed:
 
 
 def parsed(payload: bytes | str) -> dict[str, object] | None:
-    """The JSON object that a service sent; None for anything else. Never raises."""
+    """Return the JSON object that a service sent; None for anything else. Never raises."""
     try:
         found = msgspec.json.decode(payload)
     except (ValueError, RecursionError):  # not JSON, not UTF-8; nested too deeply
@@ -217,7 +217,7 @@ def parsed(payload: bytes | str) -> dict[str, object] | None:
 
 
 def words(value: object) -> str:
-    """A service's word or number, fit for a log line: printable, at most 100 characters."""
+    """Return a service's word or number for a log line: printable, at most 100 characters."""
     if isinstance(value, int | float) and abs(value) < 1e15:
         value = str(value)
     if not isinstance(value, str):
@@ -226,7 +226,7 @@ def words(value: object) -> str:
 
 
 def seconds(value: object) -> float | None:
-    """How long a service says to wait; None unless it is a number from 0 to a million."""
+    """Return the seconds that a service says to wait; None unless 0 to a million."""
     try:
         found = float(value) if isinstance(value, str | int | float) else math.nan
     except (ValueError, OverflowError):
@@ -247,9 +247,9 @@ def unused(options: Options, *settings: str, hint: str) -> None:
 
 
 def wrong_channel(options: Options, channel: str, hint: str) -> ConfigError:
-    """What to raise where a channel is none of the service's."""
+    """Return the error for a channel that the service does not have."""
     return ConfigError(
-        f"'{channel}' is no channel of this service",
+        f"'{channel}' is not a channel of this service",
         where=f"feeds.{options.name}.channels",
         hint=hint,
     )
@@ -275,5 +275,5 @@ def grouped(
 
 
 def message(**fields: object) -> str:
-    """A compact JSON message to send."""
+    """Return a compact JSON message to send."""
     return json.dumps(fields, separators=(",", ":"))

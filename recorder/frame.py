@@ -20,7 +20,7 @@ KINDS: dict[int, str] = {
     SENT: "sent",  # sent by us, redacted
     OPEN: "open",  # marker: handshake done
     CLOSED: "closed",  # marker: connection ended, or an attempt failed
-    STATS: "stats",  # marker: how the connection and the recorder fare
+    STATS: "stats",  # marker: the status of the connection and of the recorder
     GAP: "gap",  # marker: frames that could not be written
     INSTRUMENTS: "instruments",  # marker: the venue's list of instruments, as we understood it
 }

@@ -17,7 +17,7 @@ from recorder.redact import Redactor
 class _Stderr:
     """Standard error as it is when written to: a live table moves it aside and back.
 
-    That nobody reads it any more, or that the disk it goes to is full, is no reason to stop.
+    A closed pipe or a full disk behind it does not stop the program.
     """
 
     def write(self, text: str) -> int:
@@ -69,6 +69,6 @@ def configure(
 
 
 def logger(**context: Any) -> structlog.stdlib.BoundLogger:
-    """A logger with fields that each of its lines carries."""
+    """Return a logger with fields that each of its lines carries."""
     bound: structlog.stdlib.BoundLogger = structlog.get_logger(**context)
     return bound

@@ -30,12 +30,12 @@ class Redactor:
         self._pattern = re.compile("|".join(ways)) if ways else None
 
     def __call__(self, text: str) -> str:
-        """The text without any secret."""
+        """Return the text without any secret."""
         return text if self._pattern is None else self._pattern.sub(HIDDEN, text)
 
 
 def _spellings(character: str) -> str:
-    """A pattern of one character: itself, percent-encoded, or as JSON may escape it."""
+    """Return a pattern for one character: itself, percent-encoded, or as JSON may escape it."""
     percent = "%" + character.encode("utf-8", "surrogatepass").hex("%")
     units = character.encode("utf-16-be", "surrogatepass").hex("-", 2)
     unicode = r"\\u" + units.replace("-", r"\\u")
@@ -48,7 +48,7 @@ def _spellings(character: str) -> str:
 
 
 def safe_url(url: str) -> str:
-    """A URL fit to be shown: no user, no password, no query values, no fragment."""
+    """Return a URL that may be shown: no user, password, query values or fragment."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     query = "&".join(map(_hide_value, parts.query.split("&"))) if parts.query else ""
@@ -61,13 +61,13 @@ def _hide_value(part: str) -> str:
 
 
 def added_by(signed: str, url: str) -> set[str]:
-    """What a signed URL has that its endpoint has not, and that is long enough to be a secret."""
+    """Return what a signed URL adds to its endpoint's, if long enough to be a secret."""
     known, found = _pieces(url), _pieces(signed)
     return {piece for piece in found - known if len(piece) >= 8 and not piece.isdigit()}
 
 
 def _pieces(url: str) -> set[str]:
-    """A URL's parts, as they stand and decoded."""
+    """Return a URL's parts, as written and decoded."""
     parts = urlsplit(url)
     values = [part.partition("=")[2] or part for part in parts.query.split("&")]
     user = parts.netloc.rpartition("@")[0]

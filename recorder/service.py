@@ -66,7 +66,7 @@ class Service:
     quotes, or in ISO 8601 (for `--from-now`).
     """
 
-    text: bool = True  # the opcode of its own messages: text, else binary
+    text: bool = True  # whether its messages are text, else binary
     by_message: bool = False  # clients subscribe by messages
     key_header: str | None = None  # a handshake without this header is refused: 401
     key_first: bool = False  # a client gets nothing before it has shown its key by message

@@ -79,7 +79,7 @@ def test_host_i_keeps_slice_i_and_as_line_b_the_one_before() -> None:
     "text", ["0/8", "9/8", "x", "3", "3/", "/8", "-1/8", "3/0", "1/1001", "³/8"]
 )
 def test_what_is_no_shard_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no shard(.*)for example 3/8"):
+    with pytest.raises(ValueError, match=r"is not a shard(.*)for example 3/8"):
         parse(text)
 
 
@@ -179,7 +179,7 @@ def test_two_lines_on_one_host_are_refused_and_it_is_said_why(tmp_path: Path) ->
 
 def test_a_wrong_channel_is_refused_on_every_host(tmp_path: Path) -> None:
     for host in (1, 2, 3):
-        with pytest.raises(ConfigError, match="no channel of this service"):
+        with pytest.raises(ConfigError, match="not a channel of this service"):
             sourced(tmp_path, f"{host}/3", text_of([*CHANNELS, "nonsense"]))
 
 
@@ -189,7 +189,7 @@ def test_the_share_comes_from_a_variable_too(
     monkeypatch.setenv("RECORDER_CAPTURE__SHARD", "2/4")
     assert load(_plain(tmp_path, text_of(CHANNELS))).capture.shard == "2/4"
     monkeypatch.setenv("RECORDER_CAPTURE__SHARD", "9/8")
-    with pytest.raises(ConfigError, match="hosts are counted from 1 to 8") as caught:
+    with pytest.raises(ConfigError, match="hosts count from 1 to 8") as caught:
         load(_plain(tmp_path, text_of(CHANNELS)))
     assert caught.value.where == "RECORDER_CAPTURE__SHARD"
 
