@@ -66,6 +66,10 @@ class DataError(RecorderError):
     """A file on disk is damaged, incomplete or from another version."""
 
 
+class OtherVersionError(DataError):
+    """The database has the tables of another version."""
+
+
 class StoreError(RecorderError):
     """A bucket is away, is not there, or refuses.
 

@@ -167,6 +167,7 @@ def test_every_error_has_its_documented_exit_code() -> None:
         "NotConnectedError": 3,
         "CredentialsError": 4,
         "DataError": 1,
+        "OtherVersionError": 1,
         "StoreError": 1,
         "CatalogueError": 1,
         "BusyError": 1,
@@ -207,7 +208,7 @@ def test_capture_of_a_bad_url_says_where_it_stands(here: Here) -> None:
 
 def test_capture_of_a_wrong_channel_says_where_it_stands(here: Here) -> None:
     here.config('[feeds.binance]\nchannels = ["nonsense"]\n')
-    assert "feeds.binance.channels: 'nonsense' is no channel" in here.refuses("capture")
+    assert "feeds.binance.channels: 'nonsense' is not a channel" in here.refuses("capture")
 
 
 @pytest.mark.parametrize("feed", ["cryptolisting", "smartmoney"])

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from recorder.bucket import spool as spooled
 from recorder.clock import NS, iso
+from recorder.errors import OtherVersionError
 from recorder.status import conditions as are
 from recorder.status import line_problems
 from recorder.status.bucket import Waiting
 from recorder.status.model import SEVERITIES, Disk, Problem
 from recorder.status.scene import Scene
-from recorder.status.tables import OtherVersionError
 from recorder.times import duration
 
 if TYPE_CHECKING:

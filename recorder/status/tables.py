@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from recorder.clock import DAY_NS, NS, day
-from recorder.errors import BusyError, DataError
+from recorder.errors import BusyError, DataError, OtherVersionError
 from recorder.record.layout import Layout
 from recorder.schema.tables import LEDGER, SCHEMA_VERSION
 from recorder.status.connection_state import Known
-
-
-class OtherVersionError(DataError):
-    """The database has the tables of another version."""
 
 
 @dataclass(slots=True)
