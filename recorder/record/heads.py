@@ -182,6 +182,17 @@ def read(layout: Layout, feed: str, run: str) -> Head | None:
         return None
 
 
+def digest_of(layout: Layout, feed: str, stem: str) -> str | None:
+    """Return the digest that a segment was sealed with; None where the head does not know it."""
+    run, number = run_of(stem), number_of(stem)
+    end = _end(path_of(layout, feed, run))
+    if not isinstance(end.line, Segment) or number_of(end.line.stem) < number:
+        return None  # the ordinary case, without reading the whole head
+    head = read(layout, feed, run)
+    known = head.numbers.get(number) if head is not None else None
+    return None if known is None else known.digest
+
+
 def pruned(layout: Layout, feed: str) -> list[Pruned]:
     """Return what was removed of a feed on purpose; lines that cannot be read are left out."""
     try:

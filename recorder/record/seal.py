@@ -147,6 +147,11 @@ def _seal(layout: Layout, feed: str, stem: str, level: int) -> Sealed | None:
         if not durable.try_lock(fd) or os.fstat(fd).st_nlink == 0:
             return None
         journal, moved = _Contents(layout, feed, stem), []
+        known = heads.digest_of(layout, feed, stem)
+        if known is not None and known != journal.summed().digest:
+            why = "the head of its run has another digest for it"
+            moved.append(damaged.keep(layout, feed, source, damaged.Note(stem, why, 0, [])))
+            return Sealed(feed, stem, 0, journal.damage, moved)
         if layout.parquet(feed, stem).exists():
             moved += _occupied(layout, feed, stem, journal)
         if not layout.parquet(feed, stem).exists():
@@ -225,6 +230,12 @@ class _Contents:
             sum(hurt.end - hurt.start for hurt in self.damage if not hurt.torn),
         )
 
+    def summed(self) -> heads.Segment:
+        """Read the journal to its end and return what the head says of it."""
+        for _ in self.parts():
+            pass
+        return self.segment()
+
     def note(self) -> damaged.Note:
         """Return why the journal is kept in `damaged/`."""
         hurt = [(one.start, one.end) for one in self.damage if not one.torn]
@@ -238,9 +249,7 @@ def _occupied(layout: Layout, feed: str, stem: str, journal: _Contents) -> list[
         DataError: it holds other segments too, and not the frames of this one.
     """
     target = layout.parquet(feed, stem)
-    for _ in journal.parts():
-        pass
-    segment = journal.segment()
+    segment = journal.summed()
     try:
         found = digests_in(target)
     except DataError as error:

@@ -16,12 +16,13 @@ from captures import journals, litter, rows
 
 from recorder import frame
 from recorder.clock import NS, Clock, ulid
-from recorder.record import seal
+from recorder.record import heads, seal
 from recorder.record.journal import reader
 from recorder.record.journal.block import RECORD, Block
 from recorder.record.journal.sync import run
 from recorder.record.journal.writer import Journal, Limits, Reports, Stream
-from recorder.record.layout import Layout
+from recorder.record.layout import Layout, number_of
+from recorder.record.merged import digests_in
 
 _T0 = 1_767_225_600 * NS
 
@@ -29,13 +30,13 @@ _T0 = 1_767_225_600 * NS
 class _Recorder:
     """Writes a journal as capture does, with a clock that ticks once per block."""
 
-    def __init__(self, data: Path, **limits: int) -> None:
+    def __init__(self, data: Path, run_ns: int = _T0, **limits: int) -> None:
         self.now = _T0
         clock = Clock(lambda: self.now, lambda: self.now - _T0)
         self.journal = Journal(
             Layout(data),
             "toy",
-            ulid(_T0, os.urandom(10)),
+            ulid(run_ns, os.urandom(10)),
             limits=Limits(**limits),
             clock=clock,
             about={"host": "here", "kind": "generic"},
@@ -240,3 +241,71 @@ def test_two_sealers_and_a_writer_at_once_lose_and_double_nothing(tmp_path: Path
     recorder.close()
     seal.main([str(tmp_path)])
     assert [f.payload for f in rows(tmp_path, "toy")] == [b"%d" % n for n in range(200)]
+
+
+def test_a_journal_that_is_not_what_its_run_has_sealed_is_kept_and_stops_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = _record(tmp_path)
+    content, last = journal.read_bytes(), _whole_blocks(journal)[-1]
+    sealed = rows(tmp_path, "toy") if seal.main([str(tmp_path)]) == 0 else []
+    journal.write_bytes(content[: last.start])
+    other = _record(tmp_path)
+    assert seal.main([str(tmp_path)]) == 0
+    kept_in = journal.parent / "damaged" / journal.name
+    assert kept_in.read_bytes() == content[: last.start]
+    assert f"kept in {kept_in}" in capsys.readouterr().err
+    assert not other.exists() and len(rows(tmp_path, "toy")) == 2 * len(sealed)
+
+
+def test_a_broken_file_under_the_sealed_name_costs_no_frame(tmp_path: Path) -> None:
+    journal = _record(tmp_path)
+    expected = [f for block in _whole_blocks(journal) for f in reader.frames_of(block)]
+    target = Layout(tmp_path).parquet("toy", journal.stem)
+    target.parent.mkdir(parents=True)
+    target.write_bytes(b"")
+    assert seal.main([str(tmp_path)]) == 0
+    assert rows(tmp_path, "toy") == expected
+    assert (journal.parent / "damaged" / target.name).read_bytes() == b""
+
+
+@pytest.mark.parametrize("kind", ["another format", "another name"])
+def test_a_journal_that_cannot_be_read_is_kept_whole(tmp_path: Path, kind: str) -> None:
+    journal = _record(tmp_path)
+    content = journal.read_bytes()
+    if kind == "another format":
+        content = content.replace(b"\xf5JB1", b"\xf5JB2")
+        journal.write_bytes(content)
+    else:
+        journal = journal.rename(journal.with_name(journal.name.replace("-000001", "-000002")))
+    assert seal.main([str(tmp_path)]) == 0
+    assert (journal.parent / "damaged" / journal.name).read_bytes() == content
+    assert not journal.exists()
+
+
+def test_a_head_links_what_each_run_has_sealed_and_whom_it_follows(tmp_path: Path) -> None:
+    recorder = _Recorder(tmp_path, rotate_bytes=1)
+    for number in range(3):
+        recorder.block(b"%d" % number)
+        recorder.beat()
+    recorder.close()
+    assert seal.main([str(tmp_path)]) == 0
+    later = _Recorder(tmp_path, run_ns=_T0 + NS)
+    later.block(b"later")
+    later.close()
+    assert seal.main([str(tmp_path)]) == 0
+    layout = Layout(tmp_path)
+    first_run, second_run = heads.runs(layout, "toy")
+    first, head = heads.read(layout, "toy", first_run), heads.read(layout, "toy", second_run)
+    assert first is not None and head is not None
+    assert first.faults == head.faults == []
+    assert [number_of(one.stem) for one in first.segments] == [1, 2, 3]
+    files = {stem: digests_in(layout.parquet("toy", stem)) for stem in layout.sealed("toy")}
+    for one in (*first.segments, *head.segments):
+        assert files[one.stem] == {one.stem: one.digest}
+    follows = [h.begin.follows for h in (first, head) if h.begin and h.begin.follows]
+    assert [(f.run, f.segments, f.lives) for f in follows] == [(first_run, 3, False)]
+    assert follows[0].link == first.link
+    path = heads.path_of(layout, "toy", first_run)
+    changed = path.read_bytes().replace(b'"rows":1', b'"rows":2', 1)
+    assert heads.parse(first_run, changed).faults

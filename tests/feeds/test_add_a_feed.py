@@ -198,9 +198,9 @@ async def test_a_broken_package_is_named_and_breaks_nothing_else(
 def test_messages_about_a_plug_in_s_sql_name_its_file(tmp_path: Path) -> None:
     missing = tmp_path / "mine.sql"
     with pytest.raises(DataError, match="is missing") as caught:
-        load(tmp_path, missing)
+        load(missing)
     assert caught.value.where == str(missing)
     missing.write_text("-- table: prices\nSELECT 1")
     with pytest.raises(DataError, match="messages") as caught:
-        load(tmp_path, missing)
+        load(missing)
     assert caught.value.where == str(missing)

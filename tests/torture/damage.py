@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -124,6 +125,7 @@ def _sealed(root: Path, path: Path, expected: list[Frame]) -> str:
     found = sorted(rows(root, _FEED), key=lambda f: f.seq)
     for parquet in root.rglob("*.parquet"):
         parquet.unlink()
+    shutil.rmtree(Layout(root).heads)  # each damaged journal is another world's
     if code == 0 and found == sorted(expected, key=lambda f: f.seq) and not path.exists():
         return ""
     return f"sealed: exit code {code}, {len(found)} frames for {len(expected)}"
