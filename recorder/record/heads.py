@@ -7,7 +7,8 @@ The first line of a run's head says which run of the feed on this host it follow
 stood, and whether it still lived. Each further line holds a segment's number, rows, digest and the
 frame numbers of its connections. Every line carries a link: SHA-256 over the link of the line
 before it and over its own words, so that no line can be changed, dropped or moved unseen. The last
-link is where the run stands; the next run's first line repeats it.
+link is where the run stands; the next run's first line repeats it. Segments are in the order of
+sealing: that of their numbers, but for a journal that was put back later.
 
 Lines are appended and synced before a journal is deleted. What a crash leaves of a last line is cut
 off when the next one is written.
@@ -123,7 +124,7 @@ class Head:
 
 def parse(run: str, data: bytes) -> Head:
     """Read the lines of a run's head; whatever does not hold together is among its `faults`."""
-    head, last = Head(run), 0
+    head, seen = Head(run), set[int]()
     for number, text in enumerate(data.split(b"\n"), 1):
         if not text:
             continue
@@ -137,9 +138,9 @@ def parse(run: str, data: bytes) -> Head:
                 head.faults.append(f"line {number} begins run {line.run}")
         elif isinstance(line, Segment):
             head.segments.append(line)
-            if run_of(line.stem) != run or number_of(line.stem) <= last:
+            if run_of(line.stem) != run or number_of(line.stem) in seen:
                 head.faults.append(f"line {number}: segment {line.stem} is out of its place")
-            last = number_of(line.stem)
+            seen.add(number_of(line.stem))
     if head.begin is None:
         head.faults.append("its first line is missing")
     return head
@@ -240,11 +241,12 @@ def note_sealed(layout: Layout, feed: str, segment: Segment, *, host: str, lives
     if not end.size:
         end = _append(path, Begin(feed, run, host, _follows(layout, feed, run, lives=lives)), end)
     elif isinstance(end.line, Segment) and number_of(end.line.stem) >= number_of(segment.stem):
-        known = parse(run, path.read_bytes()).numbers.get(number_of(segment.stem))
-        if known is None or known.digest != segment.digest:
-            what = f"the head of its run has {'no' if known is None else 'another'} digest for it"
+        known = digest_of(layout, feed, segment.stem)
+        if known is not None and known != segment.digest:
+            what = "the head of its run has another digest for it"
             raise DataError(what, where=f"{path}: {segment.stem}")
-        return
+        if known is not None:
+            return
     _append(path, segment, end)
 
 
