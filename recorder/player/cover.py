@@ -1,7 +1,9 @@
-"""Where frames may be missing, as the record's own markers tell it while it is read. Pure.
+"""Follow the markers of a record while it is read: gaps, lost connections, overlaps. Pure.
 
-A line of a feed is covered while a connection of it lives. Its end without another one opens a
-gap, which the next connection ends; a number left out on a connection is a gap too.
+When a line is without cover is the rule of `recorder.record.gaps`. The table `gaps` applies it to
+all connections at once; here rows come in order, so a connection counts as open until it closes or
+its run has no more rows, even if it was mute when its line opened the next one. A frame number that
+a connection left out is a gap, too.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recorder.player.run import numbers
+from recorder.record.gaps import Lifetime, Longest
 from recorder.stream.span import Gap
 
-_MARKERS = pa.array(["open", "closed", "gap"])
-_KILLED = "the recorder ended without closing"
+_DATA = pa.array(["text", "binary"])
+_MARKERS = pa.array(["open", "closed", "stats", "gap"])
+_COLUMNS = ("run", "recv_ns", "connection", "kind", "payload")
 _DAMAGED = "the journal was damaged"
 
 Place = tuple[str, str, str]  # feed, group, line
@@ -34,15 +38,17 @@ class Note(NamedTuple):
 
 @dataclass(slots=True)
 class _Line:
-    """One line of a group of a feed: its living connections, or since when and why it has none."""
+    """One line of a group of a feed: its open connections, and the longest-lived that ended."""
 
-    living: dict[str, int] = field(default_factory=dict)  # connection -> run
-    since_ns: int | None = None
-    cause: str = ""
+    living: dict[str, tuple[int, Lifetime]] = field(default_factory=dict)  # with its run
+    ended: Longest = field(default_factory=Longest)
 
 
 class Cover:
-    """Follows the connections of a stream of batches; `feeds` are the runs' feeds by number."""
+    """Follows the connections of a stream of batches; `feeds` are the runs' feeds by number.
+
+    `ended` are the numbers of the runs that have no more rows.
+    """
 
     def __init__(self, feeds: Sequence[str], ended: set[int]) -> None:
         self._feeds, self._ended = feeds, ended
@@ -50,31 +56,27 @@ class Cover:
         self._places: dict[str, Place] = {}
         self._next: dict[str, int] = {}  # connection -> the number that is due
         self._came: dict[str, int] = {}  # connection -> when its last row came
-        self._last: dict[int, int] = {}  # run -> its last row's time
+        self._heard: dict[str, int] = {}  # connection -> its last proof of life
 
     def look(self, batch: pa.RecordBatch) -> list[Note]:
-        """What is to be said of a batch, by row."""
+        """Return the notes of a batch, by row."""
         holes = list(self._holes(batch))  # first: an end forgets its connection
-        notes = sorted([*holes, *self._marked(batch)], key=lambda note: note.row)
-        for run in pc.unique(batch.column("run")).to_pylist():
-            of_run = pc.equal(batch.column("run"), run)
-            self._last[run] = pc.max(batch.column("at").filter(of_run)).as_py()
-        return notes
+        return sorted([*holes, *self._marked(batch)], key=lambda note: note.row)
 
     def open_gaps(self, at_ns: int) -> list[Gap]:
-        """The gaps that last at a time."""
+        """Return the gaps that last at a time."""
         return [
-            Gap(place[0], place[2], line.since_ns, at_ns, line.cause)
+            Gap(place[0], place[2], last.heard_ns, at_ns, last.cause)
             for place, line in self._lines.items()
-            if line.since_ns is not None
+            if not line.living and (last := line.ended.last) is not None
         ]
 
     def overlapping(self) -> set[str]:
-        """Connections that bring the same frames as others do at this time."""
+        """Return the connections that bring the same frames as others do at this time."""
         groups: dict[tuple[str, str], set[str]] = {}
         for place, line in self._lines.items():
             groups.setdefault(place[:2], set()).update(line.living)
-        # Of a connection whose opening was not read nobody knows what it brings.
+        # The group of a connection whose opening was not read is unknown.
         unknown = {name for name in self._next if name not in self._places}
         shared = {name for names in groups.values() if len(names) > 1 for name in names}
         return shared | (unknown if len(unknown) > 1 else set())
@@ -82,76 +84,95 @@ class Cover:
     # -- markers
 
     def _marked(self, batch: pa.RecordBatch) -> Iterator[Note]:
-        rows = pc.indices_nonzero(pc.is_in(batch.column("kind"), value_set=_MARKERS)).to_pylist()
-        for index in rows:
-            row = {name: batch.column(name)[index].as_py() for name in batch.schema.names}
-            told = _told(row["payload"])
-            place = (
-                self._feeds[row["run"]],
-                str(told.get("group", "")),
-                str(told.get("line", "")),
-            )
-            match row["kind"]:
-                case "open":
-                    yield from self._opened(index, row, place)
-                case "closed":
-                    yield from self._closed(index, row, place, told)
-                case "gap":
-                    place = self._places.get(row["connection"], place)
-                    since = told.get("from_ns")
-                    begin = since if isinstance(since, int) else row["recv_ns"]
-                    cause = str(told.get("cause", "lost"))
-                    yield Note(index, Gap(place[0], place[2] or None, begin, row["recv_ns"], cause))
+        rows = pc.indices_nonzero(pc.is_in(batch.column("kind"), value_set=_MARKERS))
+        for index, *row in zip(
+            rows.to_pylist(),
+            *(batch.column(name).take(rows).to_pylist() for name in _COLUMNS),
+            strict=True,
+        ):
+            yield from self._marker(index, *row)
 
-    def _opened(self, index: int, row: dict[str, int | str], place: Place) -> Iterator[Note]:
+    def _marker(  # noqa: PLR0913, PLR0917
+        self, index: int, run: int, now: int, connection: str, kind: str, payload: bytes
+    ) -> Iterator[Note]:
+        fields = _fields(payload)
+        place = (self._feeds[run], str(fields.get("group", "")), str(fields.get("line", "")))
+        heard = fields.get("heard_ns")
+        if isinstance(heard, int):
+            self._prove(connection, heard)
+        match kind:
+            case "open":
+                self._prove(connection, now)
+                yield from self._opened(index, run, now, connection, place)
+            case "closed":
+                yield from self._closed(index, now, connection, place, fields)
+            case "gap":
+                place = self._places.get(connection, place)
+                since = fields.get("from_ns")
+                begin = since if isinstance(since, int) else now
+                cause = str(fields.get("cause", "lost"))
+                yield Note(index, Gap(place[0], place[2] or None, begin, now, cause))
+
+    def _prove(self, connection: str, heard_ns: int) -> None:
+        self._heard[connection] = max(heard_ns, self._heard.get(connection, heard_ns))
+
+    def _opened(
+        self, index: int, run: int, now: int, connection: str, place: Place
+    ) -> Iterator[Note]:
         line = self._lines.setdefault(place, _Line())
-        now, run, connection = int(row["recv_ns"]), int(row["run"]), str(row["connection"])
-        for name, old in list(line.living.items()):
+        for name, (old, life) in list(line.living.items()):
             if old != run and old in self._ended:  # its run is over, and nothing closed it
                 del line.living[name]
-                if not line.living:
-                    line.since_ns, line.cause = self._last.get(old, now), _KILLED
-        if line.since_ns is not None:
-            yield Note(index, Gap(place[0], place[2] or None, line.since_ns, now, line.cause))
-            line.since_ns = None
-        line.living[connection] = run
+                self._end(line, life._replace(lost=True))
+        last = None if line.living else line.ended.before(now)
+        if last is not None:
+            yield Note(index, Gap(place[0], place[2] or None, last.heard_ns, now, last.cause))
+        line.living[connection] = run, Lifetime(place[1], place[2], connection, now)
         self._places[connection] = place
 
     def _closed(
-        self, index: int, row: dict[str, int | str], place: Place, told: dict[str, object]
+        self, index: int, now: int, connection: str, place: Place, fields: dict[str, object]
     ) -> Iterator[Note]:
         line = self._lines.setdefault(place, _Line())
-        connection = str(row["connection"])
-        self._places.pop(connection, None)
-        self._next.pop(connection, None)
-        self._came.pop(connection, None)
-        reason = str(told.get("reason", ""))
-        if not told.get("opened", True):  # an attempt that failed: the gap lasts
+        for known in (self._places, self._next, self._came):
+            known.pop(connection, None)
+        reason, code = str(fields.get("reason", "")), fields.get("code")
+        if not fields.get("opened", True):  # an attempt that failed: the gap lasts
+            self._heard.pop(connection, None)
             return
-        line.living.pop(connection, None)
-        if line.living:
+        _, life = line.living.pop(connection, (0, Lifetime(place[1], place[2], connection, now)))
+        self._end(line, life._replace(closed_ns=now, reason=reason))
+        if line.living or reason == "stopping":
             return
-        heard, now = told.get("heard_ns"), int(row["recv_ns"])
-        line.since_ns = min(heard, now) if isinstance(heard, int) else now
-        line.cause = "the recorder was stopped" if reason == "stopping" else reason
-        alone = not any(
-            other.living for where, other in self._lines.items() if where[:2] == place[:2]
-        )
-        if alone and reason != "stopping":
-            code = told.get("code")
+        if not any(other.living for where, other in self._lines.items() if where[:2] == place[:2]):
             yield Note(index, lost=(place[0], code if isinstance(code, int) else None, reason))
+
+    def _end(self, line: _Line, life: Lifetime) -> None:
+        """Take in a connection that closed, or whose run is over."""
+        life = life._replace(last_heard_ns=self._heard.pop(life.connection, None))
+        line.ended.see(life, life.heard_ns)
 
     # -- numbers
 
     def _holes(self, batch: pa.RecordBatch) -> Iterator[Note]:
-        """Numbers left out, but for those that a `gap` marker accounts for."""
+        """Note each connection's last rows; yield numbers left out, but for `gap` markers'."""
         table = pa.Table.from_batches([batch]).select(["connection", "seq", "recv_ns"])
+        data = pc.is_in(batch.column("kind"), value_set=_DATA)
+        table = table.append_column("data_ns", pc.if_else(data, batch.column("recv_ns"), None))
         sums = table.group_by("connection").aggregate(
-            [("seq", "min"), ("seq", "max"), ("seq", "count"), ("recv_ns", "max")]
+            [
+                ("seq", "min"),
+                ("seq", "max"),
+                ("seq", "count"),
+                ("recv_ns", "max"),
+                ("data_ns", "max"),
+            ]
         )
-        names = ("connection", "seq_min", "seq_max", "seq_count", "recv_ns_max")
-        found = zip(*(sums[name].to_pylist() for name in names), strict=True)
-        for name, low, high, count, came in found:
+        names = ("connection", "seq_min", "seq_max", "seq_count", "recv_ns_max", "data_ns_max")
+        rows = zip(*(sums[name].to_pylist() for name in names), strict=True)
+        for name, low, high, count, came, heard in rows:
+            if heard is not None:
+                self._prove(name, heard)
             due = self._next.get(name, low)
             if low != due or high - low + 1 != count:
                 yield from self._missing(batch, name, due)
@@ -169,10 +190,10 @@ class Cover:
             due, before = max(due, seqs[index] + 1), at[index]
 
 
-def _told(payload: bytes) -> dict[str, object]:
-    """What a marker says; nothing if it was written by who knows whom."""
+def _fields(payload: bytes) -> dict[str, object]:
+    """Return the fields of a marker; none if it is no JSON object."""
     try:
-        told = json.loads(payload)
+        fields = json.loads(payload)
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return fields if isinstance(fields, dict) else {}
