@@ -125,7 +125,7 @@ class Catalogue:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RetryPolicy:
     """When to reconnect: exponential back-off with full jitter, within a budget of attempts."""
 
     first: float = 1.0
@@ -192,7 +192,7 @@ class Feed:
     default_channels: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     key_help: str | None = None  # None: no key needed
-    pace: Pace = Pace()
+    retry: RetryPolicy = RetryPolicy()
     on_close: Callable[[int | None, str], Verdict | None] = plain_close
     on_refused: Callable[[Refusal], Verdict] = refused
     control: re.Pattern[bytes] | None = None

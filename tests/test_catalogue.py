@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.capture.catalogue import (
-    Listing,
     Reach,
+    VenueListing,
     expand,
     fetch,
     keep,
@@ -155,7 +155,9 @@ def test_pages_without_end_end() -> None:
 def test_the_last_list_is_kept_and_a_damaged_one_is_none(tmp_path: Path) -> None:
     path = tmp_path / "instruments" / "venue.json"
     assert kept(path) is None
-    listing = Listing(5, "https://venue.example/list", (Instrument("A", "a", None, None, 8.0),))
+    listing = VenueListing(
+        5, "https://venue.example/list", (Instrument("A", "a", None, None, 8.0),)
+    )
     keep(path, listing)
     assert kept(path) == listing
     path.write_bytes(path.read_bytes()[:-3])

@@ -12,7 +12,7 @@ from recorder.capture.drift import ClockSteps, LoopLag
 from recorder.capture.notify import Beat, Notifier, keep
 from recorder.capture.recording import Recording, Room
 from recorder.capture.sealer import Sealer
-from recorder.capture.sources import Source, connect_options
+from recorder.capture.sources import FeedSource, connect_options
 from recorder.capture.uploader import Uploader
 from recorder.clock import NS, Clock
 from recorder.errors import BusyError
@@ -34,7 +34,7 @@ class Capture:
     """One run of the recorder: build it, then `await run()`."""
 
     settings: Settings
-    sources: Sequence[Source]
+    sources: Sequence[FeedSource]
     redactor: Redactor
     log: Any
     clock: Clock = field(default_factory=Clock)
@@ -117,7 +117,7 @@ class Capture:
             await uploader.drain()
         return 1 if self._lost or sealer.failed else self._exit_code()
 
-    async def apply(self, sources: Sequence[Source]) -> None:
+    async def apply(self, sources: Sequence[FeedSource]) -> None:
         """Record these feeds from now on, without touching what stays as it is.
 
         Feeds are added, removed and changed; one that had ended is tried anew. One that another
@@ -143,7 +143,7 @@ class Capture:
                     self._add(wanted[name])
             self.sources = list(sources)
 
-    def update(self, source: Source) -> None:
+    def update(self, source: FeedSource) -> None:
         """Record a feed with another list of instruments; one that has ended stays so."""
         recording = self.recordings.get(source.name)
         if self._stop.is_set():
@@ -170,7 +170,7 @@ class Capture:
 
     # -- feeds come and go
 
-    def _here(self, sources: Sequence[Source]) -> list[Source]:
+    def _here(self, sources: Sequence[FeedSource]) -> list[FeedSource]:
         """Those of which something is in this host's share; of the others it is said."""
         for source in sources:
             if source.elsewhere:
@@ -184,16 +184,16 @@ class Capture:
         elsewhere = [source.elsewhere for source in self.sources]
         return bool(elsewhere) and all(elsewhere) and not self.all_lines
 
-    def _options(self, source: Source) -> dict[str, Any]:
+    def _options(self, source: FeedSource) -> dict[str, Any]:
         return connect_options(source, self.settings.capture.max_frame_mb)
 
-    def _open(self, source: Source) -> Recording:
+    def _open(self, source: FeedSource) -> Recording:
         assert self._room is not None, "not running"
         recording = Recording(self._room, source, self._options(source))
         self.recordings[source.name] = recording
         return recording
 
-    def _add(self, source: Source) -> None:
+    def _add(self, source: FeedSource) -> None:
         try:
             self._begin(self._open(source))
         except BusyError as error:
@@ -272,7 +272,7 @@ class Capture:
         return max(codes, default=0)
 
 
-def _stays(recording: Recording, source: Source | None) -> bool:
+def _stays(recording: Recording, source: FeedSource | None) -> bool:
     """True if a recording goes on under these settings, changed or not."""
     if source is None or recording.over:
         return False

@@ -36,7 +36,7 @@ _PATTERN = re.compile(r"[^.@:/\s]*\*[^.@:/\s]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class VenueListing:
     """A venue's instruments, when they were asked for, and where."""
 
     fetched_ns: int
@@ -53,7 +53,7 @@ class Reach:
     proxy: str | None = None
 
 
-def fetch(catalogue: Catalogue, now_ns: int, reach: Reach | None = None) -> Listing:
+def fetch(catalogue: Catalogue, now_ns: int, reach: Reach | None = None) -> VenueListing:
     """Ask a venue for its instruments. Blocks; tries each request several times.
 
     Raises:
@@ -62,7 +62,7 @@ def fetch(catalogue: Catalogue, now_ns: int, reach: Reach | None = None) -> List
     reach = reach or Reach()
     found: dict[str, Instrument] = {}
     waiting = list(catalogue.asks)
-    with contextlib.closing(_Client(reach)) as client:
+    with contextlib.closing(_VenueClient(reach)) as client:
         for _ in range(_PAGES):
             if not waiting:
                 break
@@ -80,7 +80,7 @@ def fetch(catalogue: Catalogue, now_ns: int, reach: Reach | None = None) -> List
     where = safe_url(catalogue.asks[0].url)
     if not found:
         raise CatalogueError("the list of instruments is empty", where=where)
-    return Listing(now_ns, where, tuple(found.values()))
+    return VenueListing(now_ns, where, tuple(found.values()))
 
 
 def _merge(found: dict[str, Instrument], more: Instrument, ask: Ask) -> None:
@@ -93,7 +93,7 @@ def _merge(found: dict[str, Instrument], more: Instrument, ask: Ask) -> None:
         found[more.symbol] = Instrument(**told)
 
 
-class _Client:
+class _VenueClient:
     """One exchange of requests with a venue."""
 
     def __init__(self, reach: Reach) -> None:
@@ -160,7 +160,7 @@ class _Client:
 # -- kept on disk
 
 
-def keep(path: Path, listing: Listing) -> None:
+def keep(path: Path, listing: VenueListing) -> None:
     """Remember a list for a day when the venue does not answer."""
     durable.make_directory(path.parent)
     temporary = path.with_suffix(".tmp")
@@ -168,15 +168,15 @@ def keep(path: Path, listing: Listing) -> None:
     durable.publish(temporary, path)
 
 
-def kept(path: Path) -> Listing | None:
+def kept(path: Path) -> VenueListing | None:
     """The list that was kept; None if there is none that can be read."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Listing)
+        return msgspec.json.decode(path.read_bytes(), type=VenueListing)
     except (OSError, ValueError):
         return None
 
 
-def told(exchange: str, listing: Listing) -> bytes:
+def told(exchange: str, listing: VenueListing) -> bytes:
     """The marker's payload: with the list in the journal the record explains itself."""
     return msgspec.json.encode(
         {
@@ -223,6 +223,6 @@ def _matches(channel: str, names: Sequence[str]) -> list[str]:
     return [f"{before}{name}{after}" for name in sorted(names) if pattern.match(name)]
 
 
-def names_of(listing: Listing) -> list[str]:
+def names_of(listing: VenueListing) -> list[str]:
     """The instruments as channels spell them."""
     return sorted({instrument.name for instrument in listing.instruments})

@@ -16,7 +16,7 @@ from recorder import durable, frame
 from recorder.capture.catalogue import told
 from recorder.capture.drift import LoopLag
 from recorder.capture.sealer import Sealer
-from recorder.capture.sources import Source, missing
+from recorder.capture.sources import FeedSource, missing
 from recorder.clock import NS, Clock, ulid
 from recorder.feed import Plan
 from recorder.record.journal import sync
@@ -61,7 +61,7 @@ class Recording:
         BusyError: another process records this feed here.
     """
 
-    def __init__(self, room: Room, source: Source, options: dict[str, Any]) -> None:
+    def __init__(self, room: Room, source: FeedSource, options: dict[str, Any]) -> None:
         self._room, self.source = room, source
         self._lock = _claim(room.layout, source.name)
         self._about: dict[str, object] = {
@@ -104,7 +104,7 @@ class Recording:
             self._run(line)
         self._settle()
 
-    def change(self, source: Source, options: dict[str, Any]) -> None:
+    def change(self, source: FeedSource, options: dict[str, Any]) -> None:
         """Record another selection of the same feed; what did not change is not touched."""
         anew = _way(self.source) != _way(source)
         listed = source.listing != self.source.listing
@@ -207,7 +207,7 @@ class Recording:
     def _budget(self, plan: Plan, number: int) -> Budget:
         """All lines and links that connect to one endpoint share its budget of attempts."""
         endpoint = urlsplit(plan.endpoint(number)).netloc
-        return self._budgets.setdefault(endpoint, Budget(self.source.feed.pace))
+        return self._budgets.setdefault(endpoint, Budget(self.source.feed.retry))
 
     # -- running
 
@@ -272,7 +272,7 @@ def _claim(layout: Layout, feed: str) -> int:
     return held
 
 
-def _places(source: Source) -> dict[_Key, Plan]:
+def _places(source: FeedSource) -> dict[_Key, Plan]:
     """The lines of a source, each with the plan to follow."""
     found: dict[_Key, Plan] = {}
     seen: Counter[tuple[str, int]] = Counter()
@@ -282,7 +282,7 @@ def _places(source: Source) -> dict[_Key, Plan]:
     return found
 
 
-def _way(source: Source) -> tuple[object, ...]:
+def _way(source: FeedSource) -> tuple[object, ...]:
     """How to connect, beside the plans: a change asks for new connections."""
     settings = source.settings
     return settings.proxy, settings.compression, settings.ca_file

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from recorder.capture.catalogue import Listing, Reach, expand, is_pattern, names_of
+from recorder.capture.catalogue import Reach, VenueListing, expand, is_pattern, names_of
 from recorder.errors import ConfigError, CredentialsError
 from recorder.feed import Feed, Options, Plan
 from recorder.feeds import feed as feed_of
@@ -18,14 +18,14 @@ from recorder.shard import Shard, parse, share
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class FeedSource:
     """One configured feed, ready to be recorded."""
 
     name: str
     feed: Feed
     settings: FeedSettings
     plans: tuple[Plan, ...]
-    listing: Listing | None = None  # the venue's instruments, as far as they are known
+    listing: VenueListing | None = None  # the venue's instruments, as far as they are known
     unmatched: tuple[str, ...] = ()  # channels with a `*` that stands for nothing (yet)
     shard: Shard | None = None  # this host's share, where many record
     line_of: Mapping[str, int] = field(default_factory=dict)  # with a shard: by the plan's group
@@ -63,8 +63,8 @@ class Source:
 def sources(
     settings: Settings,
     keys: Mapping[str, str | None],
-    listings: Mapping[str, Listing] | None = None,
-) -> list[Source]:
+    listings: Mapping[str, VenueListing] | None = None,
+) -> list[FeedSource]:
     """Every configured feed with its plans, or a host's share of them; nothing is opened.
 
     `listings` are the venues' instruments, by the feed's name, where they are known: a `*` in a
@@ -88,7 +88,9 @@ def sources(
     return found if shard is None else [_shared(source, keys, shard) for source in found]
 
 
-def _source(name: str, chosen: FeedSettings, key: str | None, listing: Listing | None) -> Source:
+def _source(
+    name: str, chosen: FeedSettings, key: str | None, listing: VenueListing | None
+) -> FeedSource:
     feed = feed_of(chosen.kind or name, where=f"feeds.{name}")
     if feed.key_help is not None and not key:
         variable = key_variable(name)
@@ -99,10 +101,10 @@ def _source(name: str, chosen: FeedSettings, key: str | None, listing: Listing |
         )
     channels, unmatched = _channels(feed, chosen, listing)
     plans = _plans(name, feed, chosen, key, channels) if channels or not unmatched else ()
-    return Source(name, feed, chosen, plans, listing, tuple(unmatched))
+    return FeedSource(name, feed, chosen, plans, listing, tuple(unmatched))
 
 
-def _shared(source: Source, keys: Mapping[str, str | None], shard: Shard) -> Source:
+def _shared(source: FeedSource, keys: Mapping[str, str | None], shard: Shard) -> FeedSource:
     """What one host of many records of a feed; that all its plans could be made was seen before."""
     name, feed, chosen = source.name, source.feed, source.settings
     plans: list[Plan] = []
@@ -127,7 +129,7 @@ def _slices(name: str, chosen: FeedSettings, shard: Shard) -> dict[int, int]:
         ) from None
 
 
-def _sliced(source: Source, shard: Shard, part: int) -> Sequence[str] | None:
+def _sliced(source: FeedSource, shard: Shard, part: int) -> Sequence[str] | None:
     """The channels of a feed that belong to a slice; None: nothing of it.
 
     A feed without channels to share out is in one slice, as a whole.
@@ -158,7 +160,7 @@ def _plans(
 
 
 def _channels(
-    feed: Feed, chosen: FeedSettings, listing: Listing | None
+    feed: Feed, chosen: FeedSettings, listing: VenueListing | None
 ) -> tuple[list[str], list[str]]:
     """What to subscribe to, and the patterns that stand for nothing (yet)."""
     wanted = chosen.channels or (
@@ -184,7 +186,7 @@ def _with_query(url: str, query: Mapping[str, str], key: str | None) -> str:
     return url + ("&" if urlsplit(url).query else "?") + urlencode(values, safe=",")
 
 
-def missing(source: Source) -> Mapping[str, object]:
+def missing(source: FeedSource) -> Mapping[str, object]:
     """For the log: the channels whose `*` stands for nothing, if any; and why."""
     if not source.unmatched:
         return {}
@@ -192,7 +194,7 @@ def missing(source: Source) -> Mapping[str, object]:
     return {"channels": ", ".join(source.unmatched), "why": why}
 
 
-def connect_options(source: Source, max_frame_mb: float) -> dict[str, Any]:
+def connect_options(source: FeedSource, max_frame_mb: float) -> dict[str, Any]:
     """How to connect, for `websockets.connect`; raises ConfigError on a bad `ca_file`."""
     settings = source.settings
     options: dict[str, Any] = {

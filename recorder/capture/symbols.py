@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from recorder.capture.catalogue import Listing, fetch, keep, kept
-from recorder.capture.sources import Source
+from recorder.capture.catalogue import VenueListing, fetch, keep, kept
+from recorder.capture.sources import FeedSource
 from recorder.clock import Clock
 from recorder.errors import CatalogueError
 from recorder.record.layout import Layout
@@ -23,7 +23,7 @@ _AGAIN = 60.0  # after a failure
 T = TypeVar("T")
 
 
-def known(layout: Layout, feeds: Iterable[str]) -> dict[str, Listing]:
+def known(layout: Layout, feeds: Iterable[str]) -> dict[str, VenueListing]:
     """The lists that were kept on disk, by the feed's name."""
     found = ((name, kept(layout.instruments(name))) for name in feeds)
     return {name: listing for name, listing in found if listing is not None}
@@ -33,13 +33,13 @@ class Symbols:
     """Follows the lists of all feeds that have one; `changed(feed, listing)` hears of each."""
 
     def __init__(
-        self, layout: Layout, clock: Clock, log: Any, changed: Callable[[str, Listing], None]
+        self, layout: Layout, clock: Clock, log: Any, changed: Callable[[str, VenueListing], None]
     ) -> None:
         self._layout, self._clock, self._log, self._changed = layout, clock, log, changed
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._sources: dict[str, Source] = {}
+        self._sources: dict[str, FeedSource] = {}
 
-    def follow(self, sources: Iterable[Source]) -> None:
+    def follow(self, sources: Iterable[FeedSource]) -> None:
         """Follow the lists of these feeds, and of no others."""
         wanted = {source.name: source for source in sources if source.asks}
         for name in self._tasks.keys() - wanted.keys():
@@ -55,7 +55,7 @@ class Symbols:
         """Ask no more."""
         self.follow(())
 
-    def _differs(self, source: Source) -> bool:
+    def _differs(self, source: FeedSource) -> bool:
         before = self._sources[source.name]
         return (before.feed, before.reach) != (source.feed, source.reach)
 

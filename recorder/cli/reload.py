@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from recorder.capture.capture import Capture
-from recorder.capture.catalogue import Listing
-from recorder.capture.sources import Source, sources
+from recorder.capture.catalogue import VenueListing
+from recorder.capture.sources import FeedSource, sources
 from recorder.capture.symbols import Symbols, known
 from recorder.errors import ConfigError, RecorderError, did_you_mean
 from recorder.record.layout import Layout
@@ -28,11 +28,11 @@ class Chosen:
     """What is to be recorded, and what must never be shown."""
 
     settings: Settings
-    sources: list[Source]
+    sources: list[FeedSource]
     keys: Mapping[str, str | None] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
 
-    def with_list(self, name: str, listing: Listing) -> Source | None:
+    def with_list(self, name: str, listing: VenueListing) -> FeedSource | None:
         """A feed's source under the venue's newest list; None if the feed is not chosen."""
         if name not in self.settings.feeds:
             return None
@@ -133,7 +133,7 @@ class Reload:
             except Exception as error:  # a feed's own rules may be anyone's code
                 self._refuse(repr(error), "", "")
 
-    def _listed(self, name: str, listing: Listing) -> None:
+    def _listed(self, name: str, listing: VenueListing) -> None:
         try:
             source = self._chosen.with_list(name, listing)
             if source is not None:

@@ -21,8 +21,8 @@ from recorder.feed import (
     Instrument,
     Notice,
     Options,
-    Pace,
     Plan,
+    RetryPolicy,
     Verdict,
     grouped,
     message,
@@ -123,7 +123,7 @@ def on_close(code: int | None, reason: str) -> Verdict | None:
 # -- instruments
 
 
-class _Listed(msgspec.Struct):
+class _ListedSymbol(msgspec.Struct):
     """A symbol as the lists of USD-M (status) and COIN-M (contractStatus, contractSize) have it."""
 
     symbol: str
@@ -132,19 +132,19 @@ class _Listed(msgspec.Struct):
     contractSize: float | None = None
 
 
-class _List(msgspec.Struct):
-    symbols: list[_Listed]
+class _ExchangeInfo(msgspec.Struct):
+    symbols: list[_ListedSymbol]
 
 
-class _Interval(msgspec.Struct):
+class _FundingInfo(msgspec.Struct):
     """What `/fapi/v1/fundingInfo` says of a symbol; it lists those that were ever adjusted."""
 
     symbol: str
     fundingIntervalHours: float
 
 
-_LIST: msgspec.json.Decoder[_List] = msgspec.json.Decoder(_List)
-_INTERVALS: msgspec.json.Decoder[list[_Interval]] = msgspec.json.Decoder(list[_Interval])
+_LIST: msgspec.json.Decoder[_ExchangeInfo] = msgspec.json.Decoder(_ExchangeInfo)
+_INTERVALS: msgspec.json.Decoder[list[_FundingInfo]] = msgspec.json.Decoder(list[_FundingInfo])
 
 
 def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
@@ -189,7 +189,7 @@ FEED = Feed(
     },
     default_channels=("!forceOrder@arr", "!markPrice@arr", "btcusdt@aggTrade", "ethusdt@aggTrade"),
     tables=("liquidations", "funding", "prices", "whales", "latency"),
-    pace=Pace(first=1.0, longest=60.0),
+    retry=RetryPolicy(first=1.0, longest=60.0),
     on_close=on_close,
     control=re.compile(rb'^\s*\{\s*"(error|code|msg)"|"e"\s*:\s*"serverShutdown"'),
     notice=notice,

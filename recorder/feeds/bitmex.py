@@ -20,8 +20,8 @@ from recorder.feed import (
     Instrument,
     Notice,
     Options,
-    Pace,
     Plan,
+    RetryPolicy,
     Verdict,
     grouped,
     message,
@@ -111,7 +111,7 @@ def _meant(error: str, request: object) -> str | None:
 # -- instruments
 
 
-class _Listed(msgspec.Struct):
+class _ActiveInstrument(msgspec.Struct):
     """An instrument as the venue's list has it, as far as we look."""
 
     symbol: str
@@ -126,7 +126,7 @@ class _Listed(msgspec.Struct):
     fundingInterval: str | None = None
 
 
-_LIST: msgspec.json.Decoder[list[_Listed]] = msgspec.json.Decoder(list[_Listed])
+_LIST: msgspec.json.Decoder[list[_ActiveInstrument]] = msgspec.json.Decoder(list[_ActiveInstrument])
 
 
 def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
@@ -145,7 +145,7 @@ def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
     ], None
 
 
-def _contract(listed: _Listed) -> tuple[float | None, str]:
+def _contract(listed: _ActiveInstrument) -> tuple[float | None, str]:
     """What one contract is; None where it is worth a third coin, or its price is in one."""
     multiplier, base = listed.multiplier or 0.0, listed.underlyingToPositionMultiplier or 0.0
     if listed.isQuanto or listed.quoteCurrency not in _DOLLARS:
@@ -194,7 +194,7 @@ FEED = Feed(
         "trade:ETHUSDT",
     ),
     tables=("liquidations", "funding", "prices", "open_interest", "whales", "latency"),
-    pace=Pace(first=2.0, longest=120.0),
+    retry=RetryPolicy(first=2.0, longest=120.0),
     control=re.compile(rb'^\s*\{\s*"(status|error)"'),
     notice=notice,
     answer=re.compile(rb"^pong$"),

@@ -20,9 +20,9 @@ from recorder.feed import (
     Instrument,
     Notice,
     Options,
-    Pace,
     Plan,
     Refusal,
+    RetryPolicy,
     Verdict,
     grouped,
     message,
@@ -137,27 +137,27 @@ _LIST = "https://api.bybit.com/v5/market/instruments-info?category=linear&limit=
 _UNITS = {"linear": "base", "inverse": "usd", "spot": "base"}
 
 
-class _Listed(msgspec.Struct, rename="camel"):
+class _InstrumentInfo(msgspec.Struct, rename="camel"):
     symbol: str
     status: str
     quote_coin: str
     funding_interval: int | None = None  # minutes
 
 
-class _Page(msgspec.Struct, rename="camel"):
+class _InfoPage(msgspec.Struct, rename="camel"):
     category: str
-    instruments: tuple[_Listed, ...] = msgspec.field(name="list")
+    instruments: tuple[_InstrumentInfo, ...] = msgspec.field(name="list")
     next_page_cursor: str = ""
 
 
-class _Answer(msgspec.Struct, rename="camel"):
+class _InfoAnswer(msgspec.Struct, rename="camel"):
     ret_code: int
-    result: _Page
+    result: _InfoPage
 
 
 def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
     """A page of `/v5/market/instruments-info`."""
-    answer = msgspec.json.decode(body, type=_Answer)
+    answer = msgspec.json.decode(body, type=_InfoAnswer)
     page = answer.result
     if answer.ret_code != 0 or page.category not in _UNITS:
         raise ValueError(f"code {answer.ret_code}, category {words(page.category)!r}")
@@ -167,7 +167,7 @@ def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
     return found, Ask(more) if page.next_page_cursor and page.instruments else None
 
 
-def _instrument(listed: _Listed, category: str) -> Instrument:
+def _instrument(listed: _InstrumentInfo, category: str) -> Instrument:
     minutes = listed.funding_interval
     in_dollars = listed.quote_coin.startswith("USD")  # of another quote no value is known
     return Instrument(
@@ -199,7 +199,7 @@ FEED = Feed(
         "publicTrade.ETHUSDT",
     ),
     tables=("liquidations", "funding", "prices", "open_interest", "whales", "latency"),
-    pace=Pace(first=1.0, longest=60.0, spacing=0.7),  # at most 500 connections in 5 minutes
+    retry=RetryPolicy(first=1.0, longest=60.0, spacing=0.7),  # at most 500 connections in 5 minutes
     on_refused=on_refused,
     control=re.compile(rb'"success"\s*:\s*false'),
     notice=notice,

@@ -14,9 +14,9 @@ from recorder.feed import (
     Feed,
     Notice,
     Options,
-    Pace,
     Plan,
     Refusal,
+    RetryPolicy,
     Verdict,
     message,
     parsed,
@@ -91,7 +91,7 @@ FEED = Feed(
     },
     tables=("listings", "latency"),
     key_help="a key of the form dsk_<64 hex digits>",
-    pace=Pace(first=1.0, longest=300.0, spacing=6.0),  # 5 s cooldown per key and address
+    retry=RetryPolicy(first=1.0, longest=300.0, spacing=6.0),  # 5 s cooldown per key and address
     on_close=on_close,
     on_refused=on_refused,
     control=re.compile(rb'"type"\s*:\s*"error"'),

@@ -18,8 +18,8 @@ from recorder.feed import (
     Instrument,
     Notice,
     Options,
-    Pace,
     Plan,
+    RetryPolicy,
     Verdict,
     grouped,
     message,
@@ -123,7 +123,7 @@ def notice(payload: bytes) -> Notice | None:
 # -- the list of instruments
 
 
-class _Listed(msgspec.Struct, rename="camel"):
+class _PublicInstrument(msgspec.Struct, rename="camel"):
     inst_id: str
     state: str
     uly: str = ""  # base and quote, such as BTC-USDT
@@ -132,20 +132,20 @@ class _Listed(msgspec.Struct, rename="camel"):
     ct_val_ccy: str = ""
 
 
-class _Answer(msgspec.Struct):
+class _PublicInstruments(msgspec.Struct):
     code: str
-    data: tuple[_Listed, ...]
+    data: tuple[_PublicInstrument, ...]
 
 
 def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
     """The answer of `/api/v5/public/instruments`; it has one page."""
-    answer = msgspec.json.decode(body, type=_Answer)
+    answer = msgspec.json.decode(body, type=_PublicInstruments)
     if answer.code != "0":
         raise ValueError(f"code {words(answer.code)!r}")
     return [_instrument(one) for one in answer.data if one.state == "live"], None
 
 
-def _instrument(listed: _Listed) -> Instrument:
+def _instrument(listed: _PublicInstrument) -> Instrument:
     base, _, quote = listed.uly.partition("-")
     unit = None
     if quote.startswith("USD"):  # of another quote no value is known
@@ -156,7 +156,7 @@ def _instrument(listed: _Listed) -> Instrument:
     return Instrument(listed.inst_id, listed.inst_id, _size(listed), unit)
 
 
-def _size(listed: _Listed) -> float | None:
+def _size(listed: _PublicInstrument) -> float | None:
     """One contract is so much of `ctValCcy`; None where the venue does not say."""
     try:
         size = float(listed.ct_val) * float(listed.ct_mult)
@@ -191,7 +191,7 @@ FEED = Feed(
         "trades:ETH-USDT-SWAP",
     ),
     tables=("liquidations", "funding", "prices", "open_interest", "whales", "latency"),
-    pace=Pace(first=1.0, longest=60.0, spacing=0.35),  # three connections a second
+    retry=RetryPolicy(first=1.0, longest=60.0, spacing=0.35),  # three connections a second
     control=re.compile(rb'"event"\s*:\s*"(error|notice|channel-conn-count-error)"'),
     notice=notice,
     answer=re.compile(rb"^pong$"),

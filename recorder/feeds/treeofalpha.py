@@ -8,7 +8,17 @@ from __future__ import annotations
 
 import re
 
-from recorder.feed import Feed, Notice, Options, Pace, Plan, parsed, unused, words, wrong_channel
+from recorder.feed import (
+    Feed,
+    Notice,
+    Options,
+    Plan,
+    RetryPolicy,
+    parsed,
+    unused,
+    words,
+    wrong_channel,
+)
 
 
 def plan(options: Options) -> list[Plan]:
@@ -50,7 +60,7 @@ FEED = Feed(
     channels={"news": "everything: announcements of exchanges become listings, the rest alerts"},
     default_channels=("news",),
     tables=("listings", "alerts", "latency"),
-    pace=Pace(first=2.0, longest=120.0),
+    retry=RetryPolicy(first=2.0, longest=120.0),
     control=re.compile(rb'^\s*(ping\s*$|\{\s*"(error|status|success)")'),
     notice=notice,
     normalise="treeofalpha",

@@ -44,7 +44,7 @@ class Intake:
 
 
 @dataclass(slots=True)
-class Watch:
+class Usage:
     """What one connection's peer has used of its bounds."""
 
     bounds: Bounds

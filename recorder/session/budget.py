@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from recorder.feed import Pace
+from recorder.feed import RetryPolicy
 
 
 @dataclass(slots=True)
 class Budget:
     """Attempts at one endpoint, shared by all lines that connect there, in the order they wait."""
 
-    pace: Pace
+    policy: RetryPolicy
     attempts: deque[float] = field(default_factory=deque)
     queue: list[object] = field(default_factory=list)  # who is due and waits, longest first
 
     def earliest(self, wanted: float) -> float:
         """The first moment at or after `wanted` at which an attempt is allowed."""
         if self.attempts:
-            wanted = max(wanted, self.attempts[-1] + self.pace.spacing)
-        if len(self.attempts) >= self.pace.attempts_per_minute:
-            wanted = max(wanted, self.attempts[-self.pace.attempts_per_minute] + 60.0)
+            wanted = max(wanted, self.attempts[-1] + self.policy.spacing)
+        if len(self.attempts) >= self.policy.attempts_per_minute:
+            wanted = max(wanted, self.attempts[-self.policy.attempts_per_minute] + 60.0)
         return wanted
 
     def take(self, who: object, at: float) -> bool:
@@ -32,7 +32,7 @@ class Budget:
             return False
         self.leave(who)
         self.attempts.append(at)
-        while len(self.attempts) > self.pace.attempts_per_minute:
+        while len(self.attempts) > self.policy.attempts_per_minute:
             self.attempts.popleft()
         return True
 

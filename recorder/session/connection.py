@@ -27,7 +27,7 @@ from recorder import frame
 from recorder.clock import NS, Clock
 from recorder.record.journal.block import RECORD, Buffer
 from recorder.record.journal.writer import Journal, Stream
-from recorder.session.bounds import Watch
+from recorder.session.bounds import Usage
 
 #: Bytes of a service's answer to our ping, at most.
 _LONGEST_ANSWER = 200
@@ -111,11 +111,11 @@ class RecordingConnection(ClientConnection):
         tape: Tape,
         opened: Callable[[], None],
         look: Callable[[Buffer], None] | None,
-        watch: Watch,
+        usage: Usage,
         **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
-        self._tape, self._opened, self._look, self._watch = tape, opened, look, watch
+        self._tape, self._opened, self._look, self._usage = tape, opened, look, usage
         self.broken = ""
         """The bound that the peer broke, for which this connection ended."""
         self._fragments: bytearray | None = None
@@ -134,11 +134,11 @@ class RecordingConnection(ClientConnection):
         partial = len(self.protocol.reader.buffer) + (len(fragments) if fragments else 0)
         unsent = self.transport.get_write_buffer_size()
         in_message = fragments is not None
-        self._end_if(self._watch.read(tape.mono_ns, partial, unsent, in_message=in_message))
+        self._end_if(self._usage.read(tape.mono_ns, partial, unsent, in_message=in_message))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Release what the connection held."""
-        self._watch.release()
+        self._usage.release()
         self._fragments = None
         super().connection_lost(exc)
 
@@ -173,9 +173,9 @@ class RecordingConnection(ClientConnection):
                 payload, self._fragments = bytes(self._fragments), None
                 self._take(self._opcode, payload)
             else:
-                self._end_if(self._watch.fragment())
+                self._end_if(self._usage.fragment())
         elif opcode is PING or opcode is PONG:
-            self._end_if(self._watch.control(self._tape.mono_ns))
+            self._end_if(self._usage.control(self._tape.mono_ns))
             if opcode is PONG:
                 self._pong()
 
@@ -185,7 +185,7 @@ class RecordingConnection(ClientConnection):
             self._ping_sent_ns = None
 
     def _take(self, opcode: Opcode, payload: Buffer) -> None:
-        self._watch.completed()
+        self._usage.completed()
         if opcode is BINARY:
             self._tape.add(frame.BINARY, payload)
         else:

@@ -20,7 +20,7 @@ _SETTLING_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LinkView:
     """What the decision needs to know of one link. Times are monotonic seconds."""
 
     state: State
@@ -30,7 +30,7 @@ class Seen:
     finish: Finish | None = None
 
     @classmethod
-    def of(cls, machine: Machine, data_at: float, finish: Finish | None) -> Seen:
+    def of(cls, machine: Machine, data_at: float, finish: Finish | None) -> LinkView:
         """As it stands."""
         return cls(machine.state, machine.greeted_at, data_at, bool(machine.plan.hello), finish)
 
@@ -74,7 +74,7 @@ class Handover:
         """The successor is being stopped, for another is due."""
         self._leaving = True
 
-    def move(self, now: float, current: Seen, other: Seen | None) -> Move:
+    def move(self, now: float, current: LinkView, other: LinkView | None) -> Move:
         """What is next, given how the links stand now."""
         if other is None:
             return self._alone(current)
@@ -88,7 +88,7 @@ class Handover:
             return Move.PROMOTE
         return Move.NOTHING
 
-    def _alone(self, current: Seen) -> Move:
+    def _alone(self, current: LinkView) -> Move:
         if self.stopping or current.state is State.FINISHED:
             return Move.NOTHING
         if self.wanted:
@@ -99,7 +99,7 @@ class Handover:
             return Move.STOP
         return Move.NOTHING
 
-    def _release(self, other: Seen) -> Move:
+    def _release(self, other: LinkView) -> Move:
         if not self._leaving and other.finish is not None and other.finish.code:
             self.doom = other.finish
         self._leaving = False

@@ -10,8 +10,8 @@ from recorder.clock import NS
 from recorder.feed import Feed, Plan
 from recorder.session.budget import Budget
 from recorder.session.events import Finish
-from recorder.session.handover import Handover, Move, Seen
-from recorder.session.link import Link, Place, Tally, Wiring
+from recorder.session.handover import Handover, LinkView, Move
+from recorder.session.link import Link, Slot, Tally, Wiring
 from recorder.session.machine import Machine, State
 
 _CHANGED = "the settings changed"
@@ -163,8 +163,8 @@ class Line:
             max_retries=self.max_retries,
         )
         url = self.plan.endpoint(self._number)
-        place = Place(self.letter, url, self.tally, self._decide, self._handover.want)
-        return Link(self.wiring, place, self.plan, machine)
+        slot = Slot(self.letter, url, self.tally, self._decide, self._handover.want)
+        return Link(self.wiring, slot, self.plan, machine)
 
     def _follows(self, link: Link) -> bool:
         """Change a link's plan on its connection; return False if only another link can do so."""
@@ -183,7 +183,7 @@ class Line:
         """Do what the links' present state asks for; nothing before the line runs."""
         if self._tasks is None:
             return
-        while (move := self._handover.move(self._now(), *self._seen())) is not Move.NOTHING:
+        while (move := self._handover.move(self._now(), *self._views())) is not Move.NOTHING:
             match move:
                 case Move.BEGIN:
                     self._begin()
@@ -198,8 +198,8 @@ class Line:
                 case Move.STOP:
                     self._current.stop("no connection may follow")
 
-    def _seen(self) -> tuple[Seen, Seen | None]:
-        seen = [Seen.of(link.machine, link.data_at, link.outcome) for link in self._links()]
+    def _views(self) -> tuple[LinkView, LinkView | None]:
+        seen = [LinkView.of(link.machine, link.data_at, link.outcome) for link in self._links()]
         return seen[0], (seen[1] if len(seen) > 1 else None)
 
     def _begin(self) -> None:

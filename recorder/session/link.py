@@ -19,7 +19,7 @@ from recorder.feed import Feed, Notice, Plan, Refusal, Verdict, refused
 from recorder.record.journal.block import Buffer
 from recorder.record.journal.writer import Journal
 from recorder.redact import Redactor, added_by, safe_url
-from recorder.session.bounds import Bounds, Intake, Watch
+from recorder.session.bounds import Bounds, Intake, Usage
 from recorder.session.connection import RecordingConnection, Tape, ended, open_connection
 from recorder.session.events import (
     Action,
@@ -75,7 +75,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Slot:
     """Where a link stands in its line."""
 
     letter: str
@@ -88,8 +88,8 @@ class Place:
 class Link:
     """One connection at a time to one endpoint, made anew until it is told to stop."""
 
-    def __init__(self, wiring: Wiring, place: Place, plan: Plan, machine: Machine) -> None:
-        self.wiring, self.place, self.plan, self.machine = wiring, place, plan, machine
+    def __init__(self, wiring: Wiring, slot: Slot, plan: Plan, machine: Machine) -> None:
+        self.wiring, self.slot, self.plan, self.machine = wiring, slot, plan, machine
         self.tape: Tape | None = None
         self.opened_ns: int | None = None
         self.rtt: float | None = None
@@ -100,7 +100,7 @@ class Link:
         self._signature = Redactor()  # of the latest attempt's URL
         self._closing_at: float | None = None
         self._next_stats = 0.0
-        self._log = wiring.log.bind(feed=wiring.name, group=plan.group, line=place.letter)
+        self._log = wiring.log.bind(feed=wiring.name, group=plan.group, line=slot.letter)
 
     def stop(self, reason: str = "stopping") -> None:
         """Ask the link to close and finish."""
@@ -125,7 +125,7 @@ class Link:
                 event = self._tick()
             for action in self.machine.handle(event):
                 self._act(action)
-            self.place.changed()
+            self.slot.changed()
         if self._attempt is not None:
             await asyncio.wait([self._attempt])
 
@@ -178,7 +178,7 @@ class Link:
                 else:
                     connection.send_close(reason)
             case Renew(reason):
-                self.place.renew(reason)
+                self.slot.renew(reason)
             case Finish(reason, code):
                 self.outcome = action
                 if code:
@@ -208,9 +208,9 @@ class Link:
         tape = Tape(wiring.journal, name, wiring.clock, wiring.feed.answer)
         look = self._look if wiring.feed.control is not None else None
         opened = partial(self._mark_open, tape)
-        watch = Watch(wiring.bounds, wiring.intake)
-        create = partial(RecordingConnection, tape=tape, opened=opened, look=look, watch=watch)
-        self._log.info("connecting", url=safe_url(self.place.url), attempt=attempt)
+        usage = Usage(wiring.bounds, wiring.intake)
+        create = partial(RecordingConnection, tape=tape, opened=opened, look=look, usage=usage)
+        self._log.info("connecting", url=safe_url(self.slot.url), attempt=attempt)
         try:
             url = self._address()
             connection = await open_connection(
@@ -226,7 +226,7 @@ class Link:
             self._failed(tape, error)
             return
         self.tape, self._connection, self._closing_at = tape, connection, None
-        self.place.tally.connections += 1
+        self.slot.tally.connections += 1
         self._next_stats = self._now() + min(1.0, wiring.stats_every)
         self._log.info("open", connection=tape.stream.connection)
         self._events.put_nowait(Opened(self._now()))
@@ -235,7 +235,7 @@ class Link:
 
     def _address(self) -> str:
         """This attempt's URL; what signing adds to the endpoint's is a secret from here on."""
-        url = self.place.url
+        url = self.slot.url
         if self.plan.sign is None:
             return url
         signed = self.plan.sign(url, self.wiring.clock.wall_ns())
@@ -265,8 +265,8 @@ class Link:
         reason = close.reason if close else "connection lost without a close frame"
         reason = self._hide(connection.broken or reason)
         verdict = self._ask_close(code, reason) if received is not None else None
-        self.place.tally.frames += tape.frames
-        self.place.tally.bytes += tape.bytes
+        self.slot.tally.frames += tape.frames
+        self.slot.tally.bytes += tape.bytes
         self._connection = self.tape = self.opened_ns = None
         why = self.machine.ending or f"closed {code} {reason}".strip()
         self._mark_closed(tape, code, why, opened=True)
@@ -316,7 +316,7 @@ class Link:
         if notice.text:
             self._log.warning("notice", says=notice.text)
         if notice.refused_channel is not None:
-            self.place.tally.refused_channels.add(notice.refused_channel)
+            self.slot.tally.refused_channels.add(notice.refused_channel)
         if notice.reply is not None:
             self._events.put_nowait(Reply(self._now(), notice.reply))
         if notice.ending:
@@ -327,7 +327,7 @@ class Link:
     # -- markers
 
     def _mark(self, tape: Tape, kind: int, /, **fields: object) -> None:
-        text = msgspec.json.encode({"line": self.place.letter, "group": self.plan.group, **fields})
+        text = msgspec.json.encode({"line": self.slot.letter, "group": self.plan.group, **fields})
         tape.mark(kind, self.wiring.redactor(text.decode()).encode())
 
     def _mark_open(self, tape: Tape) -> None:
@@ -335,7 +335,7 @@ class Link:
         self._mark(
             tape,
             frame.OPEN,
-            url=safe_url(self.place.url),
+            url=safe_url(self.slot.url),
             channels=self.plan.channels,
             **self.wiring.about,
         )
@@ -344,7 +344,7 @@ class Link:
         self._mark(
             tape,
             frame.CLOSED,
-            url=safe_url(self.place.url),
+            url=safe_url(self.slot.url),
             opened=opened,
             code=code,
             reason=reason,

@@ -63,7 +63,7 @@ class Machine:
         start_at: float,
         max_retries: int | None = None,
     ) -> None:
-        self.plan, self.budget, self.pace = plan, budget, budget.pace
+        self.plan, self.budget, self.policy = plan, budget, budget.policy
         self._random, self.max_retries = random, max_retries
         self.state = State.WAITING
         self.until = start_at  # while waiting: when to connect, as far as the budget allows
@@ -130,7 +130,7 @@ class Machine:
         return self._due_messages(at)
 
     def _ended(self, at: float, verdict: Verdict) -> list[Action]:
-        if self._live_since is not None and at - self._live_since >= self.pace.healthy:
+        if self._live_since is not None and at - self._live_since >= self.policy.healthy:
             self.failures = 0
         self._live_since = self.greeted_at = None
         self._replies.clear()
@@ -145,7 +145,7 @@ class Machine:
             return self._finish(f"failures in a row: {self.failures}; {self.reason}", NOT_CONNECTED)
         delay = verdict.wait
         if delay is None:
-            delay = self.pace.backoff.delay(self.failures, self._random)
+            delay = self.policy.backoff.delay(self.failures, self._random)
         self.state, self.until = State.WAITING, at + delay
         return []
 

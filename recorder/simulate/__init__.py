@@ -1,7 +1,7 @@
 """Simulated services: real WebSocket servers that speak a feed's protocol without a key.
 
-`SERVICES` names them. Each module holds an `Options` dataclass and `async def serve(options)`;
-a module is imported only when it is asked for.
+`SERVICES` names them. Each module has `OPTIONS`, its dataclass of options, and
+`async def serve(options)`. A module is imported only when it is used.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from recorder.simulate.server import Server, Settings
+    from recorder.simulate.server import Server, ServerOptions
 
-__all__ = ["SERVICES", "Service"]
+__all__ = ["SERVICES", "Simulation"]
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """One simulated service: what it stands for and the module that serves it."""
+class Simulation:
+    """One simulated service: what it brings, and the module that serves it."""
 
     summary: str
     module: str
 
     @property
-    def options(self) -> type[Settings]:
+    def options(self) -> type[ServerOptions]:
         """The dataclass of options that this service understands."""
-        return cast("type[Settings]", import_module(self.module).Options)
+        return cast("type[ServerOptions]", import_module(self.module).OPTIONS)
 
-    async def serve(self, options: Settings) -> Server:
-        """Start the service with an instance of its own `options`; returns once it listens."""
+    async def serve(self, options: ServerOptions) -> Server:
+        """Start the service with an instance of its `options`; return once it listens."""
         return cast("Server", await import_module(self.module).serve(options))
 
 
-SERVICES: dict[str, Service] = {
-    "cryptolisting": Service(
+SERVICES: dict[str, Simulation] = {
+    "cryptolisting": Simulation(
         "exchange listing announcements, binary JSON frames", "recorder.simulate.cryptolisting"
     ),
-    "smartmoney": Service(
+    "smartmoney": Simulation(
         "whales, derivatives, flows and signals by channel", "recorder.simulate.smartmoney"
     ),
 }

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-__all__ = ["Admission", "Limits", "Visitor"]
+__all__ = ["Admission", "AdmissionLimits", "Visitor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Visitor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class AdmissionLimits:
     """How many connections are allowed; the defaults are cryptolisting's, per endpoint."""
 
     new_per_minute: int = 10
@@ -37,7 +37,7 @@ class Limits:
 class Admission:
     """Applies `limits`; times are seconds of a monotonic clock that the caller reads."""
 
-    limits: Limits
+    limits: AdmissionLimits
     _tries: dict[str, deque[float]] = field(default_factory=dict)
     _last: dict[Visitor, float] = field(default_factory=dict)
 

@@ -20,13 +20,13 @@ import msgspec
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from recorder.simulate.admission import Admission, Limits, Visitor
-from recorder.simulate.listings import PUBLISHERS, Listing, draw
+from recorder.simulate.admission import Admission, AdmissionLimits, Visitor
+from recorder.simulate.listings import PUBLISHERS, Announcement, draw
 from recorder.simulate.market import latency_ns
 from recorder.simulate.peer import Peer
-from recorder.simulate.server import Server, Settings, refusal
+from recorder.simulate.server import Server, ServerOptions, refusal
 
-__all__ = ["Options", "serve"]
+__all__ = ["OPTIONS", "CryptolistingOptions", "serve"]
 
 _KEY = re.compile(r"dsk_[0-9a-f]{64}")
 _HANDSHAKE = ("Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version")
@@ -34,7 +34,7 @@ _UPGRADE_NOTICE = "Upgrade your plan to see the details of this announcement"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options(Settings):
+class CryptolistingOptions(ServerOptions):
     """Options of the simulated cryptolisting service."""
 
     rate: float = 0.5
@@ -46,7 +46,7 @@ class Options(Settings):
     """The publishers that the keys may see; None is all of them."""
     expired_keys: frozenset[str] = frozenset()
     """Keys whose connections are closed at once with 1000 key_expired."""
-    limits: Limits | None = field(default_factory=Limits)
+    limits: AdmissionLimits | None = field(default_factory=AdmissionLimits)
     """Limits on connections, the 5 s cooldown among them; None lifts them all."""
     messages_per_minute: int = 3
     message_bytes: int = 1024
@@ -54,8 +54,11 @@ class Options(Settings):
     """A key may ask for one test announcement in so many seconds."""
 
 
+OPTIONS = CryptolistingOptions
+
+
 @dataclass(eq=False, slots=True)
-class _Client:
+class _Listener:
     """What the service knows of one connection."""
 
     visitor: Visitor
@@ -67,12 +70,12 @@ class _Cryptolisting:
     path = ""
     text = False
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: CryptolistingOptions) -> None:
         self._options = options
         self._rng = random.Random(f"listings {options.seed}")
         self._delays = random.Random(f"delays {options.seed}")
         self._admission = Admission(options.limits) if options.limits is not None else None
-        self._clients: dict[Peer, _Client] = {}
+        self._clients: dict[Peer, _Listener] = {}
         self._tests: dict[str, float] = {}
 
     def admit(self, connection: ServerConnection, request: Request) -> Response | None:
@@ -94,7 +97,7 @@ class _Cryptolisting:
     async def converse(self, peer: Peer) -> None:
         request = peer.connection.request
         assert request is not None
-        client = _Client(_visitor(peer.connection, request), self._publishers(request.path))
+        client = _Listener(_visitor(peer.connection, request), self._publishers(request.path))
         if client.visitor.key in self._options.expired_keys:
             await peer.close(1000, "key_expired")
             return
@@ -132,7 +135,7 @@ class _Cryptolisting:
         return wanted if allowed is None else wanted & allowed
 
     def _welcome(self) -> dict[str, object]:
-        options, limits = self._options, self._options.limits or Limits()
+        options, limits = self._options, self._options.limits or AdmissionLimits()
         capacity: dict[str, object] = {"maxConnections": limits.per_key_and_address}
         if options.schema == "new":
             capacity = {
@@ -144,7 +147,7 @@ class _Cryptolisting:
         welcome: dict[str, object] = {"type": "welcome", "tier": options.tier, **capacity}
         return {**welcome, "allowedCex": allowed, "expiresInSecs": 30 * 86_400}
 
-    def _announcement(self, type_: str, listing: Listing) -> dict[str, object]:
+    def _announcement(self, type_: str, listing: Announcement) -> dict[str, object]:
         """Build an announcement that is dispatched now, some latencies after its publication."""
         late = self._delays.random() < 0.02
         detection_us = latency_ns(self._delays, 4000 if late else 80, 0.6) // 1000
@@ -164,7 +167,7 @@ class _Cryptolisting:
             **({} if old else {"abnormalDetectionLatency": late}),
         }
 
-    def _answer(self, peer: Peer, client: _Client, message: bytes) -> None:
+    def _answer(self, peer: Peer, client: _Listener, message: bytes) -> None:
         """Apply the rules for client messages; anything but a test goes unanswered."""
         if len(message) > self._options.message_bytes:
             peer.close_soon(1009, "frame_too_large")
@@ -173,7 +176,7 @@ class _Cryptolisting:
         elif _is_test(message):
             peer.send(self._test(client.visitor.key))
 
-    def _too_many(self, client: _Client) -> bool:
+    def _too_many(self, client: _Listener) -> bool:
         now = _now()
         client.spoken.append(now)
         while client.spoken[0] <= now - 60:
@@ -186,11 +189,11 @@ class _Cryptolisting:
             return {"type": "error", "code": "test_rate_limited", "retryAfterSecs": math.ceil(wait)}
         self._tests[key] = _now()
         title = "Test Exchange Will List DUMMYTOKEN (DUMMYTOKEN)"
-        listing = Listing("binance", "spot_listing", "DUMMYTOKEN", title)
+        listing = Announcement("binance", "spot_listing", "DUMMYTOKEN", title)
         return self._announcement("test_announcement", listing)
 
 
-async def serve(options: Options) -> Server:
+async def serve(options: CryptolistingOptions) -> Server:
     """Start the service; returns once it listens. Use as `async with await serve(options)`."""
     return await Server(_Cryptolisting(options), options).start()
 

@@ -7,18 +7,18 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["Close", "Fault", "Faults"]
+__all__ = ["Fault", "Faults", "OrderlyClose"]
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class OrderlyClose:
     """Close the connection with this code and reason."""
 
     code: int
     reason: str
 
 
-Fault = Close | Literal["reset", "silence"]
+Fault = OrderlyClose | Literal["reset", "silence"]
 """What befalls a connection: an orderly close, a TCP reset, or lasting silence."""
 
 
@@ -53,7 +53,7 @@ class Faults:
     def after(self, frames: int) -> Fault | None:
         """Say what happens once `frames` frames were sent."""
         if self.close_after is not None and frames == self.close_after[0]:
-            return Close(*self.close_after[1:])
+            return OrderlyClose(*self.close_after[1:])
         if frames == self.reset_after:
             return "reset"
         if frames == self.go_silent_after:

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-__all__ = ["LISTING_TYPES", "PUBLISHERS", "Listing", "draw"]
+__all__ = ["LISTING_TYPES", "PUBLISHERS", "Announcement", "draw"]
 
 PUBLISHERS: dict[str, float] = {"binance": 0.6, "upbit": 0.22, "bithumb": 0.18}
 """The exchanges that announce, and each one's share of the announcements."""
@@ -83,7 +83,7 @@ _SYLLABLES = ("al", "bri", "cor", "dex", "ev", "fra", "gno", "hy", "lum", "mor",
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class Announcement:
     """One announcement as a publisher makes it.
 
     `ticker` is one ticker, a comma list, or empty where the announcement names none.
@@ -95,7 +95,7 @@ class Listing:
     title: str
 
 
-def draw(rng: random.Random, today: date) -> Listing:
+def draw(rng: random.Random, today: date) -> Announcement:
     """Invent the next announcement; what it announces for a day comes within two weeks."""
     publisher = rng.choices(tuple(PUBLISHERS), tuple(PUBLISHERS.values()))[0]
     kinds = _TITLES[publisher]
@@ -103,7 +103,7 @@ def draw(rng: random.Random, today: date) -> Listing:
     _, most, titles = kinds[listing_type]
     names = [_name(rng) for _ in range(_count(rng, most))]
     title = rng.choice(titles).format(**_words(rng, names, today))
-    return Listing(publisher, listing_type, ",".join(map(_ticker, names)), title)
+    return Announcement(publisher, listing_type, ",".join(map(_ticker, names)), title)
 
 
 def _count(rng: random.Random, most: int) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 
-__all__ = ["EXCHANGES", "SYMBOLS", "Event", "Market", "latency_ns", "power_law"]
+__all__ = ["EXCHANGES", "SYMBOLS", "MarketEvent", "SimulatedMarket", "latency_ns", "power_law"]
 
 Fields = dict[str, object]
 
@@ -46,7 +46,7 @@ _ALERTS = {"price_move": "info", "volume_spike": "warning", "liquidation_cascade
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class MarketEvent:
     """One event of a channel.
 
     `fields` are those that the service documents; `extra` are plausible ones that it does not,
@@ -74,7 +74,7 @@ def significant(value: float, digits: int = 6) -> float:
     return float(f"{value:.{digits}g}")
 
 
-class Market:
+class SimulatedMarket:
     """Prices on random walks, wallets that come back, and one event per call of `event`."""
 
     def __init__(self, rng: random.Random, clock: Callable[[], int]) -> None:
@@ -83,7 +83,7 @@ class Market:
         self._prices = dict(SYMBOLS)
         self._rates = {exchange: usual for exchange, (_, usual) in EXCHANGES.items()}
         self._wallets = [f"0x{rng.getrandbits(160):040x}" for _ in range(300)]
-        self._makers: dict[str, Callable[[str], Event]] = {
+        self._makers: dict[str, Callable[[str], MarketEvent]] = {
             "derivatives:funding": self._funding,
             "derivatives:liquidations": self._liquidation,
             "derivatives:openinterest": self._open_interest,
@@ -98,7 +98,7 @@ class Market:
         """The channels with a fixed name; `whales:<SYMBOL>` exists for any symbol besides."""
         return frozenset(self._makers)
 
-    def event(self, channel: str) -> Event:
+    def event(self, channel: str) -> MarketEvent:
         """Make the next event of a channel; raises KeyError for a channel that does not exist."""
         if channel.startswith("whales:"):
             return self._whale(channel)
@@ -110,7 +110,7 @@ class Market:
         self._prices[symbol] = moved
         return significant(moved)
 
-    def _whale(self, channel: str) -> Event:
+    def _whale(self, channel: str) -> MarketEvent:
         rng, asset = self._rng, channel.partition(":")[2]
         wallet = self._wallets[int(len(self._wallets) * rng.random() ** 2)]
         size = power_law(rng, 100_000, 1.2, 250_000_000)
@@ -122,7 +122,7 @@ class Market:
         fields: Fields = {"wallet": wallet, "asset": asset, "size_usd": size}
         return self._made("whale_update", channel, fields, extra)
 
-    def _funding(self, channel: str) -> Event:
+    def _funding(self, channel: str) -> MarketEvent:
         exchange = self._rng.choice(tuple(EXCHANGES))
         hours, usual = EXCHANGES[exchange]
         rate = self._rates[exchange]
@@ -131,7 +131,7 @@ class Market:
         fields: Fields = {"symbol": self._symbol(), "rate": round(rate, 8), "exchange": exchange}
         return self._made("funding_rate", channel, fields, {"interval_hours": hours})
 
-    def _liquidation(self, channel: str) -> Event:
+    def _liquidation(self, channel: str) -> MarketEvent:
         symbol = self._symbol()
         price, size = self.price(symbol), power_law(self._rng, 400, 0.9, 30_000_000)
         extra: Fields = {
@@ -142,7 +142,7 @@ class Market:
         fields: Fields = {"symbol": symbol, "price": price, "size_usd": size}
         return self._made("liquidation", channel, fields, extra)
 
-    def _open_interest(self, channel: str) -> Event:
+    def _open_interest(self, channel: str) -> MarketEvent:
         symbol = self._symbol()
         fields: Fields = {
             "symbol": symbol,
@@ -152,7 +152,7 @@ class Market:
         }
         return self._made("open_interest", channel, fields, {"price": self.price(symbol)})
 
-    def _flow(self, channel: str) -> Event:
+    def _flow(self, channel: str) -> MarketEvent:
         asset = self._symbol()
         usd = power_law(self._rng, 50_000, 1.1, 400_000_000)
         fields: Fields = {
@@ -165,13 +165,13 @@ class Market:
         extra: Fields = {"tx_hash": f"0x{self._rng.getrandbits(256):064x}"}
         return self._made("exchange_flow", channel, fields, extra)
 
-    def _signal(self, channel: str) -> Event:
+    def _signal(self, channel: str) -> MarketEvent:
         fields: Fields = {"symbol": self._symbol(), "signal_type": self._rng.choice(_SIGNALS)}
         score = round(100 * self._rng.betavariate(4, 3), 1)
         extra: Fields = {"score": score, "direction": "bullish" if score >= 50 else "bearish"}
         return self._made("signal", channel, fields, extra)
 
-    def _alert(self, channel: str) -> Event:
+    def _alert(self, channel: str) -> MarketEvent:
         symbol, kind = self._symbol(), self._rng.choice(tuple(_ALERTS))
         fields: Fields = {
             "symbol": symbol,
@@ -181,13 +181,13 @@ class Market:
         }
         return self._made("alert", channel, fields, {})
 
-    def _status(self, channel: str) -> Event:
+    def _status(self, channel: str) -> MarketEvent:
         fields: Fields = {"status": "operational", "message": "all systems operational"}
         return self._made("status", channel, fields, {"component": "websocket"})
 
-    def _made(self, type_: str, channel: str, fields: Fields, extra: Fields) -> Event:
+    def _made(self, type_: str, channel: str, fields: Fields, extra: Fields) -> MarketEvent:
         happened_ns = self._clock() - latency_ns(self._rng, 35, 0.6)
-        return Event(type_, channel, fields, {**extra, "timestamp": happened_ns // 1_000_000})
+        return MarketEvent(type_, channel, fields, {**extra, "timestamp": happened_ns // 1_000_000})
 
     def _symbol(self) -> str:
         return self._rng.choices(tuple(SYMBOLS), cum_weights=_BUSY)[0]

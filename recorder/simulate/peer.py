@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from recorder.simulate.faults import Close, Fault, Faults
+from recorder.simulate.faults import Fault, Faults, OrderlyClose
 
 __all__ = ["ConnectionLog", "Logged", "Peer", "SimulatedConnection"]
 
@@ -154,7 +154,7 @@ class Peer:
         return self.behind > self.behind_limit
 
     def _commit(self, fault: Fault | None) -> None:
-        if isinstance(fault, Close):
+        if isinstance(fault, OrderlyClose):
             self.close_soon(fault.code, fault.reason)
         elif fault == "reset":
             self.reset()

@@ -21,11 +21,11 @@ from websockets.http11 import Request, Response
 from recorder.simulate.faults import Faults
 from recorder.simulate.peer import CLOSE_SECONDS, ConnectionLog, Logged, Peer, SimulatedConnection
 
-__all__ = ["Behaviour", "Server", "Settings", "refusal"]
+__all__ = ["Behaviour", "Server", "ServerOptions", "refusal"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ServerOptions:
     """What every simulated service lets its caller choose."""
 
     host: str = "127.0.0.1"
@@ -92,7 +92,7 @@ class Server:
     An asynchronous context manager that closes itself; `serve_forever` suits a command line.
     """
 
-    def __init__(self, behaviour: Behaviour, settings: Settings) -> None:
+    def __init__(self, behaviour: Behaviour, settings: ServerOptions) -> None:
         self.peers: set[Peer] = set()
         self.logs: list[ConnectionLog] = []
         """With `record`: one log per connection, in the order in which they opened."""

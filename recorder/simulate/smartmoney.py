@@ -17,11 +17,11 @@ import msgspec
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from recorder.simulate.market import Event, Market
+from recorder.simulate.market import MarketEvent, SimulatedMarket
 from recorder.simulate.peer import Peer
-from recorder.simulate.server import Server, Settings, refusal
+from recorder.simulate.server import Server, ServerOptions, refusal
 
-__all__ = ["Options", "serve"]
+__all__ = ["OPTIONS", "SmartMoneyOptions", "serve"]
 
 _STATUS = "system:status"
 _WHALES = re.compile(r"whales:[A-Za-z0-9._-]{1,20}")
@@ -35,7 +35,7 @@ _WEIGHTS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options(Settings):
+class SmartMoneyOptions(ServerOptions):
     """Options of the simulated Smart Money service.
 
     `rate` is shared by all channels that a client is subscribed to, and `system:status` comes
@@ -50,14 +50,17 @@ class Options(Settings):
     """Fields at top level, under `payload`, or the two in turns."""
 
 
+OPTIONS = SmartMoneyOptions
+
+
 class _SmartMoney:
     path = "/ws"
     text = True
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: SmartMoneyOptions) -> None:
         self._options = options
         self._rng = random.Random(f"channels {options.seed}")
-        self._market = Market(random.Random(f"market {options.seed}"), options.clock)
+        self._market = SimulatedMarket(random.Random(f"market {options.seed}"), options.clock)
         self._channels: dict[Peer, set[str]] = {}
         self._offer: list[str] = []
         self._weights: list[int] = []
@@ -85,14 +88,14 @@ class _SmartMoney:
     def beat(self) -> None:
         self._tell(self._market.event(_STATUS))
 
-    def _tell(self, event: Event) -> bool:
+    def _tell(self, event: MarketEvent) -> bool:
         payload = self._encode(event)
         heard = [p for p, chosen in self._channels.items() if p.open and event.channel in chosen]
         for peer in heard:
             peer.send_event(payload)
         return bool(heard)
 
-    def _encode(self, event: Event) -> bytes:
+    def _encode(self, event: MarketEvent) -> bytes:
         options = self._options
         self._events += 1
         fields = {**event.fields, **event.extra} if options.extended else event.fields
@@ -152,7 +155,7 @@ class _SmartMoney:
         self._weights = [_WEIGHTS.get(channel, 1) for channel in self._offer]
 
 
-async def serve(options: Options) -> Server:
+async def serve(options: SmartMoneyOptions) -> Server:
     """Start the service; returns once it listens. Use as `async with await serve(options)`."""
     return await Server(_SmartMoney(options), options).start()
 

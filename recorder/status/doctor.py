@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from recorder.capture.sources import Source, connect_options, sources
+from recorder.capture.sources import FeedSource, connect_options, sources
 from recorder.clock import NS, Clock, Sync, sync_state
 from recorder.errors import RecorderError
 from recorder.feeds import feed as feed_of
@@ -166,17 +166,17 @@ def _key_place(name: str, chosen: FeedSettings) -> str:
     return "the settings file: better the environment" if chosen.key else "the credentials"
 
 
-async def reach(settings: Settings, ready: list[Source]) -> list[Check]:
+async def reach(settings: Settings, ready: list[FeedSource]) -> list[Check]:
     """Open and close each endpoint once, as capture would; seconds, not minutes."""
     return [await _knock(settings, s, url) for s in ready for url in dict.fromkeys(_urls(s))]
 
 
-def _urls(source: Source) -> Iterator[str]:
+def _urls(source: FeedSource) -> Iterator[str]:
     for plan in source.plans:
         yield from plan.urls[: source.settings.lines]
 
 
-async def _knock(settings: Settings, source: Source, url: str) -> Check:
+async def _knock(settings: Settings, source: FeedSource, url: str) -> Check:
     from websockets.asyncio.client import connect
 
     options = connect_options(source, settings.capture.max_frame_mb)

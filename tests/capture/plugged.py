@@ -9,9 +9,9 @@ _MODULE = '''
 
 import re
 
-from recorder.feed import Feed, Notice, Pace, Plan
+from recorder.feed import Feed, Notice, Plan, RetryPolicy
 
-PACE = Pace(first=0.1, longest=1.0, attempts_per_minute=600)
+RETRY = RetryPolicy(first=0.1, longest=1.0, attempts_per_minute=600)
 
 
 def subscribing(options):
@@ -56,13 +56,13 @@ def asked(payload):
 
 
 SUBSCRIBING = Feed(
-    kind="subscribing", title="t", endpoints=(), plan=subscribing, pace=PACE,
+    kind="subscribing", title="t", endpoints=(), plan=subscribing, retry=RETRY,
     requests=requests, control=re.compile(b"^ask "), notice=asked,
 )
 AGEING = Feed(
-    kind="ageing", title="t", endpoints=(), plan=ageing, pace=PACE, normalise="binance"
+    kind="ageing", title="t", endpoints=(), plan=ageing, retry=RETRY, normalise="binance"
 )
-SIGNING = Feed(kind="signing", title="t", endpoints=(), plan=signing, pace=PACE)
+SIGNING = Feed(kind="signing", title="t", endpoints=(), plan=signing, retry=RETRY)
 '''
 
 _POINTS = """[recorder.feeds]

@@ -11,7 +11,7 @@ from captures import capturing, eventually, rows
 from servers import CONT, PING, TEXT, Peer, Script, encode, serving
 
 from recorder.clock import NS
-from recorder.session.bounds import Bounds, Intake, Watch
+from recorder.session.bounds import Bounds, Intake, Usage
 
 
 async def _for_ever(peer: Peer, *data: bytes, pause: float = 0.0) -> None:
@@ -79,28 +79,28 @@ async def test_a_hostile_peer_loses_its_connection_and_the_other_feed_nothing(
 
 
 def test_a_message_has_a_time_to_complete() -> None:
-    watch = Watch(Bounds(message_seconds=10), Intake())
-    assert watch.read(0, 5, 0, in_message=False) == ""
-    assert watch.read(10 * NS, 9, 0, in_message=False) == ""
-    assert watch.read(11 * NS, 12, 0, in_message=False) == "a message took longer than 10 s"
+    usage = Usage(Bounds(message_seconds=10), Intake())
+    assert usage.read(0, 5, 0, in_message=False) == ""
+    assert usage.read(10 * NS, 9, 0, in_message=False) == ""
+    assert usage.read(11 * NS, 12, 0, in_message=False) == "a message took longer than 10 s"
 
 
 def test_a_stream_whose_reads_end_within_messages_goes_through() -> None:
-    watch = Watch(Bounds(message_seconds=10), Intake())
+    usage = Usage(Bounds(message_seconds=10), Intake())
     for second in range(100):
-        watch.completed()
-        assert watch.read(second * NS, 5, 0, in_message=False) == ""
+        usage.completed()
+        assert usage.read(second * NS, 5, 0, in_message=False) == ""
 
 
 def test_empty_fragments_count_as_a_message_under_way() -> None:
-    watch = Watch(Bounds(message_seconds=10), Intake())
-    assert watch.read(0, 0, 0, in_message=True) == ""
-    assert watch.read(11 * NS, 0, 0, in_message=True) == "a message took longer than 10 s"
+    usage = Usage(Bounds(message_seconds=10), Intake())
+    assert usage.read(0, 0, 0, in_message=True) == ""
+    assert usage.read(11 * NS, 0, 0, in_message=True) == "a message took longer than 10 s"
 
 
 def test_all_messages_under_way_share_one_bound_and_the_largest_ends() -> None:
     intake, bounds = Intake(), Bounds(partial_bytes=100)
-    small, large = Watch(bounds, intake), Watch(bounds, intake)
+    small, large = Usage(bounds, intake), Usage(bounds, intake)
     assert small.read(0, 40, 0, in_message=False) == ""
     assert large.read(0, 60, 0, in_message=False) == ""
     assert small.read(1, 41, 0, in_message=False) == ""  # not the one to end
@@ -110,13 +110,13 @@ def test_all_messages_under_way_share_one_bound_and_the_largest_ends() -> None:
 
 
 def test_answers_that_nobody_reads_are_bounded() -> None:
-    watch = Watch(Bounds(unsent_bytes=1000), Intake())
-    assert watch.read(0, 0, 1000, in_message=False) == ""
-    assert "1001 bytes" in watch.read(0, 0, 1001, in_message=False)
+    usage = Usage(Bounds(unsent_bytes=1000), Intake())
+    assert usage.read(0, 0, 1000, in_message=False) == ""
+    assert "1001 bytes" in usage.read(0, 0, 1001, in_message=False)
 
 
 def test_control_frames_are_counted_by_the_second() -> None:
-    watch = Watch(Bounds(controls_per_second=3), Intake())
-    assert [watch.control(5 * NS) for _ in range(3)] == ["", "", ""]
-    assert watch.control(6 * NS - 1) == "more than 3 control frames a second"
-    assert watch.control(6 * NS) == ""
+    usage = Usage(Bounds(controls_per_second=3), Intake())
+    assert [usage.control(5 * NS) for _ in range(3)] == ["", "", ""]
+    assert usage.control(6 * NS - 1) == "more than 3 control frames a second"
+    assert usage.control(6 * NS) == ""

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from plugged import install
 from servers import Peer, serving
 
-from recorder.capture.catalogue import Listing
-from recorder.capture.sources import Source, sources
+from recorder.capture.catalogue import VenueListing
+from recorder.capture.sources import FeedSource, sources
 from recorder.errors import ConfigError
 from recorder.feed import Instrument
 from recorder.record.layout import Layout
@@ -86,7 +86,7 @@ def test_what_is_no_shard_is_refused_with_an_example(text: str) -> None:
 # -- what a host records
 
 
-def sourced(tmp_path: Path, shard: str, text: str, **listings: Listing) -> list[Source]:
+def sourced(tmp_path: Path, shard: str, text: str, **listings: VenueListing) -> list[FeedSource]:
     path = tmp_path / "recorder.toml"
     path.write_text(f'[capture]\nshard = "{shard}"\n{text}', "utf-8")
     settings = load(path)
@@ -122,7 +122,7 @@ def test_the_group_is_the_plan_s_with_the_slice_behind_it(tmp_path: Path) -> Non
 
 def test_patterns_are_expanded_first_and_a_new_symbol_moves_no_other(tmp_path: Path) -> None:
     def on(host: int, *symbols: str) -> set[str]:
-        listing = Listing(0, "u", tuple(Instrument(s.upper(), s) for s in symbols))
+        listing = VenueListing(0, "u", tuple(Instrument(s.upper(), s) for s in symbols))
         [source] = sourced(tmp_path, f"{host}/4", text_of(["*@aggTrade"]), binance=listing)
         return {channel for plan in source.plans for channel in plan.channels}
 

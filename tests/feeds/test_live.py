@@ -33,14 +33,16 @@ async def listings(**options: Any) -> Server:
     """cryptolisting with a client that must answer pings to live."""
     impatient = {"limits": None, "rate": 20.0, "ping_seconds": 0.5, "pong_seconds": 1.0}
     return await cryptolisting.serve(
-        cryptolisting.Options(**{"record": True, **impatient, **options})
+        cryptolisting.CryptolistingOptions(**{"record": True, **impatient, **options})
     )
 
 
 async def money(**options: Any) -> Server:
     """Smart Money with a client that must answer pings to live."""
     impatient = {"rate": 200.0, "ping_seconds": 0.5, "pong_seconds": 1.0}
-    return await smartmoney.serve(smartmoney.Options(**{"record": True, **impatient, **options}))
+    return await smartmoney.serve(
+        smartmoney.SmartMoneyOptions(**{"record": True, **impatient, **options})
+    )
 
 
 def received(server: Server) -> list[list[dict[str, Any]]]:

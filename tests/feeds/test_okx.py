@@ -104,7 +104,7 @@ def test_every_channel_that_is_offered_can_be_planned() -> None:
     assert plans(*FEED.channels)
     assert set(plans()) == {"liquidations", "funding", "prices", "open interest", "trades"}
     assert FEED.key_help is None
-    assert 1 / FEED.pace.spacing < 3
+    assert 1 / FEED.retry.spacing < 3
 
 
 def test_a_living_connection_is_told_what_changed() -> None:

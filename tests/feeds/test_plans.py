@@ -90,8 +90,8 @@ def test_cryptolisting_is_given_the_patience_that_it_asks_for() -> None:
     [plan] = plans("cryptolisting", key=KEY).values()
     assert plan.silence > 60
     assert plan.cadence is None  # announcements are rare
-    assert feed("cryptolisting").pace.spacing > 5  # its cooldown per key and address
-    assert feed("cryptolisting").pace.longest == 300
+    assert feed("cryptolisting").retry.spacing > 5  # its cooldown per key and address
+    assert feed("cryptolisting").retry.longest == 300
 
 
 def test_cryptolisting_has_one_channel() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.capture.catalogue import Listing, keep
+from recorder.capture.catalogue import VenueListing, keep
 from recorder.feed import Instrument
 from recorder.record.layout import Layout
 from recorder.tables.ingest import Ingest
@@ -149,7 +149,7 @@ async def test_a_star_is_put_into_words_by_the_venue_s_list(tmp_path: Path) -> N
 
 def keep_list(where: Path, *symbols: str) -> None:
     instruments = tuple(Instrument(symbol, symbol) for symbol in symbols)
-    keep(where / "data/instruments/bybit.json", Listing(1, "https://x.example/", instruments))
+    keep(where / "data/instruments/bybit.json", VenueListing(1, "https://x.example/", instruments))
 
 
 async def test_in_an_outage_the_last_list_serves(tmp_path: Path) -> None:

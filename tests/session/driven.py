@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from recorder.feed import Pace, Plan, Verdict
+from recorder.feed import Plan, RetryPolicy, Verdict
 from recorder.session.budget import Budget
 from recorder.session.events import (
     Action,
@@ -41,13 +41,13 @@ class Driven:
     def __init__(
         self,
         facts: Plan | None = None,
-        pace: Pace | None = None,
+        policy: RetryPolicy | None = None,
         *,
         budget: Budget | None = None,
         random: Callable[[], float] = lambda: 1.0,
         max_retries: int | None = None,
     ) -> None:
-        budget = budget or Budget(pace or Pace(attempts_per_minute=1000))
+        budget = budget or Budget(policy or RetryPolicy(attempts_per_minute=1000))
         self.now = 0.0
         self.heard = self.data = 0.0
         self.machine = Machine(

@@ -9,20 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from recorder.feed import Pace, Plan, Verdict
+from recorder.feed import Plan, RetryPolicy, Verdict
 from recorder.session.budget import Budget
 from recorder.session.events import Event, Finish
-from recorder.session.handover import QUIET_SECONDS, Handover, Move, Seen
+from recorder.session.handover import QUIET_SECONDS, Handover, LinkView, Move
 from recorder.session.machine import Machine, State
 
 from .driven import plan
-from .test_properties import FATAL, numbers, paces, plans, services, verdicts
+from .test_properties import FATAL, numbers, plans, policies, services, verdicts
 from .world import TICK, End, Service, Socket, World
 
-LIVE = Seen(State.LIVE, greeted_at=0.0, data_at=1.0)
-WAITING = Seen(State.WAITING)
-OVER = Seen(State.FINISHED, finish=Finish("stopped", 0))
-REFUSED = Seen(State.FINISHED, finish=Finish("dead key", 4))
+LIVE = LinkView(State.LIVE, greeted_at=0.0, data_at=1.0)
+WAITING = LinkView(State.WAITING)
+OVER = LinkView(State.FINISHED, finish=Finish("stopped", 0))
+REFUSED = LinkView(State.FINISHED, finish=Finish("dead key", 4))
 
 
 def wanted() -> Handover:
@@ -39,44 +39,44 @@ def wanted() -> Handover:
 
 @pytest.mark.parametrize("state", [State.WAITING, State.CONNECTING, State.CLOSING])
 def test_the_old_connection_stays_while_the_successor_is_not_live(state: State) -> None:
-    assert wanted().move(1e6, LIVE, Seen(state)) is Move.NOTHING
+    assert wanted().move(1e6, LIVE, LinkView(state)) is Move.NOTHING
 
 
 def test_a_successor_takes_over_with_its_first_data_frame() -> None:
     handover = wanted()
-    quiet = Seen(State.LIVE, greeted_at=100.0)
+    quiet = LinkView(State.LIVE, greeted_at=100.0)
     assert handover.move(101.0, LIVE, quiet) is Move.NOTHING
-    assert handover.move(101.0, LIVE, Seen(State.LIVE, 100.0, data_at=99.9)) is Move.PROMOTE
+    assert handover.move(101.0, LIVE, LinkView(State.LIVE, 100.0, data_at=99.9)) is Move.PROMOTE
 
 
 def test_a_successor_that_subscribes_takes_over_with_data_after_the_last_subscription() -> None:
     handover = wanted()
     for greeted_at, data_at in [(None, 200.0), (100.0, 99.0)]:
-        early = Seen(State.LIVE, greeted_at, data_at, subscribes=True)
+        early = LinkView(State.LIVE, greeted_at, data_at, subscribes=True)
         assert handover.move(105.0, LIVE, early) is Move.NOTHING
-    granted = Seen(State.LIVE, 100.0, 100.1, subscribes=True)
+    granted = LinkView(State.LIVE, 100.0, 100.1, subscribes=True)
     assert handover.move(100.2, LIVE, granted) is Move.NOTHING  # others may still be granted
     assert handover.move(101.0, LIVE, granted) is Move.PROMOTE
 
 
 def test_a_successor_on_a_quiet_channel_takes_over_after_a_while() -> None:
     handover = wanted()
-    quiet = Seen(State.LIVE, greeted_at=100.0, subscribes=True)
+    quiet = LinkView(State.LIVE, greeted_at=100.0, subscribes=True)
     assert handover.move(100.0 + QUIET_SECONDS - 0.1, LIVE, quiet) is Move.NOTHING
     assert handover.move(100.0 + QUIET_SECONDS, LIVE, quiet) is Move.PROMOTE
 
 
 def test_the_successor_follows_at_once_when_the_old_connection_ends_first() -> None:
     handover = wanted()
-    assert handover.move(1.0, Seen(State.CLOSING), WAITING) is Move.NOTHING
-    assert handover.move(1.0, WAITING, Seen(State.CONNECTING)) is Move.PROMOTE
+    assert handover.move(1.0, LinkView(State.CLOSING), WAITING) is Move.NOTHING
+    assert handover.move(1.0, WAITING, LinkView(State.CONNECTING)) is Move.PROMOTE
 
 
 def test_while_the_old_one_closes_no_third_is_begun() -> None:
     handover = wanted()
     assert handover.move(1.0, LIVE, LIVE) is Move.PROMOTE
     handover.want("planned reconnect")
-    assert handover.move(2.0, LIVE, Seen(State.CLOSING)) is Move.NOTHING
+    assert handover.move(2.0, LIVE, LinkView(State.CLOSING)) is Move.NOTHING
     assert handover.move(3.0, LIVE, OVER) is Move.RELEASE
     assert handover.move(3.0, LIVE, None) is Move.BEGIN
 
@@ -143,8 +143,8 @@ class Line(World):
 
     def decide(self) -> None:
         while True:
-            other = None if self.other is None else self._seen(self.other)
-            match self.handover.move(self.now, self._seen(self.current), other):
+            other = None if self.other is None else self._view(self.other)
+            match self.handover.move(self.now, self._view(self.current), other):
                 case Move.NOTHING:
                     return
                 case Move.BEGIN:
@@ -159,9 +159,9 @@ class Line(World):
                 case Move.STOP:
                     self.stop(self.current)
 
-    def _seen(self, end: End) -> Seen:
+    def _view(self, end: End) -> LinkView:
         data = end.data if end.data >= end.opened else 0.0
-        return Seen.of(end.machine, data, end.finish)
+        return LinkView.of(end.machine, data, end.finish)
 
     def _begin(self) -> None:
         machine = Machine(self.facts, self.budget, self._draw, start_at=self.now)
@@ -187,9 +187,9 @@ class Line(World):
 class Handovers(RuleBasedStateMachine):
     """One line whose connections grow old, fail, are refused or replaced."""
 
-    @initialize(facts=plans, pace=paces, random=numbers)
-    def begin(self, facts: Plan, pace: Pace, random: list[float]) -> None:
-        self.line = Line(facts, Budget(pace), random)
+    @initialize(facts=plans, policy=policies, random=numbers)
+    def begin(self, facts: Plan, policy: RetryPolicy, random: list[float]) -> None:
+        self.line = Line(facts, Budget(policy), random)
 
     @rule(seconds=st.sampled_from([TICK, 1.0, 7.0, 30.0, 65.0]))
     def time_passes(self, seconds: float) -> None:
@@ -240,13 +240,19 @@ TestHandovers.settings = settings(max_examples=60, stateful_step_count=25, deadl
     plans.filter(lambda facts: facts.max_age is not None and facts.cadence is None),
     st.floats(0.0, 9.0),
     st.booleans(),
-    st.sampled_from([Pace(attempts_per_minute=10), Pace(spacing=6.0), Pace(attempts_per_minute=6)]),
+    st.sampled_from(
+        [
+            RetryPolicy(attempts_per_minute=10),
+            RetryPolicy(spacing=6.0),
+            RetryPolicy(attempts_per_minute=6),
+        ]
+    ),
 )
 @settings(max_examples=40, deadline=None)
 def test_no_moment_is_without_a_connection_where_all_goes_well(
-    facts: Plan, answers_after: float, talks: bool, pace: Pace
+    facts: Plan, answers_after: float, talks: bool, policy: RetryPolicy
 ) -> None:
-    line = Line(facts, Budget(pace), [0.5])
+    line = Line(facts, Budget(policy), [0.5])
     service = Service(answers_after=answers_after, talks=talks)
     line.current.service = service
     line.advance(answers_after + 1.0)
@@ -260,7 +266,7 @@ def test_no_moment_is_without_a_connection_where_all_goes_well(
 
 def test_a_successor_that_is_refused_again_and_again_leaves_the_old_one_and_backs_off() -> None:
     facts = plan(max_age=20.0, silence=1e9)
-    line: Any = Line(facts, Budget(Pace(first=1.0, longest=60.0)), [0.5])
+    line: Any = Line(facts, Budget(RetryPolicy(first=1.0, longest=60.0)), [0.5])
     line.advance(20.4)
     line.other.service = Service(refuses=Verdict("busy"))
     line.advance(600.0)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from recorder.feed import Pace, Verdict
+from recorder.feed import RetryPolicy, Verdict
 from recorder.session.budget import Budget
 from recorder.session.events import Close, Finish, Opened, Ping, Renew
 from recorder.session.machine import NOT_CONNECTED, State
@@ -18,8 +18,8 @@ UNLIMITED = 1_000_000
 
 
 def backing_off(random: Callable[[], float] = lambda: 1.0) -> Driven:
-    pace = Pace(first=1.0, longest=60.0, healthy=30.0, attempts_per_minute=UNLIMITED)
-    return Driven(pace=pace, random=random)
+    policy = RetryPolicy(first=1.0, longest=60.0, healthy=30.0, attempts_per_minute=UNLIMITED)
+    return Driven(policy=policy, random=random)
 
 
 # -- coming back
@@ -109,7 +109,7 @@ def test_retries_have_no_limit_by_default() -> None:
 
 
 def test_at_most_the_budget_in_the_first_minute() -> None:
-    line = Driven(pace=Pace(first=0.0, attempts_per_minute=10))
+    line = Driven(policy=RetryPolicy(first=0.0, attempts_per_minute=10))
     attempts = [line.connects()]
     for _ in range(25):
         line.opens()  # accepted and closed at once
@@ -119,7 +119,7 @@ def test_at_most_the_budget_in_the_first_minute() -> None:
 
 
 def test_the_lines_of_one_endpoint_share_its_budget() -> None:
-    budget = Budget(Pace(first=0.0, attempts_per_minute=3))
+    budget = Budget(RetryPolicy(first=0.0, attempts_per_minute=3))
     lines = [Driven(budget=budget) for _ in range(4)]
     connected = [bool(line.at(0.0)) for line in lines]
     assert connected == [True, True, True, False]
@@ -128,7 +128,7 @@ def test_the_lines_of_one_endpoint_share_its_budget() -> None:
 
 
 def test_attempts_at_one_endpoint_are_spaced() -> None:
-    budget = Budget(Pace(spacing=6.0))
+    budget = Budget(RetryPolicy(spacing=6.0))
     first, second = Driven(budget=budget), Driven(budget=budget)
     assert first.connects() == 0.0
     assert second.connects() == 6.0
@@ -137,7 +137,7 @@ def test_attempts_at_one_endpoint_are_spaced() -> None:
 
 
 def test_nobody_who_waits_for_an_attempt_is_overtaken() -> None:
-    budget = Budget(Pace(attempts_per_minute=1))
+    budget = Budget(RetryPolicy(attempts_per_minute=1))
     hasty, patient = Driven(budget=budget), Driven(budget=budget)
     hasty.connects()
     assert patient.at(0.0) == []
@@ -153,7 +153,7 @@ def test_nobody_who_waits_for_an_attempt_is_overtaken() -> None:
 
 
 def test_a_line_that_is_stopped_gives_its_place_in_the_queue_to_the_next() -> None:
-    budget = Budget(Pace(attempts_per_minute=1))
+    budget = Budget(RetryPolicy(attempts_per_minute=1))
     lines = [Driven(budget=budget) for _ in range(3)]
     assert [bool(line.at(0.0)) for line in lines] == [True, False, False]
     lines[1].stops()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from recorder.feed import Pace, Plan, Verdict
+from recorder.feed import Plan, RetryPolicy, Verdict
 from recorder.session.budget import Budget
 from recorder.session.events import (
     Change,
@@ -44,8 +44,8 @@ plans = st.builds(
     cadence=st.sampled_from([None, 5.0]),
     max_age=st.sampled_from([None, 20.0, 100.0]),
 )
-paces = st.builds(
-    Pace,
+policies = st.builds(
+    RetryPolicy,
     first=st.sampled_from([0.0, 1.0]),
     longest=st.sampled_from([1.0, 60.0]),
     healthy=st.sampled_from([0.0, 30.0]),
@@ -69,15 +69,15 @@ class Lines(RuleBasedStateMachine):
 
     @initialize(
         facts=plans,
-        pace=paces,
+        policy=policies,
         random=numbers,
         lines=st.integers(1, 3),
         retries=st.sampled_from([None, None, 0, 5]),
     )
     def begin(
-        self, facts: Plan, pace: Pace, random: list[float], lines: int, retries: int | None
+        self, facts: Plan, policy: RetryPolicy, random: list[float], lines: int, retries: int | None
     ) -> None:
-        self.world = World(facts, Budget(pace), random, lines, retries)
+        self.world = World(facts, Budget(policy), random, lines, retries)
         self.words = 0
 
     def end(self, number: int) -> Any:
@@ -155,21 +155,21 @@ events = st.one_of(
 )
 
 
-@given(plans, paces, st.lists(events, max_size=40))
-def test_no_order_of_events_raises(facts: Plan, pace: Pace, sequence: list[Any]) -> None:
-    machine = Machine(facts, Budget(pace), lambda: 0.5, start_at=0.0)
+@given(plans, policies, st.lists(events, max_size=40))
+def test_no_order_of_events_raises(facts: Plan, policy: RetryPolicy, sequence: list[Any]) -> None:
+    machine = Machine(facts, Budget(policy), lambda: 0.5, start_at=0.0)
     for event in sequence:
         for action in machine.handle(event):
             assert not (isinstance(action, Connect) and isinstance(event, Stop))
 
 
-@given(st.lists(st.floats(0, 1000), min_size=1, max_size=60), paces)
-def test_the_budget_holds_in_every_minute(wishes: list[float], pace: Pace) -> None:
-    budget, taken = Budget(pace), [0.0]
+@given(st.lists(st.floats(0, 1000), min_size=1, max_size=60), policies)
+def test_the_budget_holds_in_every_minute(wishes: list[float], policy: RetryPolicy) -> None:
+    budget, taken = Budget(policy), [0.0]
     for wish in sorted(wishes):
         at = budget.earliest(max(wish, taken[-1]))
         assert budget.earliest(at) == at
         assert budget.take("someone", at)
         taken.append(at)
-    for first, later in zip(taken[1:], taken[1 + pace.attempts_per_minute :], strict=False):
+    for first, later in zip(taken[1:], taken[1 + policy.attempts_per_minute :], strict=False):
         assert later - first >= 60.0 - 1e-6

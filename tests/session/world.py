@@ -168,12 +168,12 @@ class World:
                 end.finish = action
 
     def _spend(self) -> None:
-        pace = self.budget.pace
+        policy = self.budget.policy
         if self.attempts:
-            assert self.now - self.attempts[-1] >= pace.spacing - 1e-9, "attempts not spaced"
+            assert self.now - self.attempts[-1] >= policy.spacing - 1e-9, "attempts not spaced"
         self.attempts.append(self.now)
         recent = [at for at in self.attempts if at > self.now - 60.0 + 1e-9]
-        assert len(recent) <= pace.attempts_per_minute, "a retry storm"
+        assert len(recent) <= policy.attempts_per_minute, "a retry storm"
 
     def _sent(self, end: End, text: str) -> None:
         assert self.now - end.last_sent >= end.plan.send_every - 1e-9, "messages not paced"

@@ -18,11 +18,11 @@ PATIENCE = 5.0
 
 def listings(**options: Any) -> Any:
     """Serve cryptolisting without connection limits, unless the test wants them."""
-    return cryptolisting.serve(cryptolisting.Options(**{"limits": None, **options}))
+    return cryptolisting.serve(cryptolisting.CryptolistingOptions(**{"limits": None, **options}))
 
 
 def money(**options: Any) -> Any:
-    return smartmoney.serve(smartmoney.Options(**options))
+    return smartmoney.serve(smartmoney.SmartMoneyOptions(**options))
 
 
 def hear(server: Server, *, key: str | None = KEY, query: str = "", **options: Any) -> connect:

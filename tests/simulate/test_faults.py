@@ -1,6 +1,6 @@
 import json
 
-from recorder.simulate.faults import Close, Faults, garbage
+from recorder.simulate.faults import Faults, OrderlyClose, garbage
 
 EVENT = b'{"type":"signal","symbol":"BTC","score":1.5}'
 
@@ -14,7 +14,7 @@ def test_nothing_goes_wrong_by_default() -> None:
 def test_each_fault_comes_at_its_own_frame() -> None:
     faults = Faults(close_after=(3, 1008, "too_slow"), reset_after=5, go_silent_after=7)
     happened = {frames: faults.after(frames) for frames in range(9) if faults.after(frames)}
-    assert happened == {3: Close(1008, "too_slow"), 5: "reset", 7: "silence"}
+    assert happened == {3: OrderlyClose(1008, "too_slow"), 5: "reset", 7: "silence"}
 
 
 def test_only_the_first_connections_are_faulty_where_that_is_asked() -> None:

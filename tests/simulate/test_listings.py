@@ -1,12 +1,12 @@
 import random
 from datetime import date
 
-from recorder.simulate.listings import LISTING_TYPES, PUBLISHERS, Listing, draw
+from recorder.simulate.listings import LISTING_TYPES, PUBLISHERS, Announcement, draw
 
 TODAY = date(2026, 11, 21)
 
 
-def drawn(count: int = 3000, seed: int = 1) -> list[Listing]:
+def drawn(count: int = 3000, seed: int = 1) -> list[Announcement]:
     rng = random.Random(seed)
     return [draw(rng, TODAY) for _ in range(count)]
 

@@ -5,16 +5,16 @@ from itertools import pairwise
 
 import pytest
 
-from recorder.simulate.market import SYMBOLS, Event, Market, latency_ns, power_law
+from recorder.simulate.market import SYMBOLS, MarketEvent, SimulatedMarket, latency_ns, power_law
 
 NOW_NS = 1_800_000_000_000_000_000
 
 
-def market(seed: int = 1) -> Market:
-    return Market(random.Random(seed), lambda: NOW_NS)
+def market(seed: int = 1) -> SimulatedMarket:
+    return SimulatedMarket(random.Random(seed), lambda: NOW_NS)
 
 
-def events(channel: str, count: int = 300) -> list[Event]:
+def events(channel: str, count: int = 300) -> list[MarketEvent]:
     one = market()
     return [one.event(channel) for _ in range(count)]
 
