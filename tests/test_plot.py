@@ -21,7 +21,7 @@ from recorder.cli.query import query as command
 from recorder.errors import DataError, RecorderError, UsageError
 from recorder.plot import picture, terminal, ticks
 from recorder.plot.chart import Chart, chart
-from recorder.plot.spec import Spec, checked, guess, parse
+from recorder.plot.spec import PlotSpec, checked, guess, parse
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 MINUTES = [NOON + timedelta(minutes=i) for i in range(5)]
@@ -59,16 +59,16 @@ LATENCY = table_of(time=MINUTES, feed=list("aabba"), p50=[1.0, 2, 30, 4, None], 
 
 def test_a_header_line_is_read() -> None:
     found = parse("line x=time y=p50,p99 series=feed,channel unit=ms log")
-    assert found == Spec("line", ("time",), ("p50", "p99"), ("feed", "channel"), "ms", log=True)
+    assert found == PlotSpec("line", ("time",), ("p50", "p99"), ("feed", "channel"), "ms", log=True)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("pie x=a y=b", "no mark 'pie'"),
+        ("pie x=a y=b", "unknown mark 'pie'"),
         ("bar x=a", "needs x= and y="),
         ("bar x=a y=b sereis=c", "did you mean 'series'"),
-        ("bar x=a y=b loud", "cannot read 'loud'"),
+        ("bar x=a y=b loud", "unknown word 'loud'"),
     ],
 )
 def test_a_faulty_header_line_is_refused_with_its_place(text: str, message: str) -> None:
@@ -85,7 +85,7 @@ def test_no_header_fails_otherwise_than_with_its_own_error(text: str) -> None:
         assert isinstance(error, DataError)
 
 
-def test_a_column_that_the_answer_lacks_is_told_with_the_nearest() -> None:
+def test_a_missing_column_is_reported_with_the_nearest_name() -> None:
     with pytest.raises(DataError, match="did you mean 'p50'"):
         checked(parse("line x=time y=p5"), LATENCY)
 
@@ -100,20 +100,20 @@ def test_a_canned_query_is_drawn_by_columns_that_it_has(name: str, sample: Path)
 @pytest.mark.parametrize(
     ("table", "wanted"),
     [
-        (LATENCY, Spec("line", ("time",), ("p50",), ("feed",))),
-        (table_of(t=[NOON, NOON], usd=[1.0, 2.0]), Spec("dot", ("t",), ("usd",))),
-        (table_of(name=["a", "b"], n=[1, 2]), Spec("bar", ("name",), ("n",))),
-        (table_of(a=[1, 2], b=[1, 2]), Spec("dot", ("a",), ("b",))),
-        (table_of(t=MINUTES, kind=list("abcab")), Spec("dot", ("t",), ("kind",))),
-        (table_of(recv_ns=[1], seq=[1], feed=["a"], n=[1]), Spec("bar", ("feed",), ("n",))),
+        (LATENCY, PlotSpec("line", ("time",), ("p50",), ("feed",))),
+        (table_of(t=[NOON, NOON], usd=[1.0, 2.0]), PlotSpec("dot", ("t",), ("usd",))),
+        (table_of(name=["a", "b"], n=[1, 2]), PlotSpec("bar", ("name",), ("n",))),
+        (table_of(a=[1, 2], b=[1, 2]), PlotSpec("dot", ("a",), ("b",))),
+        (table_of(t=MINUTES, kind=list("abcab")), PlotSpec("dot", ("t",), ("kind",))),
+        (table_of(recv_ns=[1], seq=[1], feed=["a"], n=[1]), PlotSpec("bar", ("feed",), ("n",))),
     ],
 )
-def test_a_drawing_is_guessed_from_the_columns(table: pa.Table, wanted: Spec) -> None:
+def test_a_drawing_is_guessed_from_the_columns(table: pa.Table, wanted: PlotSpec) -> None:
     assert guess(table) == wanted
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
-    with pytest.raises(UsageError, match="nothing in this answer can be drawn"):
+    with pytest.raises(UsageError, match="this result has no columns to plot"):
         guess(table_of(name=["a"]))
     with pytest.raises(UsageError, match="no row has a value"):
         chart(LATENCY.slice(0, 0), guess(LATENCY), "Empty")
@@ -148,12 +148,12 @@ def test_bars_of_one_place_are_added_up() -> None:
     ("column", "label"),
     [("notional_usd", "notional (USD)"), ("change_pct", "change (%)"), ("count", "count")],
 )
-def test_an_axis_tells_its_unit(column: str, label: str) -> None:
+def test_an_axis_names_its_unit(column: str, label: str) -> None:
     rows = pa.table({"t": MINUTES, column: range(5)})
-    assert chart(rows, Spec("line", ("t",), (column,)), "T").y_label == label
+    assert chart(rows, PlotSpec("line", ("t",), (column,)), "T").y_label == label
 
 
-def test_more_series_and_lines_than_can_be_told_apart_are_left_out_and_told() -> None:
+def test_too_many_series_and_lines_are_left_out_and_the_note_says_so() -> None:
     names = [f"n{i}" for i in range(60)]
     found = chart(table_of(name=names, n=range(60)), parse("bar x=name y=n"), "Many")
     assert len(found.categories or ()) == 24
@@ -284,7 +284,7 @@ def test_rows_are_written_beside_a_picture_if_a_format_is_asked_for(
 
 @pytest.mark.parametrize(
     ("file", "message"),
-    [("rows.gif", "no picture's name"), ("nowhere/rows.png", "cannot be written")],
+    [("rows.gif", "unknown format"), ("nowhere/rows.png", "cannot be written")],
 )
 def test_a_picture_that_cannot_be_made_is_refused(file: str, message: str, sample: Path) -> None:
     arguments = ["coverage", "--data-dir", str(sample), "--plot", file]
@@ -292,7 +292,9 @@ def test_a_picture_that_cannot_be_made_is_refused(file: str, message: str, sampl
         CliRunner().invoke(command, arguments, catch_exceptions=False)
 
 
-def test_without_the_extra_the_command_to_install_it_is_told(sample: Path, tmp_path: Path) -> None:
+def test_without_the_extra_the_error_names_the_command_to_install_it(
+    sample: Path, tmp_path: Path
+) -> None:
     import subprocess
     import sys
 

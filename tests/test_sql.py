@@ -44,8 +44,8 @@ def test_the_question_comes_from_an_argument_a_file_or_stdin(sample: Path, tmp_p
         (["SELECT 1", "--file", "{file}"], "both"),
         (["--file", "{latin}"], "cannot be read"),
         ([""], "no SQL was given"),
-        (["SELECT 1", "--plot", "rows.gif"], "no picture's name"),
-        (["SELECT 1", "--plot"], "nothing in this answer can be drawn"),
+        (["SELECT 1", "--plot", "rows.gif"], "unknown format"),
+        (["SELECT 1", "--plot"], "this result has no columns to plot"),
     ],
 )
 def test_a_mistake_is_told(

@@ -64,7 +64,8 @@ class How:
             return
         if self.plot != _HERE and Path(self.plot).suffix.lower() not in _PICTURES:
             hint = "name it FILE.png or FILE.svg; to draw in the terminal put --plot last"
-            raise UsageError(f"'{self.plot}' is no picture's name", where="--plot", hint=hint)
+            what = f"cannot write a plot to '{self.plot}': unknown format"
+            raise UsageError(what, where="--plot", hint=hint)
         try:
             if self.plot == _HERE:
                 import plotext  # noqa: F401

@@ -1,1 +1,1 @@
-"""Answers as pictures: what to draw (`spec`, `chart`), in a terminal or into a file."""
+"""Plots of query results: what to draw (`spec`, `chart`) and drawing it (`terminal`, `picture`)."""

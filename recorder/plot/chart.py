@@ -1,4 +1,4 @@
-"""The points of a drawing, worked out once for the terminal and for pictures."""
+"""The points of a plot, computed once for the terminal and for image files."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from recorder.answers.cells import is_number, text_of, values, visible
 from recorder.errors import UsageError
-from recorder.plot.spec import Spec
+from recorder.plot.spec import PlotSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: More series than colours that every eye can tell apart, or more lines than a page has, are
-#: left out, and the note says so.
+#: The most series (the colours that readers can distinguish) and categories (the lines that fit on
+#: a page). The chart leaves out the rest, and its note says so.
 _SERIES, _CATEGORIES = 7, 24
 _UNITS = {"usd": "USD", "ms": "ms", "ns": "ns", "seconds": "s", "bytes": "bytes", "hours": "h",
           "pct": "%"}  # fmt: skip
@@ -28,7 +28,7 @@ _UNITS = {"usd": "USD", "ms": "ms", "ns": "ns", "seconds": "s", "bytes": "bytes"
 
 @dataclass(slots=True)
 class Series:
-    """Points of one colour (`group`) and one column of y (`part`)."""
+    """The points of one colour (`group`) and one y column (`part`)."""
 
     group: int
     part: int
@@ -40,7 +40,10 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What is drawn. Under `categories`, which are named from the top, y is an index of them."""
+    """A plot's points, texts and scales.
+
+    With `categories` (named from the top), y values are indexes into them.
+    """
 
     mark: str
     title: str
@@ -62,12 +65,12 @@ class Chart:
 
     @property
     def parts(self) -> list[str]:
-        """The names of the columns of y, in order."""
+        """The names of the y columns, in order."""
         return list(dict.fromkeys(series.part_name for series in self.series))
 
     @property
     def step(self) -> float:
-        """The room of one bar: a category, or the least distance between two places (seconds)."""
+        """The width of one bar: 1 per category, else the least distance in x (s for times)."""
         if self.lying:
             return 1.0
         places = sorted({x for series in self.series for x in series.xs})
@@ -79,12 +82,16 @@ class Chart:
 
     @property
     def lying(self) -> bool:
-        """True where values lie along the bottom, one category a line."""
+        """True if the value axis is horizontal, with one category per line."""
         return self.categories is not None and not self.times
 
 
-def chart(table: pa.Table, spec: Spec, title: str, subtitle: str = "") -> Chart:
-    """Work out what to draw; a UsageError where no row has both an x and a y."""
+def chart(table: pa.Table, spec: PlotSpec, title: str, subtitle: str = "") -> Chart:
+    """Return the chart of a query result.
+
+    Raises:
+        UsageError: no row has both an x and a y value.
+    """
     columns = {name: values(table[name]) for name in {*spec.x, *spec.y, *spec.series}}
     first = columns[spec.x[0]]
     times = len(spec.x) == 1 and any(isinstance(x, date) for x in first)
@@ -99,7 +106,7 @@ def chart(table: pa.Table, spec: Spec, title: str, subtitle: str = "") -> Chart:
     ]
     points = [p for p in points if _drawable(p[2]) and _drawable(p[3], spec.log and not timeline)]
     if not points:
-        hint = "ask for a longer period, or see the rows without --plot"
+        hint = "choose a longer period, or show the rows without --plot"
         raise UsageError("there is nothing to draw: no row has a value", hint=hint)
     at_most = _SERIES if len(spec.y) == 1 else max(1, (_SERIES + 1) // len(spec.y))
     points, categories, note = _chosen(
@@ -147,7 +154,7 @@ def _drawable(value: Any, log: bool = False) -> bool:
 def _chosen(
     points: list[Point], at_most: int, *, lying: bool, timeline: bool
 ) -> tuple[list[Point], list[str] | None, str]:
-    """As many series and categories as can be told apart, and a note of the rest."""
+    """Keep the series and categories that fit; return them with a note of what was left out."""
     notes = []
     counts = Counter(group for group, *_ in points)
     kept = {group for group, _ in counts.most_common(at_most)}
@@ -169,22 +176,22 @@ def _chosen(
 
 
 def _note(notes: list[str]) -> str:
-    return f"shown: {', '.join(notes)}; narrow the question with -p" if notes else ""
+    return f"shown: {', '.join(notes)}; narrow the query with -p" if notes else ""
 
 
 def _series(
-    points: list[Point], spec: Spec, categories: list[str] | None, lying: bool
+    points: list[Point], spec: PlotSpec, categories: list[str] | None, lying: bool
 ) -> list[Series]:
-    """The points by group and column of y, in order of x, those of one bar added up."""
+    """Group the points by series and y column, sorted by x; add up those of one bar."""
     index = {name: i for i, name in enumerate(categories or ())}
     groups = {group: i for i, group in enumerate(sorted({p[0] for p in points}))}
-    found: dict[tuple[str, int], list[tuple[Any, Any]]] = defaultdict(list)
+    by_series: dict[tuple[str, int], list[tuple[Any, Any]]] = defaultdict(list)
     for group, part, x, y in points:
         value = index[str(y)] if categories is not None and not lying else _number(y)
-        place = index[str(x)] if lying else _moment(x)
-        found[group, part].append((place, value))
+        place = index[str(x)] if lying else _utc(x)
+        by_series[group, part].append((place, value))
     series = []
-    for (group, part), pairs in sorted(found.items(), key=lambda i: (groups[i[0][0]], i[0][1])):
+    for (group, part), pairs in sorted(by_series.items(), key=lambda i: (groups[i[0][0]], i[0][1])):
         if spec.mark == "bar":
             sums: dict[Any, float] = defaultdict(float)
             for place, value in pairs:
@@ -202,8 +209,8 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _moment(value: Any) -> Any:
-    """A time in UTC, without its zone; anything else as a number."""
+def _utc(value: Any) -> Any:
+    """Return a time as a naive datetime in UTC, anything else as a number."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
     if isinstance(value, date):
@@ -212,12 +219,19 @@ def _moment(value: Any) -> Any:
 
 
 def _label(names: Sequence[str], unit: str) -> str:
-    """The columns in words, with the unit that is given or that the name ends with."""
+    """Return an axis label: the columns in words, with `unit` or the unit in the name's suffix."""
     match = re.fullmatch(r"(.+)_(usd|ms|ns|seconds|bytes|hours|pct)", names[0])
     if len(names) == 1 and match and unit in {"", _UNITS[match[2]]}:
         return f"{_words(match[1])} ({_UNITS[match[2]]})"
     text = ", ".join(_words(name) for name in names)
     return f"{text} ({unit})" if unit else text
+
+
+def shortened(name: str, width: int) -> str:
+    """Return a name in at most `width` characters, cut in the middle: its ends identify it."""
+    if len(name) <= width:
+        return name
+    return f"{name[: width // 2]}…{name[len(name) - width // 2 + 1 :]}"
 
 
 def _words(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A chart as PNG or SVG, fit to be published: UTC, units, colours that every eye can tell."""
+"""Charts as PNG or SVG files fit for publication: UTC times, units, colour-blind-safe colours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from recorder.errors import UsageError
 from recorder.plot import ticks
-from recorder.plot.chart import Chart, Series
+from recorder.plot.chart import Chart, Series, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".svg")
 
-#: Okabe and Ito's colours without the yellow, which is lost on white. https://jfly.uni-koeln.de/color/
+#: The colours of Okabe and Ito (https://jfly.uni-koeln.de/color/) without yellow, which is hard to
+#: see on white.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
-_SHADES = ("#9CC9E3", "#4C9BC9", "#0072B2", "#003E63")  # light to dark: the parts of one series
+_SHADES = ("#9CC9E3", "#4C9BC9", "#0072B2", "#003E63")  # light to dark, for the parts of one group
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 2, 1, 2)))
+_NAME_WIDTH = 48  # characters of a name in the legend and on an axis
 _INK, _FAINT, _GRID = "#222222", "#666666", "#E3E3E3"
 _STYLE: Any = {
     "font.family": ["DejaVu Sans"],
     "font.size": 10.5,
     "text.color": _INK,
-    "text.parse_math": False,  # a dollar sign of a feed is a dollar sign
+    "text.parse_math": False,  # a dollar sign in a name does not start a formula
     "axes.edgecolor": "#999999",
     "axes.labelcolor": _INK,
     "axes.axisbelow": True,
@@ -39,20 +41,25 @@ _STYLE: Any = {
     "ytick.color": _FAINT,
     "xtick.labelcolor": _INK,
     "ytick.labelcolor": _INK,
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "recorder",  # the same answer gives the same file
+    "svg.fonttype": "none",  # text stays text, not outlines
+    "svg.hashsalt": "recorder",  # the same result gives the same file
     "timezone": "UTC",
 }
 
 
 def save(chart: Chart, path: Path) -> None:
-    """Draw the chart into a file; its ending says the format."""
+    """Write the chart to a file, in the format of its suffix.
+
+    Raises:
+        UsageError: the suffix is neither .png nor .svg, or the file cannot be written.
+    """
     if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"'{path}' is no picture's name", hint="end it in .png or .svg")
+        hint = "use a file name that ends in .png or .svg"
+        raise UsageError(f"cannot write a plot to '{path}': unknown format", hint=hint)
     import matplotlib as mpl
 
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a title in a script without a font
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # no font for a name's script
         figure = _figure(chart)
         try:
             metadata = {"Date": None} if path.suffix.lower() == ".svg" else {"Software": None}
@@ -88,7 +95,7 @@ def _figure(chart: Chart) -> Figure:
 
 
 def _legend(chart: Chart) -> list[Any]:
-    """One entry a colour, then, where lines are told apart by dashes, one a column."""
+    """Return one entry per colour, then one per y column if dashes distinguish them."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -113,7 +120,7 @@ def _legend(chart: Chart) -> list[Any]:
 
 
 def _thickness(chart: Chart) -> float:
-    """Bars side by side need room for each."""
+    """Return the height of a category relative to a single bar: bars side by side need more."""
     if chart.mark != "bar" or chart.stacked:
         return 1.0
     return max(1.0, 0.6 * len(chart.series))
@@ -160,7 +167,7 @@ def _draw_points(axes: Axes, chart: Chart, series: Series) -> None:
 
 
 def _colour(chart: Chart, series: Series) -> str:
-    """The group's; the parts of a single group go from light to dark."""
+    """Return the colour of the group; the parts of a single group go from light to dark."""
     parts = len(chart.parts)
     if len(chart.groups) == 1 and parts > 1:
         return _SHADES[(series.part + max(0, 4 - parts)) % 4]
@@ -168,13 +175,13 @@ def _colour(chart: Chart, series: Series) -> str:
 
 
 def _draw_spans(axes: Axes, chart: Chart) -> None:
-    """A thin line from a category's least value to its largest."""
+    """Draw a thin line from each category's least value to its largest."""
     ends: dict[Any, list[float]] = {}
     for series in chart.series:
         for x, y in zip(series.xs, series.ys, strict=True):
             ends.setdefault(y, []).append(x)
-    for y, found in ends.items():
-        axes.hlines(y, min(found), max(found), color="#B8CBD6", linewidth=2.2, zorder=2)
+    for y, xs in ends.items():
+        axes.hlines(y, min(xs), max(xs), color="#B8CBD6", linewidth=2.2, zorder=2)
 
 
 def _draw_bars(axes: Axes, chart: Chart) -> None:
@@ -186,15 +193,15 @@ def _draw_bars(axes: Axes, chart: Chart) -> None:
         places, amounts = (series.ys, series.xs) if chart.lying else (series.xs, series.ys)
         numbers = [_place(place) for place in places]
         shift = 0.0 if chart.stacked else (i - (count - 1) / 2) * step
-        shift += room / 2 if chart.times else 0.0  # a bucket begins at its time
+        shift += room / 2 if chart.times else 0.0  # x is the start of a time bucket
         bases = [reached.get(n, 0.0) if chart.stacked else 0.0 for n in numbers]
         bars = axes.barh if chart.lying else axes.bar
-        how: dict[str, Any] = {"left" if chart.lying else "bottom": bases}
+        base_of: dict[str, Any] = {"left" if chart.lying else "bottom": bases}
         bars(
             [n + shift for n in numbers],
             amounts,
             step,
-            **how,
+            **base_of,
             color=_colour(chart, series),
             edgecolor="white",
             linewidth=0.5,
@@ -204,7 +211,7 @@ def _draw_bars(axes: Axes, chart: Chart) -> None:
 
 
 def _place(place: Any) -> float:
-    """A time as days since epoch, which keeps microseconds; anything else as it is."""
+    """Return a time as days since the epoch (exact to the microsecond), else the number itself."""
     if isinstance(place, datetime):
         return place.replace(tzinfo=UTC).timestamp() / 86400
     return float(place)
@@ -228,22 +235,21 @@ def _scales(axes: Axes, chart: Chart) -> None:
         along.minorticks_off()
     low, high = along.get_view_interval()
     if chart.log:
-        found = ticks.powers(math.log10(low), math.log10(high))
-        along.set_ticks([10**position for position, _ in found], [text for _, text in found])
+        marks = ticks.powers(math.log10(low), math.log10(high))
+        along.set_ticks([10**position for position, _ in marks], [text for _, text in marks])
     else:
-        found = ticks.numbers(low, high, percent=chart.percent)
-        along.set_ticks([position for position, _ in found], [text for _, text in found])
+        marks = ticks.numbers(low, high, percent=chart.percent)
+        along.set_ticks([position for position, _ in marks], [text for _, text in marks])
     (axes.set_xlim if chart.lying else axes.set_ylim)(low, high)
 
 
 def _mark_times(axes: Axes, chart: Chart) -> None:
     low, high = axes.get_xlim()
-    found = ticks.times(low * 86400, high * 86400, 7)
-    axes.set_xticks([position / 86400 for position, _ in found], [text for _, text in found])
+    marks = ticks.times(low * 86400, high * 86400, 7)
+    axes.set_xticks([position / 86400 for position, _ in marks], [text for _, text in marks])
     axes.set_xlim(low, high)
     axes.set_xlabel(f"{chart.x_label}, {ticks.days(low * 86400, high * 86400)}")
 
 
-def _cut(text: str) -> str:
-    """A long name without its middle: beginnings and ends tell names apart."""
-    return text if len(text) <= 48 else f"{text[:23]}…{text[-24:]}"
+def _cut(name: str) -> str:
+    return shortened(name, _NAME_WIDTH)

@@ -1,11 +1,11 @@
-"""How an answer is drawn: a query's header line, or a guess from the columns' types.
+"""What to plot of a query result: a query's header line, or a guess from the column types.
 
     -- plot: MARK x=COLUMN y=COLUMN[,…] [series=COLUMN[,…]] [unit=TEXT] [log] [percent] [stacked]
 
-MARK is `line`, `dot` or `bar`. Where x is a time or a number it runs along the bottom. Where x is
-text (or several columns) each of its values has a line of its own, and the values of y lie along
-the bottom. A text y under a time x is a timeline. Rows that share x and series are added up in a
-bar; `percent` shows a fraction as per cent.
+MARK is `line`, `dot` or `bar`. A time or a number as x is the horizontal axis. With a text (or
+several columns) as x, each value gets its own line, and y is the horizontal axis. A text y with a
+time x is a timeline. A bar adds up the rows that share x and series. `percent` shows a fraction as
+per cent.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 MARKS = ("line", "dot", "bar")
 FLAGS = ("log", "percent", "stacked")
 _KEYS = ("x", "y", "series", "unit")
-#: Numbers that name a place in the record, not a quantity.
-_PLACES = re.compile(r"(.*_)?(ns|seq|item|connection|id)")
+#: Columns whose numbers identify a frame or a row and are not quantities.
+_IDENTIFIERS = re.compile(r"(.*_)?(ns|seq|item|connection|id)")
 _SERIES_AT_MOST = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
-    """What is drawn of an answer; the names are its columns."""
+class PlotSpec:
+    """What to plot of a result: a mark, column names and options."""
 
     mark: str
     x: tuple[str, ...]
@@ -42,11 +42,16 @@ class Spec:
     stacked: bool = False
 
 
-def parse(text: str, where: str = "") -> Spec:
-    """Read the text of a `-- plot:` line; a DataError says what is wrong with it."""
+def parse(text: str, where: str = "") -> PlotSpec:
+    """Return the spec that the text of a `-- plot:` line holds.
+
+    Raises:
+        DataError: the line has an unknown mark, key or word, or lacks x or y.
+    """
     mark, *words = text.split() or [""]
     if mark not in MARKS:
-        raise DataError(f"no mark '{mark}' to plot with", where=where, hint=f"known: {MARKS}")
+        hint = f"known marks: {', '.join(MARKS)}"
+        raise DataError(f"unknown mark '{mark}' in '-- plot'", where=where, hint=hint)
     given: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
@@ -56,42 +61,51 @@ def parse(text: str, where: str = "") -> Spec:
             given[word] = True
         else:
             hint = did_you_mean(key, (*_KEYS, *FLAGS))
-            raise DataError(f"cannot read '{word}' in '-- plot'", where=where, hint=hint)
+            raise DataError(f"unknown word '{word}' in '-- plot'", where=where, hint=hint)
     if "x" not in given or "y" not in given:
         raise DataError("'-- plot' needs x= and y=", where=where)
-    return Spec(mark, **given)
+    return PlotSpec(mark, **given)
 
 
-def checked(spec: Spec, table: pa.Table, where: str = "") -> Spec:
-    """The same, if the answer has its columns."""
+def checked(spec: PlotSpec, table: pa.Table, where: str = "") -> PlotSpec:
+    """Return `spec` if the result has all its columns.
+
+    Raises:
+        DataError: a column is missing.
+    """
     for name in (*spec.x, *spec.y, *spec.series):
         if name not in table.column_names:
             hint = did_you_mean(name, table.column_names)
-            raise DataError(f"'-- plot' names no column: '{name}'", where=where, hint=hint)
+            what = f"'-- plot' names column '{name}', which the result does not have"
+            raise DataError(what, where=where, hint=hint)
     return spec
 
 
-def guess(table: pa.Table) -> Spec:
-    """A sensible drawing of any answer; a UsageError where it holds nothing to draw."""
+def guess(table: pa.Table) -> PlotSpec:
+    """Choose a spec from the column types of a result.
+
+    Raises:
+        UsageError: the result has no columns that can be plotted.
+    """
     from pyarrow import types
 
     fields = list(table.schema)
     times = [f.name for f in fields if types.is_temporal(f.type) and not types.is_duration(f.type)]
-    numbers = [f.name for f in fields if is_number(f.type) and not _PLACES.fullmatch(f.name)]
+    numbers = [f.name for f in fields if is_number(f.type) and not _IDENTIFIERS.fullmatch(f.name)]
     texts = [f.name for f in fields if types.is_string(f.type) and f.name != "connection"]
     few = tuple(name for name in texts if _distinct(table, name) <= _SERIES_AT_MOST)[:1]
     if times and numbers:
         keys = [times[0], *few]
         ordered = table.group_by(keys).aggregate([]).num_rows == table.num_rows
-        return Spec("line" if ordered else "dot", (times[0],), (numbers[0],), few)
+        return PlotSpec("line" if ordered else "dot", (times[0],), (numbers[0],), few)
     if texts and numbers:
-        return Spec("bar", (texts[0],), (numbers[0],), tuple(n for n in few if n != texts[0]))
+        return PlotSpec("bar", (texts[0],), (numbers[0],), tuple(n for n in few if n != texts[0]))
     if len(numbers) > 1:
-        return Spec("dot", (numbers[0],), (numbers[1],))
+        return PlotSpec("dot", (numbers[0],), (numbers[1],))
     if times and texts:
-        return Spec("dot", (times[0],), (texts[0],))
-    hint = "a plot needs a number, and a time, a text or a second number to draw it over"
-    raise UsageError("nothing in this answer can be drawn", hint=hint)
+        return PlotSpec("dot", (times[0],), (texts[0],))
+    hint = "a plot needs a number column, and a time, text or second number column as x"
+    raise UsageError("this result has no columns to plot", hint=hint)
 
 
 def _distinct(table: pa.Table, name: str) -> int:

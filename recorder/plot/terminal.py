@@ -1,4 +1,4 @@
-"""A chart in the terminal, in characters and the terminal's own colours."""
+"""Charts in the terminal, drawn with characters and the terminal's own colours."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from recorder.plot import ticks
-from recorder.plot.chart import Chart, Series
+from recorder.plot.chart import Chart, Series, shortened
 
-#: The terminal's bright colours, by number, and a mark of its own for each series.
+#: The terminal's bright colours by number, and one mark per series.
 _COLOURS = (14, 11, 13, 10, 9, 12, 7)
 _MARKS = "●■▲◆▼+*"
 Point = tuple[float, float]
 
 
 def draw(chart: Chart, stream: TextIO, *, colour: bool, width: int, height: int) -> None:
-    """Draw the chart to a text stream, in so many columns and about as many rows."""
+    """Write the chart to a text stream, `width` columns wide and about `height` rows high."""
     import plotext
 
     figure = plotext.figure
     figure.clear()
-    figure.theme("colorless")  # the frame in the terminal's own colours, light or dark
+    figure.theme("colorless")  # axes in the terminal's own colours, light or dark
     lines = _lines(chart)
     figure.plot_size(max(40, width), max(2, lines) + 3 if lines else max(10, height))
     for series, points in _points(chart):
@@ -40,7 +40,7 @@ def draw(chart: Chart, stream: TextIO, *, colour: bool, width: int, height: int)
 
 
 def _over(chart: Chart) -> str:
-    """What is shown over what; a time with its day."""
+    """Return the caption "y over x", with the day if x is a time."""
     text = f"{chart.y_label} over {chart.x_label}" if chart.y_label else chart.x_label
     if not chart.times:
         return text
@@ -49,7 +49,7 @@ def _over(chart: Chart) -> str:
 
 
 def _per_category(chart: Chart) -> int:
-    """Rows that a category takes: one for each bar of those side by side."""
+    """Return the rows that a category takes: one per bar if bars are side by side."""
     return len(chart.series) if chart.mark == "bar" and not chart.stacked else 1
 
 
@@ -58,12 +58,15 @@ def _lines(chart: Chart) -> int:
 
 
 def _points(chart: Chart) -> list[tuple[Series, list[Point]]]:
-    """Each series as the terminal's numbers; of stacked bars the tallest, the sums, first."""
+    """Return each series with its points in plot units; of stacked bars, the tallest first.
+
+    The sums of a stack are drawn before the lower bars, which then cover their lower part.
+    """
     rows = _per_category(chart)
     beside = chart.mark == "bar" and not chart.lying
     count = 1 if chart.stacked else len(chart.series)
     reached: dict[float, float] = {}
-    found = []
+    result = []
     for i, series in enumerate(chart.series):
         points = []
         for x, y in zip(series.xs, series.ys, strict=True):
@@ -74,12 +77,12 @@ def _points(chart: Chart) -> list[tuple[Series, list[Point]]]:
             at, height = _point(chart, place, value, row, rows)
             across = _across(chart, i, count) if beside else (0.0,)
             points += [(at + shift, height) for shift in across]
-        found.append((series, points))
-    return found[::-1] if chart.stacked else found
+        result.append((series, points))
+    return result[::-1] if chart.stacked else result
 
 
 def _across(chart: Chart, i: int, count: int) -> list[float]:
-    """A standing bar is drawn as strokes side by side, this one in its share of the room."""
+    """Return the x offsets of the strokes that make up series `i`'s part of a vertical bar."""
     room = chart.step * 0.8 / count
     left = chart.step * (0.1 if chart.times else -0.4) + (0 if chart.stacked else i) * room
     strokes = max(2, 320 // (count * len({x for series in chart.series for x in series.xs})))
@@ -105,7 +108,7 @@ def _scaled(chart: Chart, value: float) -> float:
 
 
 def _look(chart: Chart, series: Series) -> int:
-    """Which colour and mark: the group's, or the part's where there is one group."""
+    """Return the index of a series' colour and mark: by group, or by part in a single group."""
     return (series.part if len(chart.groups) == 1 else series.group) % len(_COLOURS)
 
 
@@ -128,7 +131,7 @@ def _signal(plotext: Any, figure: Any, chart: Chart, series: Series, points: lis
 
 
 def _scales(figure: Any, chart: Chart, width: int) -> None:
-    points = [point for _, found in _points(chart) for point in found]
+    points = [point for _, of_series in _points(chart) for point in of_series]
     xs, ys = [p[0] for p in points], [p[1] for p in points]
     low, high = _ends(xs, from_zero=chart.lying and not chart.log, alone=chart.step)
     figure.ruler("x").lim(low, high)
@@ -140,17 +143,10 @@ def _scales(figure: Any, chart: Chart, width: int) -> None:
         _mark_ticks(figure.ruler("y"), _along(chart, low, high, 7, times=False))
         return
     rows = _per_category(chart)
-    figure.ruler("y").lim(-max(1, _lines(chart) - 1), 0)  # a row each
-    names = [_cut(name, width * 2 // 5) for name in chart.categories]
+    figure.ruler("y").lim(-max(1, _lines(chart) - 1), 0)  # one row per line
+    names = [shortened(name, width * 2 // 5) for name in chart.categories]
     positions = [-(i * rows + (rows - 1) // 2) for i in range(len(names))]
     figure.ruler("y").ticks(positions, names)
-
-
-def _cut(name: str, width: int) -> str:
-    """A long name without its middle: beginnings and ends tell names apart."""
-    if len(name) <= width:
-        return name
-    return f"{name[: width // 2]}…{name[len(name) - width // 2 + 1 :]}"
 
 
 def _along(chart: Chart, low: float, high: float, most: int, *, times: bool) -> ticks.Ticks:
@@ -161,12 +157,12 @@ def _along(chart: Chart, low: float, high: float, most: int, *, times: bool) -> 
     return ticks.numbers(low, high, percent=chart.percent, most=most)
 
 
-def _mark_ticks(ruler: Any, found: ticks.Ticks) -> None:
-    ruler.ticks([position for position, _ in found], [text for _, text in found])
+def _mark_ticks(ruler: Any, marks: ticks.Ticks) -> None:
+    ruler.ticks([position for position, _ in marks], [text for _, text in marks])
 
 
 def _ends(values: list[float], *, from_zero: bool, alone: float) -> tuple[float, float]:
-    """An axis's ends, with a little room; a single value stands in the middle."""
+    """Return an axis's limits with a small margin; a single value is in the middle."""
     low, high = min(values), max(values)
     if from_zero:
         low, high = min(low, 0.0), max(high, 0.0)
@@ -184,7 +180,7 @@ def _sample(chart: Chart, series: Series) -> str:
 
 
 def _legend(chart: Chart, colour: bool, width: int) -> list[str]:
-    """The series' names, each in its colour behind its mark, in lines of so many columns."""
+    """Return the legend in lines of at most `width` columns: each series' mark and its name."""
     lines, used = [""], 0
     alone = len(chart.groups) == 1
     first = {(s.part_name if alone else s.group_name): s for s in reversed(chart.series)}

@@ -1,4 +1,4 @@
-"""Where a terminal's axis is marked: round numbers, powers of ten, round times."""
+"""Tick positions and labels of an axis: round numbers, powers of ten, round times."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ Ticks = list[tuple[float, str]]
 
 
 def numbers(low: float, high: float, *, percent: bool = False, most: int = 7) -> Ticks:
-    """Round numbers between two, at most so many."""
+    """Return round numbers from `low` to `high`, about `most` of them."""
     span = (high - low) or abs(high) or 1.0
     power = 10.0 ** math.floor(math.log10(span / most))
     step = next((power * n for n in (1, 2, 5) if span / (power * n) <= most), power * 10)
     first = math.ceil(low / step - 1e-9)
-    found = [n * step for n in range(first, math.floor(high / step + 1e-9) + 1)]
+    values = [n * step for n in range(first, math.floor(high / step + 1e-9) + 1)]
     if percent:
         decimals = max(0, -math.floor(math.log10(step * 100)))
-        return [(value, f"{value * 100:.{decimals}f} %") for value in found]
-    return [(value, short(value)) for value in found]
+        return [(value, f"{value * 100:.{decimals}f} %") for value in values]
+    return [(value, short(value)) for value in values]
 
 
 def powers(low: float, high: float) -> Ticks:
-    """Powers of ten between two logarithms, with 2 and 5 between them where there are few."""
+    """Return powers of ten between two logarithms; if they are few, also 2 and 5 times them."""
     first, last = math.floor(low), math.ceil(high)
     between = (1, 2, 5) if last - first <= 2 else (1,)
     values = [n * 10.0**power for power in range(first, last + 1) for n in between]
@@ -32,7 +32,7 @@ def powers(low: float, high: float) -> Ticks:
 
 
 def times(low: float, high: float, most: int = 6) -> Ticks:
-    """Round UTC times between two epochs in seconds."""
+    """Return round UTC times between two times in epoch seconds."""
     span = max(high - low, 1.0)
     days = math.ceil(span / most / 86400)
     step = next((s for s in _STEPS if span / s <= most), days * 86400)
@@ -47,7 +47,7 @@ def times(low: float, high: float, most: int = 6) -> Ticks:
 
 
 def days(low: float, high: float) -> str:
-    """The UTC day, or the first and the last, between two epochs in seconds."""
+    """Return the UTC day, or the first and last day, of a range in epoch seconds."""
     first, last = str(_day(low)), str(_day(high))
     return first if first == last else f"{first} to {last}"
 
@@ -57,7 +57,7 @@ def _day(epoch: float) -> object:
 
 
 def short(value: float) -> str:
-    """A number as an axis shows it: 0.25, 1,500, 20k, 3.2M."""
+    """Format a number for an axis: 0.25, 1,500, 20k, 3.2M."""
     size = abs(value)
     for limit, scale, letter in (
         (1e12, 1e12, "T"),

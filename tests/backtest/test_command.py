@@ -133,7 +133,7 @@ def test_a_strategy_that_raises_is_told_with_its_event_and_raw_frame(
         (["fade", "--costs", "-5"], 2, "not negative"),
         (["fade", "--fills", "fills.txt"], 2, "FILE.parquet or FILE.csv"),
         (["fade", "--fills", "nowhere/fills.csv"], 2, "no such directory"),
-        (["fade", "--plot", "equity.txt"], 2, "no picture's name"),
+        (["fade", "--plot", "equity.txt"], 2, "unknown format"),
         (["fade", "--feed", "binanc"], 2, "did you mean 'binance'"),
         (["fade", "--table", "price"], 2, "did you mean 'prices'"),
         (["fade", "--from", "2030-01-01"], 1, "the record goes from 2026-09-21"),
