@@ -181,10 +181,10 @@ def _progress(job: Job, as_json: bool) -> Any:
     console = Console(stderr=True)
     status = console.status("exporting …")
 
-    def tell(written: Written) -> None:
+    def progress(written: Written) -> None:
         line = {"path": str(written.path), "rows": written.rows}
         click.echo(json.dumps(line) if as_json else str(written.path))
         status.update(f"exporting … {len(job.written):,} files")
 
-    job.tell = tell
+    job.progress = progress
     return nullcontext() if sys.stdout.isatty() else status

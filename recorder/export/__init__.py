@@ -1,1 +1,1 @@
-"""Exports: files that other programs read as their own. One module per format."""
+"""Exports in other programs' file formats, one module per format."""

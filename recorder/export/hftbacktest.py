@@ -1,8 +1,8 @@
-"""hftbacktest's `.npz`: one file per instrument, its trades as 64-byte rows.
+"""Export to hftbacktest: one `.npz` file per instrument, with its trades as 64-byte rows.
 
-The record holds no order books, so that these are the feed of trades only: add depth from elsewhere
-where a test needs it. Written without numpy: an `.npy` file is a header and the rows.
-https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+The record has no order books, so the files hold trades only: a backtest that fills against depth
+needs it from another source. The files are written without numpy: an `.npy` file is a header and
+the rows. https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ _TRADE, _EXCHANGE, _LOCAL = 2, 1 << 31, 1 << 30
 _SIDES = {"buy": 1 << 29, "sell": 1 << 28, None: 0}
 _BATCH = 20_000
 
-# The exchange's clock may be ahead of ours: an event cannot be received before it happened.
+# An event cannot be received before it happened: where the exchange's clock is ahead of ours, its
+# time is cut to the receive time.
 _SELECT = """
 SELECT least(event_ns, recv_ns) AS exch_ts, recv_ns AS local_ts, price, quantity, side
 FROM x_trades WHERE exchange = {exchange} AND symbol = {symbol}
 """
 
-# Both sides read the rows in order and take those flagged as theirs, each by its own clock. Where
-# the orders differ, an event is two rows.
+# hftbacktest's exchange and local side each read the rows with their flag, sorted by their own
+# time. Where the two orders differ, each event is two rows.
 _TOGETHER = "SELECT *, 3 AS sides FROM ({select}) ORDER BY local_ts, exch_ts"
 _APART = """
 SELECT * FROM (
@@ -42,34 +43,34 @@ SELECT * FROM (
 
 
 def export(job: Job) -> None:
-    """Write `<exchange>-<symbol>.npz` for each instrument with trades; times in ns."""
-    market.prepare(job)
-    for found in market.instruments(job, "x_trades"):
-        select = _SELECT.format(exchange=quoted(found.exchange), symbol=quoted(found.symbol))
-        sql = (_TOGETHER if _agree(job, select) else _APART).format(select=select)
+    """Write `<exchange>-<symbol>.npz` for each instrument with trades; times are in ns."""
+    market.create_views(job)
+    for exchange, symbol in market.instruments(job, "x_trades"):
+        select = _SELECT.format(exchange=quoted(exchange), symbol=quoted(symbol))
+        sql = (_TOGETHER if _same_order(job, select) else _APART).format(select=select)
         [(count,)] = job.rows(f"SELECT count(*) FROM ({sql})")  # noqa: S608
-        path = job.out / f"{safe(found.exchange)}-{safe(found.symbol)}.npz"
+        path = job.out / f"{safe(exchange)}-{safe(symbol)}.npz"
         with (
             job.file(path) as temporary,
             zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
             archive.open("data.npy", "w", force_zip64=True) as stream,
         ):
             stream.write(_header(count))
-            for piece in _rows(_fetched(job, sql)):
-                stream.write(piece)
+            for packed in _packed(_batches(job, sql)):
+                stream.write(packed)
         job.done(path, count)
     market.note_trades(job)
     market.note_times(job, "x_trades")
     [(ahead,)] = job.rows("SELECT count(*) FROM x_trades WHERE event_ns > recv_ns")
     if ahead:
         job.notes.append(
-            f"{ahead:,} trades carry a time later than their receipt (clocks differ): their "
-            "receive time stands in exch_ts"
+            f"{ahead:,} trades have an event time after their receive time (clocks differ): "
+            "exch_ts is their receive time"
         )
 
 
-def _agree(job: Job, select: str) -> bool:
-    """True if the events happened in the order in which they were received."""
+def _same_order(job: Job, select: str) -> bool:
+    """Return True if the events happened in the order in which they were received."""
     sql = (
         "SELECT count(*) FROM (SELECT exch_ts < lag(exch_ts) OVER "  # noqa: S608
         f"(ORDER BY local_ts, exch_ts) AS back FROM ({select})) WHERE back"
@@ -83,13 +84,13 @@ def _header(rows: int) -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(padded)) + padded.encode("ascii")
 
 
-def _fetched(job: Job, sql: str) -> Iterator[list[tuple[Any, ...]]]:
+def _batches(job: Job, sql: str) -> Iterator[list[tuple[Any, ...]]]:
     cursor = job.connection.execute(sql)
     while rows := cursor.fetchmany(_BATCH):
         yield rows
 
 
-def _rows(batches: Iterable[list[tuple[Any, ...]]]) -> Iterator[bytes]:
+def _packed(batches: Iterable[list[tuple[Any, ...]]]) -> Iterator[bytes]:
     for batch in batches:
         yield b"".join(
             _ROW.pack(

@@ -1,4 +1,4 @@
-"""What every export has in common: what to take, where to put it, what was written."""
+"""The parts that all export formats share: row filter, target directory, files written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A file of an export, and how many rows it holds."""
+    """A file that an export wrote, with its number of rows."""
 
     path: Path
     rows: int
@@ -26,28 +26,28 @@ class Written:
 
 @dataclass(slots=True)
 class Job:
-    """One export of the rows `wanted` into the directory `out`.
+    """One export of the rows that match `wanted` into the directory `out`.
 
-    `tell(files)` hears of each file; `notes` gathers what a user must know of the result.
+    `progress(file)` is called after each file. `notes` collects remarks on the result for the user.
     """
 
     connection: duckdb.DuckDBPyConnection
     out: Path
     wanted: Filter
     force: bool = False
-    tell: Callable[[Written], None] = lambda written: None
+    progress: Callable[[Written], None] = lambda written: None
     written: list[Written] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def view(self, name: str, sql: str) -> None:
-        """Make a temporary view of rows: `sql` may end in a condition with `{where}`.
-
-        DuckDB's views take no parameters: names are quoted here.
-        """
+        """Create a temporary view of `sql`, with its `{where}` replaced by the job's condition."""
         self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {self.where(sql)}")
 
     def where(self, sql: str) -> str:
-        """The SQL with `{where}` replaced by the condition on receive time, feed and symbol."""
+        """Return the SQL with `{where}` replaced by the condition on receive time, feed and symbol.
+
+        The values are literals, since DuckDB's views take no parameters.
+        """
         span = self.wanted.span
         parts = [f"recv_ns >= {int(span.since_ns)}", f"recv_ns < {int(span.until_ns)}"]
         for column, chosen in (("feed", self.wanted.feeds), ("symbol", self.wanted.symbols)):
@@ -56,19 +56,19 @@ class Job:
         return sql.replace("{where}", " AND ".join(parts))
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Some few rows."""
+        """Return all rows of a query with a small result."""
         return list(self.connection.execute(sql).fetchall())
 
     @contextmanager
     def file(self, path: Path) -> Iterator[Path]:
-        """A place to write to, which becomes `path` once it is whole.
+        """Yield a temporary path to write to; publish it as `path` when the block succeeds.
 
         Raises:
-            UsageError: the file is there already, and `force` is not set.
+            UsageError: the file exists, and `force` is not set.
         """
         if path.exists() and not self.force:
-            hint = "choose another --out, or --force to replace it"
-            raise UsageError("is there already", where=str(path), hint=hint)
+            hint = "choose another --out, or add --force to replace it"
+            raise UsageError("the file exists", where=str(path), hint=hint)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.tmp")
         try:
@@ -78,12 +78,12 @@ class Job:
             temporary.unlink(missing_ok=True)
 
     def done(self, path: Path, rows: int) -> None:
-        """Note a finished file."""
+        """Add a finished file to `written` and report it."""
         self.written.append(Written(path, rows))
-        self.tell(self.written[-1])
+        self.progress(self.written[-1])
 
     def copy(self, select: str, path: Path, options: str) -> None:
-        """Write the rows of a SELECT with DuckDB's COPY; none, no file."""
+        """Write the rows of a SELECT to a file with DuckDB's COPY."""
         with self.file(path) as temporary:
             copied = f"COPY ({select}) TO {quoted(str(temporary))} ({options})"
             [(rows,)] = self.connection.execute(copied).fetchall()
@@ -91,10 +91,10 @@ class Job:
 
 
 def quoted(text: str) -> str:
-    """A SQL string."""
+    """Return a text as a SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def safe(name: str) -> str:
-    """A name as a part of a file's name: symbols may hold slashes and worse."""
+    """Return a name without the characters that are not safe in a file name, such as slashes."""
     return "".join(c if c.isalnum() or c in "-_.+" else "-" for c in name).lstrip(".") or "-"

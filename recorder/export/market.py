@@ -1,21 +1,21 @@
-"""Trades, prices, funding and liquidations of one instrument at a time, as the formats need them.
+"""Views of trades, prices, funding, liquidations and open interest that the formats read.
 
-Past events that a feed sent later (`backfill`) are left out: received late, they would be taken for
-news, or would move into a past in which nobody knew them.
+The views leave out past events that a feed sent later (`backfill`). By receive time they would look
+like news; by event time they would show a backtest what was not known then.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from recorder.errors import UsageError
 from recorder.export.job import Job
 
-#: Where a feed does not name the venue, the feed stands for it.
+#: The feed's name replaces a venue that the feed does not name.
 _VENUE = "coalesce(exchange, feed) AS exchange"
 _PLACE = "feed, recv_ns, connection, seq, item"
 
-# A last price without a quantity is what a ticker states: no trade.
+# A last price without a quantity is a ticker's statement, not a trade.
 _PRICES = f"""
 SELECT {_PLACE}, {_VENUE}, symbol, coalesce(event_ns, recv_ns) AS event_ns,
     event_ns IS NULL AS untimed, kind, price, quantity IS NOT NULL AS traded,
@@ -58,51 +58,51 @@ VIEWS = {
 }
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Instrument:
-    """An instrument, as the venue spells it; `exchange` is the feed's name where none is told."""
+class ExportedInstrument(NamedTuple):
+    """A symbol of an exchange; of a feed that does not name the exchange, the feed's name."""
 
     exchange: str
     symbol: str
 
 
-def prepare(job: Job) -> None:
-    """Make the views `x_prices`, `x_trades`, `x_funding`, `x_liquidations` and `x_interest`.
+def create_views(job: Job) -> None:
+    """Create the views `x_prices`, `x_trades`, `x_funding`, `x_liquidations` and `x_interest`.
 
-    A quantity is in base currency; that of a price is NULL where it is unknown, or no trade's.
+    A trade's quantity is in base currency; a price's quantity is NULL if it is not known in base
+    currency or the price is not a trade's.
     """
     for name, sql in VIEWS.items():
         job.view(name, sql)
 
 
-def instruments(job: Job, view: str, where: str = "true") -> list[Instrument]:
-    """The instruments of a view, sorted.
+def instruments(job: Job, view: str, where: str = "true") -> list[ExportedInstrument]:
+    """Return the instruments of a view, sorted.
 
     Raises:
-        UsageError: one of them comes from two feeds, so that its events would be there twice.
+        UsageError: two feeds bring the same instrument, so its events would be exported twice.
     """
     sql = f"SELECT exchange, symbol, list_sort(list(DISTINCT feed)) FROM {view} WHERE {where} "  # noqa: S608
-    found = job.rows(sql + "GROUP BY ALL ORDER BY ALL")
-    for exchange, symbol, feeds in found:
+    rows = job.rows(sql + "GROUP BY ALL ORDER BY ALL")
+    for exchange, symbol, feeds in rows:
         if len(feeds) > 1:
             what = f"{symbol} of {exchange} comes from the feeds {' and '.join(feeds)}"
             raise UsageError(what, hint=f"choose one: --feed {feeds[0]}")
-    return [Instrument(exchange, symbol) for exchange, symbol, _ in found]
+    return [ExportedInstrument(exchange, symbol) for exchange, symbol, _ in rows]
 
 
 def note_trades(job: Job) -> None:
-    """Say how many trades have no known size in base currency."""
+    """Add a note of how many trades have no known size in base currency."""
     [(unsized,)] = job.rows("SELECT count(*) FROM x_prices WHERE traded AND quantity IS NULL")
     if unsized:
         job.notes.append(
-            f"{unsized:,} trades are of unknown size: they came in contracts, before the venue's "
-            "list of instruments said what one is worth"
+            f"{unsized:,} trades are of unknown size: they were received in contracts before the "
+            "venue's list of instruments stated the size of a contract"
         )
 
 
 def note_times(job: Job, view: str) -> None:
-    """Say how many events had no time of their own."""
+    """Add a note of how many events have no event time."""
     [(untimed,)] = job.rows(f"SELECT count(*) FROM {view} WHERE untimed")  # noqa: S608
     if untimed:
-        what = f"{untimed:,} events of {view[2:]} have no time of their own: their receive time"
-        job.notes.append(f"{what} stands for it, as this format asks for one")
+        what = f"{untimed:,} events of {view[2:]} have no event time, which this format requires"
+        job.notes.append(f"{what}: it is their receive time")

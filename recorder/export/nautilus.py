@@ -1,13 +1,13 @@
-"""nautilus_trader's Parquet catalogue, written without it: its files are plain and pinned here.
+"""Export to a nautilus_trader Parquet catalogue, written without nautilus_trader.
 
     data/trade_tick/<SYMBOL.VENUE>/<first>_<last>.parquet
     data/mark_price_update/…  data/funding_rate_update/…  data/custom_recorder_liquidation/…
 
-Prices and sizes are 16-byte little-endian integers with 16 decimals, which is what a decimal128
-is in Arrow; `ts_event` is the venue's time, `ts_init` the receive time, both ns. The layout is that
-of nautilus_trader 1.231 with 128-bit values (its wheels for Linux and macOS), and its own catalogue
-reads these files in `make test-exports`. Liquidations need a class of yours that says what they
-are: see docs/export.md.
+Prices and sizes are 16-byte little-endian integers with 16 decimals, the same bytes as an Arrow
+decimal128. `ts_event` is the venue's time, `ts_init` the receive time, both in ns. The layout is
+that of nautilus_trader 1.231 with 128-bit values (its wheels for Linux and macOS); `make
+test-exports` reads these files with its own catalogue. To read liquidations, a project has to
+define a data class for them: see docs/export.md.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import pyarrow.parquet as pq
 from recorder.clock import NS
 from recorder.export import market
 from recorder.export.job import Job, quoted
-from recorder.export.market import Instrument
+from recorder.export.market import ExportedInstrument
 
 TYPES = ("trades", "mark_prices", "funding", "liquidations")
 
 _DECIMALS = 16
 _FIXED = pa.binary(16)
-#: The largest value that nautilus_trader takes.
+#: The largest value that nautilus_trader accepts.
 _MOST = 17_014_118_346_046
 _BATCH = 100_000
 
@@ -38,8 +38,8 @@ _EXACT = "CAST(CAST({0} AS VARCHAR) AS DECIMAL(38, 16))"
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
-    """A data type: its folder, the view and columns it is made of, its schema."""
+class _DataType:
+    """A data type: its folder, the view and columns that it is read from, its schema."""
 
     folder: str
     view: str
@@ -49,8 +49,8 @@ class _Kind:
     precisions: tuple[tuple[str, str], ...] = ()  # metadata key -> column
 
 
-_KINDS = {
-    "trades": _Kind(
+_DATA_TYPES = {
+    "trades": _DataType(
         "trade_tick",
         "x_trades",
         f"{_EXACT.format('price')} AS price, {_EXACT.format('quantity')} AS size, "
@@ -68,7 +68,7 @@ _KINDS = {
         ),
         (("price_precision", "price"), ("size_precision", "quantity")),
     ),
-    "mark_prices": _Kind(
+    "mark_prices": _DataType(
         "mark_price_update",
         "x_prices",
         f"{_EXACT.format('price')} AS value",
@@ -76,7 +76,7 @@ _KINDS = {
         pa.schema([pa.field("value", _FIXED, False), *_TIMES]),
         (("price_precision", "price"),),
     ),
-    "funding": _Kind(
+    "funding": _DataType(
         "funding_rate_update",
         "x_funding",
         "encode('\"' || CAST(CAST(CAST(rate AS VARCHAR) AS DECIMAL(28, 18)) AS VARCHAR) || '\"') "
@@ -92,7 +92,7 @@ _KINDS = {
             ]
         ),
     ),
-    "liquidations": _Kind(
+    "liquidations": _DataType(
         "custom_recorder_liquidation",
         "x_liquidations",
         "coalesce(position_side, '') AS position_side, price, quantity, notional_usd, "
@@ -115,36 +115,38 @@ _KINDS = {
 
 
 def export(job: Job, types: Sequence[str] = TYPES) -> None:
-    """Write a file per data type and instrument; its id is `<SYMBOL>.<VENUE>`."""
-    market.prepare(job)
+    """Write one file per data type and instrument; an instrument's id is `<SYMBOL>.<VENUE>`."""
+    market.create_views(job)
     for name in types:
-        for found in market.instruments(job, _KINDS[name].view, _KINDS[name].where):
-            _write(job, _KINDS[name], found)
-        market.note_times(job, _KINDS[name].view)
+        data_type = _DATA_TYPES[name]
+        for instrument in market.instruments(job, data_type.view, data_type.where):
+            _write(job, data_type, instrument)
+        market.note_times(job, data_type.view)
     if "trades" in types:
         market.note_trades(job)
 
 
-def instrument_id(found: Instrument) -> str:
-    """The instrument's id there: venues in upper case; a dot in a symbol is no separator."""
-    return f"{found.symbol}.{found.exchange.upper()}"
+def instrument_id(instrument: ExportedInstrument) -> str:
+    """Return the id `<SYMBOL>.<VENUE>`, venue in upper case; the symbol may contain dots."""
+    return f"{instrument.symbol}.{instrument.exchange.upper()}"
 
 
-def _write(job: Job, kind: _Kind, found: Instrument) -> None:
-    where = (
-        f"FROM {kind.view} WHERE exchange = {quoted(found.exchange)} "
-        f"AND symbol = {quoted(found.symbol)} AND {kind.where}"
+def _write(job: Job, data_type: _DataType, instrument: ExportedInstrument) -> None:
+    rows_from = (
+        f"FROM {data_type.view} WHERE exchange = {quoted(instrument.exchange)} "
+        f"AND symbol = {quoted(instrument.symbol)} AND {data_type.where}"
     )
-    [(first, last)] = job.rows(f"SELECT min(recv_ns), max(recv_ns) {where}")
-    name = instrument_id(found)
-    metadata = {"instrument_id": name} if "instrument_id" not in kind.schema.names else {}
-    metadata |= {key: str(_precision(job, column, where)) for key, column in kind.precisions}
-    schema = kind.schema.with_metadata(metadata or None)
-    folder = job.out / "data" / kind.folder / name.replace("/", "")
-    path = folder / f"{_moment(first)}_{_moment(last)}.parquet"
+    [(first, last)] = job.rows(f"SELECT min(recv_ns), max(recv_ns) {rows_from}")
+    name = instrument_id(instrument)
+    metadata = {"instrument_id": name} if "instrument_id" not in data_type.schema.names else {}
+    for key, column in data_type.precisions:
+        metadata[key] = str(_precision(job, column, rows_from))
+    schema = data_type.schema.with_metadata(metadata or None)
+    folder = job.out / "data" / data_type.folder / name.replace("/", "")
+    path = folder / f"{_file_time(first)}_{_file_time(last)}.parquet"
     sql = (
-        f"SELECT {kind.select}, event_ns AS ts_event, recv_ns AS ts_init "
-        f"{where} ORDER BY recv_ns, connection, seq, item"
+        f"SELECT {data_type.select}, event_ns AS ts_event, recv_ns AS ts_init "
+        f"{rows_from} ORDER BY recv_ns, connection, seq, item"
     )
     rows = 0
     with job.file(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
@@ -155,7 +157,7 @@ def _write(job: Job, kind: _Kind, found: Instrument) -> None:
 
 
 def _table(batch: pa.RecordBatch, schema: pa.Schema, name: str) -> pa.Table:
-    """The batch with the schema's types; decimals as their bytes."""
+    """Return the batch with the schema's types; decimals become 16-byte values."""
     columns: list[Any] = []
     for field in schema:
         if field.name == "instrument_id":
@@ -168,21 +170,21 @@ def _table(batch: pa.RecordBatch, schema: pa.Schema, name: str) -> pa.Table:
 
 
 def _fixed(values: pa.Array) -> pa.Array:
-    """128-bit decimals as 16 bytes, little-endian: the same memory."""
+    """Return 128-bit decimals as 16-byte little-endian values, without a copy."""
     data = values.buffers()[1].slice(16 * values.offset, 16 * len(values))
     return pa.Array.from_buffers(_FIXED, len(values), [None, data])
 
 
-def _precision(job: Job, column: str, where: str) -> int:
-    """The most decimals that any value has."""
+def _precision(job: Job, column: str, rows_from: str) -> int:
+    """Return the largest number of decimals that a value of the column has."""
     exact = _EXACT.format(column)
     [(most,)] = job.rows(
-        f"SELECT max(length(rtrim(split_part({exact}::VARCHAR, '.', 2), '0'))) {where}"
+        f"SELECT max(length(rtrim(split_part({exact}::VARCHAR, '.', 2), '0'))) {rows_from}"
     )
     return min(int(most), _DECIMALS)
 
 
-def _moment(ns: int) -> str:
-    """A time as the catalogue's file names spell it."""
+def _file_time(ns: int) -> str:
+    """Return a time as the catalogue's file names spell it."""
     seconds = datetime.fromtimestamp(ns // NS, UTC).strftime("%Y-%m-%dT%H-%M-%S")
     return f"{seconds}-{ns % NS:09d}Z"

@@ -1,4 +1,4 @@
-"""Candles of any width, as Parquet or CSV: by receive time, so that none looks ahead."""
+"""Export of candles of any width as Parquet or CSV, by receive time to avoid look-ahead."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Literal
 from recorder.errors import UsageError, did_you_mean
 from recorder.export import market
 from recorder.export.job import Job, quoted, safe
-from recorder.export.market import Instrument
+from recorder.export.market import ExportedInstrument
 from recorder.times import parse_fixed
 
 KINDS = ("last", "mark", "mid", "index")
 
-# Of last prices trades count alone, unless there are none: a ticker repeats what they said.
+# Candles of last prices use trades only, if there are any: a ticker repeats the prices of trades.
 # A bucket's volume is known if the size of each of its trades is.
 _CANDLES = """
 SELECT
@@ -41,25 +41,26 @@ def export(
 ) -> None:
     """Write `<exchange>-<symbol>-<bucket>.<format>` for each instrument with such prices.
 
-    Columns: time (the bucket's beginning, UTC), open, high, low, close, volume (base currency; NULL
+    Columns: time (start of the bucket, UTC), open, high, low, close, volume (base currency; NULL
     unless every trade's size is known), known_volume, observations. Empty buckets have no row.
 
     Raises:
-        UsageError: the bucket is not a duration of fixed length, or the kind no kind of price.
+        UsageError: the bucket is not a duration of fixed length, or the kind of price is unknown.
     """
     if kind not in KINDS:
-        raise UsageError(f"no kind of price '{kind}'", hint=did_you_mean(kind, KINDS))
+        raise UsageError(f"unknown kind of price '{kind}'", hint=did_you_mean(kind, KINDS))
     width = _width(bucket)
-    market.prepare(job)
+    market.create_views(job)
     options = "FORMAT csv, HEADER" if format == "csv" else "FORMAT parquet, COMPRESSION zstd"
-    for found in market.instruments(job, "x_prices", f"kind = {quoted(kind)}"):
-        name = f"{safe(found.exchange)}-{safe(found.symbol)}-{safe(bucket.replace(' ', ''))}"
-        job.copy(_candles(found, width, kind), job.out / f"{name}.{format}", options)
+    for instrument in market.instruments(job, "x_prices", f"kind = {quoted(kind)}"):
+        parts = (instrument.exchange, instrument.symbol, bucket.replace(" ", ""))
+        name = "-".join(map(safe, parts))
+        job.copy(_candles(instrument, width, kind), job.out / f"{name}.{format}", options)
     if kind == "last":
         market.note_trades(job)
 
 
-def _candles(instrument: Instrument, width: int, kind: str) -> str:
+def _candles(instrument: ExportedInstrument, width: int, kind: str) -> str:
     these = (
         f"kind = {quoted(kind)} AND exchange = {quoted(instrument.exchange)} "
         f"AND symbol = {quoted(instrument.symbol)}"

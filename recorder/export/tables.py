@@ -1,4 +1,4 @@
-"""Plain Parquet, a file per table: the rows as they are, in receive order."""
+"""Export of tables as plain Parquet: one file per table, rows unchanged, in receive order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from recorder.export.job import Job
 from recorder.schema.tables import TABLES
 
-#: Tables that may be exported, all but the raw bytes of rejects.
+#: The tables that can be exported: all but `rejects`, which holds raw payloads.
 NAMES = tuple(name for name in TABLES if name != "rejects")
 
 

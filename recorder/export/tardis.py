@@ -1,10 +1,10 @@
-"""CSV as Tardis lays it out: its file names, column names and microseconds.
+"""Export to CSV in Tardis's layout: its file names, column names and microseconds.
 
     <exchange>_<data type>_<day>_<symbol>.csv.gz
 
-The format asks for a time of every event: where the venue gave none, the receive time stands in
-both columns, as Tardis does it. Days are those of the receive time. Rows are in receive order.
-https://docs.tardis.dev/downloadable-csv-files
+The format requires a time for every event: where the venue sent none, both time columns hold the
+receive time, as in Tardis's own files. Days are those of the receive time. Rows are in receive
+order. https://docs.tardis.dev/downloadable-csv-files
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SELECT exchange, symbol, event_ns // 1000 AS timestamp, recv_ns // 1000 AS local
 FROM x_trades
 """
 
-# A closed long is sold, a closed short is bought.
+# A long position is closed by a sell, a short position by a buy.
 _LIQUIDATIONS = """
 SELECT exchange, symbol, event_ns // 1000 AS timestamp, recv_ns // 1000 AS local_timestamp, id,
     CASE position_side WHEN 'long' THEN 'sell' WHEN 'short' THEN 'buy' ELSE 'unknown' END AS side,
@@ -32,7 +32,7 @@ FROM x_liquidations
 WHERE price IS NOT NULL AND quantity IS NOT NULL
 """
 
-# Each frame that told something of an instrument, with the last that was told of everything else.
+# One row per frame with news of an instrument; the other columns hold their last known values.
 _TICKER = """
 SELECT
     exchange, symbol, event_ns // 1000 AS timestamp, recv_ns // 1000 AS local_timestamp,
@@ -76,8 +76,8 @@ _SELECTS = {"trades": _TRADES, "liquidations": _LIQUIDATIONS, "derivative_ticker
 
 
 def export(job: Job, types: Sequence[str] = TYPES) -> None:
-    """Write a file per data type, instrument and day."""
-    market.prepare(job)
+    """Write one file per data type, instrument and day."""
+    market.create_views(job)
     for name in types:
         view = f"x_{name}_rows"
         job.connection.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {_SELECTS[name]}")

@@ -31,7 +31,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Record:
 
 
 def export(made: Record, out: Path, *arguments: str) -> list[str]:
-    """What it said; the files are in `out`."""
+    """Export into `out` and return the lines on stderr."""
     done = recorder("export", *arguments, "--out", out, "--data-dir", made.layout.root)
     assert done.returncode == 0, done.stderr
     assert [Path(line) for line in done.stdout.splitlines()] == [
@@ -98,8 +98,8 @@ def test_a_catalogue_of_nautilus_is_exact(made: Record, tmp_path: Path) -> None:
     [path] = (tmp_path / "data/trade_tick/NEWCUSDT.BINANCE").glob("*.parquet")
     assert path.name == ("2026-09-21T14-13-20-000000002Z_2026-09-21T14-15-19-000000371Z.parquet")
     table = pq.read_table(path, partitioning=None)
-    told = {k.decode(): v.decode() for k, v in table.schema.metadata.items()}
-    assert told == {
+    metadata = {k.decode(): v.decode() for k, v in table.schema.metadata.items()}
+    assert metadata == {
         "instrument_id": "NEWCUSDT.BINANCE", "price_precision": "1", "size_precision": "3"
     }  # fmt: skip
     raw = [int.from_bytes(value, "little", signed=True) for value in table["price"].to_pylist()]
@@ -159,7 +159,7 @@ def test_trades_that_were_received_in_another_order_are_two_rows_each(
     assert [(row[1], row[3]) for row in exchange] == [(80, 2.0), (90, 1.0), (120, 3.0)]
     assert [(row[2], row[3]) for row in local] == [(100, 1.0), (110, 2.0), (120, 3.0)]
     assert all(row[1] <= row[2] for row in rows)
-    assert any("later than their receipt" in note for note in job.notes)
+    assert any("event time after their receive time" in note for note in job.notes)
 
 
 def test_a_volume_is_unknown_where_the_size_of_a_trade_is(database: Any, tmp_path: Path) -> None:
@@ -177,8 +177,8 @@ def test_a_volume_is_unknown_where_the_size_of_a_trade_is(database: Any, tmp_pat
     rows = [tuple(row.values())[1:] for row in pq.read_table(path).to_pylist()]
     assert rows == [(5.0, 7.0, 5.0, 7.0, 3.0, 3.0, 2), (4.0, 4.0, 3.0, 3.0, None, 1.0, 2)]
     assert job.notes == [
-        "1 trades are of unknown size: they came in contracts, before the venue's list of "
-        "instruments said what one is worth"
+        "1 trades are of unknown size: they were received in contracts before the venue's list of "
+        "instruments stated the size of a contract"
     ]
 
 
@@ -256,14 +256,14 @@ def test_what_cannot_be_exported_is_refused(
     assert not out.exists()
 
 
-def test_a_file_that_is_there_is_not_replaced_unless_told(made: Record, tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced_only_with_force(made: Record, tmp_path: Path) -> None:
     arguments = ["export", "parquet", "--table", "listings", "--json", "--out", tmp_path]
     arguments += ["--data-dir", made.layout.root]
     first = recorder(*arguments)
     assert json.loads(first.stdout) == {"path": str(tmp_path / "listings.parquet"), "rows": 1}
     again = recorder(*arguments)
     assert again.returncode == 2
-    assert "is there already" in again.stderr
+    assert "the file exists" in again.stderr
     assert recorder(*arguments, "--force").returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["listings.parquet"]
 
