@@ -1,4 +1,4 @@
-"""A small backtest over the record: strategies, fills at recorded prices, a report.
+"""Backtests over the record: strategies, fills at recorded prices, a report.
 
     from recorder import backtest
 

@@ -1,4 +1,4 @@
-"""The equity of a backtest: cash, and each position at the last price received. Arrow tables."""
+"""The equity curve of a backtest: cash plus each position at the last price received."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from recorder.stream.span import Span
 if TYPE_CHECKING:
     import duckdb
 
-#: Points of the equity curve besides those at fills.
+#: The number of points of the curve, in addition to those at fills.
 _GRID = 200
 
 EQUITY = pa.schema(
     [
         ("time", pa.timestamp("us", "UTC")),
         ("recv_ns", pa.int64()),
-        ("equity_usd", pa.float64()),  # cash and positions at the last price received by then
+        ("equity_usd", pa.float64()),  # cash, and positions at the last price received by then
         ("cash_usd", pa.float64()),
-        ("exposure_usd", pa.float64()),  # positions' absolute value
+        ("exposure_usd", pa.float64()),  # sum of the positions' absolute values
     ]
 )
-
 
 _MARKS = f"""
 SELECT p.at_ns, p.place, q.price
@@ -43,7 +42,10 @@ ASOF JOIN (
 def equity(
     connection: duckdb.DuckDBPyConnection, within: Span, capital_usd: float, fills: Sequence[Fill]
 ) -> pa.Table:
-    """Equity at every fill and at points between, each position at the last price received."""
+    """Return the equity at every fill and at evenly spaced times between, as an EQUITY table.
+
+    `fills` are sorted by the receive time of their price.
+    """
     last = within.until_ns - 1
     width = max(1, (last - within.since_ns) // _GRID)
     times = {*range(within.since_ns, last, width), last}
@@ -53,16 +55,16 @@ def equity(
         held.setdefault(fill.quote.instrument, fill.quote.kind)
     marks = _marks(connection, held, sorted(times)) if held else {}
     rows: list[tuple[int, int, float, float, float]] = []
-    cash, ahead = capital_usd, 0
+    cash, applied = capital_usd, 0
     positions: dict[int, float] = {}
     places = {instrument: place for place, instrument in enumerate(held)}
     for at in sorted(times):
-        while ahead < len(fills) and fills[ahead].quote.recv_ns <= at:
-            fill = fills[ahead]
+        while applied < len(fills) and fills[applied].quote.recv_ns <= at:
+            fill = fills[applied]
             cash -= fill.signed * fill.price + fill.fee_usd
             place = places[fill.quote.instrument]
             positions[place] = positions.get(place, 0.0) + fill.signed
-            ahead += 1
+            applied += 1
         values = [
             quantity * marks[at, place]
             for place, quantity in positions.items()
@@ -76,7 +78,10 @@ def equity(
 def _marks(
     connection: duckdb.DuckDBPyConnection, held: dict[Instrument, str], times: Sequence[int]
 ) -> dict[tuple[int, int], float]:
-    """The last price received by each time, of each instrument."""
+    """Return the last price of each held instrument at each time, by (time, instrument's index).
+
+    A position is valued at prices of the kind that it was opened at.
+    """
     columns = [
         (place, i.feed, i.exchange, i.symbol, kind) for place, (i, kind) in enumerate(held.items())
     ]
@@ -94,5 +99,5 @@ def _marks(
     cursor = connection.cursor()
     cursor.register("held", pa.table(table))
     cursor.register("points", pa.table(points))
-    found = cursor.execute(_MARKS).fetchall()
-    return {(at, place): price for at, place, price in found}
+    rows = cursor.execute(_MARKS).fetchall()
+    return {(at, place): price for at, place, price in rows}

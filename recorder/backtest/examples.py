@@ -1,4 +1,4 @@
-"""Two worked examples: buy what is announced, and trade against a cascade of liquidations."""
+"""Two example strategies: buy announced listings, and trade against liquidation cascades."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recorder.stream.event import Event
 class BuyListings:
     """Buy every announced ticker once, and sell it `hold` later.
 
-    A past announcement that was sent after a subscription is no news.
+    Announcements that the service sends as history (`backfill`) are ignored.
     """
 
     tables: ClassVar[tuple[str, ...]] = ("listings",)
@@ -27,18 +27,18 @@ class BuyListings:
     bought: set[str] = field(default_factory=set)
 
     def on_event(self, event: Event, as_of: AsOf) -> list[Order]:
-        """Two orders on news: in, and out again."""
+        """Return an entry and an exit order for a newly announced ticker, else nothing."""
         if event.table != "listings":
             return []
-        told: Any = event
-        if told.backfill or told.listing_type not in self.types or not told.ticker:
+        listing: Any = event
+        if listing.backfill or listing.listing_type not in self.types or not listing.ticker:
             return []
-        if told.ticker in self.bought:
+        if listing.ticker in self.bought:
             return []
-        self.bought.add(told.ticker)
+        self.bought.add(listing.ticker)
         return [
-            Order("buy", asset=told.ticker, usd=self.usd, note="listed"),
-            Order(asset=told.ticker, close=True, after=self.hold, note="held long enough"),
+            Order("buy", asset=listing.ticker, usd=self.usd, note="listed"),
+            Order(asset=listing.ticker, close=True, after=self.hold, note="held long enough"),
         ]
 
 
@@ -49,35 +49,38 @@ def fade_cascades(
     usd: float = 1000.0,
     hold: timedelta = timedelta(seconds=30),
 ) -> Callable[[Event, AsOf], list[Order]]:
-    """Trade against a cascade: `count` liquidations of one side of an instrument `within` a time.
+    """Return a strategy that trades against cascades of liquidations.
 
-    Forced sales push the price down, so that closed longs are bought, closed shorts sold. The next
-    cascade of the instrument counts once the position is closed.
+    A cascade is `count` liquidations of one side of an instrument within the time `within`. Forced
+    sales push the price down: when longs are liquidated the strategy buys, when shorts are, it
+    sells. It ignores further cascades of the instrument until `hold` + `within` have passed.
     """
-    resting: dict[tuple[str, str | None, str | None], int] = {}
+    ignored_until: dict[tuple[str, str | None, str | None], int] = {}  # receive time, ns
     pause = (hold + within) // timedelta(microseconds=1) * 1000
 
     def strategy(event: Event, as_of: AsOf) -> list[Order]:
         if event.table != "liquidations" or event.symbol is None:
             return []
-        told: Any = event
-        place = (event.feed, event.exchange, event.symbol)
-        if told.backfill or told.position_side is None or event.recv_ns < resting.get(place, 0):
+        liquidation: Any = event
+        instrument = (event.feed, event.exchange, event.symbol)
+        if liquidation.backfill or liquidation.position_side is None:
             return []
-        same = {"feed": event.feed, "position_side": told.position_side}
+        if event.recv_ns < ignored_until.get(instrument, 0):
+            return []
+        same = {"feed": event.feed, "position_side": liquidation.position_side}
         if event.exchange is not None:
             same["exchange"] = event.exchange
         if len(as_of.window("liquidations", event.symbol, within, **same)) < count:
             return []
-        resting[place] = event.recv_ns + pause
+        ignored_until[instrument] = event.recv_ns + pause
         where: dict[str, Any] = {
             "symbol": event.symbol, "exchange": event.exchange, "feed": event.feed
         }  # fmt: skip
         return [
             Order(
-                "buy" if told.position_side == "long" else "sell",
+                "buy" if liquidation.position_side == "long" else "sell",
                 usd=usd,
-                note=f"{told.position_side}s liquidated",
+                note=f"{liquidation.position_side}s liquidated",
                 **where,
             ),
             Order(close=True, after=hold, note="held long enough", **where),

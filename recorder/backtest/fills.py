@@ -1,4 +1,4 @@
-"""How orders are filled: when they reach the market, at which recorded price, at what cost."""
+"""The fill model: when an order reaches the market, at which recorded price, at what cost."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from recorder.stream.event import Event
 if TYPE_CHECKING:
     import duckdb
 
-#: Kinds of prices, the best first: trades, then what venues state, then what liquidations tell.
+#: Kinds of prices, best first: trades, then prices that venues state, then those of liquidations.
 KINDS = ("last", "mark", "mid", "index", "liquidation")
 
-# Every price that the tables hold, by kind; past events that were sent later are no prices of now.
+# Every price in the tables, by kind, without past events that a feed sent later (`backfill`).
 QUOTES = """
 SELECT p.recv_ns, p.feed, p.exchange, p.symbol, p.kind, p.price, p.connection, p.seq, p.item
 FROM prices p WHERE p.backfill IS NOT TRUE AND p.price > 0 AND isfinite(p.price)
@@ -30,13 +30,13 @@ FROM liquidations l WHERE l.backfill IS NOT TRUE AND l.price > 0 AND isfinite(l.
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """From an event's receipt to the order's arrival at the market.
+    """The time from an event's receipt to the order's arrival at the market.
 
-    The feed's own latency is in the record: an event is there when it was received. `reaction` is
-    the strategy's time to decide, `order` the way to the market. `order` may be drawn from what was
-    recorded instead: `recorded="mine"` draws from that feed's latencies (sent by the service to
-    received by us; from the event's own time where it does not say; negative ones left out), anew
-    for every order, from `seed`.
+    The feed's latency is in the record: a strategy sees an event at its receive time. `reaction` is
+    the strategy's time to decide, `order` the order's time to the market. With `recorded="FEED"`
+    the latter is drawn for each order from that feed's recorded latencies instead, reproducibly
+    (`seed`). A recorded latency is the time from sending to receipt (from the event time where the
+    feed has no send time); negative ones are left out.
     """
 
     reaction: timedelta = timedelta(milliseconds=1)
@@ -47,7 +47,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """`fee_bps` of the notional per fill; `slippage_bps` worse than the recorded price."""
+    """The costs of a fill, in basis points: a fee on the notional, and slippage of the price."""
 
     fee_bps: float = 5.0
     slippage_bps: float = 0.0
@@ -55,10 +55,10 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """The fill model: latency, costs, which prices count, and how long an order waits for one.
+    """The fill model: latency, costs, kinds of prices, and how long an order waits for a price.
 
-    An order is filled at the first price of its instrument received at or after its arrival, of the
-    first of `kinds` that has one within `patience`; else it is missed.
+    An order is filled at the first price of its instrument that was received at or after its
+    arrival, of the first of `kinds` that has one within `patience`; else it is missed.
     """
 
     latency: Latency = Latency()
@@ -67,22 +67,22 @@ class Market:
     patience: timedelta = timedelta(minutes=1)
 
     def check(self) -> None:
-        """Refuse a model that cannot be.
+        """Check the values.
 
         Raises:
-            UsageError: an unknown kind of price, or a negative time or cost.
+            UsageError: a kind of price is unknown, or a time or cost is negative.
         """
         for kind in self.kinds:
             if kind not in KINDS:
-                raise UsageError(f"no kind of price '{kind}'", hint=did_you_mean(kind, KINDS))
+                raise UsageError(f"unknown kind of price '{kind}'", hint=did_you_mean(kind, KINDS))
         times = (self.latency.reaction, self.latency.order, self.patience)
         if min(times) < timedelta() or min(self.costs.fee_bps, self.costs.slippage_bps) < 0:
-            raise UsageError("latencies, patience and costs are not negative")
+            raise UsageError("latencies, patience and costs must not be negative")
 
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """What one position is in."""
+    """The instrument of a position: a symbol of an exchange, as one feed brings it."""
 
     feed: str
     exchange: str | None
@@ -91,7 +91,7 @@ class Instrument:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A recorded price."""
+    """A recorded price of an instrument, with its receive time in ns."""
 
     recv_ns: int
     instrument: Instrument
@@ -100,8 +100,8 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """An order on its way: decided on an event, at the market at `arrives_ns`."""
+class SentOrder:
+    """An order with the event that it was decided on and its arrival at the market, in ns."""
 
     order: Order
     event: Event
@@ -111,9 +111,9 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """A filled order. `price` has the slippage in it, `fee_usd` comes on top."""
+    """A filled order. `price` includes slippage, but not the fee."""
 
-    sent: Sent
+    sent: SentOrder
     quote: Quote
     side: str
     price: float
@@ -122,41 +122,41 @@ class Fill:
 
     @property
     def signed(self) -> float:
-        """The change of the position."""
+        """The change of the position: positive for a buy."""
         return self.quantity if self.side == "buy" else -self.quantity
 
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """An order that was not filled, and why."""
+    """An order that was not filled, and the reason."""
 
-    sent: Sent
+    sent: SentOrder
     reason: str
 
 
-def filled(sent: Sent, quote: Quote, side: str, quantity: float, costs: Costs) -> Fill:
-    """The fill of an order at a recorded price."""
-    worse = costs.slippage_bps / 1e4
-    price = quote.price * (1 + worse if side == "buy" else 1 - worse)
+def filled(sent: SentOrder, quote: Quote, side: str, quantity: float, costs: Costs) -> Fill:
+    """Return the fill of an order at a recorded price."""
+    slippage = costs.slippage_bps / 1e4
+    price = quote.price * (1 + slippage if side == "buy" else 1 - slippage)
     return Fill(sent, quote, side, price, quantity, price * quantity * costs.fee_bps / 1e4)
 
 
 def delays(connection: duckdb.DuckDBPyConnection, latency: Latency) -> Callable[[], int]:
-    """Draws the time from decision to arrival, ns.
+    """Return a function that draws the time from an event's receipt to an order's arrival, in ns.
 
     Raises:
-        DataError: no latency was recorded of the feed to draw from.
+        DataError: the feed to draw from has no recorded latency.
     """
     reaction = latency.reaction // timedelta(microseconds=1) * 1000
     constant = latency.order // timedelta(microseconds=1) * 1000
     if latency.recorded is None:
         return lambda: reaction + constant
-    [(drawn,)] = _quantiles(connection, latency.recorded)
-    if not drawn:
-        what = f"no latency of feed '{latency.recorded}' is recorded"
-        raise DataError(what, hint="give a constant: Latency(order=timedelta(milliseconds=50))")
+    [(quantiles,)] = _quantiles(connection, latency.recorded)
+    if not quantiles:
+        what = f"feed '{latency.recorded}' has no recorded latency"
+        raise DataError(what, hint="set a constant: Latency(order=timedelta(milliseconds=50))")
     dice = random.Random(latency.seed)  # noqa: S311 - a simulation, to be repeated
-    return lambda: reaction + int(dice.choice(drawn))
+    return lambda: reaction + int(dice.choice(quantiles))
 
 
 def _quantiles(connection: duckdb.DuckDBPyConnection, feed: str) -> list[tuple[Any, ...]]:
@@ -180,10 +180,12 @@ LIMIT 1
 """  # noqa: S608 - our own text
 
 
-def first_price(connection: duckdb.DuckDBPyConnection, sent: Sent, market: Market) -> Quote | None:
-    """The price an order meets: the first at or after its arrival; None within `patience`."""
+def first_price(
+    connection: duckdb.DuckDBPyConnection, sent: SentOrder, market: Market
+) -> Quote | None:
+    """Return the first price at or after an order's arrival; None if there is none in time."""
     order = sent.order
-    given = {
+    parameters = {
         "arrives": sent.arrives_ns,
         "until": sent.arrives_ns + market.patience // timedelta(microseconds=1) * 1000,
         "kinds": list(market.kinds),
@@ -192,7 +194,7 @@ def first_price(connection: duckdb.DuckDBPyConnection, sent: Sent, market: Marke
         "exchange": order.exchange,
         "feed": order.feed,
     }
-    rows = connection.execute(_FIRST, given).fetchall()
+    rows = connection.execute(_FIRST, parameters).fetchall()
     for at, feed, exchange, symbol, kind, price in rows:
         return Quote(at, Instrument(feed, exchange, symbol), kind, price)
     return None

@@ -1,4 +1,4 @@
-"""Running a strategy: over the record, or on what is being recorded now."""
+"""Runs of a strategy: over the record (`run`) or on live events (`live`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from recorder.answers import database
 from recorder.backtest import fills
-from recorder.backtest.fills import Fill, Instrument, Market, Missed, Sent
+from recorder.backtest.fills import Fill, Instrument, Market, Missed, SentOrder
 from recorder.backtest.orders import Order, Strategy, decide, tables_of
 from recorder.backtest.report import Result, report
 from recorder.errors import LookAheadError, RecorderError, StrategyError
@@ -38,19 +38,20 @@ def run(  # noqa: PLR0913 - all but the first by name
     symbols: Sequence[str] | None = None,
     market: Market | None = None,
     capital_usd: float = 10_000.0,
-    tell: Callable[[int], None] = lambda events: None,
+    progress: Callable[[int], None] = lambda events: None,
 ) -> Result:
-    """Give the strategy every event of the record in receive order, and fill what it orders.
+    """Call the strategy with every event of the record in receive order, and fill its orders.
 
-    `tables`, `since`, `until`, `feeds` and `symbols` choose the events, as in `recorder.events`;
-    without `tables` those that the strategy names in an attribute of this name, or else all. Prices
-    to fill at are taken from the whole record. `tell(events)` hears of progress.
+    `tables`, `since`, `until`, `feeds` and `symbols` choose the events, as in `recorder.events`.
+    Without `tables`, the strategy gets the tables that its attribute `tables` names, else all.
+    Orders are filled at prices of the whole record, whatever events were chosen. `progress(events)`
+    is called with the number of events so far.
 
     Raises:
-        UsageError: an unknown table or feed, an empty range, a market model that cannot be.
+        UsageError: an unknown table or feed, an empty range, or invalid values in `market`.
         DataError: no database, one of another version, or nothing recorded in the range.
-        StrategyError: the strategy raised, or ordered what cannot be; says on which event.
-        LookAheadError: the strategy asked for what had not been received yet.
+        StrategyError: the strategy raised or returned an invalid order; names the event.
+        LookAheadError: the strategy asked for data that had not been received yet.
     """
     market, layout = market or Market(), Layout(Path(data_dir))
     market.check()
@@ -61,93 +62,97 @@ def run(  # noqa: PLR0913 - all but the first by name
         check_feeds(connection, feeds or ())
         check_recorded(connection, wanted.span)
         delay = fills.delays(connection, market.latency)
-        found = event.read(connection, chosen, wanted)
-        counted = _Counted(found, tell)
-        sent = sorted(_sent(strategy, counted, connection, layout, delay), key=_arrival)
+        events = _Counted(event.read(connection, chosen, wanted), progress)
+        sent = sorted(_sent_orders(strategy, events, connection, layout, delay), key=_arrival)
         done, missed = _fill(connection, sent, market, wanted.span)
-        holes = gaps(connection, wanted.span, feeds)
-        return report(connection, wanted.span, capital_usd, done, missed, holes, counted.events)
+        missing = gaps(connection, wanted.span, feeds)
+        return report(connection, wanted.span, capital_usd, done, missed, missing, events.count)
 
 
 class _Counted:
-    """The events, counted on their way."""
+    """An iterable of events that counts them and reports progress."""
 
-    def __init__(self, found: Iterable[Event], tell: Callable[[int], None]) -> None:
-        self._found, self._tell = found, tell
-        self.events = 0
+    def __init__(self, events: Iterable[Event], progress: Callable[[int], None]) -> None:
+        self._events, self._progress = events, progress
+        self.count = 0
 
     def __iter__(self) -> Iterator[Event]:
-        for found in self._found:
-            self.events += 1
-            if self.events % 1000 == 0:
-                self._tell(self.events)
-            yield found
-        self._tell(self.events)
+        for each in self._events:
+            self.count += 1
+            if self.count % 1000 == 0:
+                self._progress(self.count)
+            yield each
+        self._progress(self.count)
 
 
-def _sent(
+def _sent_orders(
     strategy: Strategy,
     events: Iterable[Event],
     connection: duckdb.DuckDBPyConnection,
     layout: Layout,
     delay: Callable[[], int],
-) -> Iterator[Sent]:
-    """The orders that the strategy sends, with when they reach the market."""
+) -> Iterator[SentOrder]:
+    """Yield the strategy's orders, each with its arrival at the market."""
     now = 0
     as_of = AsOf(connection.cursor(), lambda: now)
     number = 0
-    for found in events:
-        now = found.recv_ns
-        for order in _decided(strategy, found, as_of, layout):
+    for each in events:
+        now = each.recv_ns
+        for order in _decide(strategy, each, as_of, layout):
             after = order.after // timedelta(microseconds=1) * 1000
-            yield Sent(order, found, now + after + delay(), number)
+            yield SentOrder(order, each, now + after + delay(), number)
             number += 1
 
 
-def _arrival(sent: Sent) -> tuple[int, int]:
+def _arrival(sent: SentOrder) -> tuple[int, int]:
     return (sent.arrives_ns, sent.number)
 
 
-def _decided(strategy: Strategy, found: Event, as_of: AsOf, layout: Layout) -> list[Order]:
-    """The strategy's orders; what it raises says on which event, with its raw frame."""
+def _decide(strategy: Strategy, on: Event, as_of: AsOf, layout: Layout) -> list[Order]:
+    """Return the strategy's orders on an event.
+
+    Raises:
+        LookAheadError: the strategy asked for data that had not been received yet.
+        StrategyError: the strategy raised anything else; names the event and its raw frame.
+    """
     try:
-        return decide(strategy, found, as_of)
+        return decide(strategy, on, as_of)
     except LookAheadError:
         raise
     except Exception as error:
         from recorder.stream.origin import payload
 
-        frame = payload(layout, found)
-        shown = "no longer there" if frame is None else repr(frame[:500])[2:-1]
+        frame = payload(layout, on)
+        shown = "no longer in the record" if frame is None else repr(frame[:500])[2:-1]
         what = (
             str(error) if isinstance(error, RecorderError) else f"{type(error).__name__}: {error}"
         )
         raise StrategyError(
             f"the strategy failed: {what}",
-            where=f"{found.feed} {found.table} {found.connection} seq {found.seq}",
-            hint=f"on {found}\n  its raw frame: {shown}",
+            where=f"{on.feed} {on.table} {on.connection} seq {on.seq}",
+            hint=f"on {on}\n  its raw frame: {shown}",
         ) from error
 
 
 def _fill(
-    connection: duckdb.DuckDBPyConnection, sent: Sequence[Sent], market: Market, within: Span
+    connection: duckdb.DuckDBPyConnection, sent: Sequence[SentOrder], market: Market, within: Span
 ) -> tuple[list[Fill], list[Missed]]:
-    """Fill orders in the order in which they arrive."""
+    """Fill the orders in order of arrival; return the fills by time, and the missed orders."""
     done: list[Fill] = []
     missed: list[Missed] = []
     for each in sent:
         if each.order.close:
-            found = _closing(connection, each, market, within, done)
+            outcomes = _closing(connection, each, market, within, done)
         else:
-            found = [_opening(connection, each, market, within)]
-        done += [fill for fill in found if isinstance(fill, Fill)]
-        missed += [fill for fill in found if isinstance(fill, Missed)]
+            outcomes = [_opening(connection, each, market, within)]
+        done += [outcome for outcome in outcomes if isinstance(outcome, Fill)]
+        missed += [outcome for outcome in outcomes if isinstance(outcome, Missed)]
     done.sort(key=lambda fill: (fill.quote.recv_ns, fill.sent.number))
     return done, missed
 
 
 def _opening(
-    connection: duckdb.DuckDBPyConnection, sent: Sent, market: Market, within: Span
+    connection: duckdb.DuckDBPyConnection, sent: SentOrder, market: Market, within: Span
 ) -> Fill | Missed:
     quote = fills.first_price(connection, sent, market)
     if quote is None:
@@ -156,21 +161,21 @@ def _opening(
         return Missed(sent, "the range ended")
     order = sent.order
     assert order.side is not None
-    made = fills.filled(sent, quote, order.side, 1.0, market.costs)
-    quantity = order.quantity if order.usd is None else order.usd / made.price
+    unit = fills.filled(sent, quote, order.side, 1.0, market.costs)
+    quantity = order.quantity if order.usd is None else order.usd / unit.price
     assert quantity is not None
     return fills.filled(sent, quote, order.side, quantity, market.costs)
 
 
 def _closing(
     connection: duckdb.DuckDBPyConnection,
-    sent: Sent,
+    sent: SentOrder,
     market: Market,
     within: Span,
     done: Sequence[Fill],
 ) -> list[Fill | Missed]:
-    """Trade every matching position back to nothing, at prices of the kind it was opened at."""
-    found: list[Fill | Missed] = []
+    """Close every matching position, at prices of the kind that it was opened at."""
+    outcomes: list[Fill | Missed] = []
     for instrument, (quantity, kind) in _positions(done).items():
         if abs(quantity) < 1e-12 or not _matches(connection, sent.order, instrument):
             continue
@@ -185,12 +190,12 @@ def _closing(
             feed=instrument.feed,
         )
         each = replace(sent, order=order)
-        found.append(_opening(connection, each, replace(market, kinds=(kind,)), within))
-    return found or [Missed(sent, "there was no position to close")]
+        outcomes.append(_opening(connection, each, replace(market, kinds=(kind,)), within))
+    return outcomes or [Missed(sent, "there was no position to close")]
 
 
 def _positions(done: Sequence[Fill]) -> dict[Instrument, tuple[float, str]]:
-    """The quantity held of each instrument, and the kind of price it was opened at."""
+    """Return the quantity held of each instrument, and the kind of price it was opened at."""
     held: dict[Instrument, tuple[float, str]] = {}
     for fill in done:
         quantity, kind = held.get(fill.quote.instrument, (0.0, fill.quote.kind))
@@ -214,14 +219,13 @@ def _matches(connection: duckdb.DuckDBPyConnection, order: Order, instrument: In
 def live(
     strategy: Strategy, follower: Follower, layout: Layout | None = None
 ) -> Iterator[tuple[Event, list[Order]]]:
-    """Give the same strategy events as they are recorded; each event with its orders.
+    """Call a strategy with events as they are recorded; yield each event with the orders.
 
-    Nothing is sent anywhere: what happens to the orders is the caller's business. Ends when
-    `follower.stop()` was called.
+    The orders are not sent anywhere: that is up to the caller. Ends after `follower.stop()`.
 
     Raises:
-        StrategyError: as `run` does.
+        StrategyError: the strategy raised or returned an invalid order; names the event.
     """
-    place = layout or follower.layout
-    for found in follower:
-        yield found, _decided(strategy, found, follower.as_of, place)
+    recorded = layout or follower.layout
+    for each in follower:
+        yield each, _decide(strategy, each, follower.as_of, recorded)

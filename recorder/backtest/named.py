@@ -1,4 +1,4 @@
-"""A strategy by its name: `listing`, `fade`, `module:object` or `file.py:object`."""
+"""Strategies by name: `listing`, `fade`, `module:object` or `file.py:object`."""
 
 from __future__ import annotations
 
@@ -15,43 +15,45 @@ from recorder.backtest.examples import BuyListings, fade_cascades
 from recorder.backtest.orders import Strategy
 from recorder.errors import StrategyError, UsageError, did_you_mean
 
-#: The worked examples.
+#: The example strategies.
 EXAMPLES: Mapping[str, Callable[[], Strategy]] = {"listing": BuyListings, "fade": fade_cascades}
 
-_HOW = "name it module:object or file.py:object, or take an example: " + ", ".join(EXAMPLES)
+_HINT = "name it module:object or file.py:object, or use an example: " + ", ".join(EXAMPLES)
 
 
 def strategy(name: str) -> Strategy:
-    """The strategy of this name; a class, or a function that takes nothing, is called for it.
+    """Return the strategy of this name.
 
-    Modules are looked for in the current directory first.
+    A class, or a function without positional parameters, is called to make the strategy. Modules
+    are searched in the current directory first.
 
     Raises:
-        UsageError: there is no such example, file, module or object, or it is no strategy.
-        StrategyError: its code failed while it was loaded.
+        UsageError: there is no such example, file, module or object, or it is not a strategy.
+        StrategyError: the strategy's code failed while it was loaded.
     """
     if name in EXAMPLES:
         return EXAMPLES[name]()
     place, colon, wanted = name.rpartition(":")
     if not colon or not place or not wanted:
         near = did_you_mean(name, EXAMPLES) if name.isidentifier() else ""
-        raise UsageError(f"no strategy '{name}'", hint="\n  ".join(filter(None, (near, _HOW))))
+        hint = "\n  ".join(filter(None, (near, _HINT)))
+        raise UsageError(f"there is no strategy '{name}'", hint=hint)
     module = _file(Path(place)) if place.endswith(".py") else _module(place)
-    found = getattr(module, wanted, None)
-    if found is None:
+    candidate = getattr(module, wanted, None)
+    if candidate is None:
         names = [n for n, value in vars(module).items() if callable(value) and n[0] != "_"]
         raise UsageError(f"has no '{wanted}'", where=place, hint=did_you_mean(wanted, names))
-    return _made(found, name)
+    return _made(candidate, name)
 
 
 def _file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise UsageError("there is no such file", where=str(path), hint=_HOW)
+        raise UsageError("there is no such file", where=str(path), hint=_HINT)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses look there for their module
+    sys.modules[path.stem] = module  # dataclasses look up their module there
     load = spec.loader.exec_module
     _guarded(lambda: load(module), str(path))
     return module
@@ -60,17 +62,22 @@ def _file(path: Path) -> ModuleType:
 def _module(name: str) -> ModuleType:
     sys.path.insert(0, str(Path.cwd()))
     try:
-        found: ModuleType = _guarded(lambda: importlib.import_module(name), name)
-        return found
+        module: ModuleType = _guarded(lambda: importlib.import_module(name), name)
+        return module
     except ModuleNotFoundError as error:
-        hint = f"looked for it in {Path.cwd()} and among installed packages; or name file.py:object"
-        raise UsageError(f"no module '{error.name}'", where=name, hint=hint) from None
+        hint = f"searched {Path.cwd()} and the installed packages; or name file.py:object"
+        raise UsageError(f"there is no module '{error.name}'", where=name, hint=hint) from None
     finally:
         sys.path.pop(0)
 
 
 def _guarded(load: Callable[[], Any], where: str) -> Any:
-    """What `load` gives; what a stranger's code raises is told as theirs."""
+    """Return the result of `load`, which runs the user's code.
+
+    Raises:
+        ModuleNotFoundError: the module `where` itself is missing.
+        StrategyError: the user's code raised an error.
+    """
     try:
         return load()
     except ModuleNotFoundError as error:
@@ -87,18 +94,18 @@ def _failed(error: Exception, where: str) -> StrategyError:
     return StrategyError(f"the strategy cannot be loaded: {what}", where=where, hint=hint)
 
 
-def _made(found: Any, name: str) -> Strategy:
-    if inspect.isclass(found) or (inspect.isfunction(found) and not _positional(found)):
-        found = _guarded(found, name)
-    if not callable(getattr(found, "on_event", found)):
+def _made(candidate: Any, name: str) -> Strategy:
+    if inspect.isclass(candidate) or (inspect.isfunction(candidate) and not _positional(candidate)):
+        candidate = _guarded(candidate, name)
+    if not callable(getattr(candidate, "on_event", candidate)):
         hint = "a strategy is a function (event, as_of) -> orders, or has on_event(event, as_of)"
-        raise UsageError("is no strategy", where=name, hint=hint)
-    made: Strategy = found
+        raise UsageError("not a strategy", where=name, hint=hint)
+    made: Strategy = candidate
     return made
 
 
 def _positional(function: Callable[..., Any]) -> int:
-    """How many arguments a function takes by place."""
+    """Return the number of positional parameters of a function."""
     kinds = {
         inspect.Parameter.POSITIONAL_ONLY,
         inspect.Parameter.POSITIONAL_OR_KEYWORD,

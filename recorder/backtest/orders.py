@@ -1,4 +1,4 @@
-"""What a strategy is, and what it orders."""
+"""The interface of strategies, and the orders that they return."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from recorder.stream.event import Event
 class Order:
     """A market order: `quantity` in base currency, or `usd` worth of it at the fill's price.
 
-    `symbol` is an instrument as the venue spells it; or `asset` any recorded instrument of the coin
-    (see the macro `asset_of`). `exchange` and `feed` narrow it. `after` sends the order so much
-    later than the decision: an exit may be ordered with its entry. `usd` and `quantity` may be left
-    out together with `close=True`, which trades whatever position there is back to nothing.
+    `symbol` names an instrument as the venue spells it, `asset` any recorded instrument of a coin
+    (see the macro `asset_of`). `exchange` and `feed` narrow the choice. `after` delays the order
+    after the decision, so that a strategy can order an exit together with its entry. `close=True`
+    closes the position and takes no side, quantity or usd.
     """
 
     side: Literal["buy", "sell"] | None = None
@@ -35,54 +35,55 @@ class Order:
     note: str = ""
 
     def check(self) -> None:
-        """Refuse what cannot be ordered.
+        """Check the order.
 
         Raises:
-            StrategyError: the order names no instrument or two, no size or two, or a wrong one.
+            StrategyError: the order has no instrument, side or size, two of them, or a wrong one.
         """
         if (self.symbol is None) == (self.asset is None):
-            raise StrategyError("an order names either a symbol or an asset", where=repr(self))
+            raise StrategyError("an order needs either a symbol or an asset", where=repr(self))
         sizes = [size for size in (self.quantity, self.usd) if size is not None]
         if self.close:
             if sizes or self.side:
                 raise StrategyError("close takes neither side nor size", where=repr(self))
         elif self.side not in {"buy", "sell"}:
-            raise StrategyError("an order's side is buy or sell", where=repr(self))
+            raise StrategyError("an order's side must be buy or sell", where=repr(self))
         elif len(sizes) != 1 or not (math.isfinite(sizes[0]) and sizes[0] > 0):
-            raise StrategyError("an order has a quantity or usd, above zero", where=repr(self))
+            what = "an order needs either a quantity or usd, above zero"
+            raise StrategyError(what, where=repr(self))
         if self.after < timedelta():
             raise StrategyError("an order cannot be sent before it is decided", where=repr(self))
 
 
-class Decides(Protocol):
-    """An object that decides."""
+class EventHandler(Protocol):
+    """A strategy that is an object."""
 
     def on_event(self, event: Event, as_of: AsOf) -> Iterable[Order] | None:
-        """The orders that an event leads to; None or empty: none."""
+        """Return the orders to send on an event; None or an empty list for no orders."""
 
 
-Strategy = Decides | Callable[[Event, AsOf], Iterable[Order] | None]
+Strategy = EventHandler | Callable[[Event, AsOf], Iterable[Order] | None]
 
 
 def tables_of(strategy: Strategy) -> Sequence[str] | None:
-    """The tables whose events a strategy asks for (its attribute `tables`); None: it does not say.
+    """Return the tables whose events a strategy wants (its attribute `tables`); None if not set.
 
-    What it never looks at need not be read: prices are most of a record.
+    A backtest need not read the other tables; prices are most of a record.
     """
-    named: Sequence[str] | None = getattr(strategy, "tables", None)
-    return named
+    tables: Sequence[str] | None = getattr(strategy, "tables", None)
+    return tables
 
 
 def decide(strategy: Strategy, event: Event, as_of: AsOf) -> list[Order]:
-    """The strategy's orders on an event, checked.
+    """Return the strategy's orders on an event, checked.
 
     Raises:
-        StrategyError: an order that cannot be; anything else that the strategy raises.
+        StrategyError: an order is invalid; also whatever the strategy raises.
     """
-    act: Any = getattr(strategy, "on_event", strategy)
-    orders: list[Any] = list(act(event, as_of) or ())
+    on_event: Any = getattr(strategy, "on_event", strategy)
+    orders: list[Any] = list(on_event(event, as_of) or ())
     for order in orders:
         if not isinstance(order, Order):
-            raise StrategyError(f"is no Order: {order!r}")
+            raise StrategyError(f"a strategy must return Order objects; it returned {order!r}")
         order.check()
     return orders

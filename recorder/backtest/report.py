@@ -1,4 +1,4 @@
-"""What a backtest comes to: fills and equity as Arrow tables, a summary, a plot."""
+"""The result of a backtest: fills and equity as Arrow tables, a summary, a plot."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _TIME = pa.timestamp("us", "UTC")
 FILLS = pa.schema(
     [
-        ("time", _TIME),  # of the price's receipt, to the microsecond; recv_ns is the truth
+        ("time", _TIME),  # the price's receive time, to the microsecond; recv_ns is exact
         ("recv_ns", pa.int64()),
         ("feed", pa.string()),
         ("exchange", pa.string()),
@@ -36,7 +36,7 @@ FILLS = pa.schema(
         ("price_kind", pa.string()),
         ("notional_usd", pa.float64()),
         ("fee_usd", pa.float64()),
-        ("decided_ns", pa.int64()),  # receive time of the event that was decided on
+        ("decided_ns", pa.int64()),  # receive time of the event that led to the order
         ("arrived_ns", pa.int64()),  # when the order reached the market
         ("note", pa.string()),
         ("event_table", pa.string()),
@@ -49,8 +49,8 @@ MISSED = pa.schema(
     [
         ("decided_ns", pa.int64()),
         ("arrived_ns", pa.int64()),
-        ("symbol", pa.string()),  # or the asset
-        ("side", pa.string()),  # NULL where a position was to be closed
+        ("symbol", pa.string()),  # the asset if the order names no symbol
+        ("side", pa.string()),  # NULL for an order to close a position
         ("reason", pa.string()),
         ("note", pa.string()),
         ("event_table", pa.string()),
@@ -63,7 +63,7 @@ MISSED = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A backtest's outcome. Times are receive times, UTC; amounts US dollars."""
+    """The result of a backtest. Times are receive times, UTC; amounts are in US dollars."""
 
     span: Span
     events: int
@@ -75,12 +75,12 @@ class Result:
 
     @property
     def profit_usd(self) -> float:
-        """The last equity less the capital; costs are in it."""
+        """The last equity less the capital, after costs."""
         return float(self.equity["equity_usd"][-1].as_py()) - self.capital_usd
 
     @property
     def drawdown_usd(self) -> float:
-        """The largest fall of equity from a peak before it."""
+        """The largest fall of equity from an earlier peak."""
         peak, worst = self.capital_usd, 0.0
         for value in self.equity["equity_usd"].to_pylist():
             peak = max(peak, value)
@@ -88,7 +88,7 @@ class Result:
         return worst
 
     def figures(self) -> dict[str, Any]:
-        """The outcome in numbers, as JSON takes them; times as text, UTC."""
+        """Return the result's figures, ready for JSON; times are texts in UTC."""
         return {
             "since": iso(self.span.since_ns),
             "until": iso(self.span.until_ns),
@@ -106,21 +106,21 @@ class Result:
         }
 
     def summary(self) -> str:
-        """The outcome in words, a line each; it names what was missed, and the gaps."""
-        told = self.figures()
+        """Return the result as text, one line per figure, missed orders and gaps included."""
+        figures = self.figures()
         lines = [
-            f"range      {told['since']} to {told['until']}",
+            f"range      {figures['since']} to {figures['until']}",
             f"events     {self.events:,}",
-            f"fills      {len(self.fills):,}, volume {told['volume_usd']:,.2f} USD, "
-            f"fees {told['fees_usd']:,.2f} USD",
+            f"fills      {len(self.fills):,}, volume {figures['volume_usd']:,.2f} USD, "
+            f"fees {figures['fees_usd']:,.2f} USD",
             f"profit     {self.profit_usd:+,.2f} USD on {self.capital_usd:,.0f} USD",
             f"drawdown   {self.drawdown_usd:,.2f} USD",
         ]
-        if told["open_usd"]:
-            lines.append(f"open       positions worth {told['open_usd']:,.2f} USD at the end")
-        lines += [f"missed     {count:,}: {reason}" for reason, count in told["missed"].items()]
-        if told["prices"]:
-            kinds = ", ".join(f"{kind} {count:,}" for kind, count in told["prices"].items())
+        if figures["open_usd"]:
+            lines.append(f"open       positions worth {figures['open_usd']:,.2f} USD at the end")
+        lines += [f"missed     {count:,}: {reason}" for reason, count in figures["missed"].items()]
+        if figures["prices"]:
+            kinds = ", ".join(f"{kind} {count:,}" for kind, count in figures["prices"].items())
             lines.append(f"prices     {kinds}")
         lines += [f"gap        {gap}" for gap in self.gaps[:10]]
         if len(self.gaps) > 10:
@@ -128,7 +128,7 @@ class Result:
         return "\n".join(lines)
 
     def plot(self, path: str | PathLike[str] | None = None, title: str = "Equity") -> None:
-        """Draw the equity into a PNG or SVG file, or in the terminal (needs the extra `plot`)."""
+        """Draw the equity to a PNG or SVG file, or in the terminal; needs the extra `plot`."""
         from recorder.plot import picture, terminal
         from recorder.plot.chart import chart
         from recorder.plot.spec import parse
@@ -149,12 +149,12 @@ def report(  # noqa: PLR0913, PLR0917 - one argument for each part of the outcom
     capital_usd: float,
     fills: Sequence[Fill],
     missed: Sequence[Missed],
-    holes: Sequence[Gap],
+    missing: Sequence[Gap],
     events: int,
 ) -> Result:
-    """Put the outcome together; an open end of the range becomes the record's."""
-    found = recorded(connection) or (0, 0)
-    shown = Span(max(within.since_ns, found[0]), min(within.until_ns, found[1] + 1))
+    """Return the result of a run; its range is cut to the range of the record."""
+    first, last = recorded(connection) or (0, 0)
+    shown = Span(max(within.since_ns, first), min(within.until_ns, last + 1))
     return Result(
         span=shown,
         events=events,
@@ -162,7 +162,7 @@ def report(  # noqa: PLR0913, PLR0917 - one argument for each part of the outcom
         fills=_table(FILLS, [_fill_row(fill) for fill in fills]),
         missed=_table(MISSED, [_missed_row(each) for each in missed]),
         equity=equity(connection, shown, capital_usd, fills),
-        gaps=tuple(holes),
+        gaps=tuple(missing),
     )
 
 

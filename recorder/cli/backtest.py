@@ -100,7 +100,7 @@ def backtest(
     wanted = event.wanted(between(since, until), feeds or None, symbols or None)
     found = named(strategy)
     place = load(config_path, data_dir=data_dir).data_dir
-    with _bar(place, _tables(found, tables), wanted) as tell:
+    with _bar(place, _tables(found, tables), wanted) as progress:
         result = run(
             found,
             data_dir=place,
@@ -111,7 +111,7 @@ def backtest(
             symbols=symbols or None,
             market=market,
             capital_usd=capital,
-            tell=tell,
+            progress=progress,
         )
     for (path, form), table in zip(files, _results(result, fills, equity), strict=True):
         _write(table, path, form)
@@ -197,7 +197,7 @@ def _tables(found: Strategy, given: tuple[str, ...]) -> tuple[str, ...]:
 def _bar(
     data_dir: Path, tables: tuple[str, ...], wanted: Filter
 ) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal; `tell(events)` moves it."""
+    """Show a progress bar on a terminal; yield the function that sets it to a number of events."""
     if not sys.stderr.isatty():
         yield lambda events: None
         return

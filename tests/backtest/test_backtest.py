@@ -17,7 +17,7 @@ from ingest.records import T0, Record
 import recorder
 from recorder import backtest
 from recorder.backtest import Costs, Fill, Latency, Market, Order
-from recorder.backtest.fills import Instrument, Quote, Sent, filled
+from recorder.backtest.fills import Instrument, Quote, SentOrder, filled
 from recorder.backtest.harness import _positions
 from recorder.clock import NS
 from recorder.errors import DataError, LookAheadError, StrategyError, UsageError
@@ -143,7 +143,7 @@ def test_positions_and_fees_add_up(trades: list[tuple[str, float, float]], fee: 
     one = Instrument("f", "x", "S")
     fills: list[Fill] = []
     for side, price, quantity in trades:
-        sent = Sent(Order(), event, 0, 0)
+        sent = SentOrder(Order(), event, 0, 0)
         fills.append(filled(sent, Quote(0, one, "last", price), side, quantity, Costs(fee, 0)))
     expected = math.fsum(q if side == "buy" else -q for side, _, q in trades)
     assert _positions(fills).get(one, (0.0, ""))[0] == pytest.approx(expected, abs=1e-6)
@@ -163,7 +163,7 @@ def test_positions_and_fees_add_up(trades: list[tuple[str, float, float]], fee: 
         ),
     ],
 )
-def test_an_order_that_meets_no_price_is_missed_and_said(
+def test_an_order_without_a_price_is_missed_with_its_reason(
     order: Order, reason: str, made: Record
 ) -> None:
     result = backtest.run(once(order), data_dir=made.layout.root)
@@ -184,7 +184,7 @@ def test_a_fill_beyond_the_range_is_none(made: Record) -> None:
 def test_the_outcome_is_tables_a_summary_and_a_picture(made: Record, tmp_path: Path) -> None:
     heard: list[int] = []
     result = backtest.run(
-        once(Order("buy", asset="btc", usd=500)), data_dir=made.layout.root, tell=heard.append
+        once(Order("buy", asset="btc", usd=500)), data_dir=made.layout.root, progress=heard.append
     )
     assert heard[-1] == result.events == len(list(recorder.events(data_dir=made.layout.root)))
     times = result.equity["recv_ns"].to_pylist()
@@ -204,7 +204,7 @@ def test_the_outcome_is_tables_a_summary_and_a_picture(made: Record, tmp_path: P
     assert before.gaps == ()
 
 
-def test_a_strategy_that_raises_is_told_with_its_event_and_raw_frame(made: Record) -> None:
+def test_the_error_of_a_strategy_names_its_event_and_raw_frame(made: Record) -> None:
     def strategy(event: Event, as_of: AsOf) -> list[Order]:
         if event.table == "liquidations":
             raise KeyError("nothing here")
@@ -222,7 +222,7 @@ def test_a_strategy_that_raises_is_told_with_its_event_and_raw_frame(made: Recor
 @pytest.mark.parametrize(
     ("order", "message"),
     [
-        ("buy", "is no Order"),
+        ("buy", "must return Order objects"),
         (Order("buy", usd=1), "either a symbol or an asset"),
         (Order("buy", symbol="S", asset="A", usd=1), "either a symbol or an asset"),
         (Order("hold", symbol="S", usd=1), "buy or sell"),  # type: ignore[arg-type]
@@ -233,7 +233,7 @@ def test_a_strategy_that_raises_is_told_with_its_event_and_raw_frame(made: Recor
         (Order("buy", symbol="S", close=True), "neither side nor size"),
     ],
 )
-def test_an_order_that_cannot_be_is_told(order: Any, message: str, made: Record) -> None:
+def test_an_invalid_order_is_an_error(order: Any, message: str, made: Record) -> None:
     with pytest.raises(StrategyError, match=message):
         backtest.run(once(order), data_dir=made.layout.root)
 
@@ -258,7 +258,7 @@ def test_a_range_or_a_market_that_cannot_be_is_refused(made: Record) -> None:
         run(feeds=["binanc"])
     with pytest.raises(UsageError, match="did you mean 'mark'"):
         run(market=Market(kinds=("marks",)))
-    with pytest.raises(UsageError, match="not negative"):
+    with pytest.raises(UsageError, match="must not be negative"):
         run(market=Market(costs=Costs(fee_bps=-1)))
-    with pytest.raises(DataError, match="no latency of feed 'nowhere'"):
+    with pytest.raises(DataError, match="feed 'nowhere' has no recorded latency"):
         run(market=Market(Latency(recorded="nowhere")))

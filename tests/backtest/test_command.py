@@ -104,9 +104,7 @@ def test_a_strategy_comes_from_a_file_or_a_module(name: str, mine: Path, made: R
     assert found["events"] > 300  # type: ignore[operator]
 
 
-def test_a_strategy_that_raises_is_told_with_its_event_and_raw_frame(
-    mine: Path, made: Record
-) -> None:
+def test_the_error_of_a_strategy_names_its_event_and_raw_frame(mine: Path, made: Record) -> None:
     done = run(made, "mine.py:raises")
     assert isinstance(done.exception, RecorderError)
     assert done.exception.exit_code == 1
@@ -124,13 +122,13 @@ def test_a_strategy_that_raises_is_told_with_its_event_and_raw_frame(
         (["nowhere.py:x"], 2, "no such file"),
         (["nowhere:x"], 2, "no module 'nowhere'"),
         (["mine.py:sell"], 2, "did you mean 'sells'"),
-        (["mine.py:number"], 2, "is no strategy"),
+        (["mine.py:number"], 2, "not a strategy"),
         (["broken.py:x"], 1, "cannot be loaded: NameError"),
         (["lacks.py:x"], 1, "cannot be loaded: ModuleNotFoundError: No module named 'nowhere'"),
         (["fade", "--latency", "soon"], 2, "'soon' is not a duration"),
-        (["fade", "--latency", "recorded:nowhere"], 1, "no latency of feed 'nowhere'"),
+        (["fade", "--latency", "recorded:nowhere"], 1, "feed 'nowhere' has no recorded latency"),
         (["fade", "--costs", "much"], 2, "'much' are no costs"),
-        (["fade", "--costs", "-5"], 2, "not negative"),
+        (["fade", "--costs", "-5"], 2, "must not be negative"),
         (["fade", "--fills", "fills.txt"], 2, "FILE.parquet or FILE.csv"),
         (["fade", "--fills", "nowhere/fills.csv"], 2, "no such directory"),
         (["fade", "--plot", "equity.txt"], 2, "unknown format"),
