@@ -1,4 +1,4 @@
-"""The record live in a terminal; needs the extra `tui`.
+"""`recorder top`: live status and events in the terminal; needs the extra `tui`.
 
-`source` brings the status and the events, of a directory or of a URL; `app` shows them.
+`source` reads the status and the events of a directory or of a URL; `app` shows them.
 """

@@ -1,4 +1,4 @@
-"""`recorder top`: connections, rates, gaps, events and problems, once a second."""
+"""The app `recorder top`: connections, rates, gaps, events and problems, updated every second."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from recorder.answers.cells import visible
 from recorder.errors import RecorderError
 from recorder.status import view
 from recorder.status.model import OPEN, FeedStatus, Status
-from recorder.tui.source import Event, Source
+from recorder.tui.source import Event, TopSource
 
 _BARS = " ▁▂▃▄▅▆▇█"
-_KEPT = 20
+_BAR_COUNT = 20
 _MOST_EVENTS = 1_000
 
-#: What an event's line shows of its own columns, as far as they are there.
+#: The columns that an event's line shows, apart from those that every event has.
 _SHOWN = (
     "kind", "severity", "alert_type", "signal_type", "component", "status", "position_side",
     "action", "direction", "side", "asset", "ticker", "listing_type", "price", "quantity", "amount",
@@ -36,16 +36,16 @@ _SHOWN = (
 )  # fmt: skip
 
 
-class Told(Message):
-    """What a thread found, for the method that shows it. Posting never waits, whatever happens."""
+class WorkerResult(Message):
+    """A thread's result and the method that shows it. Posting a message never blocks a thread."""
 
-    def __init__(self, show: Callable[[Any], None], what: object) -> None:
+    def __init__(self, show: Callable[[Any], None], result: object) -> None:
         super().__init__()
-        self.show, self.what = show, what
+        self.show, self.result = show, result
 
 
 class Top(App[None]):
-    """Shows a source; it reads in threads, so that keys are always answered."""
+    """Shows a source. It is read in threads, so the keys always work."""
 
     TITLE = "recorder top"
     ENABLE_COMMAND_PALETTE = False
@@ -67,19 +67,19 @@ class Top(App[None]):
         Binding("q", "quit", "quit"),
     ]
 
-    def __init__(self, source: Source, every: float = 1.0) -> None:
+    def __init__(self, source: TopSource, every: float = 1.0) -> None:
         super().__init__()
         self.source, self._every = source, every
         self.status: Status | None = None
         self.paused = False
         self.held = 0
-        """Events that came while paused."""
+        """The number of events that arrived while paused."""
         self._waiting: deque[Event] = deque(maxlen=_MOST_EVENTS)
-        self._rates: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_KEPT))
+        self._rates: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_BAR_COUNT))
 
     def compose(self) -> ComposeResult:
-        """Title, machine, feeds, and three pages."""
-        yield Static("looking ...", id="title", markup=False)
+        """Yield the title, machine and feeds, and three tabs."""
+        yield Static("loading ...", id="title", markup=False)
         yield Static("", id="machine", markup=False)
         yield DataTable(id="feeds", cursor_type="none", zebra_stripes=True)
         with TabbedContent(initial="events-tab"):
@@ -92,7 +92,7 @@ class Top(App[None]):
         yield Footer()
 
     def on_mount(self) -> None:
-        """Begin to look and to listen."""
+        """Add the tables' columns and start the two threads."""
         self.query_one("#feeds", DataTable).add_columns(
             "feed", "state", "frames/s", "last 20 s", "last", "gaps", "bare s"
         )
@@ -100,17 +100,17 @@ class Top(App[None]):
             "feed", "group", "line", "state", "frames/s", "heard", "rtt ms", "lag ms", "clock ms",
             "uptime", "why",
         )  # fmt: skip
-        self._look()
-        self._listen()
+        self._poll_status()
+        self._read_events()
 
     # -- keys
 
     def action_show(self, tab: str) -> None:
-        """Bring a page to the front."""
+        """Show a tab."""
         self.query_one(TabbedContent).active = tab
 
     def action_pause(self) -> None:
-        """Hold events back, or show those held back."""
+        """Pause the events, or continue with those that arrived meanwhile."""
         self.paused = not self.paused
         if not self.paused:
             waiting, self.held = list(self._waiting), 0
@@ -119,13 +119,13 @@ class Top(App[None]):
         self._show_title()
 
     def action_toggle_dark(self) -> None:
-        """Light on dark, or dark on light."""
+        """Switch between the dark and the light theme."""
         self.theme = "textual-light" if self.current_theme.dark else "textual-dark"
 
     # -- threads
 
-    @work(thread=True, exclusive=True, group="look")
-    def _look(self) -> None:
+    @work(thread=True, exclusive=True, group="status")
+    def _poll_status(self) -> None:
         import threading
 
         worker, pause = get_current_worker(), threading.Event()
@@ -133,30 +133,30 @@ class Top(App[None]):
             try:
                 status = self.source.status()
             except (RecorderError, OSError) as error:
-                self.post_message(Told(self.trouble, error))
+                self.post_message(WorkerResult(self.show_error, error))
             else:
-                self.post_message(Told(self.show, status))
+                self.post_message(WorkerResult(self.show, status))
             pause.wait(self._every)
 
-    @work(thread=True, exclusive=True, group="listen")
-    def _listen(self) -> None:
+    @work(thread=True, exclusive=True, group="events")
+    def _read_events(self) -> None:
         worker = get_current_worker()
         try:
             for events in self.source.events(lambda: worker.is_cancelled):
                 if events and not worker.is_cancelled:
-                    self.post_message(Told(self.take, events))
+                    self.post_message(WorkerResult(self.add, events))
         except RecorderError as error:
-            self.post_message(Told(self.trouble, error))
+            self.post_message(WorkerResult(self.show_error, error))
 
     # -- showing
 
-    def on_told(self, told: Told) -> None:
-        """Show what a thread found."""
-        with suppress(NoMatches):  # while the app ends its widgets go before it does
-            told.show(told.what)
+    def on_worker_result(self, message: WorkerResult) -> None:
+        """Show a thread's result."""
+        with suppress(NoMatches):  # while the app ends, its widgets are removed first
+            message.show(message.result)
 
-    def trouble(self, error: Exception) -> None:
-        """Say why nothing new is shown."""
+    def show_error(self, error: Exception) -> None:
+        """Show in the title why there are no new data."""
         self.query_one("#title", Static).update(Text(visible(f"{error}".splitlines()[0]), "red"))
 
     def show(self, status: Status) -> None:
@@ -165,15 +165,15 @@ class Top(App[None]):
         for feed in status.feeds:
             self._rates[feed.name].append(feed.frames_per_second)
         self._show_title()
-        says = [f"{name}: {text}" for name, text in view.machine_lines(status)]
-        self.query_one("#machine", Static).update(visible("   ".join(says)))
+        facts = [f"{name}: {text}" for name, text in view.machine_lines(status)]
+        self.query_one("#machine", Static).update(visible("   ".join(facts)))
         self._fill("#feeds", [self._feed(status, feed) for feed in status.feeds])
         lines = [view.connection(status, one) for f in status.feeds for one in f.connections]
         self._fill("#lines", [[_cell(cells, i) for i in range(len(cells))] for cells in lines])
         self._show_problems(status)
 
-    def take(self, events: list[Event]) -> None:
-        """Show events, or hold them back while paused."""
+    def add(self, events: list[Event]) -> None:
+        """Show events; while paused, keep them for later."""
         if self.paused:
             self._waiting.extend(events)
             self.held += len(events)
@@ -189,7 +189,7 @@ class Top(App[None]):
     def _show_title(self) -> None:
         if self.status is None:
             return
-        paused = f"   PAUSED, {self.held:,} held back" if self.paused else ""
+        paused = f"   PAUSED, {self.held:,} waiting" if self.paused else ""
         style = "green" if self.status.healthy else "bold red"
         text = Text(view.title(self.status) + paused, style)
         self.query_one("#title", Static).update(text)
@@ -198,9 +198,9 @@ class Top(App[None]):
         problems = self.query_one("#problems", Static)
         text = Text("" if status.problems else "no problems")
         for problem in status.problems:
-            first, following = view.problem_lines(problem)
+            first, second = view.problem_lines(problem)
             text.append(first + "\n", view.COLOURS[problem.severity])
-            text.append(following + "\n")
+            text.append(second + "\n")
         problems.update(text)
         tab = self.query_one(TabbedContent).get_tab("problems-tab")
         tab.label = f"Problems ({len(status.problems)})" if status.problems else "Problems"
@@ -213,7 +213,7 @@ class Top(App[None]):
         return [Text(visible(cells[0])), state, right[0], bars, *right[1:]]
 
     def _fill(self, where: str, rows: list[list[Text]]) -> None:
-        """Replace a table's rows; the cursor stays where it was."""
+        """Replace a table's rows and keep its cursor."""
         table = self.query_one(where, DataTable)
         row = table.cursor_row
         table.clear()
@@ -228,16 +228,16 @@ def _cell(cells: tuple[str, ...], index: int) -> Text:
 
 
 def sparkline(values: deque[float]) -> str:
-    """The last values as bars of one row; the highest is full, none is empty."""
+    """Return values as a row of bars, scaled to the highest; zero is a blank."""
     highest = max(values, default=0.0)
     if highest <= 0:
-        return " " * _KEPT
+        return " " * _BAR_COUNT
     heights = (ceil(value / highest * (len(_BARS) - 1)) for value in values)
-    return "".join(_BARS[height] for height in heights).rjust(_KEPT)
+    return "".join(_BARS[height] for height in heights).rjust(_BAR_COUNT)
 
 
 def line_of(event: Event) -> str:
-    """An event as one safe line: whatever a feed sends is text."""
+    """Return an event as one printable line: nothing that a feed sends can control the terminal."""
     at_ms = int(event["recv_ns"]) // 1_000_000
     seconds, ms = divmod(at_ms, 1000)
     hour, rest = divmod(seconds % 86_400, 3600)

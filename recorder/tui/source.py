@@ -1,4 +1,4 @@
-"""Where `recorder top` gets what it shows: from a data directory, or from a `recorder serve`."""
+"""The sources of `recorder top`: a data directory, or a `recorder serve`."""
 
 from __future__ import annotations
 
@@ -18,21 +18,26 @@ if TYPE_CHECKING:
 
 Event = dict[str, Any]
 
-#: Too many rows for eyes.
-_FLOODS = frozenset({"prices", "open_interest"})
+#: Tables with more rows than a person can read.
+_HIGH_RATE = frozenset({"prices", "open_interest"})
 Stopped = Callable[[], bool]
 
 
-class Source(Protocol):
-    """Both methods block; each is called from a thread of its own."""
+class TopSource(Protocol):
+    """A source of status and events. Both methods block; each is called from its own thread."""
 
     name: str
 
     def status(self) -> Status:
-        """How the recorder fares now."""
+        """Return the recorder's status now.
+
+        Raises:
+            RecorderError: the status is not available.
+            OSError: the files cannot be read.
+        """
 
     def events(self, stopped: Stopped) -> Iterator[list[Event]]:
-        """Events as they come, in batches that may be empty, until `stopped()`."""
+        """Yield new events in batches, which may be empty, until `stopped()` is true."""
 
 
 class Directory:
@@ -45,11 +50,11 @@ class Directory:
         self._watcher = Watcher(layout, settings)
 
     def status(self) -> Status:
-        """Look once."""
+        """Return the status now."""
         return self._watcher.look()
 
     def events(self, stopped: Stopped) -> Iterator[list[Event]]:
-        """Follow the journals, from now on and a minute back."""
+        """Yield the events of the last minute, then new ones, read from the journals."""
         import time
 
         from recorder.clock import NS
@@ -60,32 +65,32 @@ class Directory:
 
         since = Filter(span=Span(time.time_ns() - 60 * NS))
         rules = RulesOf(self._layout, self._settings)
-        tables = [name for name in DEFAULT_TABLES if name not in _FLOODS]
+        tables = [name for name in DEFAULT_TABLES if name not in _HIGH_RATE]
         follower = Follower.open(self._layout, rules, tables, since, warn=lambda text: None)
         try:
             while not stopped():
-                yield [_told(found) for found in follower.ready()]
+                yield [_row(event) for event in follower.ready()]
                 time.sleep(0.2)
         finally:
             follower.close()
 
 
-def _told(found: Any) -> Event:
-    return {"table": found.table, **msgspec.structs.asdict(found)}
+def _row(event: Any) -> Event:
+    return {"table": event.table, **msgspec.structs.asdict(event)}
 
 
 class Remote:
-    """A `recorder serve`, anywhere.
+    """A `recorder serve`, read over HTTP and WebSocket.
 
     Raises:
-        UsageError: this is no URL of one.
+        UsageError: the URL is not one of a `recorder serve`.
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
-            hint = "for example http://127.0.0.1:8787; the token comes in RECORDER_SERVE_TOKEN"
-            raise UsageError("this is no URL of a 'recorder serve'", hint=hint)
+            hint = "for example http://127.0.0.1:8787; put the token in RECORDER_SERVE_TOKEN"
+            raise UsageError("not the URL of a 'recorder serve'", hint=hint)
         self._parts = parts._replace(path=parts.path.rstrip("/"), query="", fragment="")
         self.name = urlunsplit(self._parts)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -95,11 +100,11 @@ class Remote:
         return urlunsplit(parts._replace(scheme=scheme) if scheme else parts)
 
     def status(self) -> Status:
-        """Ask once.
+        """Return the status that the server reports now.
 
         Raises:
             CredentialsError: the token is missing or wrong.
-            RecorderError: there is no answer, or none of ours.
+            RecorderError: the server does not answer, or not with a status.
         """
         import urllib3
 
@@ -112,17 +117,17 @@ class Remote:
             what = f"no answer: {type(error).__name__}"
             raise RecorderError(what, where=where, hint="is 'recorder serve' running?") from None
         if answer.status in {401, 403}:
-            hint = "set RECORDER_SERVE_TOKEN, or give --token-file"
+            hint = "set RECORDER_SERVE_TOKEN, or add --token-file"
             raise CredentialsError(f"refused (HTTP {answer.status})", where=where, hint=hint)
         try:
             if answer.status != 200:
                 raise ValueError(f"HTTP {answer.status}")
             return msgspec.json.decode(answer.data, type=Status)
         except ValueError as error:
-            raise RecorderError(f"this is no status: {error}", where=where) from None
+            raise RecorderError(f"the answer is not a status: {error}", where=where) from None
 
     def events(self, stopped: Stopped) -> Iterator[list[Event]]:
-        """Listen to the live channel; it comes back when it breaks."""
+        """Yield the events of the live channel; reconnect after 1 s when it breaks."""
         import time
 
         from websockets.exceptions import WebSocketException

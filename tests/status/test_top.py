@@ -75,9 +75,9 @@ async def test_a_pause_holds_events_back_and_loses_none(layout: Layout) -> None:
         await until(pilot, lambda: len(log.lines) > 0 and app.status is not None)
         before = len(log.lines)
         await pilot.press("space")
-        app.take([{"table": "signals", "recv_ns": str(10**18), "feed": "f", "symbol": "BTC"}] * 3)
+        app.add([{"table": "signals", "recv_ns": str(10**18), "feed": "f", "symbol": "BTC"}] * 3)
         assert len(log.lines) == before
-        assert "PAUSED, 3 held back" in shown(app, "#title")
+        assert "PAUSED, 3 waiting" in shown(app, "#title")
         await pilot.press("space")
         assert len(log.lines) == before + 3
         assert "PAUSED" not in shown(app, "#title")
@@ -85,11 +85,11 @@ async def test_a_pause_holds_events_back_and_loses_none(layout: Layout) -> None:
 
 @pytest.mark.parametrize("table", event.DEFAULT_TABLES)
 def test_every_table_s_event_says_what_it_is(table: str) -> None:
-    """Beside what all events have there is something of its own."""
+    """Its line shows at least one column that not every table has."""
     columns = {column.name for column in TABLES[table].columns}
     common = {"feed", "channel", "exchange", "symbol", "connection", "extra"}
-    told = {name: f"<{name}>" for name in columns - common - {"recv_ns"}}
-    line = line_of({"table": table, "recv_ns": "3723004000000", **told})
+    values = {name: f"<{name}>" for name in columns - common - {"recv_ns"}}
+    line = line_of({"table": table, "recv_ns": "3723004000000", **values})
     assert "<" in line, line
 
 
@@ -139,10 +139,10 @@ def test_a_remote_status_is_the_same(remote: str, layout: Layout) -> None:
     assert found.feeds == Watcher(layout, clock=Clock(lambda: found.at_ns)).look().feeds
 
 
-def test_what_keeps_it_from_a_remote_one_is_told(remote: str) -> None:
+def test_the_error_says_why_a_remote_status_is_unavailable(remote: str) -> None:
     with pytest.raises(CredentialsError, match="HTTP 401"):
         Remote(remote, "wrong").status()
     with pytest.raises(RecorderError, match="no answer"):
         Remote("http://127.0.0.1:1").status()
-    with pytest.raises(UsageError, match="no URL"):
+    with pytest.raises(UsageError, match="not the URL"):
         Remote("http://user:secret@example.org")
