@@ -14,7 +14,7 @@ import click
 from recorder.cli import options
 
 if TYPE_CHECKING:
-    from recorder.supervision.child import Spec
+    from recorder.supervision.child import ChildSpec
     from recorder.supervision.supervisor import Supervisor
 
 #: Seconds that those who only watch get for a clean end.
@@ -68,16 +68,16 @@ def run(
     from recorder.capture.notify import Notifier
     from recorder.cli.reload import Selection
     from recorder.redact import Redactor
+    from recorder.supervision.stderr import StderrWriter, line_format
     from recorder.supervision.supervisor import Supervisor
-    from recorder.supervision.talk import Talk, told
 
     chosen = Selection(config_path, data_dir, (), shard).read()  # what is wrong is said once
-    talk, tell = Talk(), told(json=log_format == "json")
+    stderr, line_of = StderrWriter(), line_format(json=log_format == "json")
     log.configure(
         Redactor(chosen.secrets),
         level=log_level,
         json=log_format == "json",
-        stream=cast(TextIO, talk),
+        stream=cast(TextIO, stderr),
     )
     everyone = _given(config=config_path, data_dir=data_dir, log_format=log_format,
                       log_level=log_level)  # fmt: skip
@@ -89,20 +89,20 @@ def run(
         "alerts": bool(chosen.settings.alerts),
     }
 
-    def hear(name: str, line: str) -> None:
-        talk.write(tell(name, line))
+    def on_line(name: str, line: str) -> None:
+        stderr.write(line_of(name, line))
 
     specs = _specs(everyone, _given(shard=shard), page)
     supervisor = Supervisor(
         [spec for spec in specs if wanted.get(spec.name, True)],
-        hear,
+        on_line,
         log.logger(),
         notifier=Notifier(os.environ),
     )
     try:
         code = asyncio.run(_main(supervisor))
     finally:
-        talk.close()
+        stderr.close()
     ctx.exit(code)
 
 
@@ -116,16 +116,18 @@ def _given(**options: object) -> tuple[str, ...]:
     )
 
 
-def _specs(everyone: tuple[str, ...], share: tuple[str, ...], page: tuple[str, ...]) -> list[Spec]:
+def _specs(
+    everyone: tuple[str, ...], share: tuple[str, ...], page: tuple[str, ...]
+) -> list[ChildSpec]:
     """The children in the order of the flow."""
-    from recorder.supervision.child import Spec
+    from recorder.supervision.child import ChildSpec
 
     ingest = ("ingest", *everyone)
     return [
-        Spec("capture", ("capture", *everyone, *share), 0, beats=True),
-        Spec("ingest", (*ingest, "--follow"), 1, rest=ingest),
-        Spec("serve", ("serve", *everyone, *page), 2, patience=_WATCHERS_PATIENCE),
-        Spec("alerts", ("alerts", *everyone), 2, patience=_WATCHERS_PATIENCE),
+        ChildSpec("capture", ("capture", *everyone, *share), 0, notifies=True),
+        ChildSpec("ingest", (*ingest, "--follow"), 1, finish=ingest),
+        ChildSpec("serve", ("serve", *everyone, *page), 2, patience=_WATCHERS_PATIENCE),
+        ChildSpec("alerts", ("alerts", *everyone), 2, patience=_WATCHERS_PATIENCE),
     ]
 
 

@@ -1,1 +1,1 @@
-"""`recorder run`: the recorder's processes on one machine, started, watched, ended in order."""
+"""`recorder run`: start, supervise and stop the recorder's processes on one machine."""

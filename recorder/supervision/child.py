@@ -1,4 +1,4 @@
-"""One child process of a supervisor: started, heard, ended. It dies with its parent."""
+"""One child process of the supervisor: start it, read its output, end it with its parent."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from recorder.capture import notify
 
 _PR_SET_PDEATHSIG = 1
 
-#: A longer line of a child's is told in pieces.
+#: The longest line of a child's output that is passed on whole, in bytes.
 _LONGEST = 16_384
 
 
 def die_with(parent: int) -> None:
-    """Ask for SIGTERM as soon as the parent has died, however it does; call it first of all.
+    """Arrange that this process gets SIGTERM when its parent dies; call it before anything else.
 
-    On Linux the kernel sends it; elsewhere a thread looks once a second.
+    On Linux the kernel sends the signal; elsewhere a thread checks once a second. Exits if the
+    parent is dead already.
     """
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
@@ -42,30 +43,31 @@ def _watch(parent: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
-    """What to run, and its place in the flow.
+class ChildSpec:
+    """A command of `recorder` to keep running, and how to stop it.
 
-    `arguments` are those of the command line `recorder`. `stage`: children are ended stage after
-    stage. `beats`: it tells how it goes (`notify`). `patience`: seconds to wait for its
-    clean end; None: as long as it takes. `rest`: arguments of what is run at the end in place of
-    the clean end that it did not have.
+    Children are stopped stage by stage, in ascending order of `stage`. A child that `notifies`
+    reports its state over a socket, as to a service manager (`capture.notify`). `patience` is the
+    time in s that it gets for a clean end; None is without limit. If it does not end cleanly, the
+    command `finish` does the work that it left undone.
     """
 
     name: str
     arguments: tuple[str, ...]
     stage: int
-    beats: bool = False
+    notifies: bool = False
     patience: float | None = None
-    rest: tuple[str, ...] = ()
+    finish: tuple[str, ...] = ()
 
 
-#: Hears of a child: its name, and a line of what it says, or what its datagram says.
-Hear = Callable[[str, str], None]
-HearBeat = Callable[[str, dict[str, str]], None]
+#: Called with a child's name and a line of its output.
+OnLine = Callable[[str, str], None]
+#: Called with a child's name and the fields of a notification.
+OnNotification = Callable[[str, dict[str, str]], None]
 
 
 class Child:
-    """One running process."""
+    """One running process. `started` is the loop's time of its start, in s."""
 
     def __init__(self, process: asyncio.subprocess.Process, reading: asyncio.Task[None]) -> None:
         self._process, self._reading = process, reading
@@ -73,78 +75,86 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     def signal(self, number: int) -> None:
-        """Send it a signal, if it still runs."""
+        """Send the process a signal if it is running."""
         with suppress(ProcessLookupError):
             self._process.send_signal(number)
 
     async def ended(self) -> int:
-        """Wait for its end, and for the last it said; the exit code, negative for a signal."""
+        """Wait for the end of the process and of its output; return its exit code.
+
+        The code is negative if a signal ended the process.
+        """
         code = await self._process.wait()
-        # What it started may hold the pipe open: its own words are there by now.
+        # The child's own output is complete, but processes that it started may keep the pipe open.
         await asyncio.wait([self._reading], timeout=1.0)
         self._reading.cancel()
         return code
 
 
-async def start(spec: Spec, hear: Hear, beat: HearBeat) -> Child:
-    """Start a process and listen to it.
+async def start(spec: ChildSpec, on_line: OnLine, on_notification: OnNotification) -> Child:
+    """Start a process and read its output.
 
-    It runs in a process group of its own, so that Ctrl-C reaches only the supervisor, which ends
-    its children in their order. One that `beats` records: it must not wait for a supervisor that
-    does not listen, so writing to its pipe never blocks, and what finds no room there is unsaid.
+    The process has its own process group: Ctrl-C reaches only the supervisor, which then stops its
+    children in order. A child that `notifies` is the one that records, and it must not wait for a
+    supervisor that does not read: its pipe does not block, and output that does not fit is lost.
+
+    Raises:
+        OSError: the process cannot be started.
     """
-    said, says = os.pipe()
-    os.set_blocking(says, not spec.beats)
+    output, written = os.pipe()
+    os.set_blocking(written, not spec.notifies)
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "recorder.cli.child", str(os.getpid()), *spec.arguments),
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=says,
-            stderr=says,
-            env=_environment(there.fileno() if spec.beats else None),
-            pass_fds=(there.fileno(),) if spec.beats else (),
+            stdout=written,
+            stderr=written,
+            env=_environment(there.fileno() if spec.notifies else None),
+            pass_fds=(there.fileno(),) if spec.notifies else (),
             process_group=0,
         )
     except OSError:
-        os.close(said)
+        os.close(output)
         here.close()
         raise
     finally:
-        os.close(says)
+        os.close(written)
         there.close()
-    reading = asyncio.create_task(_listen(spec.name, said, here, hear, beat))
+    reading = asyncio.create_task(_read(spec.name, output, here, on_line, on_notification))
     return Child(process, reading)
 
 
-def _environment(beats_to: int | None) -> dict[str, str]:
-    """The service manager is told by the supervisor alone."""
+def _environment(notify_fd: int | None) -> dict[str, str]:
+    """Return a child's environment: only the supervisor reports to the service manager."""
     ours = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", notify.FD}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
-    if beats_to is None:
+    if notify_fd is None:
         return kept
-    watchdog = notify.watchdog_seconds(os.environ, os.getpid())
-    often = {"WATCHDOG_USEC": str(int(watchdog * 1e6))} if watchdog else {}
-    return kept | often | {notify.FD: str(beats_to)}
+    seconds = notify.watchdog_seconds(os.environ, os.getpid())
+    watchdog = {"WATCHDOG_USEC": str(int(seconds * 1e6))} if seconds else {}
+    return kept | watchdog | {notify.FD: str(notify_fd)}
 
 
-async def _listen(name: str, said: int, here: socket.socket, hear: Hear, beat: HearBeat) -> None:
-    """Pass on what the child says, to its end."""
+async def _read(
+    name: str, output: int, here: socket.socket, on_line: OnLine, on_notification: OnNotification
+) -> None:
+    """Pass on the child's lines and notifications until its output ends."""
     loop = asyncio.get_running_loop()
     here.setblocking(False)
 
-    def beaten() -> None:
+    def receive() -> None:
         with suppress(OSError):
             while datagram := here.recv(4096):
-                beat(name, notify.fields(datagram))
+                on_notification(name, notify.fields(datagram))
 
-    loop.add_reader(here, beaten)
+    loop.add_reader(here, receive)
     reader = asyncio.StreamReader()
-    pipe = os.fdopen(said, "rb", buffering=0)
+    pipe = os.fdopen(output, "rb", buffering=0)
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
     try:
         rest = b""
@@ -153,9 +163,9 @@ async def _listen(name: str, said: int, here: socket.socket, hear: Hear, beat: H
             if len(rest) > _LONGEST:
                 lines, rest = [*lines, rest], b""
             for line in lines:
-                hear(name, line.decode("utf-8", "replace"))
+                on_line(name, line.decode("utf-8", "replace"))
         if rest:
-            hear(name, rest.decode("utf-8", "replace"))
+            on_line(name, rest.decode("utf-8", "replace"))
     finally:
         loop.remove_reader(here)
         here.close()

@@ -1,7 +1,7 @@
-"""What to do when a child process ends: decisions only, so that they can be tried without one.
+"""The supervisor's decisions, as pure functions: what to do when a child process ends.
 
-The order of the children is the order of the flow: capture, ingest, then who watches. They are
-started in it, and ended in it, so that each can take what the one before it left.
+Children are started and stopped in the order of the data flow (capture, ingest, then serve and
+alerts), so that each can process what the one before it wrote.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from recorder.backoff import Backoff
 
-#: Endings that a restart cannot change: the settings are wrong, a key is missing or refused.
+#: Exit codes after which a restart does not help, with their reasons.
 FINAL = {
     2: "its settings are wrong",
     4: "a key is missing, refused or expired",
@@ -21,7 +21,7 @@ FINAL = {
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`healthy`: seconds after which a child that dies counts as one that had been well."""
+    """The back-off between restarts; it resets after `healthy` seconds of running."""
 
     backoff: Backoff = field(default_factory=lambda: Backoff(first=0.5, most=30.0))
     healthy: float = 60.0
@@ -29,35 +29,35 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Start it again after `delay` seconds; it failed `failures` times in a row."""
+    """The decision to restart after `delay` seconds, having failed `failures` times in a row."""
 
     delay: float
     failures: int
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
-    """Do not start it again, and why."""
+class NoRestart:
+    """The decision not to restart, with the reason."""
 
     why: str
 
 
-def after(
+def next_step(
     code: int, ran: float, failures: int, policy: Policy, dice: Callable[[], float]
-) -> Restart | Leave:
-    """What follows when a child ended by itself.
+) -> Restart | NoRestart:
+    """Decide what to do after a child ended by itself.
 
-    `code` is its exit code (negative: the signal that killed it), `ran` for how many seconds it
-    had been running, `failures` how often it had failed in a row before.
+    `code` is its exit code (negative: the signal that killed it), `ran` its running time in s,
+    `failures` the number of its failures in a row before this one.
     """
     if code in FINAL:
-        return Leave(FINAL[code])
+        return NoRestart(FINAL[code])
     failures = 1 if ran >= policy.healthy else failures + 1
     return Restart(policy.backoff.delay(failures, dice), failures)
 
 
-def ending(code: int) -> str:
-    """How a process ended, in words."""
+def exit_text(code: int) -> str:
+    """Return an exit code in words; a negative code is a signal."""
     if code >= 0:
         return f"exit code {code}"
     try:
@@ -66,13 +66,8 @@ def ending(code: int) -> str:
         return f"killed by signal {-code}"
 
 
-def fresh(beat_at: float | None, now: float, limit: float) -> bool:
-    """True if a beat was heard within so many seconds."""
-    return beat_at is not None and now - beat_at <= limit
-
-
 def exit_code(codes: dict[str, int]) -> int:
-    """The supervisor's own exit code after a drain: what went wrong first in the flow's order."""
+    """Return the supervisor's exit code: that of the first child in order that failed, else 0."""
     for code in codes.values():
         if code:
             return code if code > 0 else 1

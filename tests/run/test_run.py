@@ -63,8 +63,8 @@ async def test_whoever_is_killed_comes_back_and_the_record_is_whole(tmp_path: Pa
     [connection] = recorded(data, "mine")
     assert received(connection) == sent
     for name in others:
-        assert run.says(name, "died; starting it again")
-        assert run.says(name, "died; starting it again")[0]["how"] == "killed by SIGKILL"
+        assert run.says(name, "died; restarting")
+        assert run.says(name, "died; restarting")[0]["how"] == "killed by SIGKILL"
     with duckdb.connect(str(data / "recorder.duckdb"), read_only=True) as db:
         counted = db.execute("SELECT count(*), count(DISTINCT seq) FROM prices").fetchall()
     assert counted == [(len(sent), len(sent))]
@@ -234,7 +234,10 @@ async def test_a_port_that_is_taken_costs_the_page_and_nothing_else(tmp_path: Pa
             ) as run,
         ):
             await eventually(
-                lambda: run.says("serve", "died; starting") or run.says("serve", "for good"), LONG
+                lambda: (
+                    run.says("serve", "died; restarting") or run.says("serve", "not restarting")
+                ),
+                LONG,
             )
             assert await run.stopped() in {0, 1, 2}
     assert received(recorded(tmp_path / "data", "mine")[0]) == server.peers[0].sent

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from recorder.backoff import Backoff
 from recorder.supervision import supervise
-from recorder.supervision.child import Spec
-from recorder.supervision.supervise import Leave, Policy, Restart
+from recorder.supervision.child import ChildSpec
+from recorder.supervision.stderr import StderrWriter, line_format
+from recorder.supervision.supervise import NoRestart, Policy, Restart
 from recorder.supervision.supervisor import Supervisor
-from recorder.supervision.talk import Talk, told
 
 from .runs import alive
 
@@ -31,7 +31,7 @@ CODES = st.integers(-64, 255).filter(lambda code: code not in supervise.FINAL)
 def test_what_dies_is_started_again_later_each_time(
     code: int, ran: float, failures: int, dice: float
 ) -> None:
-    decided = supervise.after(code, ran, failures, Policy(), lambda: dice)
+    decided = supervise.next_step(code, ran, failures, Policy(), lambda: dice)
     assert isinstance(decided, Restart)
     assert decided.failures == failures + 1
     assert 0 <= decided.delay <= min(30, 0.5 * 2**failures)
@@ -39,7 +39,7 @@ def test_what_dies_is_started_again_later_each_time(
 
 @given(CODES, st.floats(60, 1e6), st.integers(0, 100))
 def test_one_that_had_been_well_is_started_again_soon(code: int, ran: float, failures: int) -> None:
-    decided = supervise.after(code, ran, failures, Policy(), lambda: 0.99)
+    decided = supervise.next_step(code, ran, failures, Policy(), lambda: 0.99)
     assert isinstance(decided, Restart)
     assert decided.failures == 1
     assert decided.delay <= 0.5
@@ -47,8 +47,8 @@ def test_one_that_had_been_well_is_started_again_soon(code: int, ran: float, fai
 
 @pytest.mark.parametrize("code", [2, 4])
 def test_what_a_restart_cannot_change_is_left(code: int) -> None:
-    decided = supervise.after(code, 1e6, 0, Policy(), lambda: 0.5)
-    assert isinstance(decided, Leave)
+    decided = supervise.next_step(code, 1e6, 0, Policy(), lambda: 0.5)
+    assert isinstance(decided, NoRestart)
     assert decided.why
 
 
@@ -67,8 +67,8 @@ def test_the_back_off_is_full_jitter() -> None:
         (-99, "killed by signal 99"),
     ],
 )
-def test_an_ending_is_told_in_words(code: int, words: str) -> None:
-    assert supervise.ending(code) == words
+def test_an_exit_code_has_words(code: int, words: str) -> None:
+    assert supervise.exit_text(code) == words
 
 
 def test_the_first_in_the_flow_that_failed_gives_the_exit_code() -> None:
@@ -102,19 +102,19 @@ class Said:
         return sum(line.get("process") == name for line in lines)
 
 
-def recorder(name: str, *arguments: str, stage: int = 0) -> Spec:
-    return Spec(name, arguments, stage)
+def recorder(name: str, *arguments: str, stage: int = 0) -> ChildSpec:
+    return ChildSpec(name, arguments, stage)
 
 
 async def test_wrong_settings_of_the_first_end_the_whole_with_its_code() -> None:
     said = Said()
     specs = [recorder("first", "query", "nonsense"), recorder("other", "feeds", stage=1)]
     assert await Supervisor(specs, lambda *_: None, said).run() == 2
-    assert said.count("ended for good", "first") == 1
+    assert said.count("ended; not restarting", "first") == 1
     assert said.count("started", "first") == 1
 
 
-async def test_what_was_left_is_tried_again_after_a_hang_up() -> None:
+async def test_a_child_that_ended_as_final_is_restarted_after_a_hang_up() -> None:
     said, heard = Said(), list[tuple[str, str]]()
     specs = [recorder("first", "feeds"), recorder("other", "query", "nonsense", stage=1)]
     policy = Policy(Backoff(first=0.01, most=0.01))
@@ -122,10 +122,10 @@ async def test_what_was_left_is_tried_again_after_a_hang_up() -> None:
         specs, lambda name, line: heard.append((name, line)), said, policy=policy
     )
     running = asyncio.create_task(supervisor.run())
-    await eventually(lambda: said.count("died; starting it again", "first") >= 2)
-    await eventually(lambda: said.count("ended for good", "other") == 1)
+    await eventually(lambda: said.count("died; restarting", "first") >= 2)
+    await eventually(lambda: said.count("ended; not restarting", "other") == 1)
     supervisor.hang_up()
-    await eventually(lambda: said.count("ended for good", "other") == 2)
+    await eventually(lambda: said.count("ended; not restarting", "other") == 2)
     supervisor.stop()
     assert await running == 2
     assert ("first", "binance") in [(name, line.split()[0]) for name, line in heard if line.split()]
@@ -167,20 +167,20 @@ def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
         parent.wait()
 
 
-# -- what is said
+# -- output
 
 
-def test_a_line_is_told_behind_its_name_and_cannot_pretend_to_be_another() -> None:
-    tell = told(json=False)
-    assert tell("ingest", "hello") == "ingest  | hello\n"
-    assert tell("ingest", "\x1b[2Jcapture | x\r") == "ingest  | \\x1b[2Jcapture | x\\r\n"
+def test_a_line_has_its_childs_name_and_cannot_pretend_to_be_anothers() -> None:
+    text = line_format(json=False)
+    assert text("ingest", "hello") == "ingest  | hello\n"
+    assert text("ingest", "\x1b[2Jcapture | x\r") == "ingest  | \\x1b[2Jcapture | x\\r\n"
 
 
 def test_a_json_line_gets_its_process_and_any_other_becomes_one() -> None:
-    tell = told(json=True)
-    assert tell("serve", '{"event":"x","n":1}') == '{"process":"serve","event":"x","n":1}\n'
-    assert tell("serve", "[1]") == '{"process":"serve","event":"[1]","level":"info"}\n'
-    assert tell("serve", "plain") == '{"process":"serve","event":"plain","level":"info"}\n'
+    text = line_format(json=True)
+    assert text("serve", '{"event":"x","n":1}') == '{"process":"serve","event":"x","n":1}\n'
+    assert text("serve", "[1]") == '{"process":"serve","event":"[1]","level":"info"}\n'
+    assert text("serve", "plain") == '{"process":"serve","event":"plain","level":"info"}\n'
 
 
 def test_nobody_waits_for_a_standard_error_that_is_not_read(
@@ -189,9 +189,9 @@ def test_nobody_waits_for_a_standard_error_that_is_not_read(
     reader, written = os.pipe()
     with open(written, "w", encoding="utf-8") as stuck:  # noqa: PTH123 - a descriptor
         monkeypatch.setattr(sys, "stderr", stuck)
-        talk = Talk(most=100)
+        writer = StderrWriter(most=100)
         for _ in range(10_000):
-            talk.write("x" * 1_000 + "\n")  # far more than the pipe takes
+            writer.write("x" * 1_000 + "\n")  # far more than the pipe takes
         collected: list[bytes] = []
 
         def read() -> None:
@@ -200,11 +200,11 @@ def test_nobody_waits_for_a_standard_error_that_is_not_read(
 
         reading = threading.Thread(target=read)
         reading.start()
-        talk.write("last\n")
-        talk.close()
-        talk._thread.join(30)
+        writer.write("last\n")
+        writer.close()
+        writer._thread.join(30)
     reading.join(30)
     os.close(reader)
     text = b"".join(collected).decode()
-    assert "lines were left out: nobody read them" in text
+    assert "lines were dropped: nothing read them" in text
     assert text.count("x" * 1_000) < 10_000

@@ -1,4 +1,4 @@
-"""Standard error for a supervisor and its children: nobody waits for who reads it."""
+"""Standard error of the supervisor and its children, written without waiting for a reader."""
 
 from __future__ import annotations
 
@@ -13,47 +13,50 @@ import msgspec
 from recorder.answers.cells import visible
 
 
-class Talk:
-    """A stream that a thread writes out. When that cannot keep up, lines are left out, and told."""
+class StderrWriter:
+    """A text stream that a thread writes to standard error.
+
+    If the thread cannot keep up, lines are dropped, and a note says how many.
+    """
 
     def __init__(self, most: int = 10_000) -> None:
         self._lines: queue.Queue[str | None] = queue.Queue(most)
-        self._left_out = 0
+        self._dropped = 0
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def write(self, text: str) -> int:
-        """Take some text; never waits."""
+        """Queue a text; never block. Return its length."""
         try:
             self._lines.put_nowait(text)
         except queue.Full:
-            self._left_out += 1
+            self._dropped += 1
         return len(text)
 
     def flush(self) -> None:
-        """Nothing waits here: the thread flushes."""
+        """Do nothing: the thread flushes after each text."""
 
     def isatty(self) -> bool:
-        """As standard error is."""
+        """Return True if standard error is a terminal."""
         return sys.stderr.isatty()
 
     def close(self) -> None:
-        """Write what is left, as far as somebody reads it."""
+        """Write what is queued, for at most a few seconds."""
         with suppress(queue.Full):
             self._lines.put(None, timeout=1)
         self._thread.join(timeout=2)
 
     def _work(self) -> None:
         while (text := self._lines.get()) is not None:
-            left_out, self._left_out = self._left_out, 0
-            note = f"({left_out} lines were left out: nobody read them)\n" if left_out else ""
+            dropped, self._dropped = self._dropped, 0
+            note = f"({dropped} lines were dropped: nothing read them)\n" if dropped else ""
             with suppress(OSError, ValueError):
                 sys.stderr.write(note + text)
                 sys.stderr.flush()
 
 
-def told(json: bool) -> Callable[[str, str], str]:
-    """How a child's line is told: behind its name, or as a JSON object that has it."""
+def line_format(json: bool) -> Callable[[str, str], str]:
+    """Return the function that formats a child's line, given its name: as JSON or as text."""
     return _object if json else _line
 
 
@@ -63,9 +66,9 @@ def _line(name: str, line: str) -> str:
 
 def _object(name: str, line: str) -> str:
     try:
-        found = msgspec.json.decode(line)
+        fields = msgspec.json.decode(line)
     except msgspec.MsgspecError:
-        found = None
-    if not isinstance(found, dict):
-        found = {"event": line, "level": "info"}
-    return msgspec.json.encode({"process": name, **found}).decode() + "\n"
+        fields = None
+    if not isinstance(fields, dict):
+        fields = {"event": line, "level": "info"}
+    return msgspec.json.encode({"process": name, **fields}).decode() + "\n"
