@@ -1,7 +1,7 @@
-"""Simulated services: real WebSocket servers that speak a feed's protocol without a key.
+"""Simulated services: WebSocket servers that speak a feed's protocol and need no real key.
 
-`SERVICES` names them. Each module has `OPTIONS`, its dataclass of options, and
-`async def serve(options)`. A module is imported only when it is used.
+`SERVICES` lists them. Each module has `OPTIONS`, its dataclass of options, and
+`async def serve(options)`. It is imported on first use.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from recorder.simulate.server import Server, ServerOptions
+    from recorder.simulate.server import Server, ServiceOptions
 
-__all__ = ["SERVICES", "Simulation"]
+__all__ = ["SERVICES", "SimulatedService"]
 
 
 @dataclass(frozen=True, slots=True)
-class Simulation:
-    """One simulated service: what it brings, and the module that serves it."""
+class SimulatedService:
+    """One simulated service: a summary of its events, and the module that serves it."""
 
     summary: str
     module: str
 
     @property
-    def options(self) -> type[ServerOptions]:
-        """The dataclass of options that this service understands."""
-        return cast("type[ServerOptions]", import_module(self.module).OPTIONS)
+    def options(self) -> type[ServiceOptions]:
+        """The service's dataclass of options."""
+        return cast("type[ServiceOptions]", import_module(self.module).OPTIONS)
 
-    async def serve(self, options: ServerOptions) -> Server:
-        """Start the service with an instance of its `options`; return once it listens."""
+    async def serve(self, options: ServiceOptions) -> Server:
+        """Start the service with an instance of its `options`; return the listening server."""
         return cast("Server", await import_module(self.module).serve(options))
 
 
-SERVICES: dict[str, Simulation] = {
-    "cryptolisting": Simulation(
+SERVICES: dict[str, SimulatedService] = {
+    "cryptolisting": SimulatedService(
         "exchange listing announcements, binary JSON frames", "recorder.simulate.cryptolisting"
     ),
-    "smartmoney": Simulation(
+    "smartmoney": SimulatedService(
         "whales, derivatives, flows and signals by channel", "recorder.simulate.smartmoney"
     ),
 }

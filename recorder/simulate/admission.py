@@ -1,4 +1,4 @@
-"""Connection limits: who may connect now, decided from counts and times alone."""
+"""Connection limits of a service, applied to counts and times: pure, without sockets."""
 
 from __future__ import annotations
 
@@ -7,44 +7,44 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-__all__ = ["Admission", "AdmissionLimits", "Visitor"]
+__all__ = ["Admission", "ConnectionLimits", "Visitor"]
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who connects: a key from an address."""
+    """The key and the address of a client that connects."""
 
     key: str
     address: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AdmissionLimits:
-    """How many connections are allowed; the defaults are cryptolisting's, per endpoint."""
+class ConnectionLimits:
+    """The limits on connections to an endpoint; the defaults are cryptolisting's."""
 
     new_per_minute: int = 10
-    """New connections per address and minute."""
+    """The most new connections per address and minute."""
     per_address: int = 20
-    """Open connections per address."""
+    """The most open connections per address."""
     addresses_per_key: int = 2
     per_key_and_address: int = 5
     per_key: int = 20
     cooldown_seconds: float = 5.0
-    """Pause between two connections of a key from one address."""
+    """The least time between two connections of a key from one address."""
 
 
 @dataclass(slots=True)
 class Admission:
-    """Applies `limits`; times are seconds of a monotonic clock that the caller reads."""
+    """Applies `limits`. The caller reads the clock: times are seconds of a monotonic clock."""
 
-    limits: AdmissionLimits
+    limits: ConnectionLimits
     _tries: dict[str, deque[float]] = field(default_factory=dict)
     _last: dict[Visitor, float] = field(default_factory=dict)
 
     def refuse(
         self, visitor: Visitor, present: Collection[Visitor], now: float
     ) -> dict[str, object] | None:
-        """Return the body of the 429 that refuses a visitor, or None and remember the visit."""
+        """Return the body of the response 429 to a visitor; None to admit and remember it."""
         error = self._over_rate(visitor.address, now) or self._over_count(visitor, present)
         if error is not None:
             return {"error": error}

@@ -1,4 +1,4 @@
-"""Faults that a simulated service commits on purpose: facts and pure decisions, no sockets."""
+"""Faults that a simulated service makes on purpose: pure decisions, without sockets."""
 
 from __future__ import annotations
 
@@ -7,68 +7,68 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["Fault", "Faults", "OrderlyClose"]
+__all__ = ["CloseFault", "Fault", "Faults"]
 
 
 @dataclass(frozen=True, slots=True)
-class OrderlyClose:
-    """Close the connection with this code and reason."""
+class CloseFault:
+    """A close of the connection with this code and reason."""
 
     code: int
     reason: str
 
 
-Fault = OrderlyClose | Literal["reset", "silence"]
-"""What befalls a connection: an orderly close, a TCP reset, or lasting silence."""
+Fault = CloseFault | Literal["reset", "silence"]
+"""A fault of a connection: an orderly close, a TCP reset, or lasting silence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """What goes wrong, and when; the default is nothing.
+    """The faults that a service makes; by default none.
 
-    Frames are counted per connection from 1, welcomes and answers included; garbage counts only
-    events, so that a session can still be set up. `connections` limits the faults to the first so
-    many connections: with `connections=1` the client's next attempt finds a healthy service.
+    Frames are counted per connection from 1, including welcomes and answers. `garbage_every` counts
+    only events, so that a client can still set up its session. With `connections=1`, only the first
+    connection is faulty, and the client's next attempt finds a healthy service.
     """
 
     refuse: int | None = None
-    """HTTP status that answers the handshake in place of an upgrade."""
+    """The HTTP status that answers the handshake instead of an upgrade."""
     accept_then_close: bool = False
-    """Upgrade, then close with 1001 before any frame."""
+    """True to upgrade, then close with 1001 before any frame."""
     close_after: tuple[int, int, str] | None = None
-    """After so many frames, close with this code and reason."""
+    """The number of frames before a close, its code and its reason."""
     reset_after: int | None = None
-    """After so many frames, reset the TCP connection without a close frame."""
+    """The number of frames before a TCP reset without a close frame."""
     go_silent_after: int | None = None
-    """After so many frames, stay connected and send nothing more: no heartbeat, no pong."""
+    """The number of frames before lasting silence: connected, but no heartbeat and no pong."""
     garbage_every: int | None = None
-    """Every so many events, send garbage in the event's place."""
+    """N to send garbage instead of every Nth event."""
     connections: int | None = None
-    """Only the first so many connections (or refused handshakes) are faulty."""
+    """The number of connections (or refused handshakes) that are faulty; None for all."""
 
-    def strike(self, connection: int) -> bool:
-        """Whether the connection with this number, counted from 0, is faulty."""
+    def affects(self, connection: int) -> bool:
+        """Return True if the connection with this number, counted from 0, is faulty."""
         return self.connections is None or connection < self.connections
 
     def after(self, frames: int) -> Fault | None:
-        """Say what happens once `frames` frames were sent."""
+        """Return the fault that follows the frame with this number, if any."""
         if self.close_after is not None and frames == self.close_after[0]:
-            return OrderlyClose(*self.close_after[1:])
+            return CloseFault(*self.close_after[1:])
         if frames == self.reset_after:
             return "reset"
         if frames == self.go_silent_after:
             return "silence"
         return None
 
-    def spoil(self, payload: bytes, event: int, *, text: bool) -> bytes:
-        """Return the payload to send for this event, counted from 1: itself, or garbage."""
+    def corrupted(self, payload: bytes, event: int, *, text: bool) -> bytes:
+        """Return the payload to send for the event with this number, from 1: itself or garbage."""
         if not self.garbage_every or event % self.garbage_every:
             return payload
         return garbage(payload, event // self.garbage_every - 1, text=text)
 
 
 def garbage(payload: bytes, number: int, *, text: bool) -> bytes:
-    """Return the garbage with this number, counted from 0; kinds take turns.
+    """Return the garbage with this number, counted from 0, of each kind in turn.
 
     Text frames stay valid UTF-8: anything else would be a protocol error, not a bad payload.
     """
@@ -89,7 +89,7 @@ def garbage(payload: bytes, number: int, *, text: bool) -> bytes:
 
 
 def _mistyped(payload: bytes) -> bytes:
-    """Keep the field names and turn every value into a list that holds it."""
+    """Return the JSON object with every value but `type` replaced by a list that holds it."""
     try:
         fields = msgspec.json.decode(payload, type=dict[str, object])
     except (msgspec.DecodeError, UnicodeDecodeError):

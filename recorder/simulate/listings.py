@@ -1,4 +1,4 @@
-"""Seeded listing announcements: invented tokens under the titles that publishers really use."""
+"""Seeded listing announcements: invented tokens in the wording of real titles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date, timedelta
 __all__ = ["LISTING_TYPES", "PUBLISHERS", "Announcement", "draw"]
 
 PUBLISHERS: dict[str, float] = {"binance": 0.6, "upbit": 0.22, "bithumb": 0.18}
-"""The exchanges that announce, and each one's share of the announcements."""
+"""The exchanges that announce listings, with their shares of the announcements."""
 
 LISTING_TYPES: tuple[str, ...] = (
     "spot_listing",
@@ -84,9 +84,9 @@ _SYLLABLES = ("al", "bri", "cor", "dex", "ev", "fra", "gno", "hy", "lum", "mor",
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """One announcement as a publisher makes it.
+    """One announcement of a publisher.
 
-    `ticker` is one ticker, a comma list, or empty where the announcement names none.
+    `ticker` is one ticker, several separated by commas, or empty if the announcement names none.
     """
 
     publisher: str
@@ -96,7 +96,7 @@ class Announcement:
 
 
 def draw(rng: random.Random, today: date) -> Announcement:
-    """Invent the next announcement; what it announces for a day comes within two weeks."""
+    """Return the next invented announcement; a date in it is within two weeks of `today`."""
     publisher = rng.choices(tuple(PUBLISHERS), tuple(PUBLISHERS.values()))[0]
     kinds = _TITLES[publisher]
     listing_type = rng.choices(tuple(kinds), [kind[0] for kind in kinds.values()])[0]
@@ -107,7 +107,7 @@ def draw(rng: random.Random, today: date) -> Announcement:
 
 
 def _count(rng: random.Random, most: int) -> int:
-    """Mostly one ticker, sometimes several, none where the kind names none."""
+    """Return a number of tickers: mostly 1, sometimes up to 6, at most `most`."""
     return min(most, 1 if rng.random() < 0.75 else rng.randint(2, 6))
 
 
@@ -116,14 +116,14 @@ def _name(rng: random.Random) -> str:
 
 
 def _ticker(name: str) -> str:
-    """Consonants first, as many real tickers are made: Lumzen is LMZN."""
+    """Return a ticker of a name's first letter and consonants: LMZN for Lumzen."""
     upper = name.upper()
     letters = upper[0] + "".join(letter for letter in upper[1:] if letter not in "AEIOUY")
     return (letters if len(letters) > 2 else upper)[:5]
 
 
 def _words(rng: random.Random, names: list[str], today: date) -> dict[str, str]:
-    """Every phrase that a title may hold; `{each}` is 'Lumzen (LMZN) and Corvel (CRVL)'."""
+    """Return the phrases of the titles; `{each}` is 'Lumzen (LMZN) and Corvel (CRVL)'."""
     tickers = [_ticker(name) for name in names]
     both = list(zip(names, tickers, strict=True))
     return {
@@ -137,6 +137,6 @@ def _words(rng: random.Random, names: list[str], today: date) -> dict[str, str]:
 
 
 def _listed(items: list[str]) -> str:
-    """Join as English does: 'A', 'A and B', 'A, B and C'."""
+    """Join items as in English: 'A', 'A and B', 'A, B and C'."""
     head, last = items[:-1], items[-1:]
     return " and ".join([", ".join(head), *last]) if head else "".join(last)

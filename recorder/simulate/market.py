@@ -1,6 +1,6 @@
-"""A seeded market: plausible prices, sizes, wallets and funding rates, and the events they make.
+"""A simulated market: events with plausible prices, sizes, wallets and funding rates.
 
-Nothing here reads a clock or rolls dice of its own: both are passed in.
+The caller passes in the clock and the random numbers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SYMBOLS: dict[str, float] = {
     "LTC": 96.5,
     "PEPE": 0.0000052,
 }
-"""The symbols that trade from the start, the busiest first, with their opening prices in USD."""
+"""The known symbols, busiest first, with their opening prices in USD."""
 
 EXCHANGES: dict[str, tuple[int, float]] = {
     "binance": (8, 0.00010),
@@ -38,7 +38,7 @@ EXCHANGES: dict[str, tuple[int, float]] = {
     "bitget": (8, 0.00011),
     "hyperliquid": (1, 0.0000125),
 }
-"""Funding interval in hours and usual funding rate per interval, as a fraction."""
+"""The funding interval in hours, and the usual funding rate per interval as a fraction."""
 
 _BUSY = list(accumulate(1 / rank for rank in range(1, len(SYMBOLS) + 1)))
 _SIGNALS = ("accumulation", "distribution", "whale_cluster", "funding_extreme", "cascade_risk")
@@ -49,8 +49,8 @@ _ALERTS = {"price_move": "info", "volume_spike": "warning", "liquidation_cascade
 class MarketEvent:
     """One event of a channel.
 
-    `fields` are those that the service documents; `extra` are plausible ones that it does not,
-    among them `timestamp`: milliseconds since the epoch at which the event took place.
+    `fields` are those that the vendor documents, `extra` invented ones, among them `timestamp`: the
+    event time in ms since the epoch.
     """
 
     type: str
@@ -60,22 +60,22 @@ class MarketEvent:
 
 
 def latency_ns(rng: random.Random, median_ms: float, sigma: float) -> int:
-    """Draw a log-normal latency: half lie under `median_ms`, `sigma` sets how long the tail is."""
+    """Draw a log-normal latency in ns with this median; `sigma` sets the length of its tail."""
     return round(rng.lognormvariate(math.log(median_ms), sigma) * 1_000_000)
 
 
 def power_law(rng: random.Random, least: float, alpha: float, most: float) -> float:
-    """Draw a Pareto size in cents' precision: many near `least`, few towards `most`."""
+    """Draw a Pareto-distributed amount from `least` to `most`, rounded to cents."""
     return round(min(least * rng.paretovariate(alpha), most), 2)
 
 
 def significant(value: float, digits: int = 6) -> float:
-    """Round to significant digits, as quotes of cheap and dear coins alike are written."""
+    """Round to significant digits, which suits prices of any magnitude."""
     return float(f"{value:.{digits}g}")
 
 
 class SimulatedMarket:
-    """Prices on random walks, wallets that come back, and one event per call of `event`."""
+    """A market whose prices are random walks; each call of `event` makes one event."""
 
     def __init__(self, rng: random.Random, clock: Callable[[], int]) -> None:
         self._rng = rng
@@ -95,11 +95,15 @@ class SimulatedMarket:
 
     @property
     def channels(self) -> frozenset[str]:
-        """The channels with a fixed name; `whales:<SYMBOL>` exists for any symbol besides."""
+        """The channels with a fixed name; `whales:<SYMBOL>` exists for any symbol too."""
         return frozenset(self._makers)
 
     def event(self, channel: str) -> MarketEvent:
-        """Make the next event of a channel; raises KeyError for a channel that does not exist."""
+        """Return the next event of a channel.
+
+        Raises:
+            KeyError: there is no such channel.
+        """
         if channel.startswith("whales:"):
             return self._whale(channel)
         return self._makers[channel](channel)

@@ -1,4 +1,4 @@
-"""One client of a simulated service: the only door through which frames leave it."""
+"""One client of a simulated service: every frame to the client is sent here."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from recorder.simulate.faults import Fault, Faults, OrderlyClose
+from recorder.simulate.faults import CloseFault, Fault, Faults
 
 __all__ = ["ConnectionLog", "Logged", "Peer", "SimulatedConnection"]
 
 CLOSE_SECONDS = 5.0
-"""How long a client may take to answer a close before its TCP connection is cut."""
+"""The time in s that a client has to answer a close before its TCP connection is cut."""
 
 
 class Logged(NamedTuple):
-    """One data frame: `kind` is 'text' or 'binary', `time_ns` is when it was sent or read."""
+    """One data frame, 'text' or 'binary', with the time at which it was sent or read."""
 
     kind: str
     payload: bytes
@@ -33,7 +33,7 @@ class Logged(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLog:
-    """Every data frame of one connection, in order; `number` counts connections from 0."""
+    """The data frames of one connection, in order; connections are numbered from 0."""
 
     number: int
     sent: deque[Logged]
@@ -41,18 +41,18 @@ class ConnectionLog:
 
 
 class SimulatedConnection(ServerConnection):
-    """A connection that can be muted: it then stays open and writes nothing, not even pongs."""
+    """A connection that can be muted: it stays open but writes nothing, not even pongs."""
 
     muted = False
 
     def mute(self) -> None:
-        """Fall silent for good; the client's silence is no longer punished either."""
+        """Write nothing from now on, and no longer disconnect a silent client."""
         self.muted = True
         if self.keepalive_task is not None:
             self.keepalive_task.cancel()
 
     def send_data(self) -> None:
-        """Write what the protocol has to say, unless muted."""
+        """Write the protocol's pending data unless muted."""
         if self.muted:
             self.protocol.data_to_send()
         else:
@@ -61,7 +61,7 @@ class SimulatedConnection(ServerConnection):
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class Peer:
-    """A connected client: sends frames to it, counts them, logs them and commits the faults."""
+    """A connected client: sends frames to it, counts and logs them, and makes the faults."""
 
     connection: SimulatedConnection
     text: bool
@@ -76,7 +76,7 @@ class Peer:
 
     @property
     def open(self) -> bool:
-        """Whether frames can still be sent."""
+        """True while frames can be sent."""
         return (
             self.connection.state is State.OPEN
             and self._closing is None
@@ -85,17 +85,17 @@ class Peer:
         )
 
     def send(self, message: dict[str, object]) -> None:
-        """Send one message that is no event: a welcome, an answer, a heartbeat."""
+        """Send a message other than an event: a welcome, an answer, a heartbeat."""
         self._write(msgspec.json.encode(message))
 
     def send_event(self, payload: bytes) -> None:
-        """Send one event, or the garbage that its faults put in its place."""
+        """Send an event, or the garbage that a fault replaces it with."""
         if self.open:
             self.events += 1
-            self._write(self.faults.spoil(payload, self.events, text=self.text))
+            self._write(self.faults.corrupted(payload, self.events, text=self.text))
 
     async def messages(self) -> AsyncIterator[bytes]:
-        """Yield the client's messages until the connection ends, however it ends."""
+        """Yield the client's messages until the connection ends; a failed connection just ends."""
         try:
             async for message in self.connection:
                 payload = message.encode() if isinstance(message, str) else bytes(message)
@@ -107,7 +107,7 @@ class Peer:
             return
 
     async def close(self, code: int, reason: str) -> None:
-        """Close the connection; one that does not answer in time is cut."""
+        """CloseFault the connection; cut it if the client does not answer in time."""
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self.connection.close(code, reason)
@@ -115,12 +115,12 @@ class Peer:
             self.connection.transport.abort()
 
     def close_soon(self, code: int, reason: str) -> None:
-        """Begin to close the connection: nothing more is sent."""
+        """Start to close the connection; no more frames are sent."""
         if self.open:
             self._closing = asyncio.create_task(self.close(code, reason))
 
     async def shut_down(self) -> None:
-        """Close the connection because the service ends."""
+        """CloseFault the connection because the service is shutting down."""
         if self.connection.muted:
             self.connection.transport.abort()
         elif self._closing is None:
@@ -135,7 +135,7 @@ class Peer:
         self.connection.transport.abort()
 
     def _write(self, payload: bytes) -> None:
-        """Hand a frame to the transport at once, so that order and log agree."""
+        """Pass a frame to the transport at once, so that the log has the order of sending."""
         if not self.open:
             return
         if self._too_slow():
@@ -146,15 +146,15 @@ class Peer:
             self.log.sent.append(Logged(kind, payload, self.clock()))
         broadcast([self.connection], payload, text=self.text)
         self.frames += 1
-        self._commit(self.faults.after(self.frames))
+        self._make(self.faults.after(self.frames))
 
     def _too_slow(self) -> bool:
-        """Count the frames that wait in our buffer because the client does not read."""
+        """Return True if too many frames are buffered because the client does not read."""
         self.behind = self.behind + 1 if self.connection.paused else 0
         return self.behind > self.behind_limit
 
-    def _commit(self, fault: Fault | None) -> None:
-        if isinstance(fault, OrderlyClose):
+    def _make(self, fault: Fault | None) -> None:
+        if isinstance(fault, CloseFault):
             self.close_soon(fault.code, fault.reason)
         elif fault == "reset":
             self.reset()

@@ -1,4 +1,4 @@
-"""The shell around every simulated service: sockets, pace, heartbeats and shutdown."""
+"""The server of every simulated service: sockets, pace of events, heartbeats and shutdown."""
 
 from __future__ import annotations
 
@@ -21,65 +21,69 @@ from websockets.http11 import Request, Response
 from recorder.simulate.faults import Faults
 from recorder.simulate.peer import CLOSE_SECONDS, ConnectionLog, Logged, Peer, SimulatedConnection
 
-__all__ = ["Behaviour", "Server", "ServerOptions", "refusal"]
+__all__ = ["Behaviour", "Server", "ServiceOptions", "refusal"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServerOptions:
-    """What every simulated service lets its caller choose."""
+class ServiceOptions:
+    """The options that all simulated services share."""
 
     host: str = "127.0.0.1"
     port: int = 0
-    """0 takes a free port; `Server.port` tells which."""
+    """The port to listen on; 0 for a free one, which is then `Server.port`."""
     rate: float = 1.0
-    """Events per second on average, at random intervals; 0 sends heartbeats only."""
+    """The average number of events per second, at random intervals; 0 for heartbeats only."""
     limit: int | None = None
-    """Stop after so many events that reached at least one client."""
+    """The number of events that reached at least one client after which the events end."""
     seed: int = 0
-    """The same seed tells the same events in the same order to clients that subscribe alike."""
+    """The seed of the events: the same seed and subscriptions give the same events in order."""
     keys: frozenset[str] | None = None
-    """The keys that are accepted; None accepts every well formed one."""
+    """The accepted keys; None for every well-formed one."""
     heartbeat_seconds: float = 30.0
     ping_seconds: float | None = 15.0
-    """Interval of WebSocket pings; None sends none."""
+    """The interval of WebSocket pings; None for no pings."""
     pong_seconds: float = 30.0
-    """A client that leaves a ping unanswered for so long is disconnected."""
+    """The time that a client has to answer a ping before it is disconnected."""
     behind: int = 10
-    """A client with more frames than this waiting for it is closed with 1008 too_slow."""
+    """The number of buffered frames above which a client is closed with 1008 too_slow."""
     faults: Faults = field(default_factory=Faults)
     record: bool = False
-    """Keep every data frame of every connection in `Server.logs`."""
+    """True to keep the data frames of every connection in `Server.logs`."""
     record_limit: int | None = None
-    """Keep only the last so many frames per connection and direction."""
+    """The number of last frames to keep per connection and direction; None for all."""
     clock: Callable[[], int] = time.time_ns
 
     def __post_init__(self) -> None:
-        """Refuse what could never run."""
+        """Check the rate and the heartbeat interval.
+
+        Raises:
+            ValueError: one of them is out of range.
+        """
         if self.rate < 0 or self.heartbeat_seconds <= 0:
             raise ValueError("rate must not be negative, heartbeat_seconds must be positive")
 
 
 class Behaviour(Protocol):
-    """What makes one service differ from another; `path` and `text` shape URL and frames."""
+    """A service's protocol: the path of its URL, text or binary frames, and its messages."""
 
     path: str
     text: bool
 
     def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Return the response that refuses a handshake, or None to accept it."""
+        """Return a response that refuses the handshake, or None to accept it."""
 
     async def converse(self, peer: Peer) -> None:
-        """Greet a client and answer it until its connection ends."""
+        """Welcome a client and answer its messages until its connection ends."""
 
-    def occur(self) -> bool:
-        """Let one event happen and tell the clients; return whether anyone heard it."""
+    def emit(self) -> bool:
+        """Send one event to the clients that want it; return True if there was one."""
 
-    def beat(self) -> None:
-        """Send the heartbeat, once every `heartbeat_seconds`."""
+    def heartbeat(self) -> None:
+        """Send a heartbeat to every client; called every `heartbeat_seconds`."""
 
 
 def refusal(connection: ServerConnection, status: int, body: dict[str, object]) -> Response:
-    """Build an HTTP response that refuses the handshake with a JSON body."""
+    """Return an HTTP response that refuses the handshake, with a JSON body."""
     response = connection.respond(status, msgspec.json.encode(body).decode())
     del response.headers["Content-Type"]
     response.headers["Content-Type"] = "application/json"
@@ -89,19 +93,19 @@ def refusal(connection: ServerConnection, status: int, body: dict[str, object]) 
 class Server:
     """A running simulated service: `port`, `url`, the open `peers` and the `logs`.
 
-    An asynchronous context manager that closes itself; `serve_forever` suits a command line.
+    As an asynchronous context manager it closes itself at the end.
     """
 
-    def __init__(self, behaviour: Behaviour, settings: ServerOptions) -> None:
+    def __init__(self, behaviour: Behaviour, settings: ServiceOptions) -> None:
         self.peers: set[Peer] = set()
         self.logs: list[ConnectionLog] = []
         """With `record`: one log per connection, in the order in which they opened."""
         self.port = settings.port
-        """The port that is listened on; it is kept after `close`."""
+        """The port that the server listens on; kept after `close`."""
         self.connections = 0
-        """How many connections were opened since the start."""
+        """The number of connections opened since the start."""
         self.refused = 0
-        """How many handshakes were refused since the start."""
+        """The number of handshakes refused since the start."""
         self._behaviour = behaviour
         self._settings = settings
         self._tasks: list[asyncio.Task[None]] = []
@@ -114,12 +118,16 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where a client connects."""
+        """The URL for clients."""
         host = self._settings.host
         return f"ws://{f'[{host}]' if ':' in host else host}:{self.port}{self._behaviour.path}"
 
     async def start(self) -> Self:
-        """Listen; raises OSError when the address is taken."""
+        """Start to listen; return the server.
+
+        Raises:
+            OSError: the address is in use.
+        """
         settings = self._settings
         self._server = await serve_websocket(
             self._handle,
@@ -139,15 +147,15 @@ class Server:
         return self
 
     async def drop(self, code: int = 1001, reason: str = "") -> None:
-        """Close every open connection and go on listening."""
+        """Close every open connection, but continue to listen."""
         await asyncio.gather(*(peer.close(code, reason) for peer in tuple(self.peers)))
 
     async def serve_forever(self) -> None:
-        """Run until cancelled; raises whatever else ends the service."""
+        """Run until cancelled, or until a task of the service fails with its error."""
         await asyncio.gather(*self._tasks)
 
     async def close(self) -> None:
-        """Stop listening, close every connection and wait for both; may be called again."""
+        """Stop listening and close every connection; a second call does nothing."""
         if self._server is None:
             return
         for task in self._tasks:
@@ -173,7 +181,7 @@ class Server:
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         faults = self._settings.faults
-        if faults.refuse is not None and faults.strike(self.connections + self.refused):
+        if faults.refuse is not None and faults.affects(self.connections + self.refused):
             response = refusal(connection, faults.refuse, {"error": "unavailable"})
         else:
             admitted = self._behaviour.admit(connection, request)
@@ -206,25 +214,25 @@ class Server:
         return Peer(
             connection=connection,
             text=self._behaviour.text,
-            faults=settings.faults if settings.faults.strike(number) else Faults(),
+            faults=settings.faults if settings.faults.affects(number) else Faults(),
             behind_limit=settings.behind,
             clock=settings.clock,
             log=log,
         )
 
     async def _pace(self) -> None:
-        """Let events happen at random, `rate` a second; a stall of over a second is forgotten."""
+        """Emit events at random times, `rate` per second; after a stall, catch up at most 1 s."""
         settings, loop = self._settings, asyncio.get_running_loop()
         if not settings.rate:
             return
-        gaps = random.Random(settings.seed)
-        due, heard = loop.time(), 0
-        while settings.limit is None or heard < settings.limit:
-            due = max(due + gaps.expovariate(settings.rate), loop.time() - 1)
+        rng = random.Random(settings.seed)
+        due, emitted = loop.time(), 0
+        while settings.limit is None or emitted < settings.limit:
+            due = max(due + rng.expovariate(settings.rate), loop.time() - 1)
             await asyncio.sleep(max(0.0, due - loop.time()))
-            heard += self._behaviour.occur()
+            emitted += self._behaviour.emit()
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._settings.heartbeat_seconds)
-            self._behaviour.beat()
+            self._behaviour.heartbeat()

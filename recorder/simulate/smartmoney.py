@@ -1,8 +1,7 @@
 """A simulated Smart Money service: events by channel in text JSON frames.
 
-The vendor documents the client's messages, the channels and a few fields of each event; the
-acknowledgements, errors and extra fields here are plausible inventions.
-https://smartmoneyapi.pages.dev
+The vendor documents the client's messages, the channels and a few fields of each event. The
+acknowledgements, errors and extra fields are invented. https://smartmoneyapi.pages.dev
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from websockets.http11 import Request, Response
 
 from recorder.simulate.market import MarketEvent, SimulatedMarket
 from recorder.simulate.peer import Peer
-from recorder.simulate.server import Server, ServerOptions, refusal
+from recorder.simulate.server import Server, ServiceOptions, refusal
 
 __all__ = ["OPTIONS", "SmartMoneyOptions", "serve"]
 
@@ -31,23 +30,23 @@ _WEIGHTS = {
     "onchain:flows": 2,
     "derivatives:openinterest": 2,
 }
-"""How much busier than others these channels are."""
+"""The relative rates of the busier channels; that of the others is 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SmartMoneyOptions(ServerOptions):
+class SmartMoneyOptions(ServiceOptions):
     """Options of the simulated Smart Money service.
 
-    `rate` is shared by all channels that a client is subscribed to, and `system:status` comes
-    every `heartbeat_seconds` besides. Clients of one channel all get the same events.
+    `rate` is that of all subscribed channels together. `system:status` is sent in addition, every
+    `heartbeat_seconds`. All clients of a channel get the same events.
     """
 
     rate: float = 20.0
     behind: int = 10_000
     extended: bool = True
-    """Add fields that the service does not document, the event's `timestamp` (ms) among them."""
+    """Add fields that the vendor does not document, such as the event's `timestamp` (ms)."""
     shape: Literal["mixed", "flat", "wrapped"] = "mixed"
-    """Fields at top level, under `payload`, or the two in turns."""
+    """The place of the fields: at top level, under `payload`, or the two in turns."""
 
 
 OPTIONS = SmartMoneyOptions
@@ -62,7 +61,7 @@ class _SmartMoney:
         self._rng = random.Random(f"channels {options.seed}")
         self._market = SimulatedMarket(random.Random(f"market {options.seed}"), options.clock)
         self._channels: dict[Peer, set[str]] = {}
-        self._offer: list[str] = []
+        self._subscribed: list[str] = []
         self._weights: list[int] = []
         self._events = 0
 
@@ -77,23 +76,23 @@ class _SmartMoney:
                 await self._answer(peer, message)
         finally:
             self._channels.pop(peer, None)
-            self._reckon()
+            self._update_subscribed()
 
-    def occur(self) -> bool:
-        if not self._offer:
+    def emit(self) -> bool:
+        if not self._subscribed:
             return False
-        channel = self._rng.choices(self._offer, self._weights)[0]
-        return self._tell(self._market.event(channel))
+        channel = self._rng.choices(self._subscribed, self._weights)[0]
+        return self._send(self._market.event(channel))
 
-    def beat(self) -> None:
-        self._tell(self._market.event(_STATUS))
+    def heartbeat(self) -> None:
+        self._send(self._market.event(_STATUS))
 
-    def _tell(self, event: MarketEvent) -> bool:
+    def _send(self, event: MarketEvent) -> bool:
         payload = self._encode(event)
-        heard = [p for p, chosen in self._channels.items() if p.open and event.channel in chosen]
-        for peer in heard:
+        peers = [p for p, chosen in self._channels.items() if p.open and event.channel in chosen]
+        for peer in peers:
             peer.send_event(payload)
-        return bool(heard)
+        return bool(peers)
 
     def _encode(self, event: MarketEvent) -> bytes:
         options = self._options
@@ -117,7 +116,7 @@ class _SmartMoney:
             case "ping":
                 peer.send({"type": "pong"})
             case "subscribe" | "unsubscribe" as verb:
-                self._choose(peer, verb, command.get("channel"))
+                self._subscribe(peer, verb, command.get("channel"))
             case _:
                 peer.send(_error("unknown_type", "type is auth, subscribe, unsubscribe or ping"))
 
@@ -130,7 +129,7 @@ class _SmartMoney:
             peer.send(_error("invalid_api_key", "the API key is not valid"))
             await peer.close(4001, "invalid api key")
 
-    def _choose(self, peer: Peer, verb: str, channel: object) -> None:
+    def _subscribe(self, peer: Peer, verb: str, channel: object) -> None:
         channels = self._channels.get(peer)
         if channels is None:
             peer.send(_error("not_authenticated", "authenticate first", channel))
@@ -138,25 +137,25 @@ class _SmartMoney:
             peer.send(_error("unknown_channel", "there is no such channel", channel))
         elif verb == "subscribe":
             channels.add(channel)
-            self._reckon()
+            self._update_subscribed()
             peer.send({"type": "subscribed", "channel": channel})
         else:
             channels.discard(channel)
-            self._reckon()
+            self._update_subscribed()
             peer.send({"type": "unsubscribed", "channel": channel})
 
     def _exists(self, channel: str) -> bool:
         return channel in self._market.channels or _WHALES.fullmatch(channel) is not None
 
-    def _reckon(self) -> None:
-        """List the channels that anyone hears; the status channel keeps its own time."""
+    def _update_subscribed(self) -> None:
+        """List the subscribed channels, without the status channel: heartbeats are sent there."""
         chosen = {channel for channels in self._channels.values() for channel in channels}
-        self._offer = sorted(chosen - {_STATUS})
-        self._weights = [_WEIGHTS.get(channel, 1) for channel in self._offer]
+        self._subscribed = sorted(chosen - {_STATUS})
+        self._weights = [_WEIGHTS.get(channel, 1) for channel in self._subscribed]
 
 
 async def serve(options: SmartMoneyOptions) -> Server:
-    """Start the service; returns once it listens. Use as `async with await serve(options)`."""
+    """Start the service and return the listening server: `async with await serve(options)`."""
     return await Server(_SmartMoney(options), options).start()
 
 

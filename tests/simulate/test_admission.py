@@ -1,11 +1,11 @@
-from recorder.simulate.admission import Admission, AdmissionLimits, Visitor
+from recorder.simulate.admission import Admission, ConnectionLimits, Visitor
 
 ANN = Visitor("dsk_a", "192.0.2.1")
-FREE = AdmissionLimits(cooldown_seconds=0, new_per_minute=1000)
+FREE = ConnectionLimits(cooldown_seconds=0, new_per_minute=1000)
 
 
 def test_a_key_waits_out_its_cooldown_on_one_address() -> None:
-    admission = Admission(AdmissionLimits())
+    admission = Admission(ConnectionLimits())
     assert admission.refuse(ANN, [], 100.0) is None
     assert admission.refuse(ANN, [], 100.0) == {"error": "connection_cooldown", "retry_after_s": 5}
     assert admission.refuse(ANN, [], 103.5) == {"error": "connection_cooldown", "retry_after_s": 2}
@@ -13,14 +13,14 @@ def test_a_key_waits_out_its_cooldown_on_one_address() -> None:
 
 
 def test_another_key_or_address_has_its_own_cooldown() -> None:
-    admission = Admission(AdmissionLimits())
+    admission = Admission(ConnectionLimits())
     assert admission.refuse(ANN, [], 100.0) is None
     assert admission.refuse(Visitor("dsk_b", ANN.address), [], 100.0) is None
     assert admission.refuse(Visitor(ANN.key, "192.0.2.2"), [], 100.0) is None
 
 
 def test_an_address_makes_ten_new_connections_a_minute() -> None:
-    admission = Admission(AdmissionLimits(cooldown_seconds=0))
+    admission = Admission(ConnectionLimits(cooldown_seconds=0))
     answers = [admission.refuse(ANN, [], float(second)) for second in range(11)]
     assert answers == [None] * 10 + [{"error": "connection_rate_limit_exceeded"}]
     assert admission.refuse(ANN, [], 60.0) is None

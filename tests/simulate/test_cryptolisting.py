@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from recorder.simulate.admission import AdmissionLimits
+from recorder.simulate.admission import ConnectionLimits
 
 from .clients import KEY, PATIENCE, drained, eventually, hear, listings, receive, say, until
 
@@ -133,13 +133,13 @@ async def test_a_request_that_is_no_upgrade_is_answered_with_426() -> None:
 
 
 async def test_a_second_connection_within_the_cooldown_is_refused() -> None:
-    async with await listings(limits=AdmissionLimits()) as server, hear(server):
+    async with await listings(limits=ConnectionLimits()) as server, hear(server):
         body = {"error": "connection_cooldown", "retry_after_s": 5}
         assert await refused(server) == (429, body)
 
 
 async def test_a_key_has_a_limited_number_of_connections_per_address() -> None:
-    limits = AdmissionLimits(cooldown_seconds=0, per_key_and_address=1)
+    limits = ConnectionLimits(cooldown_seconds=0, per_key_and_address=1)
     async with (
         await listings(limits=limits) as server,
         hear(server) as client,

@@ -7,7 +7,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError, Inval
 
 from recorder.simulate import SERVICES
 from recorder.simulate.faults import Faults
-from recorder.simulate.server import ServerOptions
+from recorder.simulate.server import ServiceOptions
 
 from .clients import drained, hear, listings, money, receive, subscribed, talk
 
@@ -18,7 +18,7 @@ FLOWS = '{"type":"subscribe","channel":"onchain:flows"}'
 
 async def test_each_service_starts_by_its_name() -> None:
     for name, service in SERVICES.items():
-        assert issubclass(service.options, ServerOptions)
+        assert issubclass(service.options, ServiceOptions)
         async with await service.serve(service.options(rate=0)) as server:
             assert server.url.startswith(f"ws://127.0.0.1:{server.port}"), name
 
@@ -109,7 +109,7 @@ async def test_a_service_that_is_cancelled_while_serving_closes() -> None:
 
 async def test_what_could_never_run_is_refused() -> None:
     with pytest.raises(ValueError, match="rate"):
-        ServerOptions(rate=-1)
+        ServiceOptions(rate=-1)
 
 
 async def test_a_fault_closes_after_so_many_frames_with_its_code() -> None:
