@@ -1,1 +1,1 @@
-"""The raw record in object storage: sealed files are sent there, and read from there."""
+"""The raw record in object storage: sealed files are uploaded to it and read from it."""

@@ -1,4 +1,4 @@
-"""A data directory whose sealed files are partly, or all, in a bucket."""
+"""The record of a data directory whose sealed files are partly or all in a bucket."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from recorder.errors import StoreError
 from recorder.record.layout import Layout, day_of
 
 if TYPE_CHECKING:
-    from recorder.bucket.store import Listing, Store
+    from recorder.bucket.store import BucketListing, Store
 
-#: Seconds for which a listing holds: to list is slow, and paid for. A long one holds longer.
+#: A listing is slow and costs money, so it is cached: for 10 s, or 20 times as long as it took.
 _FRESH_SECONDS = 10.0
-_SHARE = 20.0
+_FRESH_FACTOR = 20.0
 
 
 def layout_of(
@@ -29,171 +29,174 @@ def layout_of(
     raw_url: str | None,
     *,
     cache_gb: float = 10.0,
-    anew: bool = False,
+    refetch: bool = False,
     warn: Callable[[str], None] = lambda text: None,
 ) -> Layout:
-    """Return where the record is: the data directory, and the bucket at `raw_url` if there is one.
+    """Return the layout of the record: the data directory, and the bucket at `raw_url` if set.
 
-    With `anew` files that were fetched before are fetched again. `warn` is called when the bucket
-    becomes unreachable.
+    With `refetch`, files in the cache are fetched again. `warn` is called when the bucket becomes
+    unavailable.
 
     Raises:
-        ConfigError: `raw_url` names no bucket.
-        StoreError, CredentialsError: the bucket cannot be read; nothing was done.
+        ConfigError: `raw_url` is not the URL of a bucket.
+        StoreError, CredentialsError: the bucket cannot be read.
     """
     if raw_url is None:
         return Layout(data_dir)
     from recorder.bucket.store import Store
 
     cache = data_dir / "work" / "cache"
-    mirror = Mirror(Store(raw_url), cache, int(cache_gb * spool.GB), anew=anew, warn=warn)
+    mirror = Mirror(Store(raw_url), cache, int(cache_gb * spool.GB), refetch=refetch, warn=warn)
     mirror.look()
     return Mirrored(data_dir, mirror)
 
 
 @dataclass(slots=True)
 class Mirror:
-    """A bucket as this process sees it: what it holds, and what was fetched of it.
+    """A bucket, with a cached listing and a cache of fetched files.
 
-    The cache holds at most about `cache_bytes`: what was used least lately goes.
+    When the cache exceeds `cache_bytes`, the least recently used files are removed.
     """
 
     store: Store
     cache: Path
     cache_bytes: int
-    anew: bool = False
+    refetch: bool = False
     warn: Callable[[str], None] = lambda text: None
-    _listing: Listing | None = None
+    _listing: BucketListing | None = None
     _until: float = 0.0
-    _away: bool = False
-    _own: Path | None = None
+    _unavailable: bool = False
+    _private: Path | None = None
 
-    # -- what it holds
+    # -- the listing
 
-    def look(self, gone: Callable[[Listing], bool] = lambda listing: False) -> Listing:
-        """The bucket's objects as of lately; now, where `gone` says that too much has changed.
+    def look(
+        self, outdated: Callable[[BucketListing], bool] = lambda listing: False
+    ) -> BucketListing:
+        """Return the cached listing; list the bucket if it has expired or `outdated` returns True.
 
         Raises:
-            StoreError, CredentialsError: it cannot be read, and what is known does not do.
+            StoreError, CredentialsError: the bucket cannot be read, and there is no usable listing.
         """
-        if self._listing is None or time.monotonic() >= self._until or gone(self._listing):
+        if self._listing is None or time.monotonic() >= self._until or outdated(self._listing):
             start = time.monotonic()
             try:
-                self._listing, self._away = self.store.listing(), False
+                self._listing, self._unavailable = self.store.listing(), False
             except StoreError as error:
-                if self._listing is None or gone(self._listing):
+                if self._listing is None or outdated(self._listing):
                     raise
-                if not self._away:
-                    self.warn(f"the bucket is taken as it was: {error}")
-                self._away = True
+                if not self._unavailable:
+                    self.warn(f"using the last listing of the bucket: {error}")
+                self._unavailable = True
             took = time.monotonic() - start
-            self._until = time.monotonic() + max(_FRESH_SECONDS, _SHARE * took)
+            self._until = time.monotonic() + max(_FRESH_SECONDS, _FRESH_FACTOR * took)
         return self._listing
 
     def objects(self, feed: str, *names: str) -> Mapping[str, int]:
-        """The sizes of a feed's objects by their stems.
+        """Return the sizes in bytes of a feed's objects, by stem.
 
-        With `names`, as of now if one of them was not there lately.
+        Lists the bucket if the cached listing lacks one of `names`.
         """
 
-        def gone(listing: Listing) -> bool:
+        def outdated(listing: BucketListing) -> bool:
             return not set(names) <= listing.objects.get(feed, {}).keys()
 
-        return self.look(gone).objects.get(feed, {})
+        return self.look(outdated).objects.get(feed, {})
 
-    # -- what was fetched
+    # -- the cache of files
 
     def cached(self, feed: str, stem: str, size: int) -> Path | None:
-        """The copy of an object of this size, if it was fetched before."""
-        path = self._place(feed, stem)
+        """Return the cached copy of an object of this size, or None."""
+        path = self._cache_path(feed, stem)
         try:
             if path.stat().st_size != size:
                 return None
-            os.utime(path)  # what is used stays
+            os.utime(path)  # its last use, for `_shrink`
         except FileNotFoundError:
             return None
         return path
 
     def fetch(self, feed: str, stem: str, size: int) -> Path:
-        """A copy of an object, whole.
+        """Return the path of a copy of an object, fetched if it is not cached.
 
         Raises:
-            FileNotFoundError: it is gone.
-            StoreError: the bucket cannot be read, or the object changes.
+            FileNotFoundError: the object is gone.
+            StoreError: the bucket cannot be read, or the object is not as large as listed.
         """
         path = self.cached(feed, stem, size)
         if path is None:
-            path = self._place(feed, stem)
+            path = self._cache_path(feed, stem)
             self.store.get(feed, stem, path)
             if path.stat().st_size != size:
                 path.unlink()
                 where = self.store.where(feed, stem)
-                raise StoreError("is not as large as listed", where=where, hint="try again")
-            self._bound(path)
+                raise StoreError("the object is not as large as listed", where=where, hint="retry")
+            self._shrink(path)
         return path
 
     def forget(self, feed: str, stem: str) -> None:
-        """An object was removed: so is its copy."""
-        self._place(feed, stem).unlink(missing_ok=True)
+        """Remove the cached copy of an object that was deleted, and its entry in the listing."""
+        self._cache_path(feed, stem).unlink(missing_ok=True)
         if self._listing is not None:
             self._listing.objects.get(feed, {}).pop(stem, None)
 
-    def _place(self, feed: str, stem: str) -> Path:
+    def _cache_path(self, feed: str, stem: str) -> Path:
         root = self.cache
-        if self.anew:
-            if self._own is None:
+        if self.refetch:
+            if self._private is None:
                 root.mkdir(parents=True, exist_ok=True)
-                self._own = Path(tempfile.mkdtemp(dir=root, prefix="anew-"))
-                atexit.register(shutil.rmtree, self._own, ignore_errors=True)
-            root = self._own
+                self._private = Path(tempfile.mkdtemp(dir=root, prefix="refetched-"))
+                atexit.register(shutil.rmtree, self._private, ignore_errors=True)
+            root = self._private
         return root / f"feed={feed}" / f"date={day_of(stem)}" / f"{stem}.parquet"
 
-    def _bound(self, newest: Path) -> None:
-        """Let go what was used least lately, until the rest fits."""
-        found = []
+    def _shrink(self, newest: Path) -> None:
+        """Remove the least recently used files until the cache fits, but never `newest`."""
+        files = []
         for path in self.cache.rglob("*.parquet"):
             try:
-                told = path.stat()
+                stat = path.stat()
             except FileNotFoundError:
-                continue  # another process lets go, too
-            found.append((path != newest, told.st_mtime_ns, told.st_size, path))
-        excess = sum(size for _, _, size, _ in found) - self.cache_bytes
-        for other, _, size, path in sorted(found, key=lambda one: one[:2]):
-            if excess > 0 and other:
+                continue  # another process removed it
+            files.append((path != newest, stat.st_mtime_ns, stat.st_size, path))
+        excess = sum(size for _, _, size, _ in files) - self.cache_bytes
+        for removable, _, size, path in sorted(files, key=lambda file: file[:2]):
+            if excess > 0 and removable:
                 path.unlink(missing_ok=True)
                 excess -= size
 
 
 @dataclass(frozen=True, slots=True)
 class Mirrored(Layout):
-    """A data directory, and the bucket that its sealed files go to, or those of many hosts.
+    """A data directory, and a bucket with sealed files of this host or of several.
 
-    A file that is here is read here; any other is fetched when its path is asked for.
+    A file in the data directory is read there; any other is fetched when its path is requested.
     """
 
     mirror: Mirror
     _seen: dict[str, set[str]] = field(default_factory=dict, compare=False, repr=False)
 
     def feeds(self) -> list[str]:
-        """Every feed that has left anything, here or there."""
+        """Return the feeds with files in the data directory or the bucket, sorted."""
         return sorted({*Layout.feeds(self), *self.mirror.look().objects})
 
     def sealed(self, feed: str) -> list[str]:
-        """Stems of the sealed files, here or there, oldest first."""
+        """Return the stems of the sealed files in the directory or the bucket, oldest first."""
         here = set(Layout.sealed(self, feed))
-        dropped = self._seen.get(feed, set()) - here  # the bucket has them; an old listing may not
+        dropped = self._seen.get(feed, set()) - here  # in the bucket, if not yet in the listing
         there = self.mirror.objects(feed, *dropped)
         self._seen[feed] = here
         return sorted(here | there.keys())
 
     def parquet(self, feed: str, name: str) -> Path:
-        """One sealed file: here, or a copy fetched now.
+        """Return the path of a sealed file, or of a copy fetched from the bucket.
 
         Raises:
-            StoreError, CredentialsError: the bucket cannot be read, or the object changes.
+            StoreError, CredentialsError: the bucket cannot be read, or the object is not as large
+                as listed.
         """
         here = Layout.parquet(self, feed, name)
-        size = self._elsewhere(feed, name)
+        size = self._remote_size(feed, name)
         if size is None:
             return here
         try:
@@ -202,60 +205,60 @@ class Mirrored(Layout):
             return here  # pruned meanwhile
 
     def look(self, feed: str, name: str) -> Path | BinaryIO:
-        """A sealed file to look into; of one that is not here only what is read is fetched."""
-        size = self._elsewhere(feed, name)
+        """Return a sealed file to read parts of: its path, or a reader that fetches those parts."""
+        size = self._remote_size(feed, name)
         if size is None:
             return Layout.parquet(self, feed, name)
         return self.mirror.cached(feed, name, size) or self.mirror.store.open(feed, name)
 
     def where(self, feed: str, name: str) -> str:
-        """A sealed file's name for people: its path, or its URL."""
-        if self._elsewhere(feed, name) is None:
+        """Return a sealed file's path or URL, for messages."""
+        if self._remote_size(feed, name) is None:
             return Layout.where(self, feed, name)
         return self.mirror.store.where(feed, name)
 
     def size(self, feed: str, name: str) -> int:
-        """A sealed file's size."""
-        size = self._elsewhere(feed, name)
+        """Return a sealed file's size in bytes."""
+        size = self._remote_size(feed, name)
         return Layout.size(self, feed, name) if size is None else size
 
     def is_here(self, feed: str, name: str) -> bool:
-        """True if a sealed file can be read without the bucket."""
-        size = self._elsewhere(feed, name)
+        """Return True if a sealed file can be read without the bucket."""
+        size = self._remote_size(feed, name)
         return size is None or self.mirror.cached(feed, name, size) is not None
 
     def foreign(self) -> list[str]:
-        """URLs of what lies in the bucket and is none of ours."""
+        """Return the URLs of objects in the bucket that are not sealed files."""
         return [f"{self.mirror.store.url}/{name}" for name in self.mirror.look().foreign]
 
     def differing(self, feed: str) -> list[str]:
-        """Stems whose file here is not as large as the object of its name."""
+        """Return the stems whose file and object differ in size."""
         there = self.mirror.objects(feed)
         here = [stem for stem in Layout.sealed(self, feed) if stem in there]
         return [stem for stem in here if Layout.size(self, feed, stem) != there[stem]]
 
     def check_removal(self) -> None:
-        """Find out that sealed files may be removed there, too.
+        """Check that sealed files can be removed from the bucket.
 
         Raises:
-            StoreError, CredentialsError: they may not, or the bucket is away.
+            StoreError, CredentialsError: they cannot, or the bucket is unavailable.
         """
         self.mirror.store.check_writable(removing=True)
 
     def remove(self, feed: str, name: str) -> None:
-        """Remove a sealed file here and there, and what is known of it."""
-        # Here first: what is here and not there would be sent again.
+        """Remove a sealed file from the data directory and the bucket, with its notes."""
+        # The local file first: one without its object would be uploaded again.
         Layout.parquet(self, feed, name).unlink(missing_ok=True)
         self.mirror.store.delete(feed, name)
         self.mirror.forget(feed, name)
         spool.forget(self, feed, name)
 
-    def _elsewhere(self, feed: str, name: str) -> int | None:
-        """The size of an object whose file is not here; None: it is, or there is none."""
+    def _remote_size(self, feed: str, name: str) -> int | None:
+        """Return the size of an object without a local file; None if there is no such object."""
         if Layout.parquet(self, feed, name).exists():
             return None
         if self.journal(feed, name).exists():
             return self.mirror.objects(feed).get(name)
-        # Neither here: sent and dropped after the last listing, maybe. It must not be missed, for
-        # what follows it would be taken in before it.
+        # Without a journal, the file may have been uploaded and dropped after the last listing, so
+        # list again: a file that is missed would be ingested after its successors.
         return self.mirror.objects(feed, name).get(name)

@@ -1,8 +1,8 @@
-"""What waits to be sent: sealed files here, and the notes of those that the bucket has.
+"""The spool: sealed files that wait to be uploaded, and notes of those that were.
 
-A note (`work/uploaded/feed=<feed>/<stem>.json`) says that one file was sent to one URL and read
-back. It is safe to lose: then the object is compared once more. A file without a note, or whose
-note tells of another URL or another size, waits.
+A note (`work/uploaded/feed=<feed>/<stem>.json`) records that a file was uploaded to a URL and read
+back. A file waits if it has no note, or one with another URL or size. A lost note does no harm: the
+next upload compares the file with the object and writes it again.
 """
 
 from __future__ import annotations
@@ -17,45 +17,45 @@ from recorder.record.layout import Layout
 
 GB = 1_000_000_000
 
-#: From this part of the budget on, the spool is a warning.
+#: The part of the budget from which the level is NEARLY.
 NEARLY_PART = 0.8
 
 WELL, NEARLY, OVER = range(3)
 
 
 @dataclass(frozen=True, slots=True)
-class Spooled:
-    """A sealed file on this machine."""
+class SpooledFile:
+    """A sealed file in the data directory."""
 
     feed: str
     stem: str
     path: Path
     bytes: int
     sealed_ns: int
-    """When it was written, by this machine's clock."""
+    """The time of writing by this machine's clock."""
 
 
-def files(layout: Layout) -> list[Spooled]:
-    """Every sealed file here, the oldest first, whichever feed it is of."""
-    found = []
+def files(layout: Layout) -> list[SpooledFile]:
+    """Return the sealed files of all feeds in the data directory, oldest first."""
+    spooled = []
     for feed in Layout.feeds(layout):
         for stem in Layout.sealed(layout, feed):
             path = Layout.parquet(layout, feed, stem)
             try:
-                told = path.stat()
+                stat = path.stat()
             except FileNotFoundError:
                 continue  # pruned just now
-            found.append(Spooled(feed, stem, path, told.st_size, told.st_mtime_ns))
-    return sorted(found, key=lambda file: file.stem)
+            spooled.append(SpooledFile(feed, stem, path, stat.st_size, stat.st_mtime_ns))
+    return sorted(spooled, key=lambda file: file.stem)
 
 
-def waiting(layout: Layout, url: str) -> list[Spooled]:
-    """Those that the bucket at `url` does not have yet, as far as is known here."""
+def waiting(layout: Layout, url: str) -> list[SpooledFile]:
+    """Return the files without a note of an upload to `url`, oldest first."""
     return [file for file in files(layout) if not is_noted(layout, file, url)]
 
 
 def level(size: int, spool_gb: float) -> int:
-    """How far the spool is filled: WELL, NEARLY or OVER."""
+    """Return the level of a spool of `size` bytes: WELL, NEARLY or OVER its budget."""
     budget = spool_gb * GB
     return OVER if size > budget else NEARLY if size >= NEARLY_PART * budget else WELL
 
@@ -64,48 +64,50 @@ def level(size: int, spool_gb: float) -> int:
 
 
 def note_of(layout: Layout, feed: str, stem: str) -> Path:
-    """Where the note of one file is."""
+    """Return the path of a file's note."""
     return layout.work / "uploaded" / f"feed={feed}" / f"{stem}.json"
 
 
-def note(layout: Layout, file: Spooled, url: str, digest: str) -> None:
-    """Put on record that a file was sent and read back."""
+def note(layout: Layout, file: SpooledFile, url: str, digest: str) -> None:
+    """Write the note that a file was uploaded and read back."""
     path = note_of(layout, file.feed, file.stem)
     durable.make_directory(path.parent)
     temporary = path.with_suffix(".tmp")
-    told = {"url": url, "bytes": file.bytes, "blake2b": digest}
-    temporary.write_text(json.dumps(told), "utf-8")
+    fields = {"url": url, "bytes": file.bytes, "blake2b": digest}
+    temporary.write_text(json.dumps(fields), "utf-8")
     durable.publish(temporary, path)
 
 
-def is_noted(layout: Layout, file: Spooled, url: str) -> bool:
-    """True if this very file was sent to this URL."""
-    told = _read(note_of(layout, file.feed, file.stem))
-    return told.get("url") == url and told.get("bytes") == file.bytes
+def is_noted(layout: Layout, file: SpooledFile, url: str) -> bool:
+    """Return True if the file has a note of an upload of its size to this URL."""
+    fields = _read(note_of(layout, file.feed, file.stem))
+    return fields.get("url") == url and fields.get("bytes") == file.bytes
 
 
 def forget(layout: Layout, feed: str, stem: str) -> None:
-    """Take a note away."""
+    """Remove a file's note."""
     note_of(layout, feed, stem).unlink(missing_ok=True)
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_bytes())
+        fields = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return fields if isinstance(fields, dict) else {}
 
 
 # -- the budget in words
 
 
 def warning(count: int, size: int, spool_gb: float) -> str | None:
-    """What an operator must hear of the spool; None while all is well."""
-    found = level(size, spool_gb)
-    if found == WELL:
+    """Return a warning for the operator if the spool is NEARLY at or OVER its budget, else None."""
+    reached = level(size, spool_gb)
+    if reached == WELL:
         return None
-    here = f"{count:,} sealed files ({size / GB:,.1f} GB) wait for the bucket"
-    if found == NEARLY:
-        return f"{here}: {100 * size / (spool_gb * GB):.0f} % of spool_gb"
-    return f"{here}: MORE THAN spool_gb ({spool_gb:g} GB); recording goes on until the disk is full"
+    files = f"{count:,} sealed files ({size / GB:,.1f} GB) wait for the bucket"
+    if reached == NEARLY:
+        return f"{files}: {100 * size / (spool_gb * GB):.0f} % of spool_gb"
+    return (
+        f"{files}: MORE THAN spool_gb ({spool_gb:g} GB); recording continues until the disk is full"
+    )

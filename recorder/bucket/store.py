@@ -1,7 +1,7 @@
-"""One bucket: objects named as sealed files are, and what goes wrong there, named.
+"""A bucket of sealed files, on S3 or in a directory; its errors are the recorder's own.
 
-S3 puts are atomic: an object is there whole or not at all. In a directory (`file://`) a file gets
-its name when it is whole. Nothing is ever written over.
+Writes are atomic: an S3 put makes a whole object or none, and in a directory (`file://`) a complete
+file is renamed into place. No object is ever overwritten.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pyarrow import fs
 
 from recorder import durable
 from recorder.bucket import refusal
-from recorder.bucket.opened import Opened
+from recorder.bucket.reader import ObjectReader
 from recorder.errors import ConfigError, StoreError
 from recorder.feed import FEED_NAME
 from recorder.record.layout import day_of, is_stem
@@ -26,37 +26,37 @@ from recorder.settings.place import place
 
 _PART = 4 << 20
 
-#: Seconds: an endpoint that is not there is known soon, and a slow one is waited for.
+#: Timeouts in s: short for connecting to an endpoint, long for a slow answer.
 _CONNECT, _ANSWER = 5, 60
 _ATTEMPTS = 3
 
-#: What `check_writable` writes and takes away.
+#: The object that `check_writable` writes and removes.
 _PROBE = ".recorder-probe"
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """What a bucket holds: sizes by feed and stem, and the names of what is not ours."""
+class BucketListing:
+    """The objects of a bucket: sizes in bytes by feed and stem, and the names of other objects."""
 
     objects: dict[str, dict[str, int]] = field(default_factory=dict)
     foreign: list[str] = field(default_factory=list)
 
     def put(self, name: str, size: int) -> None:
-        """Take in one object by its name below the root."""
-        known = read_name(name)
-        if known is None:
+        """Add an object by its name below the root."""
+        parsed = read_name(name)
+        if parsed is None:
             self.foreign.append(name)
         else:
-            self.objects.setdefault(known[0], {})[known[1]] = size
+            self.objects.setdefault(parsed[0], {})[parsed[1]] = size
 
 
 def name_of(feed: str, stem: str) -> str:
-    """An object's name below the root: that of the sealed file below `raw/`."""
+    """Return an object's name below the root: that of the sealed file below `raw/`."""
     return f"feed={feed}/date={day_of(stem)}/{stem}.parquet"
 
 
 def read_name(name: str) -> tuple[str, str] | None:
-    """Feed and stem of an object's name; None for a name that we would not have given."""
+    """Return the feed and stem of an object's name; None if `name_of` cannot return that name."""
     parts = name.split("/")
     if len(parts) != 3 or not name.endswith(".parquet"):
         return None
@@ -66,12 +66,12 @@ def read_name(name: str) -> tuple[str, str] | None:
 
 
 class Store:
-    """A bucket at `url`; endpoint, region and keys are the environment's AWS variables.
+    """A bucket at `url`; endpoint, region and keys come from the environment's AWS variables.
 
-    All methods raise a StoreError, or a CredentialsError, that says what refused.
+    All methods raise a StoreError or a CredentialsError if the store fails or refuses.
 
     Raises:
-        ConfigError: the URL names no bucket.
+        ConfigError: the URL is not that of a bucket.
     """
 
     def __init__(
@@ -82,158 +82,158 @@ class Store:
         except ValueError as error:
             raise ConfigError(str(error), where="raw_url") from None
         variables = os.environ if environment is None else environment
-        with refusal.named(self._place.url):
+        with refusal.translated(self._place.url):
             local = self._place.scheme == "file"
             self._fs: Any = fs.LocalFileSystem() if local else _s3(variables, attempts)
 
     @property
     def url(self) -> str:
-        """Where it is; no secret is in it."""
+        """The bucket's URL, without secrets."""
         return self._place.url
 
     @property
     def filesystem(self) -> Any:
-        """What pyarrow reads its objects with."""
+        """The pyarrow file system of its objects."""
         return self._fs
 
     def path(self, feed: str, stem: str) -> str:
-        """An object's path in `filesystem`."""
+        """Return an object's path in `filesystem`."""
         return f"{self._place.root}/{name_of(feed, stem)}"
 
     def where(self, feed: str, stem: str) -> str:
-        """An object's URL."""
+        """Return an object's URL."""
         return f"{self.url}/{name_of(feed, stem)}"
 
-    # -- is it there, and ours to write
+    # -- access
 
     def check(self) -> None:
-        """Find out that it can be read."""
-        self._exists()
-        self._found(self._place.root, recursive=False)
+        """Check that the bucket exists and can be read."""
+        self._check_directory()
+        self._infos(self._place.root, recursive=False)
 
     def check_writable(self, *, removing: bool = False) -> None:
-        """Find out that it takes objects: one is written, read and taken away.
+        """Check that the bucket accepts objects: write, read and remove one.
 
-        A key that may not remove objects is a good one for a recorder, unless `removing`.
+        With `removing`, fail if the key may not remove objects; a recorder does not need that.
         """
-        self._exists()
+        self._check_directory()
         path = f"{self._place.root}/{_PROBE}"
         try:
-            with refusal.named(self.url), self._fs.open_output_stream(path) as stream:
+            with refusal.translated(self.url), self._fs.open_output_stream(path) as stream:
                 stream.write(b"probe")
         except StoreError as error:
             if error.denied:
-                self.check()  # not even readable: that is said instead
+                self.check()  # raises if the bucket is not even readable
                 raise refusal.read_only(self.url) from None
             raise
-        with refusal.named(self.url):
+        with refusal.translated(self.url):
             self._fs.open_input_stream(path).close()
         try:
-            with suppress(FileNotFoundError), refusal.named(self.url):
+            with suppress(FileNotFoundError), refusal.translated(self.url):
                 self._fs.delete_file(path)
         except StoreError:
             if removing:
                 raise
 
-    def _exists(self) -> None:
-        # A directory that is not there may be one that is not mounted: it is not made.
+    def _check_directory(self) -> None:
+        # A missing directory may be one that is not mounted, so it is not created.
         if self._place.scheme == "file" and not Path(self._place.root).is_dir():
             raise refusal.no_bucket(self.url)
 
-    # -- what is there
+    # -- listing
 
-    def listing(self, feed: str | None = None) -> Listing:
-        """Everything in it, or everything of one feed."""
-        self._exists()
+    def listing(self, feed: str | None = None) -> BucketListing:
+        """Return the objects of the bucket, or those of one feed."""
+        self._check_directory()
         root = self._place.root
-        found = Listing()
-        for info in self._found(root if feed is None else f"{root}/feed={feed}", recursive=True):
+        listing = BucketListing()
+        for info in self._infos(root if feed is None else f"{root}/feed={feed}", recursive=True):
             name = info.path[len(root) + 1 :]
             if info.type == fs.FileType.File and name != _PROBE:
-                found.put(name, info.size)
-        return found
+                listing.put(name, info.size)
+        return listing
 
-    def _found(self, path: str, *, recursive: bool) -> list[Any]:
-        """What there is below a path; nothing where there is no such path in the bucket."""
-        with refusal.named(self.url):
+    def _infos(self, path: str, *, recursive: bool) -> list[Any]:
+        """Return the file infos below a path; an empty list if the path does not exist."""
+        with refusal.translated(self.url):
             selector = fs.FileSelector(path, recursive=recursive, allow_not_found=True)
-            found = self._fs.get_file_info(selector)
-        if not found and self._place.scheme == "s3":
-            self._ask_for_the_bucket()
-        return list(found)
+            infos = self._fs.get_file_info(selector)
+        if not infos and self._place.scheme == "s3":
+            self._check_bucket()
+        return list(infos)
 
-    def _ask_for_the_bucket(self) -> None:
-        """A prefix without objects and a bucket that is not there look alike."""
+    def _check_bucket(self) -> None:
+        """Raise a StoreError if the bucket does not exist: it lists like an empty prefix."""
         try:
-            with refusal.named(self.url):
+            with refusal.translated(self.url):
                 info = self._fs.get_file_info(self._place.root.partition("/")[0])
         except StoreError as error:
             if error.denied:
-                return  # a key for a prefix alone may not ask that
+                return  # a key that is limited to a prefix may not ask for the bucket
             raise
         if info.type == fs.FileType.NotFound:
             raise refusal.no_bucket(self.url)
 
     def size(self, feed: str, stem: str) -> int | None:
-        """An object's size; None: it is not there."""
-        self._exists()
-        with refusal.named(self.url):
+        """Return an object's size in bytes, or None if there is no such object."""
+        self._check_directory()
+        with refusal.translated(self.url):
             info = self._fs.get_file_info(self.path(feed, stem))
         return int(info.size) if info.type == fs.FileType.File else None
 
-    # -- bytes
+    # -- contents
 
     def put(self, feed: str, stem: str, data: bytes) -> None:
-        """Write an object whole. The caller knows that none has this name."""
-        self._exists()
+        """Write an object. The caller has checked that there is none of this name."""
+        self._check_directory()
         if self._place.scheme == "file":
-            with refusal.named(self.url):
+            with refusal.translated(self.url):
                 _write(Path(self.path(feed, stem)), data)
             return
         with (
-            refusal.named(self.url),
+            refusal.translated(self.url),
             self._fs.open_output_stream(self.path(feed, stem)) as stream,
         ):
             stream.write(data)
 
     def parts(self, feed: str, stem: str) -> Iterator[bytes]:
-        """An object's bytes from its beginning, in parts.
+        """Yield an object's bytes in parts.
 
         Raises:
-            FileNotFoundError: it is gone.
+            FileNotFoundError: the object is gone.
         """
-        self._exists()
+        self._check_directory()
         with (
-            refusal.named(self.url),
+            refusal.translated(self.url),
             self._fs.open_input_stream(self.path(feed, stem)) as stream,
         ):
             while part := stream.read(_PART):
                 yield part
 
     def digest(self, feed: str, stem: str) -> str:
-        """A digest of an object's bytes, read back."""
-        read = blake2b()
+        """Read an object and return the BLAKE2b digest of its bytes, in hex."""
+        digest = blake2b()
         for part in self.parts(feed, stem):
-            read.update(part)
-        return read.hexdigest()
+            digest.update(part)
+        return digest.hexdigest()
 
     def open(self, feed: str, stem: str) -> BinaryIO:
-        """An object to look into, here and there; only what is looked at is fetched.
+        """Return a file object over an object that fetches only the parts that are read.
 
         Raises:
-            FileNotFoundError: it is gone.
+            FileNotFoundError: the object is gone.
         """
-        self._exists()
-        with refusal.named(self.url):
+        self._check_directory()
+        with refusal.translated(self.url):
             file = self._fs.open_input_file(self.path(feed, stem))
-        # It can what readers of Parquet ask of a BinaryIO.
-        return cast(BinaryIO, Opened(file, self.where(feed, stem), self.url))
+        # It has the methods of a BinaryIO that readers of Parquet need.
+        return cast(BinaryIO, ObjectReader(file, self.where(feed, stem), self.url))
 
     def get(self, feed: str, stem: str, target: Path) -> None:
-        """Fetch an object whole; `target` is there when all its bytes are.
+        """Fetch an object into the file `target`, which appears only when it is complete.
 
         Raises:
-            FileNotFoundError: it is gone.
+            FileNotFoundError: the object is gone.
         """
         durable.make_directory(target.parent)
         temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
@@ -246,28 +246,28 @@ class Store:
             temporary.unlink(missing_ok=True)
 
     def delete(self, feed: str, stem: str) -> None:
-        """Remove an object for good, if it is there."""
-        with refusal.named(self.url), suppress(FileNotFoundError):
+        """Remove an object if it exists."""
+        with refusal.translated(self.url), suppress(FileNotFoundError):
             self._fs.delete_file(self.path(feed, stem))
 
 
 def _s3(variables: Mapping[str, str], attempts: int) -> Any:
-    """S3 as the AWS variables say; TLS is verified where the endpoint is not a http:// one."""
+    """Return an S3 file system set up by the AWS variables; TLS is verified except with http://."""
     endpoint = variables.get("AWS_ENDPOINT_URL_S3") or variables.get("AWS_ENDPOINT_URL")
-    given = {
+    options = {
         "endpoint_override": endpoint,
         "region": variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION"),
     }
     if variables.get("AWS_ACCESS_KEY_ID") and variables.get("AWS_SECRET_ACCESS_KEY"):
-        given["access_key"] = variables["AWS_ACCESS_KEY_ID"]
-        given["secret_key"] = variables["AWS_SECRET_ACCESS_KEY"]
-        given["session_token"] = variables.get("AWS_SESSION_TOKEN")
+        options["access_key"] = variables["AWS_ACCESS_KEY_ID"]
+        options["secret_key"] = variables["AWS_SECRET_ACCESS_KEY"]
+        options["session_token"] = variables.get("AWS_SESSION_TOKEN")
     return fs.S3FileSystem(
-        **{name: value for name, value in given.items() if value},
+        **{name: value for name, value in options.items() if value},
         connect_timeout=_CONNECT,
         request_timeout=_ANSWER,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=attempts),
-        allow_delayed_open=True,  # what fits into one request is put with one
+        allow_delayed_open=True,  # put a small object with a single request
     )
 
 

@@ -1,11 +1,11 @@
-"""Sending sealed files to the bucket, and dropping them here once they are safe there.
+"""Uploads of sealed files to the bucket, and removal of local files that the bucket has.
 
-Runs as a process of its own (`python -m recorder.bucket.upload DATA_DIR URL KEEP_HOURS`, or with
-`--check` in the hours' place to see that the bucket takes objects): capture never loads pyarrow and
-never waits for a network. Killed anywhere, it leaves every file where it was; the next run goes on.
+Runs in a separate process, so that capture never loads pyarrow and never waits for a network:
+`python -m recorder.bucket.upload DATA_DIR URL KEEP_HOURS`; with `--check` as KEEP_HOURS it checks
+that the bucket accepts objects. A killed run loses no file, and the next run continues its work.
 
-A file is sent whole, read back, compared, and noted. An object that is there already and has the
-same bytes is not sent again; one with other bytes is never written over.
+An upload sends the whole file, reads it back, compares the two, and writes a note. If the object
+exists with the same bytes, it is not sent again; an object with other bytes is never overwritten.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from recorder import durable
 from recorder.bucket import spool
-from recorder.bucket.spool import Spooled
+from recorder.bucket.spool import SpooledFile
 from recorder.bucket.store import Store
 from recorder.clock import NS
 from recorder.errors import BusyError, DataError, RecorderError, StoreError
@@ -30,16 +30,16 @@ from recorder.record.layout import Layout
 
 HOUR_NS = 3600 * NS
 
-#: The exit code of a run that found the bucket away: that is no fault of ours or of a file.
+#: The exit code if the bucket is unavailable: neither the settings nor a file are at fault.
 AWAY = 75
 
 Warn = Callable[[str], None]
-Tell = Callable[[int], None]
+Progress = Callable[[int], None]
 
 
 @dataclass(slots=True)
-class Sent:
-    """What one run did."""
+class UploadResult:
+    """The outcome of a run: numbers of files, and bytes sent."""
 
     files: int = 0
     bytes: int = 0
@@ -53,63 +53,63 @@ def run(
     store: Store,
     keep_ns: int,
     warn: Warn,
-    tell: Tell = lambda size: None,
-) -> Sent:
-    """Send everything that waits, the oldest first, and drop what was kept long enough.
+    progress: Progress = lambda size: None,
+) -> UploadResult:
+    """Upload the waiting files, oldest first; drop uploaded files that are older than `keep_ns`.
 
-    `warn` hears of each file that cannot be sent; `tell(bytes)` of progress.
+    `warn` is called for each file that cannot be uploaded, `progress(bytes)` after each file.
 
     Raises:
-        BusyError: another process sends from here.
-        StoreError: the bucket is away or refuses; what was sent until then is noted.
-        CredentialsError: the store refuses our key.
+        BusyError: another process uploads from this data directory.
+        StoreError: the bucket is unavailable or refuses; files uploaded until then have notes.
+        CredentialsError: the store rejects the key.
     """
     lock = durable.claim(layout.work / ".upload.lock", "an upload")
     try:
-        done = Sent()
+        result = UploadResult()
         for file in spool.waiting(layout, store.url):
-            _try(layout, store, file, done, warn)
-            tell(file.bytes)
-        _drop(layout, store, keep_ns, done, warn)
-        done.waiting = len(spool.waiting(layout, store.url))
-        return done
+            _try(layout, store, file, result, warn)
+            progress(file.bytes)
+        _drop(layout, store, keep_ns, result, warn)
+        result.waiting = len(spool.waiting(layout, store.url))
+        return result
     finally:
         os.close(lock)
 
 
-def _try(layout: Layout, store: Store, file: Spooled, done: Sent, warn: Warn) -> None:
-    """Send one file; one that cannot be sent is told of, and the others go on."""
+def _try(layout: Layout, store: Store, file: SpooledFile, result: UploadResult, warn: Warn) -> None:
+    """Upload one file; warn if that fails because of the file."""
     try:
         sent = send(layout, store, file)
     except FileNotFoundError:
         return  # pruned just now
     except (DataError, OSError) as error:
-        done.failed += 1
+        result.failed += 1
         warn(f"not sent: {error}")
         return
-    done.files += sent
-    done.bytes += file.bytes if sent else 0
+    result.files += sent
+    result.bytes += file.bytes if sent else 0
 
 
-def send(layout: Layout, store: Store, file: Spooled) -> bool:
-    """Bring one file into the bucket and note it; False: it was there already.
+def send(layout: Layout, store: Store, file: SpooledFile) -> bool:
+    """Upload one file and write its note; return False if the bucket had it already.
 
     Raises:
-        DataError: the bucket holds other bytes under this name.
+        DataError: the bucket has an object of this name with other bytes.
         FileNotFoundError: the file is gone.
     """
-    # Read whole before anything is sent: a disk that fails half-way must not make half an object.
+    # Read it whole first: a disk error half-way must not make a partial object.
     data = file.path.read_bytes()
     digest = blake2b(data).hexdigest()
-    there = store.size(file.feed, file.stem)
-    if there is None:
+    size = store.size(file.feed, file.stem)
+    if size is None:
         store.put(file.feed, file.stem, data)
-        there = store.size(file.feed, file.stem)
+        size = store.size(file.feed, file.stem)
     else:
         data = b""
-    if there != file.bytes or store.digest(file.feed, file.stem) != digest:
+    if size != file.bytes or store.digest(file.feed, file.stem) != digest:
         raise DataError(
-            f"other bytes than {file.path} holds",
+            f"the object has other bytes than {file.path}",
             where=store.where(file.feed, file.stem),
             hint="both are kept: compare them (recorder verify), then move one of them away",
         )
@@ -117,24 +117,24 @@ def send(layout: Layout, store: Store, file: Spooled) -> bool:
     return bool(data)
 
 
-def _drop(layout: Layout, store: Store, keep_ns: int, done: Sent, warn: Warn) -> None:
-    """Remove files here that the bucket has, as soon as they are old enough."""
+def _drop(layout: Layout, store: Store, keep_ns: int, result: UploadResult, warn: Warn) -> None:
+    """Remove local files that are old enough, if the bucket has them."""
     now_ns = time.time_ns()
     for file in spool.files(layout):
         if now_ns - file.sealed_ns < keep_ns or not spool.is_noted(layout, file, store.url):
             continue
         if store.size(file.feed, file.stem) == file.bytes:
             file.path.unlink(missing_ok=True)
-            done.dropped += 1
+            result.dropped += 1
         else:
-            warn(f"{store.where(file.feed, file.stem)}: gone or changed since it was sent")
+            warn(f"{store.where(file.feed, file.stem)}: removed or changed after it was sent")
         spool.forget(layout, file.feed, file.stem)
 
 
 def main(arguments: list[str]) -> int:
-    """Send what waits under a data directory.
+    """Upload the waiting files of a data directory, or check the bucket; return an exit code.
 
-    One line per note on stderr; at the end what still waits, as JSON on stdout.
+    Warnings go to stderr; the number and size of the files that still wait to stdout, as JSON.
     """
     data_dir, url, hours = arguments
     layout = Layout(Path(data_dir))
@@ -142,21 +142,20 @@ def main(arguments: list[str]) -> int:
         if hours == "--check":
             Store(url, attempts=1).check_writable()
             return 0
-        done = run(layout, Store(url), int(float(hours) * HOUR_NS), _say)
-        code = 1 if done.failed else 0
+        result = run(layout, Store(url), int(float(hours) * HOUR_NS), _warn)
+        code = 1 if result.failed else 0
     except BusyError:
-        code = 0  # somebody is at it
+        code = 0  # another process is uploading
     except RecorderError as error:
-        _say(str(error))
+        _warn(str(error))
         code = AWAY if isinstance(error, StoreError) and error.away else error.exit_code
     if hours != "--check":
         left = spool.waiting(layout, url)
-        told = {"files": len(left), "bytes": sum(file.bytes for file in left)}
-        print(json.dumps(told))
+        print(json.dumps({"files": len(left), "bytes": sum(file.bytes for file in left)}))
     return code
 
 
-def _say(text: str) -> None:
+def _warn(text: str) -> None:
     print(text, file=sys.stderr)
 
 

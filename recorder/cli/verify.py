@@ -40,7 +40,7 @@ def verify(
 
     settings = load(config_path, data_dir=data_dir, raw_url=raw_url)
     cache_gb = settings.bucket.cache_gb
-    layout = layout_of(settings.data_dir, settings.raw_url, cache_gb=cache_gb, anew=True)
+    layout = layout_of(settings.data_dir, settings.raw_url, cache_gb=cache_gb, refetch=True)
     if not layout.feeds():
         raise UsageError(
             "nothing is recorded here",

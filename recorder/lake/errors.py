@@ -42,7 +42,7 @@ def meaning(text: str, url: str) -> RecorderError | None:
     if _NO_BUCKET.search(text):
         return refusal.no_bucket(bare(url))
     if _REFUSED.search(text):
-        return CredentialsError("the store refuses our key", where=bare(url), hint=_HINT)
+        return CredentialsError("the store rejects the key", where=bare(url), hint=_HINT)
     if _AWAY.search(text):
         return StoreError("cannot be reached", where=bare(url), hint=_HINT, away=True)
     return None

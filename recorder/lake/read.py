@@ -111,7 +111,7 @@ def _pinned(place: Place) -> Mapping[str, int]:
     from deltalake.exceptions import DeltaError
 
     # Asked first: a store says more to who lists, and Delta would try again for minutes.
-    with refusal.named(place.url):
+    with refusal.translated(place.url):
         found = place.files.get_file_info(FileSelector(place.path, allow_not_found=True))
     if ABOUT not in {info.base_name for info in found}:
         raise DataError("holds no lake yet", where=place.url, hint=_FILL)

@@ -13,7 +13,7 @@ from ingest.records import NS, T0, Record, clean, events, frames_of
 
 from recorder.bucket import spool
 from recorder.bucket.store import Store
-from recorder.bucket.upload import HOUR_NS, Sent, run
+from recorder.bucket.upload import HOUR_NS, UploadResult, run
 from recorder.errors import BusyError, StoreError
 from recorder.record.layout import Layout
 
@@ -48,7 +48,7 @@ def held(store: Store) -> dict[tuple[str, str], bytes]:
     }
 
 
-def sent(layout: Layout, store: Store, keep_hours: float = 24) -> tuple[Sent, list[str]]:
+def sent(layout: Layout, store: Store, keep_hours: float = 24) -> tuple[UploadResult, list[str]]:
     """One run, and what it warned of."""
     said: list[str] = []
     return run(layout, store, int(keep_hours * HOUR_NS), said.append), said

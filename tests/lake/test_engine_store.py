@@ -71,9 +71,9 @@ def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedPro
 @pytest.mark.parametrize(
     ("given", "tables", "refusal"),
     [
-        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "s3://recorder/t", (4, "the store refuses our key")),
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "s3://recorder/t", (4, "the store rejects the key")),
         ({}, "s3://nowhere/t", (1, "no such bucket")),
-        ("read only", "s3://recorder/t", (1, "read-only for us")),
+        ("read only", "s3://recorder/t", (1, "read-only for this key")),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "s3://recorder/t", (1, "cannot be reached")),
         ({}, "https://recorder/t", (2, "not a bucket's URL")),
     ],
