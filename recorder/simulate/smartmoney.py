@@ -88,10 +88,11 @@ class _SmartMoney:
         self._send(self._market.event(_STATUS))
 
     def _send(self, event: MarketEvent) -> bool:
-        payload = self._encode(event)
         peers = [p for p, chosen in self._channels.items() if p.open and event.channel in chosen]
-        for peer in peers:
-            peer.send_event(payload)
+        if peers:
+            payload = self._encode(event)  # counts the event, which decides on its shape
+            for peer in peers:
+                peer.send_event(payload)
         return bool(peers)
 
     def _encode(self, event: MarketEvent) -> bytes:
