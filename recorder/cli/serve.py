@@ -96,7 +96,7 @@ def serve(
         if browse:
             click.launch(url)
 
-    app = start.app(settings, start.Options(bind.host, token, names, share))
+    app = start.app(settings, start.ServeOptions(bind.host, token, names, share))
     behind_capture(_NICE)
     server.run(app, listener, started)
 

@@ -1,11 +1,11 @@
-"""Watching the record live: one page, a WebSocket, metrics and queries over HTTP.
+"""`recorder serve`: a live page of the record, a WebSocket, metrics, and queries over HTTP.
 
-Everything is read from files: the journals' tails, the published database, the markers. Capture
-and ingest never know of it, and nothing here writes to the record.
+It only reads files: the journals, the published database and the markers. Capture and ingest do not
+depend on it, and it never writes to the record.
 
-    hub      follows the journals in a thread of its own and hands events to the clients
-    client   one client's bounded queue: filters, conflates, counts what it leaves out
+    hub      a thread that follows the journals and passes events to the clients
+    client   one client's bounded queue: filters and conflates events, counts those left out
     ask      canned queries and SQL, each in a child process with limits
-    guard    who may ask at all: token, Host, Origin, sizes, numbers of connections
+    guard    access checks: token, Host, Origin, sizes, numbers of connections
     app      the routes
 """

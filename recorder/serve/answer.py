@@ -1,7 +1,6 @@
-"""The child process that answers one question: `python -m recorder.serve.answer`.
+"""The child process that runs one query: `python -m recorder.serve.answer`.
 
-The question is one JSON object on stdin; the answer, on stdout, an HTTP status, a line's end, and
-the body.
+It reads one JSON object from stdin, and writes an HTTP status, a newline and the body to stdout.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from recorder.errors import DataError, RecorderError, UsageError, did_you_mean
 from recorder.record.layout import Layout
 from recorder.serve import calendar
 
-#: Memory beside the query's own: the libraries, the answer, the database's pages.
-_BESIDE_MB = 3072
+#: Memory in addition to the query's limit, for the libraries, the result and the database's pages.
+_OVERHEAD_MB = 3072
 
-#: Arrow's types as DuckDB calls them.
+#: DuckDB's names of Arrow types.
 _TYPES = {
     "string": "VARCHAR",
     "int64": "BIGINT",
@@ -37,8 +36,8 @@ _TYPES = {
 }
 
 
-class Question(msgspec.Struct):
-    """What is asked: a canned query by name, SQL, or what the calendar shows."""
+class QueryRequest(msgspec.Struct):
+    """A canned query by name, SQL, or data for the calendar, according to `kind`."""
 
     data_dir: str
     kind: str
@@ -49,55 +48,60 @@ class Question(msgspec.Struct):
     format: str = "json"
 
 
-def answer(asked: Question) -> bytes:
-    """The body of the answer; every refusal is a RecorderError."""
+def answer(request: QueryRequest) -> bytes:
+    """Return the body of the answer, as JSON or CSV.
+
+    Raises:
+        RecorderError: the query is wrong, too slow or too large, or there is no database.
+    """
     from pathlib import Path
 
-    layout = Layout(Path(asked.data_dir))
-    with sandbox.connect(layout, asked.limits) as connection:
-        found = _found(connection, asked)
-        if asked.format == "csv":
+    layout = Layout(Path(request.data_dir))
+    with sandbox.connect(layout, request.limits) as connection:
+        result = _run(connection, request)
+        if request.format == "csv":
             stream = io.StringIO(newline="")
-            output.write(found.table, "csv", stream)
+            output.write(result.table, "csv", stream)
             return stream.getvalue().encode()
         newest = calendar.newest_ns(connection)
-        return _json(asked.name or asked.kind, found, database.freshness(connection), newest)
+        return _json(request.name or request.kind, result, database.freshness(connection), newest)
 
 
-def _found(connection: duckdb.DuckDBPyConnection, asked: Question) -> sandbox.Answer:
-    if asked.kind == "sql":
-        return sandbox.run(connection, asked.sql, asked.limits)
+def _run(connection: duckdb.DuckDBPyConnection, request: QueryRequest) -> sandbox.Answer:
+    if request.kind == "sql":
+        return sandbox.run(connection, request.sql, request.limits)
     stop = connection.interrupt
-    with sandbox.interrupting(stop, asked.limits.seconds) as late:
+    with sandbox.interrupting(stop, request.limits.seconds) as late:
         try:
-            table = _table(connection, asked)
+            table = _table(connection, request)
         except (duckdb.InterruptException, RuntimeError) as error:
             if late.is_set():
-                raise sandbox.too_late(asked.limits) from error
+                raise sandbox.too_late(request.limits) from error
             raise
-    most = asked.limits.rows
+    most = request.limits.rows
     more = most is not None and table.num_rows > most
     return sandbox.Answer(table.slice(0, most) if more else table, more)
 
 
-def _table(connection: duckdb.DuckDBPyConnection, asked: Question) -> pa.Table:
-    if asked.kind == "coverage":
-        return calendar.coverage(connection, int(asked.params["days"]))
-    if asked.kind == "gaps":
-        return calendar.gaps(connection, asked.params["feed"], asked.params["day"])
+def _table(connection: duckdb.DuckDBPyConnection, request: QueryRequest) -> pa.Table:
+    if request.kind == "coverage":
+        return calendar.coverage(connection, int(request.params["days"]))
+    if request.kind == "gaps":
+        return calendar.gaps(connection, request.params["feed"], request.params["day"])
     queries = canned.load()
-    if asked.name not in queries:
-        raise UsageError(f"no query '{asked.name}'", hint=did_you_mean(asked.name, queries))
-    return canned.run(connection, queries[asked.name], asked.params)
+    if request.name not in queries:
+        hint = did_you_mean(request.name, queries)
+        raise UsageError(f"there is no query '{request.name}'", hint=hint)
+    return canned.run(connection, queries[request.name], request.params)
 
 
-def _json(name: str, found: sandbox.Answer, freshness: str, newest_ns: int | None) -> bytes:
-    columns = [{"name": f.name, "type": _type(f.type)} for f in found.table.schema]
-    values = [cells.values(column) for column in found.table.columns]
+def _json(name: str, result: sandbox.Answer, freshness: str, newest_ns: int | None) -> bytes:
+    columns = [{"name": f.name, "type": _type(f.type)} for f in result.table.schema]
+    values = [cells.values(column) for column in result.table.columns]
     rows = [list(row) for row in zip(*values, strict=True)]
-    told = {"name": name, "columns": columns, "rows": rows, "more": found.more}
-    told |= {"freshness": freshness, "newest_ns": newest_ns}
-    return cells.json_of(told).encode()
+    body = {"name": name, "columns": columns, "rows": rows, "more": result.more}
+    body |= {"freshness": freshness, "newest_ns": newest_ns}
+    return cells.json_of(body).encode()
 
 
 def _type(kind: pa.DataType) -> str:
@@ -107,30 +111,31 @@ def _type(kind: pa.DataType) -> str:
 
 
 def refusal(error: RecorderError) -> tuple[int, bytes]:
-    """An error as an HTTP status and a JSON body: {error, where, next}."""
+    """Return an error as an HTTP status and a JSON body: {error, where, next}."""
     status = 400 if isinstance(error, UsageError) else 503 if isinstance(error, DataError) else 422
-    told = {"error": error.what, "where": error.where, "next": error.hint}
-    return status, cells.json_of(told).encode()
+    body = {"error": error.what, "where": error.where, "next": error.hint}
+    return status, cells.json_of(body).encode()
 
 
 def main() -> None:
-    """Answer one question, and end."""
+    """Run the query of stdin; write the answer to stdout."""
     text = sys.stdin.buffer.read()
-    if not text:  # a spare that was not needed
+    if not text:  # this process was started ahead and not needed
         return
-    asked = msgspec.json.decode(text, type=Question)
-    most = (asked.limits.memory_mb + _BESIDE_MB) << 20
+    request = msgspec.json.decode(text, type=QueryRequest)
+    most = (request.limits.memory_mb + _OVERHEAD_MB) << 20
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    seconds = (asked.limits.seconds or 0) + 2
+    seconds = (request.limits.seconds or 0) + 2
     with sandbox.interrupting(lambda: os._exit(1), seconds):
         try:
-            status, body = 200, answer(asked)
+            status, body = 200, answer(request)
         except RecorderError as error:
             status, body = refusal(error)
         except (MemoryError, pa.ArrowMemoryError):
-            what = "the query needs more memory than it is allowed"
-            status, body = refusal(RecorderError(what, hint="ask for less"))
+            what = "the query needs more memory than allowed"
+            hint = "choose a shorter period or fewer rows"
+            status, body = refusal(RecorderError(what, hint=hint))
         except Exception as error:
             status, body = refusal(RecorderError(f"{type(error).__name__}: {str(error)[:500]}"))
     sys.stdout.buffer.write(b"%d\n" % status + body)

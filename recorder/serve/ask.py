@@ -1,8 +1,8 @@
-"""Questions to the published database, each in a child process: it can end, fail or be killed.
+"""Queries of the published database, each in a child process that can fail or be killed.
 
-The child opens the database as it is now (ingest replaces it under us), shut off from files and
-network as `recorder sql` is, with limits of time, rows and memory. One child waits, already
-started, so that an answer does not wait for an interpreter.
+The child opens the current database (ingest replaces the file), without access to files or network
+as in `recorder sql`, and with limits of time, rows and memory. One child is started ahead, so that
+a query does not wait for the start of an interpreter.
 """
 
 from __future__ import annotations
@@ -18,60 +18,62 @@ import msgspec
 from recorder.answers.sandbox import Limits
 from recorder.errors import BusyError, RecorderError
 
-#: What a question from the page may use.
+#: The limits of a query.
 LIMITS = Limits(seconds=30.0, rows=10_000, memory_mb=1024, threads=1)
 
-#: So many at once; others wait so long.
+#: The most queries at once, and the longest that another one waits.
 AT_ONCE, PATIENCE_SECONDS = 2, 20.0
 
-#: How long after its time limit a child is killed, and how much it may say.
+#: The time after a query's limit at which its child is killed, and the longest answer.
 _GRACE_SECONDS = 3.0
 _MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What is sent back: an HTTP status and a body in the format that was asked for."""
+class Reply:
+    """An HTTP status, and a body in the requested format."""
 
     status: int
     body: bytes
 
 
-class Asking:
-    """Starts the children, at most `AT_ONCE`, and ends them."""
+class QueryPool:
+    """Runs queries in child processes, at most `AT_ONCE` at a time."""
 
     def __init__(self, data_dir: str, limits: Limits = LIMITS) -> None:
         self._data_dir, self._limits = data_dir, limits
-        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(AT_ONCE)
         self._spare: asyncio.Task[asyncio.subprocess.Process] | None = None
         self._running: set[asyncio.subprocess.Process] = set()
 
-    async def ask(self, question: Mapping[str, Any]) -> Answer:
-        """Ask a child; a wrong question is an answer too, with its status.
+    async def run(self, query: Mapping[str, Any]) -> Reply:
+        """Run a query (the fields of a `QueryRequest`) in a child; return its reply.
+
+        A wrong query is a reply too, with its status.
 
         Raises:
-            BusyError: no turn came in time.
+            BusyError: too many queries are running.
             RecorderError: the child took too long or died.
         """
         try:
-            await asyncio.wait_for(self._turn.acquire(), PATIENCE_SECONDS)
+            await asyncio.wait_for(self._slots.acquire(), PATIENCE_SECONDS)
         except TimeoutError:
-            raise BusyError("too many questions at once", hint="try again in a moment") from None
+            raise BusyError("too many queries at once", hint="try again in a moment") from None
         try:
-            return await self._ask(question)
+            return await self._run(query)
         finally:
-            self._turn.release()
+            self._slots.release()
 
-    async def _ask(self, question: Mapping[str, Any]) -> Answer:
+    async def _run(self, query: Mapping[str, Any]) -> Reply:
         child = await self._child()
         self._running.add(child)
-        told = {"data_dir": self._data_dir, "limits": asdict(self._limits), **question}
+        request = {"data_dir": self._data_dir, "limits": asdict(self._limits), **query}
         seconds = (self._limits.seconds or 0) + _GRACE_SECONDS
         try:
-            answer = await asyncio.wait_for(_exchange(child, msgspec.json.encode(told)), seconds)
+            answer = await asyncio.wait_for(_exchange(child, msgspec.json.encode(request)), seconds)
         except TimeoutError:
             what = f"the query was stopped after {self._limits.seconds:g} s"
-            raise RecorderError(what, hint="ask for less: a shorter time, fewer rows") from None
+            raise RecorderError(what, hint="choose a shorter period or fewer rows") from None
         finally:
             if child.returncode is None:
                 child.kill()
@@ -80,12 +82,12 @@ class Asking:
             self.prepare()
         status, _, body = answer.partition(b"\n")
         if not status.isdigit():
-            hint = "it may have needed more memory than it is allowed: ask for less"
+            hint = "it may have needed more memory than allowed: choose a shorter period"
             raise RecorderError("the query's process died", hint=hint)
-        return Answer(int(status), body)
+        return Reply(int(status), body)
 
     def prepare(self) -> None:
-        """Start a child ahead of the next question."""
+        """Start a child for the next query, if none is waiting."""
         if self._spare is None:
             self._spare = asyncio.create_task(_start())
 
@@ -118,15 +120,15 @@ async def _start() -> asyncio.subprocess.Process:
     )
 
 
-async def _exchange(child: asyncio.subprocess.Process, question: bytes) -> bytes:
+async def _exchange(child: asyncio.subprocess.Process, request: bytes) -> bytes:
     assert child.stdin is not None and child.stdout is not None
-    child.stdin.write(question)
+    child.stdin.write(request)
     child.stdin.write_eof()
     parts, size = [], 0
     while part := await child.stdout.read(1 << 16):
         size += len(part)
         if size > _MOST_BYTES:
-            hint = "ask for fewer rows or columns (LIMIT, GROUP BY)"
+            hint = "select fewer rows or columns (LIMIT, GROUP BY)"
             raise RecorderError(f"the answer is larger than {_MOST_BYTES >> 20} MB", hint=hint)
         parts.append(part)
     return b"".join(parts)

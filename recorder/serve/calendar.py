@@ -1,4 +1,4 @@
-"""Days and feeds: how long each was listened to, and where the gaps are."""
+"""The calendar: coverage per feed and day, and the gaps of a day."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recorder.times import parse_moment
 
 MOST_DAYS = 366
 
-# A feed's lines beside each other: a moment is uncovered where no line listened.
+# A feed's lines together: a moment is uncovered if no line was connected.
 _DAYS = """
 SELECT
     strftime(timezone('UTC', c.day), '%Y-%m-%d') AS day, c.feed AS feed,
@@ -41,7 +41,7 @@ LIMIT 1000
 
 
 def coverage(connection: duckdb.DuckDBPyConnection, days: int) -> pa.Table:
-    """Per feed and UTC day of the last `days`: seconds listened to, in gaps, uncovered; gaps."""
+    """Return per feed and UTC day of the last `days`: seconds connected, in gaps, uncovered."""
     since = datetime.now(UTC).date() - timedelta(days=days - 1)
     query = canned.load()["coverage"]
     found = canned.run(connection, query, {"since": since.isoformat()})
@@ -68,7 +68,7 @@ def day_of(text: str) -> str:
 
 
 def newest_ns(connection: duckdb.DuckDBPyConnection) -> int | None:
-    """The newest ingested frame's receive time, ns; None if nothing was ingested."""
+    """Return the receive time of the newest ingested frame in ns, or None if there is none."""
     try:
         [(newest,)] = connection.execute("SELECT max(last_recv_ns) FROM ledger").fetchall()
     except duckdb.CatalogException:
@@ -77,11 +77,11 @@ def newest_ns(connection: duckdb.DuckDBPyConnection) -> int | None:
 
 
 def shaped(answer: dict[str, Any], days: int, today: date) -> dict[str, Any]:
-    """The calendar as the page draws it: the days, and per feed what is known of each."""
+    """Return the calendar for the page: the last `days`, and each feed's rows of `coverage`."""
     names = [column["name"] for column in answer["columns"]]
     feeds: dict[str, list[dict[str, Any]]] = {}
     for row in answer["rows"]:
-        known = dict(zip(names, row, strict=True))
-        feeds.setdefault(known.pop("feed"), []).append(known)
-    listed = [(today - timedelta(days=back)).isoformat() for back in reversed(range(days))]
-    return {"days": listed, "feeds": [{"feed": f, "days": found} for f, found in feeds.items()]}
+        values = dict(zip(names, row, strict=True))
+        feeds.setdefault(values.pop("feed"), []).append(values)
+    dates = [(today - timedelta(days=back)).isoformat() for back in reversed(range(days))]
+    return {"days": dates, "feeds": [{"feed": f, "days": rows} for f, rows in feeds.items()]}

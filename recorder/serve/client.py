@@ -1,4 +1,4 @@
-"""One client of the live connection: what it wants, and what waits to be sent to it."""
+"""One client of the live connection: its filter, and its bounded queue of messages."""
 
 from __future__ import annotations
 
@@ -11,39 +11,40 @@ import msgspec
 
 from recorder.serve import conflate
 from recorder.serve.conflate import Allowance
-from recorder.serve.filters import Filter
-from recorder.serve.shown import RANKS, Shown
+from recorder.serve.filters import EventFilter
+from recorder.serve.live_event import RANKS, LiveEvent
 
-#: So many events wait for a client that does not read; then the oldest go.
+#: The most events that wait for a client; then the oldest are dropped.
 MOST_WAITING = 2_000
-#: So many other messages (status, seconds, alerts) wait; then the oldest go.
+#: The most other messages (status, seconds, alerts) that wait; then the oldest are dropped.
 MOST_NOTES = 200
-#: What a screen can show; more is conflated.
+#: The most events that a screen can show per second, and at once; the rest are left out.
 SHOWN_A_SECOND, SHOWN_AT_ONCE = 2_000, 1_500
 
 _encoder = msgspec.json.Encoder()
 
 
-class Client:
-    """Everything of one connection that lives in the event loop's thread; bounded in memory."""
+class LiveClient:
+    """The state of one connection; used in the event loop's thread, bounded in memory."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.filter = Filter()
+        self.filter = EventFilter()
         self.watched: frozenset[str] = frozenset()
         self.paused = False
         self.dropped = self.left_out = 0  # since the last batch
         self.ready = asyncio.Event()
         self._clock = clock
-        self._waiting: list[deque[Shown]] = [deque() for _ in range(RANKS)]
-        self._seen: deque[Shown] = deque(maxlen=MOST_NOTES)
+        self._waiting: list[deque[LiveEvent]] = [deque() for _ in range(RANKS)]
+        self._watched: deque[LiveEvent] = deque(maxlen=MOST_NOTES)
         self._notes: deque[bytes] = deque(maxlen=MOST_NOTES)
         self._late = 0
         self._allowance = Allowance.full(SHOWN_A_SECOND, SHOWN_AT_ONCE, clock())
 
-    def offer(self, events: Iterable[Shown], late: int = 0) -> None:
-        """New events: those that it wants wait to be sent.
+    def offer(self, events: Iterable[LiveEvent], late: int = 0) -> None:
+        """Queue those of the new events that the client wants.
 
-        Where too many wait, the oldest go: `left_out` if it had taken all before, else `dropped`.
+        If too many wait, the oldest are removed. They count as `left_out` if the queue was empty
+        before, else as `dropped`.
         """
         kept_up = not any(self._waiting)
         for event in events:
@@ -51,42 +52,42 @@ class Client:
                 if not self.paused:
                     self._waiting[event.rank].append(event)
             elif event.table in self.watched:
-                self._seen.append(event)
+                self._watched.append(event)
         self._late += late
         over = conflate.drop_oldest(self._waiting, MOST_WAITING)
         if kept_up:
             self.left_out += over
         else:
             self.dropped += over
-        if self._seen or any(self._waiting):
+        if self._watched or any(self._waiting):
             self.ready.set()
 
-    def tell(self, message: bytes) -> None:
-        """Another message, whole JSON, sent in its turn."""
+    def enqueue(self, message: bytes) -> None:
+        """Queue a message other than events, as complete JSON."""
         self._notes.append(message)
         self.ready.set()
 
-    def change(self, wanted: Filter) -> None:
-        """From now on it wants other events; what waits by the old filter goes."""
+    def change(self, wanted: EventFilter) -> None:
+        """Set another filter, and discard the events that wait by the old one."""
         self.filter = wanted
         for rank in self._waiting:
             rank.clear()
 
     def pause(self, paused: bool) -> None:
-        """A paused client gets no events; they are not counted as left out."""
+        """Stop or resume the events; events of a pause do not count as left out."""
         self.paused = paused
         if paused:
             for rank in self._waiting:
                 rank.clear()
 
     def take(self) -> list[bytes]:
-        """The messages to send now; nothing waits afterwards."""
+        """Return the messages to send now, and empty the queue."""
         self.ready.clear()
         messages = list(self._notes)
         self._notes.clear()
-        if self._seen:
-            messages.append(message("watched", list(self._seen)))
-            self._seen.clear()
+        if self._watched:
+            messages.append(message("watched", list(self._watched)))
+            self._watched.clear()
         if any(self._waiting):
             messages.append(self._batch())
         return messages
@@ -100,9 +101,9 @@ class Client:
         return message("events", events, sent_ns=str(time.time_ns()), **counts)
 
 
-def message(kind: str, events: Sequence[Shown] | None = None, **fields: object) -> bytes:
-    """One message as JSON; the events' own JSON goes in as it is."""
-    told: dict[str, object] = {"type": kind, **fields}
+def message(kind: str, events: Sequence[LiveEvent] | None = None, **fields: object) -> bytes:
+    """Return a message as JSON; the events' JSON is inserted unchanged."""
+    body: dict[str, object] = {"type": kind, **fields}
     if events is not None:
-        told["events"] = [msgspec.Raw(event.json) for event in events]
-    return _encoder.encode(told)
+        body["events"] = [msgspec.Raw(event.json) for event in events]
+    return _encoder.encode(body)

@@ -1,4 +1,4 @@
-"""Which events are shown when more come than a screen can show. Pure."""
+"""The choice of events to show when there are more than a screen can show. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 def newest(waiting: Sequence[deque[T]], room: int) -> tuple[list[T], int]:
-    """At most `room` of the waiting events, and how many are left out; nothing waits afterwards.
+    """Return at most `room` of the waiting events and the number left out; empty the queues.
 
-    `waiting` is by rank, each oldest first: what matters more goes first, and of each rank the
-    newest. The order among those chosen of one rank stays.
+    `waiting` has one queue per rank, the most important first, each with its oldest event first.
+    Events of a more important rank are chosen first; of each rank the newest, in their order.
     """
     chosen: list[T] = []
     left_out = 0
@@ -29,7 +29,7 @@ def newest(waiting: Sequence[deque[T]], room: int) -> tuple[list[T], int]:
 
 
 def drop_oldest(waiting: Sequence[deque[T]], most: int) -> int:
-    """Keep at most `most` events, dropping the oldest of those that matter least; how many."""
+    """Drop the oldest events of the least important ranks until `most` are left; return a count."""
     over = total = sum(map(len, waiting)) - most
     for rank in reversed(waiting):
         while over > 0 and rank:
@@ -40,7 +40,7 @@ def drop_oldest(waiting: Sequence[deque[T]], most: int) -> int:
 
 @dataclass(slots=True)
 class Allowance:
-    """How many events may be shown now: `rate` a second, and at most `burst` at once."""
+    """A token bucket: `rate` events per second, and at most `burst` at once."""
 
     rate: float
     burst: int
@@ -49,15 +49,15 @@ class Allowance:
 
     @classmethod
     def full(cls, rate: float, burst: int, at: float) -> Allowance:
-        """One that was not used yet; `at` is a monotonic time in seconds."""
+        """Return an unused allowance; `at` is a monotonic time in s."""
         return cls(rate, burst, burst, at)
 
     def room(self, now: float) -> int:
-        """How many may be shown at `now`."""
+        """Return how many events may be shown at `now`."""
         self.left = min(self.burst, self.left + (now - self.at) * self.rate)
         self.at = now
         return int(self.left)
 
     def used(self, count: int) -> None:
-        """So many were shown."""
+        """Deduct `count` events that were shown."""
         self.left -= count

@@ -1,4 +1,4 @@
-"""Which events a client wants. Pure."""
+"""A client's filter of events. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fnmatch import translate
 from typing import Any
 
 from recorder.errors import UsageError, did_you_mean
-from recorder.serve.shown import DEFAULT_TABLES, TABLES, Shown
+from recorder.serve.live_event import DEFAULT_TABLES, TABLES, LiveEvent
 
 _LONGEST = 200
 _MOST_PATTERNS = 20
@@ -17,11 +17,11 @@ _KNOWN = ("tables", "exchange", "symbol", "min_usd", "text")
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """Conditions that an event meets all of; None is no condition.
+class EventFilter:
+    """Conditions that an event has to meet; None sets no condition.
 
-    `symbol`: patterns such as `BTC*`, apart by commas or blanks. `min_usd`: the least value in US
-    dollars; events of tables without one pass, those whose value is unknown do not.
+    `symbol` matches patterns such as `BTC*`. `min_usd` is the least value in US dollars: events of
+    tables without values pass, events of unknown value do not.
     """
 
     tables: frozenset[str] = frozenset(DEFAULT_TABLES)
@@ -30,8 +30,8 @@ class Filter:
     min_usd: float | None = None
     text: str | None = None
 
-    def __call__(self, event: Shown) -> bool:
-        """True for an event that is wanted."""
+    def __call__(self, event: LiveEvent) -> bool:
+        """Return True if the event meets the conditions."""
         if event.table not in self.tables:
             return False
         if self.exchange is not None and event.exchange != self.exchange:
@@ -44,25 +44,28 @@ class Filter:
                 return False
         return self.text is None or self.text in event.words
 
-    def chosen(self, events: Iterable[Shown]) -> list[Shown]:
-        """The wanted ones of some events."""
+    def chosen(self, events: Iterable[LiveEvent]) -> list[LiveEvent]:
+        """Return the events that meet the conditions."""
         return [event for event in events if self(event)]
 
 
-def parse(given: Any) -> Filter:
-    """A filter from a client's JSON object; absent, null and empty values are no condition.
+def parse(given: Any) -> EventFilter:
+    """Return the filter of a client's JSON object; absent, null and empty values set nothing.
+
+    Several patterns in `symbol` are separated by commas or spaces.
 
     Raises:
-        UsageError: a name, a type or a table that does not exist; the message says which.
+        UsageError: an unknown name or table, or a value of the wrong type.
     """
     if not isinstance(given, dict):
-        raise UsageError("a filter is an object", hint='e.g. {"symbol": "BTC*"}')
+        raise UsageError("a filter must be an object", hint='e.g. {"symbol": "BTC*"}')
     for name in given:
         if name not in _KNOWN:
-            raise UsageError(f"no filter '{str(name)[:40]}'", hint=did_you_mean(str(name), _KNOWN))
+            hint = did_you_mean(str(name), _KNOWN)
+            raise UsageError(f"there is no filter '{str(name)[:40]}'", hint=hint)
     text = _text(given, "text")
     exchange = _text(given, "exchange")
-    return Filter(
+    return EventFilter(
         tables=_tables(given.get("tables")),
         exchange=exchange.lower() if exchange else None,
         symbol=_patterns(_text(given, "symbol")),
@@ -72,16 +75,17 @@ def parse(given: Any) -> Filter:
 
 
 def tables_of(given: Any) -> frozenset[str]:
-    """A client's list of tables.
+    """Return the tables of a client's list.
 
     Raises:
-        UsageError: it is no list, or names a table that cannot be watched.
+        UsageError: it is not a list, or names a table that cannot be watched.
     """
     if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
-        raise UsageError("tables is a list of names", hint='e.g. ["listings", "whales"]')
+        raise UsageError("tables must be a list of names", hint='e.g. ["listings", "whales"]')
     for name in given:
         if name not in TABLES:
-            raise UsageError(f"no table '{name[:40]}' to watch", hint=did_you_mean(name, TABLES))
+            hint = did_you_mean(name, TABLES)
+            raise UsageError(f"there is no table '{name[:40]}' to watch", hint=hint)
     return frozenset(given)
 
 
@@ -94,7 +98,7 @@ def _text(given: dict[str, Any], name: str) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or len(value) > _LONGEST:
-        raise UsageError(f"{name} is a text of at most {_LONGEST} characters")
+        raise UsageError(f"{name} must be a text of at most {_LONGEST} characters")
     return value.strip() or None
 
 
@@ -102,7 +106,7 @@ def _number(value: Any) -> float | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UsageError("min_usd is a number")
+        raise UsageError("min_usd must be a number")
     return float(value)
 
 
@@ -113,5 +117,5 @@ def _patterns(text: str | None) -> Callable[[str], object] | None:
 
 
 def _any(patterns: Sequence[str]) -> Callable[[str], object]:
-    # fnmatch makes patterns that cannot backtrack for ever.
+    # The regular expressions of fnmatch cannot backtrack without end.
     return re.compile("|".join(translate(one.upper()) for one in patterns)).match

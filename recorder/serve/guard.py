@@ -1,8 +1,8 @@
-"""Who may ask: the token, the Host and Origin of a request, its size, how many at once.
+"""Access checks before every route: token, Host, Origin, size, number of requests at once.
 
-A page on another site can make a browser send requests here, and by DNS rebinding even read the
-answers, unless the Host is one of ours: a name that is not known is refused, whatever it resolves
-to. A number (an address) cannot be rebound.
+A page of another site can make a browser send requests to this server, and with DNS rebinding even
+read the answers. So requests are refused unless their Host is one of the server's names or an
+address: an address cannot be rebound.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 COOKIE = "recorder_session"
 SESSION_SECONDS = 30 * 86_400
 
-#: What anyone may have: that the process turns, and the form that asks for the token.
+#: Paths that need no token: the health check, and the login form with its files.
 _OPEN = {"/healthz", "/login"}
 _OPEN_ASSETS = {"/page/style.css", "/page/theme.js", "/page/favicon.svg", "/page/login.js"}
 
 MOST_BODY = 64 << 10
 MOST_REQUESTS = 64
 MOST_SOCKETS = 64
-#: So many wrong tokens a minute.
-_TRIES, _MINUTE = 10, 60.0
+#: The most wrong tokens per minute.
+_MOST_WRONG, _MINUTE = 10, 60.0
 
 HEADERS = {
     "content-security-policy": (
@@ -50,32 +50,32 @@ HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """What is let in: `token` None is no lock, `names` are the Hosts besides addresses."""
+class Access:
+    """The token (None: no token is needed) and the names under which the server is reached."""
 
     token: str | None = None
     names: frozenset[str] = frozenset({"localhost"})
 
     def knows(self, host: str) -> bool:
-        """True if a Host header names this server."""
+        """Return True if a Host header is one of the server's names or an address."""
         name = _name(host)
         return name is not None and (name in self.names or _is_address(name))
 
     def same(self, origin: str, host: str) -> bool:
-        """True if an Origin header is this very server's."""
+        """Return True if an Origin header names the same host as the Host header."""
         parts = urlsplit(origin)
         return parts.scheme in {"http", "https"} and parts.netloc.lower() == host.lower()
 
-    def opens(self, given: str) -> bool:
-        """True for the right token; the time it takes tells nothing."""
+    def accepts(self, given: str) -> bool:
+        """Return True for the right token; takes the same time for any token."""
         return self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
 
     def session(self, until: int) -> str:
-        """A cookie's value that opens until then (epoch s): the token itself is never in it."""
+        """Return a cookie's value that is valid until an epoch time in s; it hides the token."""
         return f"{until}.{self._sign(until)}"
 
     def admits(self, cookie: str, now: float) -> bool:
-        """True for a cookie of ours that has not expired."""
+        """Return True for a cookie's value of `session` that has not expired."""
         until, _, sign = cookie.partition(".")
         if not (until.isascii() and until.isdecimal() and len(until) <= 12):
             return False
@@ -90,7 +90,7 @@ class Door:
 
 
 def _name(host: str) -> str | None:
-    """The name or address of a Host header, without its port; None where it is none."""
+    """Return the name or address in a Host header, without the port; None if it is malformed."""
     try:
         parts = urlsplit(f"//{host}")
         _ = parts.port
@@ -109,14 +109,16 @@ def _is_address(name: str) -> bool:
 
 
 class Guard:
-    """Stands before every route; refuses with 4xx or 503 and says why."""
+    """The ASGI middleware that checks every request and refuses with 4xx or 503."""
 
-    def __init__(self, app: ASGIApp, door: Door, clock: Callable[[], float] = time.time) -> None:
-        self._app, self._door, self._clock = app, door, clock
+    def __init__(
+        self, app: ASGIApp, access: Access, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._app, self._access, self._clock = app, access, clock
         self._requests = self._sockets = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request or socket, let in or refused."""
+        """Pass a request or WebSocket on to the application, or refuse it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -131,21 +133,21 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers = _headers(scope)
         hosts = headers.get("host", [])
-        if len(hosts) != 1 or not self._door.knows(hosts[0]):
+        if len(hosts) != 1 or not self._access.knows(hosts[0]):
             what = "this Host is not one of this server's"
-            return refuse(421, what, "name it with --allow-host, or use the address")
+            return refuse(421, what, "add it with --allow-host, or use the address")
         for origin in headers.get("origin", []):
-            if not self._door.same(origin, hosts[0]):
+            if not self._access.same(origin, hosts[0]):
                 return refuse(403, "a request from another site", "open the page itself")
         if _foreign(headers, scope):
             return refuse(403, "a request from another site", "open the page itself")
-        if self._door.token is not None and not self._allowed(scope, headers):
+        if self._access.token is not None and not self._allowed(scope, headers):
             return self._locked(scope, headers)
         if any(
             not size.isdecimal() or int(size) > MOST_BODY
             for size in headers.get("content-length", [])
         ):
-            return refuse(413, f"a body larger than {MOST_BODY >> 10} KB", "send less")
+            return refuse(413, f"the body is larger than {MOST_BODY >> 10} KB", "send less")
         return None
 
     def _allowed(self, scope: Scope, headers: dict[str, list[str]]) -> bool:
@@ -154,9 +156,9 @@ class Guard:
             return True
         for value in headers.get("authorization", []):
             scheme, _, given = value.partition(" ")
-            if scheme.lower() == "bearer" and self._door.opens(given.strip()):
+            if scheme.lower() == "bearer" and self._access.accepts(given.strip()):
                 return True
-        return any(self._door.admits(c, self._clock()) for c in _cookies(headers))
+        return any(self._access.admits(c, self._clock()) for c in _cookies(headers))
 
     def _locked(self, scope: Scope, headers: dict[str, list[str]]) -> Response:
         wants_page = "text/html" in ",".join(headers.get("accept", []))
@@ -165,7 +167,7 @@ class Guard:
         hint = "log in at /login, or send 'Authorization: Bearer TOKEN'"
         return refuse(401, "the token is missing or wrong", hint)
 
-    # -- what is let in
+    # -- what is passed on
 
     async def _request(
         self, scope: Scope, receive: Receive, send: Send, refused: Response | None
@@ -196,42 +198,42 @@ class Guard:
             self._sockets -= 1
 
 
-class Tries:
-    """Counts wrong tokens: nobody guesses faster than a few a minute."""
+class WrongTokens:
+    """The times of the last wrong tokens, which limit guessing to a few per minute."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._wrong: deque[float] = deque(maxlen=_TRIES)
+        self._wrong: deque[float] = deque(maxlen=_MOST_WRONG)
 
     @property
     def exhausted(self) -> bool:
-        """True while no more tokens are looked at."""
-        return len(self._wrong) == _TRIES and self._clock() - self._wrong[0] < _MINUTE
+        """True while the login form refuses every token."""
+        return len(self._wrong) == _MOST_WRONG and self._clock() - self._wrong[0] < _MINUTE
 
-    def failed(self) -> None:
-        """One more was wrong."""
+    def add(self) -> None:
+        """Count a wrong token."""
         self._wrong.append(self._clock())
 
 
 def refuse(status: int, what: str, hint: str, where: str = "") -> JSONResponse:
-    """An error as every part of the API gives it."""
+    """Return an error as a response: {error, where, next}."""
     return JSONResponse({"error": what, "where": where, "next": hint}, status)
 
 
 def names_of(host: str, more: Iterable[str] = ()) -> frozenset[str]:
-    """The names under which a server that is bound to `host` may be asked."""
+    """Return the names under which a server that listens on `host` may be reached."""
     return frozenset({"localhost", host.lower(), *(name.lower() for name in more)})
 
 
 def _headers(scope: Scope) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    headers: dict[str, list[str]] = {}
     for name, value in scope["headers"]:
-        found.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
-    return found
+        headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+    return headers
 
 
 def _foreign(headers: dict[str, list[str]], scope: Scope) -> bool:
-    """True where a browser says that another site asks; following a link to the page is no harm."""
+    """Return True if a browser marks the request as another site's; links to pages are allowed."""
     if not set(headers.get("sec-fetch-site", [])) & {"cross-site", "same-site"}:
         return False
     follows = headers.get("sec-fetch-mode") == ["navigate"] and scope.get("method") == "GET"
@@ -258,7 +260,7 @@ def _with_headers(send: Send) -> Send:
 
 
 def _bounded(receive: Receive) -> Receive:
-    """A body without a length is counted as it comes; one that is too long ends there."""
+    """Return a `receive` that disconnects when the body exceeds `MOST_BODY`."""
     size = 0
 
     async def receiving() -> Message:
@@ -271,7 +273,7 @@ def _bounded(receive: Receive) -> Receive:
 
 
 async def _deny(scope: Scope, receive: Receive, send: Send, refused: Response) -> None:
-    """Refuse a WebSocket's handshake with an HTTP status, where the server can."""
+    """Refuse a WebSocket's handshake, with an HTTP status if the server supports that."""
     if "websocket.http.response" not in scope.get("extensions", {}):
         await receive()
         await send({"type": "websocket.close", "code": 1008})

@@ -1,7 +1,7 @@
-"""Follows the record in a thread of its own, and hands what comes to every client.
+"""The hub: follows the record in a thread and passes new events to every client.
 
-The event loop never waits for the record: the thread looks, makes each event's JSON once, and
-throws it over to the loop, which fans it out into the clients' bounded queues.
+The event loop never waits for the record: the thread reads it, encodes each event once as JSON, and
+passes it to the loop, which puts it into the clients' bounded queues.
 """
 
 from __future__ import annotations
@@ -17,53 +17,54 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from recorder.errors import RecorderError
-from recorder.serve.client import Client, message
-from recorder.serve.filters import Filter
-from recorder.serve.series import Series, hops_of
-from recorder.serve.shown import TABLES, Shown
+from recorder.serve.client import LiveClient, message
+from recorder.serve.filters import EventFilter
+from recorder.serve.live_event import TABLES, LiveEvent
+from recorder.serve.series import LiveSeries, hops_of
 from recorder.status import metrics
 from recorder.stream.event import Event
 from recorder.stream.live import Follower
 
 if TYPE_CHECKING:
-    from recorder.serve.poller import Lookout
+    from recorder.serve.poller import StatusPoller
 
-#: Of each table the newest are kept, so that a rare listing is there beside a flood of prices.
+#: The number of newest events kept of each table, so that prices do not displace rare listings.
 _KEPT = 200
+#: The most events in a client's first message.
 _HELLO = 200
-#: After a failure the record is opened again, no sooner than after so long.
-_AGAIN_SECONDS = 2.0
+#: The time in s before the record is opened again after a failure.
+_RETRY_SECONDS = 2.0
 
-#: What is followed: `latency` is only measured.
+#: The tables that are followed; events of `latency` are measured but not shown.
 FOLLOWED = (*TABLES, "latency")
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """What one look brought."""
+class EventBatch:
+    """The events of one poll, and how many of them were late."""
 
-    events: Sequence[Shown]
+    events: Sequence[LiveEvent]
     late: int
 
 
 class Hub:
-    """The newest events, the series, and the clients; `start` and `close` belong to the loop."""
+    """The newest events, the series and the clients; `start` and `close` run in the event loop."""
 
     def __init__(
         self,
         follow: Callable[[], Follower],
-        lookout: Lookout,
+        poller: StatusPoller,
         past: Callable[[], list[Event]],
-        say: Callable[[str], object],
+        warn: Callable[[str], object],
     ) -> None:
-        self._follow, self.lookout, self._past, self._say = follow, lookout, past, say
-        self.series = Series()
+        self._follow, self.poller, self._past, self._warn = follow, poller, past, warn
+        self.series = LiveSeries()
         self._latencies = metrics.Latencies()
-        self.clients: set[Client] = set()
-        self.trouble: RecorderError | None = None
+        self.clients: set[LiveClient] = set()
+        self.error: RecorderError | None = None
         self.started_ns = time.time_ns()
         self.totals = {"events": 0, "looks": 0, "late": 0}
-        self._recent = {table: deque[Shown](maxlen=_KEPT) for table in TABLES}
+        self._recent = {table: deque[LiveEvent](maxlen=_KEPT) for table in TABLES}
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="follow", daemon=True)
@@ -73,56 +74,56 @@ class Hub:
     # -- the loop's side
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Start the thread and the clock."""
         self._loop = asyncio.get_running_loop()
         self._ticking = asyncio.create_task(self._tick())
         self._thread.start()
 
     async def close(self) -> None:
-        """End the thread and the clock; the clients are the server's to close."""
+        """Stop the thread and the clock; the server closes the clients."""
         self._stopped.set()
         if self._ticking is not None:
             self._ticking.cancel()
         await asyncio.to_thread(self._thread.join, 10.0)
 
-    def recent(self, wanted: Filter) -> list[Shown]:
-        """The newest events by a filter, oldest first."""
-        found = [event for table in wanted.tables for event in self._recent[table]]
-        found.sort(key=lambda event: event.recv_ns)
-        return wanted.chosen(found)[-_HELLO:]
+    def recent(self, wanted: EventFilter) -> list[LiveEvent]:
+        """Return the newest events that pass a filter, oldest first."""
+        events = [event for table in wanted.tables for event in self._recent[table]]
+        events.sort(key=lambda event: event.recv_ns)
+        return wanted.chosen(events)[-_HELLO:]
 
     def feeds(self) -> list[str]:
-        """The feeds that brought anything since serve began, sorted."""
+        """Return the feeds with frames since serve began, sorted."""
         with self._lock:
             return self.series.feeds()
 
     def read(self, what: str, seconds: int) -> dict[str, Any]:
-        """What was counted: `rates` or `latency`."""
+        """Return the series `rates` or `latency` of the last `seconds`."""
         with self._lock:
             return self.series.rates(seconds) if what == "rates" else self.series.latency(seconds)
 
     def metrics(self) -> str:
-        """The status and the latencies since serve began, for Prometheus."""
+        """Return the status and the latencies since serve began as Prometheus metrics."""
         with self._lock:
-            return metrics.text(self.lookout.status, self._latencies)
+            return metrics.text(self.poller.status, self._latencies)
 
     def exchanges(self) -> list[str]:
-        """The exchanges of what is kept, sorted."""
+        """Return the exchanges of the newest events, sorted."""
         return sorted({event.exchange for kept in self._recent.values() for event in kept})[:200]
 
-    def tell(self, text: bytes) -> None:
-        """Send a message to every client."""
+    def broadcast(self, text: bytes) -> None:
+        """Queue a message for every client."""
         for client in self.clients:
-            client.tell(text)
+            client.enqueue(text)
 
-    def _spread(self, batch: Batch) -> None:
+    def _distribute(self, batch: EventBatch) -> None:
         for event in batch.events:
             self._recent[event.table].append(event)
         for client in self.clients:
             client.offer(batch.events, batch.late)
 
     async def _tick(self) -> None:
-        """Once a second: what was counted, how everything is, and which alerts fired."""
+        """Send the last second's counts, the status and new alerts to the clients, every second."""
         before = time.monotonic()
         while True:
             await asyncio.sleep(1.0 - time.time() % 1.0)
@@ -132,53 +133,53 @@ class Hub:
             before = now
             if self.clients:
                 t = round(time.time())
-                self.tell(message("second", t=t, rates=rates, latency=latency))
-            status = await asyncio.to_thread(self.lookout.look)
+                self.broadcast(message("second", t=t, rates=rates, latency=latency))
+            status = await asyncio.to_thread(self.poller.poll)
             if self.clients and status is not None:
-                self.tell(message("status", status=status))
-            for alert in await asyncio.to_thread(self.lookout.alerts):
-                self.tell(message("alert", alert=alert))
+                self.broadcast(message("status", status=status))
+            for alert in await asyncio.to_thread(self.poller.alerts):
+                self.broadcast(message("alert", alert=alert))
 
     # -- the thread's side
 
     def _run(self) -> None:
-        self._throw(Batch(self._before(), 0))
+        self._pass_on(EventBatch(self._published(), 0))
         while not self._stopped.is_set():
             try:
-                self._following()
+                self._follow_record()
             except RecorderError as error:
-                self._troubled(error)
+                self._failed(error)
             except Exception as error:
-                self._troubled(RecorderError(f"{type(error).__name__}: {str(error)[:500]}"))
-            self._stopped.wait(_AGAIN_SECONDS)
+                self._failed(RecorderError(f"{type(error).__name__}: {str(error)[:500]}"))
+            self._stopped.wait(_RETRY_SECONDS)
 
-    def _before(self) -> list[Shown]:
+    def _published(self) -> list[LiveEvent]:
         try:
-            return [Shown(event) for event in self._past()]
+            return [LiveEvent(event) for event in self._past()]
         except (RecorderError, duckdb.Error) as error:
-            self._troubled(RecorderError(f"the past is not shown: {error}"))
+            self._failed(RecorderError(f"earlier events are not shown: {error}"))
             return []
 
-    def _troubled(self, error: RecorderError) -> None:
-        if str(error) != str(self.trouble):
-            self._say(str(error))
-        self.trouble = error
+    def _failed(self, error: RecorderError) -> None:
+        if str(error) != str(self.error):
+            self._warn(str(error))
+        self.error = error
 
-    def _following(self) -> None:
+    def _follow_record(self) -> None:
         follower = self._follow()
         try:
             while not self._stopped.is_set():
                 late = follower.late
                 events = list(follower.ready())
-                self.trouble = None
-                self._took(events, follower.late - late, follower.counted())
+                self.error = None
+                self._count(events, follower.late - late, follower.counted())
                 if not events:
                     self._stopped.wait(follower.pause)
         finally:
             follower.close()
 
-    def _took(self, events: Collection[Event], late: int, counted: dict[str, Any]) -> None:
-        shown = [Shown(event) for event in events if event.table != "latency"]
+    def _count(self, events: Collection[Event], late: int, counted: dict[str, Any]) -> None:
+        shown = [LiveEvent(event) for event in events if event.table != "latency"]
         measured = [event for event in events if event.table == "latency"]
         with self._lock:
             self.series.measure(measured)
@@ -194,11 +195,11 @@ class Hub:
         self.totals["late"] += late
         self.totals["events"] += len(shown)
         if shown:
-            self._throw(Batch(shown, late))
+            self._pass_on(EventBatch(shown, late))
 
-    def _throw(self, batch: Batch) -> None:
+    def _pass_on(self, batch: EventBatch) -> None:
         if self._loop is None or self._stopped.is_set():
             return
         for event in batch.events:
-            _ = event.json  # made here, not in the loop
-        self._loop.call_soon_threadsafe(self._spread, batch)
+            _ = event.json  # encode in this thread, not in the loop
+        self._loop.call_soon_threadsafe(self._distribute, batch)

@@ -1,4 +1,4 @@
-"""What can be asked, as menus and forms need it."""
+"""Descriptions of tables and queries for the page's menus and forms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recorder.schema.tables import TABLES
 
 
 def columns(table: str) -> list[dict[str, str]]:
-    """The columns of a table."""
+    """Return the columns of a table: name, type and description."""
     return [
         {"name": c.name, "type": c.type.split()[0], "description": c.comment}
         for c in TABLES[table].columns
@@ -19,13 +19,13 @@ def columns(table: str) -> list[dict[str, str]]:
 
 
 def query(query: canned.Query, feeds: list[str]) -> dict[str, Any]:
-    """A canned query with its parameters; of a parameter `feed` the values are known."""
+    """Return a canned query with its parameters and columns; a parameter `feed` lists the feeds."""
     params = [
         {"name": p.name, "type": p.type, "default": p.default, "description": p.meaning}
         | ({"values": feeds} if p.name == "feed" else {})
         for p in query.parameters
     ]
-    told: dict[str, Any] = {
+    described: dict[str, Any] = {
         "name": query.name,
         "title": query.title,
         "description": query.description,
@@ -33,4 +33,4 @@ def query(query: canned.Query, feeds: list[str]) -> dict[str, Any]:
         "params": params,
         "columns": [{"name": c.name, "description": c.meaning} for c in query.columns],
     }
-    return told | ({"plot": asdict(spec.parse(query.plot))} if query.plot else {})
+    return described | ({"plot": asdict(spec.parse(query.plot))} if query.plot else {})

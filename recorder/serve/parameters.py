@@ -1,4 +1,4 @@
-"""What a request gives, read and checked."""
+"""The parameters of a request, checked."""
 
 from __future__ import annotations
 
@@ -9,34 +9,45 @@ from recorder.errors import UsageError
 
 
 def number(request: Request, name: str, default: int | None, least: int, most: int) -> int:
-    """A parameter that is a whole number between `least` and `most`."""
+    """Return a parameter that is a whole number from `least` to `most`.
+
+    Raises:
+        UsageError: it is missing and has no default, is not a whole number, or is out of range.
+    """
     text = request.query_params.get(name)
     if text is None and default is not None:
         return default
     if text is None or not (text.isascii() and text.isdecimal() and len(text) < 20):
-        raise UsageError(f"{name} is a whole number")
+        raise UsageError(f"{name} must be a whole number")
     if not least <= int(text) <= most:
-        raise UsageError(f"{name} is between {least} and {most}")
+        raise UsageError(f"{name} must be between {least} and {most}")
     return int(text)
 
 
 def text(request: Request, name: str) -> str:
-    """A parameter that has to be there, of at most 200 characters."""
-    found = request.query_params.get(name, "")
-    if not found or len(found) > 200:
-        raise UsageError(f"{name} is missing, or too long")
-    return found
+    """Return a required parameter.
+
+    Raises:
+        UsageError: it is missing or longer than 200 characters.
+    """
+    value = request.query_params.get(name, "")
+    if not value or len(value) > 200:
+        raise UsageError(f"{name} is missing or longer than 200 characters")
+    return value
 
 
 async def sql(request: Request) -> str:
-    """The SQL that the body holds."""
+    """Return the SQL in a request's body.
+
+    Raises:
+        UsageError: the body is not a JSON object with a text `sql`.
+    """
     try:
-        told = msgspec.json.decode(await request.body())
-        text = told["sql"]
+        body = msgspec.json.decode(await request.body())
+        text = body["sql"]
     except (msgspec.DecodeError, TypeError, KeyError):
         text = None
     if not isinstance(text, str):
-        raise UsageError(
-            "the body is no JSON object with a text 'sql'", hint='{"sql": "SHOW TABLES"}'
-        )
+        what = "the body must be a JSON object with a text 'sql'"
+        raise UsageError(what, hint='{"sql": "SHOW TABLES"}')
     return text

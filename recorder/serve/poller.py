@@ -1,4 +1,4 @@
-"""What is not in the journals' tails: how everything is, and which alerts fired."""
+"""Polls the recorder's status and the log of fired alerts."""
 
 from __future__ import annotations
 
@@ -16,49 +16,52 @@ _MOST_READ = 1 << 20
 _KEPT = 100
 
 
-class Lookout:
-    """Looks once a second; its methods block, and are called from one thread at a time."""
+class StatusPoller:
+    """The last status and the last fired alerts.
+
+    Its methods block; one thread at a time calls them.
+    """
 
     def __init__(self, layout: Layout, watch: Callable[[], Status]) -> None:
         self._watch = watch
-        self._alerts = Lines(layout.work / "alerts.jsonl")
+        self._alerts = JsonTail(layout.work / "alerts.jsonl")
         self.status: Status | None = None
-        self.told: dict[str, Any] | None = None
+        self.latest: dict[str, Any] | None = None
         self.fired: deque[dict[str, Any]] = deque(maxlen=_KEPT)
 
-    def look(self) -> dict[str, Any] | None:
-        """The status as of now, JSON-ready; None where it cannot be told."""
+    def poll(self) -> dict[str, Any] | None:
+        """Return the status now, ready for JSON, or None if it is not available."""
         try:
             self.status = self._watch()
-            self.told = self.status.as_dict()
+            self.latest = self.status.as_dict()
         except (RecorderError, OSError):
             return None
-        return self.told
+        return self.latest
 
     def alerts(self) -> list[dict[str, Any]]:
-        """The alerts that fired since the last call; how they were delivered is the log's."""
-        fired = [told for told in self._alerts.new() if told.get("kind") == "alert"]
+        """Return the alerts that fired since the last call, without their deliveries."""
+        fired = [entry for entry in self._alerts.new() if entry.get("kind") == "alert"]
         self.fired += fired
         return fired
 
 
-class Lines:
-    """The end of a file of JSON objects, one a line, that another process writes."""
+class JsonTail:
+    """The new lines of a file of JSON objects that another process appends to."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._inode, self._offset = self._now()
+        self._inode, self._offset = self._stat()
 
-    def _now(self) -> tuple[int, int]:
+    def _stat(self) -> tuple[int, int]:
         try:
-            found = self._path.stat()
+            stat = self._path.stat()
         except OSError:
             return 0, 0
-        return found.st_ino, found.st_size
+        return stat.st_ino, stat.st_size
 
     def new(self) -> list[dict[str, Any]]:
-        """The objects written since the last call; what is no JSON object is left out."""
-        inode, size = self._now()
+        """Return the objects written since the last call, without lines of anything else."""
+        inode, size = self._stat()
         if inode != self._inode or size < self._offset:
             self._inode, self._offset = inode, 0
         if size <= self._offset:
@@ -71,17 +74,17 @@ class Lines:
             return []
         whole, _, _ = text.rpartition(b"\n")
         self._offset = max(self._offset, size - _MOST_READ) + (len(whole) + 1 if whole else 0)
-        return [found for line in whole.splitlines() if (found := _object(line)) is not None]
+        return [entry for line in whole.splitlines() if (entry := _object(line)) is not None]
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(line)
+        value = json.loads(line)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def watcher(layout: Layout, config: Any) -> Callable[[], Status]:
-    """What looks at a data directory."""
+    """Return the function that reads the status of a data directory."""
     return Watcher(layout, config).look

@@ -1,4 +1,4 @@
-"""The server process: uvicorn with the limits that the guard counts on."""
+"""The server process: uvicorn with the limits that the guard relies on."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from starlette.types import ASGIApp
 
 from recorder.errors import UsageError
 
-#: Idle connections and slow ones together; each request beyond the guard's limits is refused there.
+#: The most connections, idle and slow ones included; the guard limits requests below that.
 _MOST_CONNECTIONS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """Where to listen."""
+    """The address to listen on."""
 
     host: str
     port: int
@@ -34,12 +34,12 @@ class Bind:
 
     @property
     def shown(self) -> str:
-        """The host as it stands in a URL."""
+        """The host as in a URL."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
 
 def listen(bind: Bind) -> socket.socket:
-    """A listening socket; port 0 takes a free one.
+    """Return a listening socket; port 0 takes a free one.
 
     Raises:
         UsageError: the port is in use, or the address is not this machine's.
@@ -65,26 +65,26 @@ def _unbound(bind: Bind, error: Exception) -> UsageError:
         return UsageError("the port is in use", where=where, hint=hint)
     if number == errno.EACCES:
         return UsageError(
-            "this port is not allowed to you", where=where, hint="choose one above 1023"
+            "this user may not use the port", where=where, hint="choose one above 1023"
         )
     return UsageError(f"cannot listen there: {error}", where=where, hint="e.g. --host 127.0.0.1")
 
 
 class _Server(uvicorn.Server):
-    """Tells when it has started."""
+    """A server that calls `on_started` when it has started."""
 
-    def __init__(self, config: uvicorn.Config, told: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
         super().__init__(config)
-        self._told = told
+        self._on_started = on_started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self._told()
+            self._on_started()
 
 
-def run(app: ASGIApp, listener: socket.socket, started: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM."""
+def run(app: ASGIApp, listener: socket.socket, on_started: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM; call `on_started` once the server accepts requests."""
     config: dict[str, Any] = {
         "http": "h11",
         "ws": "websockets-sansio",
@@ -100,9 +100,9 @@ def run(app: ASGIApp, listener: socket.socket, started: Callable[[], None]) -> N
         "ws_max_size": 64 << 10,
         "ws_per_message_deflate": False,
     }
-    server = _Server(uvicorn.Config(app, **config), started)
+    server = _Server(uvicorn.Config(app, **config), on_started)
     for number in (signal.SIGINT, signal.SIGTERM):
-        # uvicorn raises the signal again when it is done; the drain was clean.
+        # uvicorn raises the signal again after its clean shutdown: ignore it then.
         signal.signal(number, lambda *_: None)
     asyncio.run(server.serve(sockets=[listener]))
     if not server.started:

@@ -1,4 +1,4 @@
-"""The live connection: `/api/live`, one task that sends and one that listens per client."""
+"""The live connection `/api/live`: per client, one task that sends and one that receives."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from recorder.errors import UsageError
 from recorder.serve import filters
-from recorder.serve.client import Client, message
+from recorder.serve.client import LiveClient, message
 from recorder.serve.conflate import Allowance
 from recorder.serve.hub import Hub
-from recorder.serve.shown import DEFAULT_TABLES, TABLES
+from recorder.serve.live_event import DEFAULT_TABLES, TABLES
 from recorder.version import __version__
 
-#: Batches follow each other no closer: a screen shows no more of them.
+#: The least time in s between two batches: a screen shows no more of them.
 BATCH_SECONDS = 0.033
 
-#: Who does not read one message for so long is gone, or asleep.
+#: The time in s after which a client that does not read a message is disconnected.
 _SEND_SECONDS = 60.0
 
-#: A client has little to say; more is refused.
+#: The longest message of a client, and the most messages per second.
 _LONGEST, _A_SECOND = 16 << 10, 20
 
 
 def endpoint(hub: Hub) -> Callable[[WebSocket], Awaitable[None]]:
-    """The handler of one connection."""
+    """Return the handler of a connection."""
 
     async def serve(socket: WebSocket) -> None:
         await socket.accept()
-        client = Client()
+        client = LiveClient()
         _greet(hub, client)
         hub.clients.add(client)
         sending = asyncio.create_task(_send(socket, client))
-        listening = asyncio.create_task(_listen(socket, client, hub))
+        receiving = asyncio.create_task(_receive(socket, client, hub))
         try:
-            await asyncio.wait({sending, listening}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             hub.clients.discard(client)
-            for task in (sending, listening):
+            for task in (sending, receiving):
                 task.cancel()
-            await asyncio.gather(sending, listening, return_exceptions=True)
+            await asyncio.gather(sending, receiving, return_exceptions=True)
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                 await socket.close()
 
     return serve
 
 
-def _greet(hub: Hub, client: Client) -> None:
-    client.tell(
+def _greet(hub: Hub, client: LiveClient) -> None:
+    client.enqueue(
         message(
             "hello",
             hub.recent(client.filter),
@@ -65,11 +65,11 @@ def _greet(hub: Hub, client: Client) -> None:
             exchanges=hub.exchanges(),
         )
     )
-    if hub.lookout.told is not None:
-        client.tell(message("status", status=hub.lookout.told))
+    if hub.poller.latest is not None:
+        client.enqueue(message("status", status=hub.poller.latest))
 
 
-async def _send(socket: WebSocket, client: Client) -> None:
+async def _send(socket: WebSocket, client: LiveClient) -> None:
     while True:
         await client.ready.wait()
         for text in client.take():
@@ -77,32 +77,36 @@ async def _send(socket: WebSocket, client: Client) -> None:
         await asyncio.sleep(BATCH_SECONDS)
 
 
-async def _listen(socket: WebSocket, client: Client, hub: Hub) -> None:
+async def _receive(socket: WebSocket, client: LiveClient, hub: Hub) -> None:
     allowance = Allowance.full(_A_SECOND, 2 * _A_SECOND, time.monotonic())
     while True:
         text = await socket.receive_text()
         if len(text) > _LONGEST or allowance.room(time.monotonic()) < 1:
-            await socket.close(1008, "too much was said")
+            await socket.close(1008, "too many or too long messages")
             return
         allowance.used(1)
         try:
-            _heard(msgspec.json.decode(text), client, hub)
+            _handle(msgspec.json.decode(text), client, hub)
         except (msgspec.DecodeError, RecursionError):
-            client.tell(message("error", error="not JSON"))
+            client.enqueue(message("error", error="not JSON"))
         except UsageError as error:
-            client.tell(message("error", error=error.what, next=error.hint))
+            client.enqueue(message("error", error=error.what, next=error.hint))
 
 
-def _heard(told: Any, client: Client, hub: Hub) -> None:
-    """One message of a client: any of `filter`, `watch`, `paused`, `ping`."""
-    if not isinstance(told, dict):
-        raise UsageError("a message is an object", hint='e.g. {"filter": {"symbol": "BTC*"}}')
-    if "ping" in told:
-        client.tell(message("pong", ping=told["ping"], server_ns=str(time.time_ns())))
-    if "watch" in told:
-        client.watched = filters.tables_of(told["watch"])
-    if "paused" in told:
-        client.pause(told["paused"] is True)
-    if "filter" in told:
-        client.change(filters.parse(told["filter"]))
-        client.tell(message("history", hub.recent(client.filter)))
+def _handle(received: Any, client: LiveClient, hub: Hub) -> None:
+    """Handle a client's message, which has any of `filter`, `watch`, `paused` and `ping`.
+
+    Raises:
+        UsageError: the message or one of its values is wrong.
+    """
+    if not isinstance(received, dict):
+        raise UsageError("a message must be an object", hint='e.g. {"filter": {"symbol": "BTC*"}}')
+    if "ping" in received:
+        client.enqueue(message("pong", ping=received["ping"], server_ns=str(time.time_ns())))
+    if "watch" in received:
+        client.watched = filters.tables_of(received["watch"])
+    if "paused" in received:
+        client.pause(received["paused"] is True)
+    if "filter" in received:
+        client.change(filters.parse(received["filter"]))
+        client.enqueue(message("history", hub.recent(client.filter)))

@@ -1,4 +1,4 @@
-"""Puts the parts together for one data directory."""
+"""Builds the application for one data directory."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from recorder.answers import database
 from recorder.record.layout import Layout
 from recorder.serve import poller
 from recorder.serve.app import Parts, create
-from recorder.serve.ask import Asking
-from recorder.serve.guard import Door, names_of
+from recorder.serve.ask import QueryPool
+from recorder.serve.guard import Access, names_of
 from recorder.serve.hub import FOLLOWED, Hub
-from recorder.serve.shown import TABLES
+from recorder.serve.live_event import TABLES
 from recorder.stream import event
 from recorder.stream.live import Follower, Pace
 from recorder.stream.span import Span
@@ -28,56 +28,56 @@ if TYPE_CHECKING:
     from recorder.settings.config import Settings
     from recorder.stream.event import Event
 
-#: What is kept in memory of the past, to tell an event that is sent again from a new one.
+#: The period kept in memory to recognise events that a service sends again.
 _HISTORY = timedelta(minutes=5)
 _NEWEST = 200
-#: Of a core, for looking at the record, unless told otherwise.
+#: The default share of a core for following the record.
 SHARE = 0.17
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """Where it listens, the token, further names of this server, what looking may cost."""
+class ServeOptions:
+    """The host to listen on, the token, more names of the server, and the share of a core."""
 
     host: str
     token: str | None = None
     names: Sequence[str] = ()
-    share: float = SHARE  # of a core
+    share: float = SHARE
 
 
-def app(settings: Settings, options: Options) -> Starlette:
-    """The whole application."""
+def app(settings: Settings, options: ServeOptions) -> Starlette:
+    """Return the application."""
     layout = Layout(settings.data_dir)
     watch = poller.watcher(layout, settings)
     hub = Hub(
         follow=lambda: _follower(layout, settings, options.share),
-        lookout=poller.Lookout(layout, watch),
+        poller=poller.StatusPoller(layout, watch),
         past=lambda: past(layout),
-        say=log.logger().warning,
+        warn=log.logger().warning,
     )
-    asking = Asking(str(settings.data_dir))
-    door = Door(options.token, names_of(options.host, options.names))
-    return create(Parts(layout, hub, asking, door, hub.metrics))
+    pool = QueryPool(str(settings.data_dir))
+    access = Access(options.token, names_of(options.host, options.names))
+    return create(Parts(layout, hub, pool, access, hub.metrics))
 
 
 def _follower(layout: Layout, settings: Settings, share: float) -> Follower:
     pace = Pace(poll=0.005, hold=0.0, history=_HISTORY, share=share)
     wanted = event.Filter(Span(time.time_ns()))
-    rules, say = RulesOf(layout, settings), log.logger().warning
-    return Follower.open(layout, rules, FOLLOWED, wanted, pace=pace, warn=say)
+    rules, warn = RulesOf(layout, settings), log.logger().warning
+    return Follower.open(layout, rules, FOLLOWED, wanted, pace=pace, warn=warn)
 
 
 def past(layout: Layout) -> list[Event]:
-    """The newest events of each table that were published, oldest first."""
-    found: list[Event] = []
+    """Return the newest events of each published table, all together oldest first."""
+    events: list[Event] = []
     if not layout.database.exists():
-        return found
+        return events
     with database.connect(layout.database) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        there = {row[0] for row in connection.execute("SHOW TABLES").fetchall()}
-        for table in there.intersection(TABLES):
-            listed = ", ".join(event.columns(table))
-            # The names are the schema's.
-            sql = f"SELECT {listed} FROM {table} {event.sorting(newest=True)} LIMIT {_NEWEST}"  # noqa: S608
-            found += [event.CLASSES[table](*row) for row in connection.execute(sql).fetchall()]
-    return sorted(found, key=event.place)
+        published = {row[0] for row in connection.execute("SHOW TABLES").fetchall()}
+        for table in published.intersection(TABLES):
+            columns = ", ".join(event.columns(table))
+            # All names are the schema's.
+            sql = f"SELECT {columns} FROM {table} {event.sorting(newest=True)} LIMIT {_NEWEST}"  # noqa: S608
+            events += [event.CLASSES[table](*row) for row in connection.execute(sql).fetchall()]
+    return sorted(events, key=event.place)

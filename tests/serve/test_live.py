@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 import recorder
 from recorder.clock import Clock
-from recorder.serve.shown import TABLES, Shown
+from recorder.serve.live_event import TABLES, LiveEvent
 
 from .serving import Live, Served, serving
 
@@ -41,7 +41,7 @@ def now_ns() -> int:
 
 def recorded(root: Path) -> list[dict[str, Any]]:
     """What the tables say, as a client gets it, in one order."""
-    return in_order(json.loads(Shown(e).json) for e in recorder.events(TABLES, data_dir=root))
+    return in_order(json.loads(LiveEvent(e).json) for e in recorder.events(TABLES, data_dir=root))
 
 
 def in_order(found: Any) -> list[dict[str, Any]]:

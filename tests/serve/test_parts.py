@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from recorder.errors import UsageError
 from recorder.serve import conflate, filters
-from recorder.serve.client import MOST_WAITING, SHOWN_AT_ONCE, Client
+from recorder.serve.client import MOST_WAITING, SHOWN_AT_ONCE, LiveClient
 from recorder.serve.conflate import Allowance
-from recorder.serve.poller import Lines
-from recorder.serve.series import Series
-from recorder.serve.shown import DEFAULT_TABLES, Shown
+from recorder.serve.live_event import DEFAULT_TABLES, LiveEvent
+from recorder.serve.poller import JsonTail
+from recorder.serve.series import LiveSeries
 from recorder.stream.event import CLASSES, Event, columns
 
 
@@ -26,8 +26,8 @@ def made(table: str, recv_ns: int = 1, **values: Any) -> Event:
     return CLASSES[table](*(given.get(name) for name in columns(table)))
 
 
-def shown(table: str = "whales", recv_ns: int = 1, **values: Any) -> Shown:
-    return Shown(made(table, recv_ns, **values))
+def shown(table: str = "whales", recv_ns: int = 1, **values: Any) -> LiveEvent:
+    return LiveEvent(made(table, recv_ns, **values))
 
 
 WHALE = {"exchange": "Binance", "symbol": "BTCUSDT", "notional_usd": 5e5, "wallet": "0xAbc"}
@@ -119,30 +119,30 @@ def test_an_allowance_fills_up_with_time() -> None:
 
 
 def test_a_client_that_does_not_read_keeps_the_newest_and_counts_the_rest() -> None:
-    client = Client(clock=lambda: 0.0)
+    client = LiveClient(clock=lambda: 0.0)
     client.offer([shown("listings", 1)])
     for number in range(3 * MOST_WAITING):
         client.offer([shown(recv_ns=number)])
     [text] = client.take()
-    told = json.loads(text)
-    assert told["dropped"] == 2 * MOST_WAITING + 1
-    assert told["left_out"] == MOST_WAITING - SHOWN_AT_ONCE
-    assert len(told["events"]) == SHOWN_AT_ONCE
-    assert sum(event["table"] == "listings" for event in told["events"]) == 1
-    assert told["events"][-1]["recv_ns"] == str(3 * MOST_WAITING - 1)
+    message = json.loads(text)
+    assert message["dropped"] == 2 * MOST_WAITING + 1
+    assert message["left_out"] == MOST_WAITING - SHOWN_AT_ONCE
+    assert len(message["events"]) == SHOWN_AT_ONCE
+    assert sum(event["table"] == "listings" for event in message["events"]) == 1
+    assert message["events"][-1]["recv_ns"] == str(3 * MOST_WAITING - 1)
     assert client.take() == []
 
 
 def test_a_burst_larger_than_the_queue_is_left_out_not_dropped() -> None:
-    client = Client(clock=lambda: 0.0)
+    client = LiveClient(clock=lambda: 0.0)
     client.offer([shown(recv_ns=number) for number in range(MOST_WAITING + 7)])
-    told = json.loads(client.take()[0])
-    assert told["dropped"] == 0
-    assert told["left_out"] == MOST_WAITING + 7 - SHOWN_AT_ONCE
+    message = json.loads(client.take()[0])
+    assert message["dropped"] == 0
+    assert message["left_out"] == MOST_WAITING + 7 - SHOWN_AT_ONCE
 
 
 def test_a_paused_client_gets_none_but_what_it_watches() -> None:
-    client = Client()
+    client = LiveClient()
     client.change(filters.parse({"tables": ["whales"]}))
     client.watched = frozenset({"listings"})
     client.pause(True)
@@ -156,19 +156,21 @@ def test_a_paused_client_gets_none_but_what_it_watches() -> None:
 
 def test_an_event_is_plain_json_with_exact_times_and_cut_texts() -> None:
     title = "<script>\x1b\u202e" + "x" * 1_000_000
-    told = json.loads(shown("listings", 1_790_000_000_123_456_789, title=title, publish_ns=5).json)
-    assert told["recv_ns"] == "1790000000123456789"
-    assert told["publish_ns"] == "5"
-    assert told["recv_ms"] == pytest.approx(1_790_000_000_123.457)
-    assert told["title"].startswith("<script>\x1b\u202e")
-    assert len(told["title"]) < 3_000
-    assert "ticker" not in told
+    message = json.loads(
+        shown("listings", 1_790_000_000_123_456_789, title=title, publish_ns=5).json
+    )
+    assert message["recv_ns"] == "1790000000123456789"
+    assert message["publish_ns"] == "5"
+    assert message["recv_ms"] == pytest.approx(1_790_000_000_123.457)
+    assert message["title"].startswith("<script>\x1b\u202e")
+    assert len(message["title"]) < 3_000
+    assert "ticker" not in message
     assert "payload" not in json.loads(shown("rejects", payload=b"\xff").json)
     assert json.loads(shown(price=float("nan")).json)["price"] is None
 
 
 def test_the_series_count_seconds_and_measure_hops() -> None:
-    series = Series()
+    series = LiveSeries()
     series.count("f", frames=10, size=1000, events=4)
     row = made("latency", total_ns=5_000_000, publish_ns=0, detected_ns=1_000_000,
                dispatch_ns=2_000_000, network_ns=3_000_000, clock_error_ns=7)  # fmt: skip
@@ -184,9 +186,9 @@ def test_the_series_count_seconds_and_measure_hops() -> None:
         "clock_error_ns": 7,
     }
     series.second(101, 1.0)
-    told = series.rates(900)
-    assert told["t"] == [100, 101]
-    assert {"feed": "f", "name": "frames", "values": [5.0, 0.0]} in told["series"]
+    message = series.rates(900)
+    assert message["t"] == [100, 101]
+    assert {"feed": "f", "name": "frames", "values": [5.0, 0.0]} in message["series"]
     assert series.rates(1)["t"] == [101]
     buckets = series.latency(900)
     assert buckets["t"] == [100]
@@ -195,7 +197,7 @@ def test_the_series_count_seconds_and_measure_hops() -> None:
 
 def test_lines_are_read_as_they_come_and_when_the_file_is_replaced(tmp_path: Path) -> None:
     file = tmp_path / "alerts.jsonl"
-    lines = Lines(file)
+    lines = JsonTail(file)
     assert lines.new() == []
     file.write_text('{"a": 1}\nnonsense\n[1]\n{"b"')
     assert lines.new() == [{"a": 1}]
@@ -206,7 +208,7 @@ def test_lines_are_read_as_they_come_and_when_the_file_is_replaced(tmp_path: Pat
     assert lines.new() == []
     file.write_text('{"c": 3}\n')
     assert lines.new() == [{"c": 3}]
-    assert Lines(file).new() == []  # what was there before is past
+    assert JsonTail(file).new() == []  # what was there before is past
 
 
 def test_default_tables_leave_out_floods() -> None:

@@ -11,7 +11,7 @@ import pytest
 from recorder.answers import canned
 from recorder.answers.sandbox import Limits
 from recorder.errors import RecorderError
-from recorder.serve.ask import Asking
+from recorder.serve.ask import QueryPool
 
 from .serving import Served, serving
 
@@ -100,28 +100,28 @@ def test_coverage_and_gaps_of_the_sample(served: Served) -> None:
 
 
 async def test_a_query_that_never_ends_is_ended(sample: Path) -> None:
-    asking = Asking(str(sample), Limits(seconds=1.0, rows=10, memory_mb=512, threads=1))
+    pool = QueryPool(str(sample), Limits(seconds=1.0, rows=10, memory_mb=512, threads=1))
     endless = "SELECT count(*) FROM range(10000000) a, range(10000000) b"
     try:
         with pytest.raises(RecorderError, match="stopped after 1 s"):
-            answer = await asking.ask({"kind": "sql", "sql": endless})
+            answer = await pool.run({"kind": "sql", "sql": endless})
             raise RecorderError(answer.body.decode())
-        after = await asking.ask({"kind": "sql", "sql": "SELECT 42"})
+        after = await pool.run({"kind": "sql", "sql": "SELECT 42"})
         assert b"42" in after.body
     finally:
-        await asking.close()
+        await pool.close()
 
 
 async def test_a_child_that_dies_is_an_error_and_no_more(sample: Path) -> None:
-    asking = Asking(str(sample), Limits(seconds=30.0, rows=10, memory_mb=512, threads=1))
+    pool = QueryPool(str(sample), Limits(seconds=30.0, rows=10, memory_mb=512, threads=1))
     try:
-        asking.prepare()
-        question = asyncio.create_task(asking.ask({"kind": "no such kind", "limits": 3}))
+        pool.prepare()
+        question = asyncio.create_task(pool.run({"kind": "no such kind", "limits": 3}))
         with pytest.raises(RecorderError, match="process died"):
             await question
-        assert (await asking.ask({"kind": "sql", "sql": "SELECT 1"})).status == 200
+        assert (await pool.run({"kind": "sql", "sql": "SELECT 1"})).status == 200
     finally:
-        await asking.close()
+        await pool.close()
 
 
 def test_without_a_database_it_says_so(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidStatus
 
 from recorder.cli.serve import _token
 from recorder.errors import UsageError
-from recorder.serve.guard import COOKIE, Door, Tries, names_of
+from recorder.serve.guard import COOKIE, Access, WrongTokens, names_of
 from recorder.serve.server import Bind
 
 from .serving import Served, serving
@@ -191,32 +191,32 @@ def test_without_a_data_directory_it_does_not_start(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_host_is_known_by_name_or_is_an_address(host: str, known: bool) -> None:
-    assert Door(None, names_of("127.0.0.1", ["mine.example"])).knows(host) is known
+    assert Access(None, names_of("127.0.0.1", ["mine.example"])).knows(host) is known
 
 
 @given(st.text())
 def test_any_host_is_judged(host: str) -> None:
-    assert Door().knows(host) in {True, False}
+    assert Access().knows(host) in {True, False}
 
 
 @given(st.text())
 def test_no_made_up_cookie_is_admitted(cookie: str) -> None:
-    assert not Door("token").admits(cookie, 0.0)
+    assert not Access("token").admits(cookie, 0.0)
 
 
 def test_a_session_ends(tmp_path: Path) -> None:
-    door = Door("token")
-    assert door.admits(door.session(100), 99.0)
-    assert not door.admits(door.session(100), 100.0)
-    assert not Door("another").admits(door.session(100), 99.0)
+    access = Access("token")
+    assert access.admits(access.session(100), 99.0)
+    assert not access.admits(access.session(100), 100.0)
+    assert not Access("another").admits(access.session(100), 99.0)
 
 
 def test_nobody_guesses_fast() -> None:
     now = [0.0]
-    tries = Tries(lambda: now[0])
+    wrong = WrongTokens(lambda: now[0])
     for _ in range(10):
-        assert not tries.exhausted
-        tries.failed()
-    assert tries.exhausted
+        assert not wrong.exhausted
+        wrong.add()
+    assert wrong.exhausted
     now[0] = 61.0
-    assert not tries.exhausted
+    assert not wrong.exhausted

@@ -1,4 +1,4 @@
-// An answer of a query: freshness, chart, table, and links for machines.
+// A query's result: row count, freshness, chart, table and download links.
 
 import { el, empty } from "./dom.js";
 import { whole } from "./format.js";
@@ -6,10 +6,10 @@ import { plot } from "./plot.js";
 import { answerTable } from "./table.js";
 import { cut } from "./text.js";
 
-/** {node, drawn(), destroy()}: call `drawn` once the node is in the page, for a chart needs its width. */
+/** Return {node, drawn(), destroy()}; call `drawn` when the node is in the page: a chart needs its width. */
 export function answerView(answer, { label, plot: spec, links = [], columns = [] }) {
   const count = answer.rows.length;
-  const facts = [`${whole(count)} row${count === 1 ? "" : "s"}${answer.more ? ", and there are more" : ""}`, answer.freshness && cut(answer.freshness, 200)];
+  const facts = [`${whole(count)} row${count === 1 ? "" : "s"}${answer.more ? ", and more" : ""}`, answer.freshness && cut(answer.freshness, 200)];
   const anchors = links.map(([text, href, download]) => el("a", { href, text, download: download ?? null }));
   const share = el("button", { type: "button", class: "quiet", text: "Copy link" });
   share.addEventListener("click", async () => {
@@ -28,7 +28,7 @@ export function answerView(answer, { label, plot: spec, links = [], columns = []
     {},
     el("div", { class: "answer-head" }, el("span", { class: "dim", role: "status", text: facts.filter(Boolean).join(" · ") }), ...anchors, share),
     drawing,
-    count ? answerTable(answer, label, about) : empty("No row.", "Nothing recorded answers this; try a longer time or fewer conditions."),
+    count ? answerTable(answer, label, about) : empty("No rows.", "Choose a longer period or fewer conditions."),
   );
   let chart = null;
   return {

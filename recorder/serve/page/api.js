@@ -1,9 +1,9 @@
-// The server's JSON; integers beyond 2^53 stay exact, as strings.
+// Requests to the server's JSON API. Integers beyond 2^53 become strings, which keeps them exact.
 
-/** A refusal: what (message), where, next, status. */
+/** An error of the server: message, where, next, status. */
 export class ApiError extends Error {
   constructor(status, { error, where, next } = {}) {
-    super(error || `the server answered ${status}`);
+    super(error || `the server answered with HTTP ${status}`);
     Object.assign(this, { status, where, next });
   }
 }
@@ -13,7 +13,7 @@ const exactly = (_key, value, context) =>
     ? context.source
     : value;
 
-/** Parse JSON without rounding what is too long for a double. */
+/** Parse JSON; integers that a double cannot hold become strings. */
 export const parse = (text) => JSON.parse(text, exactly);
 
 async function answer(path, options) {
@@ -22,20 +22,20 @@ async function answer(path, options) {
     response = await fetch(path, { credentials: "same-origin", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(0, { error: "the server cannot be reached", next: "is recorder serve running?" });
+    throw new ApiError(0, { error: "the server is unavailable", next: "is recorder serve running?" });
   }
   const text = await response.text();
   let body = {};
   try {
     body = parse(text);
   } catch {
-    // A proxy in between may answer in HTML; the status says enough.
+    // A proxy may answer in HTML; the status is enough then.
   }
   if (!response.ok) throw new ApiError(response.status, body);
   return body;
 }
 
-/** Values as a query string; empty ones are left out, lists repeat their name. */
+/** Return values as a query string, without empty ones; a list repeats its name. */
 export function search(values) {
   const pairs = Object.entries(values).flatMap(([name, value]) =>
     (Array.isArray(value) ? value : [value]).map((one) => [name, one]),

@@ -1,8 +1,8 @@
-// The page: what all views share, which one is shown, and the header.
+// The page: the state that all views share, the current view, and the header.
 
 import { get } from "./api.js";
 import { showFrame, close as closeDialog } from "./dialog.js";
-import { el, mark } from "./dom.js";
+import { el, setAttr } from "./dom.js";
 import { draw } from "./frames.js";
 import { Header } from "./header.js";
 import { keys } from "./keys.js";
@@ -31,8 +31,8 @@ const app = {
   status: null,
   rates: new Series(),
   latency: new Series(KEPT_SECONDS / BUCKET_SECONDS),
-  newest: {}, // the latest five seconds' latency, as far as they go
-  /** A latency's newest value, of the last half minute; null if there is none. */
+  newest: {}, // latencies of the current five seconds
+  /** Return a latency's newest value of the last 30 s, or null. */
   lag: (name) => app.newest[name] ?? app.latency.column(name).slice(-6).findLast((v) => v != null) ?? null,
   screen: new Series(),
   second: new Second(),
@@ -47,7 +47,7 @@ const made = new Map();
 let current = null;
 let lastHash = "#tape";
 
-/** The view of a name, made when it is first asked for. */
+/** Return a view by its name; create it on first use. */
 function view(name) {
   if (!made.has(name)) {
     const node = el("section", { class: `view view-${name}`, "aria-labelledby": `title-${name}` });
@@ -74,7 +74,7 @@ function go(name, part, params) {
   if (current && current !== next) current.hide?.();
   for (const [other, { node }] of made) node.hidden = other !== name;
   for (const link of document.querySelectorAll("#tabs a")) {
-    mark(link, "aria-current", link.dataset.view === name ? "page" : null);
+    setAttr(link, "aria-current", link.dataset.view === name ? "page" : null);
   }
   document.title = `${VIEWS[name].title} · recorder`;
   current = next;
@@ -91,7 +91,7 @@ function tabs() {
   document.getElementById("tabs").append(...links);
 }
 
-/** What the server counts each second, kept for the charts. */
+/** Keep the server's counts of a second for the charts. */
 function onSecond({ t, rates: counted = {}, latency: measured = {} }) {
   const values = {};
   for (const [feed, one] of Object.entries(counted)) {
@@ -106,7 +106,7 @@ function onSecond({ t, rates: counted = {}, latency: measured = {} }) {
       app.clockErrors[feed] = one.clock_error_ns ?? app.clockErrors[feed];
     }
   }
-  // The server's figures are of five seconds, growing; the chart takes them when they are whole.
+  // The server sends figures of the current five seconds; the charts get them when these are over.
   app.newest = lags;
   if (t % BUCKET_SECONDS === 0 && Object.keys(lags).length) app.latency.add(t, lags);
   const screen = app.second.take();
@@ -125,7 +125,7 @@ async function loadSeries() {
   drawCurrent();
 }
 
-/** Names of tables, feeds and queries; asked for until they are there. */
+/** Load the names of tables, feeds and queries; retry with back-off. */
 async function loadMeta() {
   for (let wait = 1000; ; wait = Math.min(wait * 2, 15_000)) {
     try {
@@ -150,13 +150,13 @@ app.live
     app.status = status;
     drawCurrent();
   });
-view("tape"); // It counts and keeps what comes, shown or not.
+view("tape"); // It counts and keeps events even while it is not shown.
 keys(app, Object.keys(VIEWS), () => current);
 onSetting((name) => {
   if (name !== "theme" && name !== "zone") return;
-  draw(() => [...made.values()].forEach((one) => one.again?.()));
+  draw(() => [...made.values()].forEach((one) => one.redraw?.()));
   drawCurrent();
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => current?.again?.());
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => current?.redraw?.());
 window.addEventListener("hashchange", route);
 route();

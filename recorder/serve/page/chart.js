@@ -1,6 +1,6 @@
-// A thin layer over uPlot: our colours, our clock, a legend that tells values and reads without colour.
+// Charts with uPlot, in the page's colours and time zone, with a legend that shows the values.
 
-import { el, mark, say, svg } from "./dom.js";
+import { el, setAttr, setText, svg } from "./dom.js";
 import { clock, compact, day, NONE } from "./format.js";
 import { setting } from "./settings.js";
 import { cut } from "./text.js";
@@ -9,14 +9,14 @@ const COLOURS = 8;
 const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3], [5, 2], [1, 2], [12, 4], [4, 4, 1, 4]];
 const probe = el("span", { class: "unseen", "aria-hidden": "true" });
 
-/** A colour of the style sheet, as the canvas wants it; it follows the theme. */
+/** Return a colour of the style sheet, in the current theme, for the canvas. */
 export function colour(name) {
   if (!probe.isConnected) document.body.append(probe);
   probe.style.color = `var(--${name})`;
   return getComputedStyle(probe).color;
 }
 
-/** Labels of a time axis: date once, then as fine as the distance between them. */
+/** Return the labels of a time axis: as precise as their distance, with the date at its first label. */
 function times(_u, splits, _axis, _space, step) {
   let last = null;
   return splits.map((t) => {
@@ -29,7 +29,7 @@ function times(_u, splits, _axis, _space, step) {
   });
 }
 
-/** The widest label decides how much room the axis takes. */
+/** Return the width of an axis, which depends on its widest label. */
 function room(u, values, axis) {
   u.ctx.save();
   u.ctx.font = u.axes[axis].font[0];
@@ -40,16 +40,16 @@ function room(u, values, axis) {
 
 /**
  * One chart. `series`: [{name, colour?, dash?, mark?}]; mark: line, dot or bar.
- * Options: label (what it shows, for those who do not see it), height, format (value → text; ticks: on
- * the axis),
- * log, time (x is seconds since epoch), axis ({values, splits} of y) and yRange where y is no number.
+ * Options: label (text for screen readers), height, format (value → text), ticks (the same for the
+ * axis), log, time (x is seconds since the epoch); for values of y that are texts: axis ({values,
+ * splits}) and yRange.
  */
 export class Chart {
   constructor(host, options) {
     this.options = { height: 200, time: true, format: compact, mark: "line", ...options };
     this.canvas = el("div", { class: "canvas", role: "img", "aria-label": options.label });
     this.legend = el("ul", { class: "legend" });
-    this.nothing = el("p", { class: "nothing dim", text: options.nothing ?? "Nothing to draw yet." });
+    this.nothing = el("p", { class: "nothing dim", text: options.nothing ?? "No data yet." });
     this.box = el("div", { class: "chart" }, this.legend, this.canvas, this.nothing);
     host.append(this.box);
     this.series = [];
@@ -59,7 +59,7 @@ export class Chart {
     this.observer.observe(this.canvas);
   }
 
-  /** Show columns [x, …y]; the plot is made anew only where its series changed. */
+  /** Show columns [x, …y]; create the plot again only if its series changed. */
   set(series, data) {
     const same = this.plot && JSON.stringify(series) === JSON.stringify(this.series);
     this.series = series;
@@ -70,11 +70,11 @@ export class Chart {
     if (!some) return this._clear();
     if (same) this.plot.setData(data);
     else this._make();
-    this._tell(null);
+    this._updateLegend(null);
   }
 
-  /** Draw again, for the theme or the clock changed. */
-  again() {
+  /** Create the plot again after a change of the theme or the time zone. */
+  redraw() {
     if (this.plot) this._make();
   }
 
@@ -114,7 +114,7 @@ export class Chart {
       cursor: { y: false, points: { size: 6 }, drag: { x: true, y: false } },
       tzDate: (t) => (setting("zone") === "utc" ? uPlot.tzDate(new Date(t * 1000), "Etc/UTC") : new Date(t * 1000)),
       scales: {
-        x: { time, range: (_u, low, high) => this._xs(low, high) },
+        x: { time, range: (_u, low, high) => this._xRange(low, high) },
         y: log ? { distr: 3, log: 10 } : { range: yRange ?? ((_u, low, high) => span(low, high)) },
       },
       axes: [
@@ -122,17 +122,17 @@ export class Chart {
         { ...look, size: room, values: (_u, v) => v.map((n) => (n == null ? "" : (ticks ?? format)(n))), ...axis },
       ],
       series: [{}, ...this.series.map((one, i) => this._line(one, i))],
-      hooks: { setCursor: [(u) => this._tell(u.cursor.idx)] },
+      hooks: { setCursor: [(u) => this._updateLegend(u.cursor.idx)] },
     };
   }
 
-  /** Air around a single moment, and room for the half of a bar at each end. */
-  _xs(low, high) {
+  /** Return the range of x, with a margin around a single value, or for half a bar at each end. */
+  _xRange(low, high) {
     if (low == null) return [0, 1];
     const xs = this.data[0];
     if (xs.length < 2) return this.options.time ? [xs[0] - 1800, xs[0] + 1800] : [xs[0] - 1, xs[0] + 1];
-    const air = this.options.mark === "bar" ? (xs.at(-1) - xs[0]) / (xs.length - 1) / 2 : 0;
-    return [low - air, high + air];
+    const margin = this.options.mark === "bar" ? (xs.at(-1) - xs[0]) / (xs.length - 1) / 2 : 0;
+    return [low - margin, high + margin];
   }
 
   _line(one, i) {
@@ -161,15 +161,15 @@ export class Chart {
     );
   }
 
-  /** Values in the legend: at the pointer, else the newest. */
-  _tell(index) {
+  /** Show values in the legend: those at the pointer, else the newest. */
+  _updateLegend(index) {
     const at = index ?? this.data[0].length - 1;
     this.series.forEach((one, i) => {
       const value = (one.values ?? this.data[i + 1])?.[at];
       const place = this.legend.children[i]?.lastChild;
-      if (place) say(place, value == null ? NONE : this.options.format(value));
+      if (place) setText(place, value == null ? NONE : this.options.format(value));
     });
-    mark(this.canvas, "aria-label", this._words());
+    setAttr(this.canvas, "aria-label", this._words());
   }
 
   _words() {
@@ -185,16 +185,16 @@ export class Chart {
   }
 }
 
-/** From zero where values are near it, and with a little air above. */
+/** Return the range of y with a margin above; it begins at zero if the values are near zero. */
 function span(low, high) {
   if (low == null || high == null) return [0, 1];
   if (low === high) return low === 0 ? [0, 1] : low > 0 ? [0, low * 1.2] : [low * 1.2, 0];
-  const air = (high - low) * 0.08;
-  const from = low >= 0 && low < high * 0.6 ? 0 : low - air;
-  return [from, high <= 0 && high > low * 0.6 ? 0 : high + air];
+  const margin = (high - low) * 0.08;
+  const from = low >= 0 && low < high * 0.6 ? 0 : low - margin;
+  return [from, high <= 0 && high > low * 0.6 ? 0 : high + margin];
 }
 
-/** A small line without axes, for a tile. */
+/** Return the points of a small line without axes, for a tile. */
 export function spark(values, width = 96, height = 22) {
   const known = values.filter((v) => v != null);
   if (known.length < 2) return null;

@@ -1,4 +1,4 @@
-// One dialog at a time: raw frames, long texts, problems, help.
+// The dialog: raw frames, long texts, problems, help; one at a time.
 
 import { get, search } from "./api.js";
 import { el, problem } from "./dom.js";
@@ -8,7 +8,7 @@ import { cut, visible } from "./text.js";
 const SHOWN = 20_000;
 let open = null;
 
-/** Show something over the page; Escape, the button or a click beside it closes it. */
+/** Show a dialog; Escape, its button or a click outside closes it. */
 export function show(title, content, { onClose, wide = false } = {}) {
   open?.close();
   const heading = el("h2", { text: title, id: "dialog-title" });
@@ -32,18 +32,18 @@ export function show(title, content, { onClose, wide = false } = {}) {
   return dialog;
 }
 
-/** True while a dialog is shown. */
+/** Return true while a dialog is open. */
 export const isOpen = () => open !== null;
 
-/** Close what is shown. */
+/** Close the open dialog. */
 export const close = () => open?.close();
 
-/** A long text, whole. */
+/** Show a long text in full. */
 export function showText(title, text) {
   show(title, block(String(text)), { wide: true });
 }
 
-/** Text as it is, invisible characters shown, cut where a browser would suffer. */
+/** Return a text with its invisible characters shown, cut to a length that a browser can handle. */
 function block(text) {
   const shown = text.slice(0, SHOWN).split("\n").map(visible).join("\n");
   const rest = text.length - SHOWN;
@@ -55,12 +55,12 @@ function block(text) {
   );
 }
 
-/** Where a raw frame is found: the page's own link. */
+/** Return the page's link to a raw frame. */
 export const frameLink = ({ feed, connection, seq, recv_ns }) => `#frame?${search({ feed, connection, seq, recv_ns })}`;
 
-/** The exact frame that an event came from. */
+/** Show the raw frame of an event. */
 export async function showFrame(place, onClose) {
-  const body = el("div", {}, el("p", { class: "dim", text: "Reading the record …" }));
+  const body = el("div", {}, el("p", { class: "dim", text: "Loading …" }));
   show(`Raw frame ${place.seq ?? ""}`, body, { wide: true, onClose });
   try {
     const frame = await get("/api/frame", place);
@@ -83,7 +83,7 @@ function facts(frame, place) {
     "div",
     { class: "frame-facts" },
     el("dl", { class: "facts" }, ...rows.flatMap(([name, value]) => [el("dt", { text: name }), el("dd", { text: value })])),
-    el("p", {}, el("a", { href: `/api/frame?${search({ ...place, download: 1 })}`, download: true, text: "Download its exact bytes" })),
+    el("p", {}, el("a", { href: `/api/frame?${search({ ...place, download: 1 })}`, download: true, text: "Download the exact bytes" })),
   );
 }
 
@@ -99,7 +99,7 @@ function content(frame) {
 function indented(text) {
   if (text.length > SHOWN) return null;
   try {
-    // Numbers keep their digits: each is replaced by its own source.
+    // Replace each number by its source, so that it keeps all its digits.
     const raw = (_key, value, context) => (typeof value === "number" && JSON.rawJSON ? JSON.rawJSON(context.source) : value);
     return JSON.stringify(JSON.parse(text, raw), null, 2);
   } catch {

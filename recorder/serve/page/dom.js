@@ -1,13 +1,13 @@
-// Elements without markup: whatever comes from a feed is a text node, never HTML.
+// Creation of elements without markup: texts of a feed become text nodes, never HTML.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An element. `props`: class, text, on: {event: listener}, data: {…}; the rest are attributes. */
+/** Create an element. `props`: class, text, on: {event: listener}, data: {…}; others are attributes. */
 export function el(tag, props = {}, ...children) {
   return build(document.createElement(tag), props, children);
 }
 
-/** The same, of SVG. */
+/** Create an SVG element, with the same arguments. */
 export function svg(tag, props = {}, ...children) {
   return build(document.createElementNS(SVG, tag), props, children);
 }
@@ -25,23 +25,23 @@ function build(node, { on, data, text, class: names, ...attributes }, children) 
   return node;
 }
 
-/** Set a text only where it changed: an unchanged node costs no layout. */
-export function say(node, text) {
+/** Set a node's text if it changed: an unchanged node costs no layout. */
+export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Set an attribute only where it changed; null takes it away. */
-export function mark(node, name, value) {
+/** Set an attribute if it changed; null removes it. */
+export function setAttr(node, name, value) {
   if (value == null) node.removeAttribute(name);
   else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
 }
 
-/** A labelled field of a form. */
+/** Create a labelled field of a form. */
 export function field(label, control, hint) {
   return el("label", { class: "field", title: hint }, el("span", { text: label }), control);
 }
 
-/** A <select> of [value, label] pairs. */
+/** Create a <select> from [value, label] pairs. */
 export function select(choices, chosen, props = {}) {
   const options = choices.map(([value, label]) =>
     el("option", { value, text: label, selected: value === chosen }),
@@ -49,12 +49,12 @@ export function select(choices, chosen, props = {}) {
   return el("select", props, ...options);
 }
 
-/** What a view shows instead of nothing. */
+/** Create the text that an empty view shows. */
 export function empty(words, hint) {
   return el("div", { class: "empty" }, el("p", { text: words }), hint && el("p", { class: "dim", text: hint }));
 }
 
-/** An error of the server: what, where, what next. */
+/** Create an error message: what happened, where, what to do next. */
 export function problem(error) {
   return el(
     "div",

@@ -1,4 +1,4 @@
-// A query's form, made from its parameters.
+// A query's form, built from its parameters.
 
 import { el, field, select } from "./dom.js";
 
@@ -8,7 +8,7 @@ const NUMBERS = /^(DOUBLE|BIGINT|INTEGER)$/i;
 const AGO = ["15m ago", "1h ago", "6h ago", "1d ago", "7d ago"];
 let lists = 0;
 
-/** A control of one parameter; empty means its default. */
+/** Create the control of a parameter; an empty control means its default. */
 function control({ name, type, default: standard, values }) {
   const placeholder = standard == null || /^null$/i.test(standard) ? "any" : String(standard);
   if (/^BOOLEAN$/i.test(type)) return select([["", `default (${placeholder})`], ["true", "yes"], ["false", "no"]], "", { name });
@@ -26,7 +26,7 @@ function control({ name, type, default: standard, values }) {
   return [input, list];
 }
 
-/** {form, values(), fill(values)} of a query's parameters. */
+/** Return {form, values(), fill(values)} for a query's parameters. */
 export function paramForm(params, onSubmit) {
   const fields = params.map((param) => {
     const [input, list] = [control(param)].flat();

@@ -1,4 +1,4 @@
-// Numbers, times and durations as people read them. Unknown is a dash, never zero.
+// Formats of numbers, times and durations. An unknown value is a dash, never zero.
 
 import { setting } from "./settings.js";
 
@@ -17,7 +17,7 @@ export const percent = (n, digits = 2) => (known(n) ? `${(n * 100).toFixed(digit
 export const signed = (n, digits = 4) =>
   known(n) ? `${n < 0 ? "−" : "+"}${Math.abs(n * 100).toFixed(digits)} %` : NONE;
 
-/** Milliseconds with as many digits as they deserve. */
+/** Format milliseconds, with about three digits. */
 export function ms(value) {
   if (!known(value)) return NONE;
   const size = Math.abs(value);
@@ -26,10 +26,10 @@ export function ms(value) {
   return `${value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2)} ms`;
 }
 
-/** The same on an axis, where the numbers are round. */
+/** Format milliseconds on an axis, where the numbers are round. */
 export const msTick = (value) => (Math.abs(value) >= 10_000 ? `${number(value / 1000)} s` : `${number(value)} ms`);
 
-/** Rates: 3 digits are enough. */
+/** Format a rate, with about three digits. */
 export function rate(n) {
   if (!known(n)) return NONE;
   return n >= 100 || n === 0 ? plain.format(n) : n.toFixed(n >= 10 ? 1 : 2);
@@ -43,7 +43,7 @@ export function bytes(n) {
   return `${n >= 100 || step === 0 ? Math.round(n) : n.toFixed(1)} ${units[step]}`;
 }
 
-/** A duration in its two greatest units. */
+/** Format a duration in s, in its two largest units. */
 export function span(seconds) {
   if (!known(seconds)) return NONE;
   const size = Math.max(0, seconds);
@@ -57,7 +57,7 @@ export function span(seconds) {
   return `${Math.floor(size / 86400)} d ${Math.floor((size % 86400) / 3600)} h`;
 }
 
-/** A share of time; 100 % only where nothing at all is missing. */
+/** Format a share of time; rounded down, so that 100 % means that nothing is missing. */
 export function uptime(part) {
   if (!known(part)) return NONE;
   return part >= 1 ? "100 %" : `${(Math.floor(part * 1e5) / 1e3).toFixed(part > 0.999 ? 3 : 2)} %`;
@@ -66,14 +66,14 @@ export function uptime(part) {
 const local = () => setting("zone") === "local";
 const get = (at, part) => (local() ? at[`get${part}`]() : at[`getUTC${part}`]());
 
-/** HH:MM:SS of a time in ms since epoch, in the chosen zone. */
+/** Format a time in ms since the epoch as HH:MM:SS in the chosen zone. */
 export function clock(at_ms) {
   const at = new Date(at_ms);
   return `${two(get(at, "Hours"))}:${two(get(at, "Minutes"))}:${two(get(at, "Seconds"))}`;
 }
 
 let second = { at: null, zone: null, text: "" };
-/** HH:MM:SS.mmm; rows come many to a second, so the seconds are worked out once. */
+/** Format as HH:MM:SS.mmm; caches the text of the second, since there are many rows per second. */
 export function clockMs(at_ms) {
   const at = Math.floor(at_ms / 1000);
   if (second.at !== at || second.zone !== setting("zone")) {
@@ -82,7 +82,7 @@ export function clockMs(at_ms) {
   return `${second.text}.${String(Math.floor(at_ms - at * 1000)).padStart(3, "0")}`;
 }
 
-/** YYYY-MM-DD in the chosen zone. */
+/** Format as YYYY-MM-DD in the chosen zone. */
 export function day(at_ms) {
   const at = new Date(at_ms);
   return `${get(at, "FullYear")}-${two(get(at, "Month") + 1)}-${two(get(at, "Date"))}`;
@@ -92,5 +92,5 @@ export const moment = (at_ms) => (known(at_ms) ? `${day(at_ms)} ${clock(at_ms)}`
 export const momentMs = (at_ms) => (known(at_ms) ? `${day(at_ms)} ${clockMs(at_ms)}` : NONE);
 export const zoneName = () => (local() ? "local" : "UTC");
 
-/** Milliseconds of a *_ns value, which may be a number or a string. */
+/** Convert a *_ns value, a number or a string, to milliseconds. */
 export const ofNs = (ns) => (ns == null ? null : Number(ns) / 1e6);

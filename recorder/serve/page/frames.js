@@ -1,19 +1,19 @@
-// Drawing at most once per animation frame, however many updates came meanwhile.
+// Draws at most once per animation frame, however many updates there are.
 
 const due = new Set();
-let asked = false;
+let requested = false;
 
 /** Run a function in the next animation frame, once. */
 export function draw(work) {
   due.add(work);
-  if (!asked) {
-    asked = true;
+  if (!requested) {
+    requested = true;
     requestAnimationFrame(run);
   }
 }
 
 function run() {
-  asked = false;
+  requested = false;
   const now = [...due];
   due.clear();
   for (const work of now) work();

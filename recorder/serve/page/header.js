@@ -1,7 +1,7 @@
-// The header: is it well, is it live, what time is it.
+// The header: the recorder's status, the page's connection, the time and the theme.
 
 import { show } from "./dialog.js";
-import { el, mark, say } from "./dom.js";
+import { el, setAttr, setText } from "./dom.js";
 import { clock, span, zoneName } from "./format.js";
 import { onSetting, remember, setting } from "./settings.js";
 import { cut } from "./text.js";
@@ -10,9 +10,9 @@ const byId = (id) => document.getElementById(id);
 const THEMES = ["auto", "light", "dark"];
 const SIGNS = { auto: "◐", light: "☀", dark: "☾" };
 
-/** Sign, tone and words of the overall state. */
+/** Return the sign, tone and words of the recorder's status. */
 function health(status) {
-  if (!status) return ["…", "dim", "asking"];
+  if (!status) return ["…", "dim", "Loading"];
   const problems = status.problems ?? [];
   const critical = problems.filter((p) => p.severity === "critical").length;
   const warnings = problems.filter((p) => p.severity === "warning").length;
@@ -22,7 +22,7 @@ function health(status) {
   return status.healthy === false ? ["▲", "warn", "Not healthy"] : ["✓", "good", "Healthy"];
 }
 
-/** Sign, tone and words of the connection between this page and the server. */
+/** Return the sign, tone and words of the connection between this page and the server. */
 function liveness(live) {
   const since = live.heardWall == null ? "" : ` since ${clock(live.heardWall)}`;
   if (live.phase === "refused") return ["✗", "bad", "Refused: log in"];
@@ -34,7 +34,7 @@ function liveness(live) {
 
 const SEVERITIES = { critical: ["bad", "✗ Critical"], warning: ["warn", "▲ Warning"], info: ["dim", "ℹ Info"] };
 
-/** One problem: sign and severity in words, what, where, what next. */
+/** Create the list item of a problem: severity, what, where, what to do next. */
 export function problemItem({ severity, what, where, next }) {
   const [tone, words] = SEVERITIES[severity] ?? SEVERITIES.warning;
   return el(
@@ -60,9 +60,9 @@ export class Header {
     this.draw();
   }
 
-  /** Which recorder this is. */
+  /** Show the host and the data directory. */
   place({ host, data_dir: directory, version }) {
-    say(byId("where"), [host, directory].filter(Boolean).map((t) => cut(t, 60)).join(" · "));
+    setText(byId("where"), [host, directory].filter(Boolean).map((t) => cut(t, 60)).join(" · "));
     byId("where").title = `recorder ${version ?? ""}`;
   }
 
@@ -79,14 +79,14 @@ export class Header {
     const { live, status } = this.app;
     pill("health", health(status));
     pill("live", liveness(live));
-    mark(byId("live"), "aria-pressed", live.paused);
-    byId("live").title = live.paused ? "Go on (p)" : "Pause the tape (p)";
-    say(byId("clock-time"), clock(live.now()));
-    say(byId("clock-zone"), zoneName());
+    setAttr(byId("live"), "aria-pressed", live.paused);
+    byId("live").title = live.paused ? "Resume the tape (p)" : "Pause the tape (p)";
+    setText(byId("clock-time"), clock(live.now()));
+    setText(byId("clock-zone"), zoneName());
     byId("clock").title = "UTC or local time (u)";
     const theme = setting("theme");
-    say(byId("theme").firstElementChild, SIGNS[theme]);
-    say(byId("theme-words"), `Theme: ${theme}`);
+    setText(byId("theme").firstElementChild, SIGNS[theme]);
+    setText(byId("theme-words"), `Theme: ${theme}`);
     byId("theme").title = "Auto, light or dark (t)";
     if (theme === "auto") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
@@ -99,12 +99,12 @@ export class Header {
     const away = live.phase === "lost" && live.heardWall != null;
     const never = live.phase === "lost" && live.heardWall == null;
     banner.hidden = !(away || never);
-    if (never) say(banner, "✗ The server cannot be reached. Trying again by itself.");
+    if (never) setText(banner, "✗ The server is unavailable. Reconnecting automatically.");
     if (away) {
-      // The words change once a minute only: a screen reader would read each change out.
+      // Change the text once a minute only: screen readers read out each change.
       const age = Math.floor((Date.now() - live.heardWall) / 60_000);
       const ago = age < 1 ? "less than a minute" : span(age * 60).replace(" 00 s", "");
-      say(banner, `✗ No connection since ${clock(live.heardWall)} ${zoneName()} (${ago}): what you see is from then. Trying again by itself.`);
+      setText(banner, `✗ No connection since ${clock(live.heardWall)} ${zoneName()} (${ago}): the page shows that state. Reconnecting automatically.`);
     }
   }
 
@@ -117,14 +117,14 @@ export class Header {
     const problems = this.app.status?.problems ?? [];
     const content = problems.length
       ? el("ul", { class: "problems" }, ...problems.map(problemItem))
-      : el("p", { text: this.app.status ? "✓ Nothing is wrong: capture runs, every feed is fresh." : "No status has come yet." });
-    show("State of the recorder", content);
+      : el("p", { text: this.app.status ? "✓ No problems: capture is running, every feed is fresh." : "The status has not arrived yet." });
+    show("Status of the recorder", content);
   }
 }
 
 function pill(id, [sign, tone, words]) {
   const node = byId(id);
   node.className = `pill tone-${tone}`;
-  say(node.firstElementChild, sign);
-  say(byId(`${id}-words`), words);
+  setText(node.firstElementChild, sign);
+  setText(byId(`${id}-words`), words);
 }

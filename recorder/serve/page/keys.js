@@ -1,33 +1,33 @@
-// The keyboard: every view and the most used switches, one key each.
+// Keyboard shortcuts: one key for each view and for the most used switches.
 
 import { isOpen, show } from "./dialog.js";
 import { el } from "./dom.js";
 
 const HELP = [
-  ["1 … 9", "the views, from left to right"],
-  ["p", "pause the tape, or go on"],
-  ["/", "to the view's first field"],
-  ["↑ ↓ Home End", "through the tape's rows, the calendar's days"],
-  ["Enter", "the chosen row's raw frame, the chosen day's gaps"],
-  ["u", "times in UTC or in local time"],
-  ["t", "theme: auto, light, dark"],
-  ["?", "this"],
-  ["Esc", "close a dialog, leave a field"],
+  ["1 … 9", "show a view, from left to right"],
+  ["p", "pause or resume the tape"],
+  ["/", "go to the view's first field"],
+  ["↑ ↓ Home End", "move through the tape's rows or the calendar's days"],
+  ["Enter", "open the row's raw frame or the day's gaps"],
+  ["u", "show times in UTC or in local time"],
+  ["t", "change the theme: auto, light, dark"],
+  ["?", "show this help"],
+  ["Esc", "close a dialog or leave a field"],
 ];
 
 const NOTES = [
-  "Times are when this recorder received a frame, unless a column says otherwise.",
-  "Service → receive is the service's clock against the recorder's; clock error says how far the recorder's own may be off. A negative value means that two clocks disagree.",
-  "Receive → screen is measured here: from the receive timestamp until this page draws the event, with this machine's clock set by the server's.",
-  "A liquidation's side is the position that was closed: a long that is closed is sold.",
-  "Invisible characters of a feed are shown as ␀ or ‹U+202E›; a long text is cut and ends with …; its raw frame has the whole.",
+  "Times are receive times of this recorder, unless a column says otherwise.",
+  "Service → receive compares the service's clock with the recorder's. The clock error is the largest error that the recorder's clock may have. A negative latency means that the two clocks disagree.",
+  "Receive → screen is measured in this page: from the receive timestamp until the page draws the event, by the server's clock.",
+  "A liquidation's side is the position that was closed: a long position is closed by a sell.",
+  "Invisible characters are shown as ␀ or ‹U+202E›. A long text is cut and ends with …; the raw frame has all of it.",
 ];
 
-/** The shortcuts, in a dialog. */
+/** Show the shortcuts in a dialog. */
 export function help() {
   const rows = HELP.map(([key, what]) => el("tr", {}, el("th", { scope: "row" }, el("kbd", { text: key })), el("td", { text: what })));
   show(
-    "Shortcuts and how to read it",
+    "Shortcuts and help",
     el(
       "div",
       {},
@@ -37,7 +37,7 @@ export function help() {
   );
 }
 
-/** Listen to the keys. `names`: the views in order; `current()`: the one that is shown. */
+/** Handle key presses. `names`: the views in order; `current()`: the view that is shown. */
 export function keys(app, names, current) {
   const press = (id) => document.getElementById(id).click();
   const actions = { p: () => app.togglePause?.(), u: () => press("clock"), t: () => press("theme"), "?": help };

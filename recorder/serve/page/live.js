@@ -1,18 +1,18 @@
-// The live connection: comes back by itself, knows since when it is stale, keeps the clock's offset.
+// The live connection: reconnects, detects silence, and compares this machine's clock with the server's.
 
-const SILENCE_MS = 8000; // the server speaks once a second
+const SILENCE_MS = 8000; // the server sends a message every second
 const PING_MS = 2000;
 const FIRST_PINGS_MS = [0, 150, 300, 500, 800, 1200];
-const TRUSTED_MS = 10; // a clock known less well than this measures nothing
+const TRUSTED_MS = 10; // the largest error of the clock's offset for measurements
 const LONGEST_WAIT_MS = 10_000;
 
-/** `on(type, listener)`: a message's type, or "state" when the connection's own state changed. */
+/** `on(type, listener)`: `type` is a message's type, or "state" for changes of the connection. */
 export class Live {
   constructor(url) {
     this.url = url;
     this.phase = "connecting"; // connecting | open | lost | refused
     this.heardAt = null; // performance.now() of the last message
-    this.heardWall = null; // Date.now() of the same
+    this.heardWall = null; // Date.now() of the last message
     this.filter = {};
     this.watched = [];
     this.paused = false;
@@ -23,7 +23,7 @@ export class Live {
     this._failures = 0;
     this._socket = null;
     this._timer = null;
-    this._tick = setInterval(() => this._look(), 1000);
+    this._tick = setInterval(() => this._check(), 1000);
     setInterval(() => this._ping(), PING_MS);
     document.addEventListener("visibilitychange", () => !document.hidden && this._awake());
     window.addEventListener("online", () => this._awake());
@@ -37,17 +37,17 @@ export class Live {
     return this;
   }
 
-  /** The server's clock, ms since epoch; this machine's until the first pong. */
+  /** Return the server's time in ms since the epoch; this machine's time until the first pong. */
   now() {
     return performance.now() + (this.offset ?? performance.timeOrigin);
   }
 
-  /** Whether the clocks are compared well enough to measure with. */
+  /** True if the clock's offset is exact enough for measurements. */
   get clockKnown() {
     return this.offset !== null && this.offsetError < TRUSTED_MS;
   }
 
-  /** Milliseconds since the last message; null before the first. */
+  /** The time since the last message in ms; null before the first. */
   get silence() {
     return this.heardAt == null ? null : performance.now() - this.heardAt;
   }
@@ -88,11 +88,11 @@ export class Live {
       this._samples = [];
       for (const wait of FIRST_PINGS_MS) setTimeout(() => this._ping(), wait);
     };
-    socket.onmessage = ({ data }) => socket === this._socket && this._heard(JSON.parse(data));
+    socket.onmessage = ({ data }) => socket === this._socket && this._receive(JSON.parse(data));
     socket.onclose = ({ code }) => socket === this._socket && this._lost(code);
   }
 
-  _heard(message) {
+  _receive(message) {
     this.heardAt = performance.now();
     this.heardWall = Date.now();
     if (message.type === "pong") this._pong(message);
@@ -112,7 +112,7 @@ export class Live {
     this._timer = setTimeout(() => this._connect(), most * (0.5 + Math.random() / 2));
   }
 
-  /** Closing a half-open socket may take minutes: let go of it, and count it as lost now. */
+  /** Treat the connection as lost now: closing a half-open socket may take minutes. */
   _drop() {
     const socket = this._socket;
     this._socket = null;
@@ -120,7 +120,7 @@ export class Live {
     this._lost(1006);
   }
 
-  _look() {
+  _check() {
     const since = this.heardAt == null ? this._begun : Math.max(this.heardAt, this._begun);
     if (this._socket && performance.now() - since > SILENCE_MS) this._drop();
     this._emit("tick");
@@ -129,20 +129,20 @@ export class Live {
   _awake() {
     this._failures = 0;
     if (this._timer) this._connect();
-    else this._look();
+    else this._check();
   }
 
   _ping() {
     this._send({ ping: performance.now() });
   }
 
-  // The answer with the shortest way there and back tells the offset best.
+  // The pong with the shortest round trip has the smallest error of the offset.
   _pong({ ping, server_ns }) {
     const now = performance.now();
-    const way = now - Number(ping);
-    this._samples = [...this._samples, { way, offset: Number(server_ns) / 1e6 - now + way / 2 }].slice(-20);
-    const best = this._samples.reduce((a, b) => (b.way < a.way ? b : a));
+    const trip = now - Number(ping);
+    this._samples = [...this._samples, { trip, offset: Number(server_ns) / 1e6 - now + trip / 2 }].slice(-20);
+    const best = this._samples.reduce((a, b) => (b.trip < a.trip ? b : a));
     this.offset = best.offset;
-    this.offsetError = best.way / 2;
+    this.offsetError = best.trip / 2;
   }
 }

@@ -1,11 +1,11 @@
-// Listings and alerts that call: browser notifications and a sound, both off until switched on.
+// Notices of listings and alerts, with browser notifications and a sound; both are off by default.
 
 import { cut } from "./text.js";
 import { onSetting, setting } from "./settings.js";
 
 const KEPT = 200;
 const WATCHED = ["listings", "alerts"];
-const PAUSE_MS = 1500; // a burst is one sound
+const PAUSE_MS = 1500; // the least time between two sounds
 
 export class Notices {
   constructor(app) {
@@ -13,27 +13,27 @@ export class Notices {
     this.kept = []; // newest first: {at_ms, kind, title, body, event?}
     this.listeners = new Set();
     this._seen = new Set();
-    this._rang = 0;
+    this._rangAt = 0;
     app.live.on("alert", ({ alert }) => this.add(ofAlert(alert ?? {}, app.live.now())));
     app.live.on("watched", ({ events }) => events.forEach((event) => this._event(event)));
     app.live.on("events", ({ events }) => events.forEach((event) => WATCHED.includes(event.table) && this._event(event)));
     app.live.setWatched(WATCHED);
-    onSetting(() => this._tell());
+    onSetting(() => this._changed());
   }
 
-  /** Keep a notice and, where switched on, call. */
+  /** Add a notice; play the sound and show the notification if they are on. */
   add(notice) {
     this.kept.unshift(notice);
     this.kept.length = Math.min(this.kept.length, KEPT);
     if (setting("sound")) this.ring();
     if (setting("notify")) this._notify(notice);
-    this._tell();
+    this._changed();
   }
 
-  /** Two short tones; made by the browser, no file. */
+  /** Play two short tones, generated without a file. */
   ring() {
-    if (performance.now() - this._rang < PAUSE_MS) return;
-    this._rang = performance.now();
+    if (performance.now() - this._rangAt < PAUSE_MS) return;
+    this._rangAt = performance.now();
     this._audio ??= new AudioContext();
     for (const [delay, pitch] of [[0, 880], [0.16, 1175]]) {
       const tone = this._audio.createOscillator();
@@ -48,7 +48,7 @@ export class Notices {
     }
   }
 
-  // An event comes twice where the tape shows its table too.
+  // An event arrives twice if the tape shows its table too.
   _event(event) {
     const place = `${event.connection} ${event.seq} ${event.item}`;
     if (this._seen.has(place) || event.backfill) return;
@@ -66,7 +66,7 @@ export class Notices {
     }
   }
 
-  _tell() {
+  _changed() {
     for (const listener of this.listeners) listener();
   }
 }

@@ -1,4 +1,4 @@
-// An answer drawn as its query says: over a time or a number as a chart, over texts as rows of marks.
+// Plots of a query's result: a chart over times or numbers, rows of marks over texts.
 
 import { Chart } from "./chart.js";
 import { el, svg } from "./dom.js";
@@ -13,7 +13,7 @@ const join = (row, at) => at.map((i) => cut(row[i] ?? "–", 60)).join(" · ");
 const formatOf = ({ unit, percent: asPercent, digits = 2 }) =>
   asPercent ? (v) => percent(v, digits) : unit === "ms" ? ms : unit ? (v) => `${compact(v)} ${unit}` : compact;
 
-/** Draw an answer; null where it cannot be drawn. Returns {again, destroy}. */
+/** Draw a result and return {redraw, destroy}, or null if it cannot be drawn. */
 export function plot(host, spec, { columns, rows }, label) {
   const place = (names) => (names ?? []).map((name) => columns.findIndex((c) => c.name === name));
   const [x, y, series] = [place(spec.x), place(spec.y), place(spec.series)];
@@ -26,21 +26,21 @@ export function plot(host, spec, { columns, rows }, label) {
   return beside(host, spec, { columns, rows }, { x, y, series }, label);
 }
 
-/** [sorted x values, series name → its values at them]; what shares x and series is added up. */
+/** Return series name → values at the sorted `xs`; values of the same x and series are added up. */
 function pivot({ columns, rows }, { x, y, series }, xs) {
   const at = new Map(xs.map((value, i) => [value, i]));
-  const found = new Map();
+  const bySeries = new Map();
   for (const row of rows) {
     const value = xOf(columns[x], row[x]);
     if (!at.has(value)) continue;
     for (const one of y) {
       const name = [series.length && join(row, series), y.length > 1 && columns[one].name].filter(Boolean).join(" · ") || columns[one].name;
-      if (!found.has(name)) found.set(name, Array(xs.length).fill(null));
-      const column = found.get(name);
+      if (!bySeries.has(name)) bySeries.set(name, Array(xs.length).fill(null));
+      const column = bySeries.get(name);
       if (row[one] != null) column[at.get(value)] = (column[at.get(value)] ?? 0) + Number(row[one]);
     }
   }
-  return found;
+  return bySeries;
 }
 
 const xOf = (column, value) => {
@@ -56,23 +56,23 @@ const weight = (values) => values.reduce((a, v) => a + Math.abs(v ?? 0), 0);
 function over(host, spec, answer, at, label) {
   const xs = xsOf(answer, at.x);
   const all = [...pivot(answer, at, xs)].sort((a, b) => weight(b[1]) - weight(a[1]));
-  const found = all.slice(0, SERIES);
-  if (all.length > SERIES) host.append(el("p", { class: "dim", text: `The ${SERIES} greatest of ${all.length} series are drawn.` }));
+  const drawn = all.slice(0, SERIES);
+  if (all.length > SERIES) host.append(el("p", { class: "dim", text: `Shown: the ${SERIES} largest of ${all.length} series.` }));
   const chart = new Chart(host, { label, height: 240, mark: spec.mark, log: spec.log, ticks: spec.unit === "ms" ? msTick : undefined, time: isTime(answer.columns[at.x]), format: formatOf(spec) });
   const logged = (values) => (spec.log ? values.map((v) => (v > 0 ? v : null)) : values);
-  const series = found.map(([name, values]) => ({ name, values: logged(values), ...tone(name) }));
+  const series = drawn.map(([name, values]) => ({ name, values: logged(values), ...tone(name) }));
   chart.set(series, spec.stacked || spec.mark === "bar" ? stacked(xs, series) : [xs, ...series.map((s) => s.values)]);
   return chart;
 }
 
-/** Words that have a colour of their own everywhere. */
+/** Return the fixed colour of a series of longs or shorts. */
 function tone(name) {
   if (/^long$/i.test(name)) return { colour: "sell" };
   if (/^short$/i.test(name)) return { colour: "buy" };
   return {};
 }
 
-/** Sums from the bottom up; the highest comes first, so that the others stand before it. */
+/** Return the stacked sums; the highest is first, so that the others are drawn over it. */
 function stacked(xs, series) {
   const sums = [];
   let below = Array(xs.length).fill(0);
@@ -99,8 +99,8 @@ function timeline(host, answer, at, label) {
   const axis = { splits: () => names.map((_, i) => i), values: (_u, v) => v.map((i) => cut(names[i] ?? "", 18)) };
   const range = { height: Math.max(140, names.length * 34 + 60), mark: "dot", axis, format: (i) => names[i] ?? "–", yRange: [-0.5, names.length - 0.5] };
   const chart = new Chart(host, { label, ...range });
-  const found = [...groups].slice(0, SERIES);
-  chart.set(found.map(([name]) => ({ name })), [xs, ...found.map(([, values]) => values)]);
+  const drawn = [...groups].slice(0, SERIES);
+  chart.set(drawn.map(([name]) => ({ name })), [xs, ...drawn.map(([, values]) => values)]);
   return chart;
 }
 
@@ -111,7 +111,7 @@ const SHAPES = [
   (x, y) => svg("path", { d: `M${x} ${y - 6} l6 6 l-6 6 l-6 -6 z` }),
 ];
 
-/** One line for each text: marks, or bars, along one scale; each value is written out too. */
+/** Draw one line per row, with marks or bars on one scale and the values as text. */
 function beside(host, spec, { columns, rows }, { x, y, series }, label) {
   const format = formatOf(spec);
   const lines = rows.flatMap((row) => {
@@ -143,10 +143,10 @@ function beside(host, spec, { columns, rows }, { x, y, series }, label) {
       el("span", { class: "beside-values num", text: values.map((v) => (v == null ? "–" : format(v))).join("  ") }),
     ),
   );
-  const keys = y.length > 1 && el("p", { class: "dim", text: `From left to right in the figures: ${y.map((i) => columns[i].name).join(", ")}; signs: ${y.map((i, n) => `${["●", "■", "▲", "◆"][n % 4]} ${columns[i].name}`).join("  ")}${spec.log ? "; logarithmic" : ""}.` });
+  const keys = y.length > 1 && el("p", { class: "dim", text: `Figures from left to right: ${y.map((i) => columns[i].name).join(", ")}; marks: ${y.map((i, n) => `${["●", "■", "▲", "◆"][n % 4]} ${columns[i].name}`).join("  ")}${spec.log ? "; logarithmic" : ""}.` });
   const box = el("div", { class: "beside", role: "img", "aria-label": `${label}: ${shown.map((l) => `${l.name} ${l.values.map((v) => number(v)).join(" ")}`).join("; ").slice(0, 500)}` }, el("ul", {}, ...body));
   if (keys) host.append(keys);
   host.append(box);
-  if (lines.length > ROWS) host.append(el("p", { class: "dim", text: `The first ${ROWS} of ${lines.length} rows are drawn.` }));
-  return { again: () => {}, destroy: () => box.remove() };
+  if (lines.length > ROWS) host.append(el("p", { class: "dim", text: `Shown: the first ${ROWS} of ${lines.length} rows.` }));
+  return { redraw: () => {}, destroy: () => box.remove() };
 }

@@ -1,6 +1,6 @@
-// Views and their inputs live in the address: #view/part?name=value.
+// The address: a view and its inputs as #view/part?name=value.
 
-/** {view, part, params} of a hash. */
+/** Return the {view, part, params} of a hash. */
 export function parse(hash) {
   const [path, query = ""] = hash.replace(/^#/, "").split(/\?(.*)/s);
   const [view = "", ...rest] = path.split("/");
@@ -15,14 +15,14 @@ function decode(text) {
   }
 }
 
-/** The hash of a view; empty values are left out. */
+/** Return the hash of a view, without empty values. */
 export function hash(view, part = "", params = {}) {
   const given = Object.entries(params).filter(([, value]) => value != null && value !== "");
   const query = new URLSearchParams(given).toString();
   return `#${view}${part ? `/${encodeURIComponent(part)}` : ""}${query ? `?${query}` : ""}`;
 }
 
-/** Put inputs into the address without a step in the history. */
+/** Set the address without adding an entry to the history. */
 export function replace(view, part, params) {
   history.replaceState(null, "", hash(view, part, params));
 }

@@ -1,9 +1,9 @@
-// Seconds kept in memory, capped: rates and latency as the server counts them, and the last leg,
-// from receipt to this screen, as this page measures it.
+// Series in memory: rates and latencies from the server, and the latency from receipt to this screen
+// as measured by the page.
 
 export const KEPT_SECONDS = 900;
 
-/** Columns over time: one row per moment, any number of named series, the oldest dropped. */
+/** Named columns with one row per time; the oldest rows are dropped. */
 export class Series {
   constructor(most = KEPT_SECONDS) {
     this.most = most;
@@ -11,7 +11,7 @@ export class Series {
     this.columns = new Map();
   }
 
-  /** Add one moment; what is not named is null. A moment that is not newer is left out. */
+  /** Add the values of a time; missing series get null. Times that are not newer are ignored. */
   add(t, values) {
     if (this.t.length && t <= this.t.at(-1)) return;
     this.t.push(t);
@@ -25,7 +25,7 @@ export class Series {
     }
   }
 
-  /** Take what the server kept since before this page came. */
+  /** Replace the content by the server's series, which begin before the page was opened. */
   load({ t = [], series = [] } = {}, nameOf) {
     const from = Math.max(0, t.length - this.most);
     this.t = t.slice(from);
@@ -44,7 +44,7 @@ export class Series {
     return this.columns.get(name)?.at(-1) ?? null;
   }
 
-  /** The last `seconds` as [t, …columns]. */
+  /** Return the last `seconds` as [t, …columns]. */
   window(seconds, names) {
     const since = (this.t.at(-1) ?? 0) - seconds;
     let from = this.t.findIndex((t) => t > since);
@@ -53,7 +53,7 @@ export class Series {
   }
 }
 
-/** Values of one second, to percentiles; at most so many are kept. */
+/** The values of one second, at most `most`, for percentiles. */
 export class Second {
   constructor(most = 2000) {
     this.most = most;
@@ -64,7 +64,7 @@ export class Second {
     if (this.values.length < this.most) this.values.push(value);
   }
 
-  /** {p50, p95, p99, n}, or null where nothing came; begins anew. */
+  /** Return {p50, p95, p99, n} or, without values, null; and clear the values. */
   take() {
     const sorted = this.values.sort((a, b) => a - b);
     this.values = [];

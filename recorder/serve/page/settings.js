@@ -1,4 +1,4 @@
-// What this browser remembers: theme, clock, notifications.
+// Settings that this browser keeps: theme, time zone, notifications, sound.
 
 const KEY = "recorder";
 const DEFAULTS = { theme: "auto", zone: "utc", notify: false, sound: false };
@@ -13,19 +13,19 @@ function stored() {
   }
 }
 
-/** A remembered value. */
+/** Return a setting. */
 export const setting = (name) => values[name];
 
-/** Remember a value and tell who listens. */
+/** Store a setting and call the listeners. */
 export function remember(name, value) {
   values[name] = value;
   try {
     localStorage.setItem(KEY, JSON.stringify(values));
   } catch {
-    // Without storage it lasts as long as the page.
+    // Without storage the setting is kept until the page is closed.
   }
   for (const listener of listeners) listener(name, value);
 }
 
-/** Be told of changes: listener(name, value). */
+/** Call listener(name, value) after each change. */
 export const onSetting = (listener) => listeners.add(listener);

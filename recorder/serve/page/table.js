@@ -1,4 +1,4 @@
-// Answers as tables: aligned numbers, times in the chosen zone, long texts cut and shown whole on demand.
+// Results as tables: aligned numbers, times in the chosen zone, long texts cut with a button to show all.
 
 import { frameLink, showText } from "./dialog.js";
 import { el } from "./dom.js";
@@ -14,7 +14,7 @@ export const isNumeric = (type) => NUMERIC.test(type ?? "");
 export const isTime = ({ name, type }) => /^(TIMESTAMP|DATETIME)/i.test(type ?? "") || isNs(name);
 const isNs = (name) => /_ns$/.test(name ?? "") && !DURATIONS.has(name);
 
-/** The value of a time cell in ms since epoch, or null. */
+/** Return the time of a cell in ms since the epoch, or null. */
 export function timeOf(column, value) {
   if (value == null) return null;
   if (isNs(column.name)) return ofNs(value);
@@ -23,7 +23,7 @@ export function timeOf(column, value) {
   return Number.isNaN(at) ? null : at;
 }
 
-/** A cell as text. */
+/** Return a cell as text. */
 export function cellText(column, value) {
   if (value == null) return NONE;
   if (isTime(column)) {
@@ -41,7 +41,7 @@ function cell(column, value) {
   const text = cellText(column, value);
   const raw = value != null && typeof value === "object" ? JSON.stringify(value) : value;
   if (typeof raw === "string" && raw.length > CUT && !isTime(column)) {
-    const all = el("button", { type: "button", class: "more", text: "whole", "aria-label": `Whole text of ${column.name}` });
+    const all = el("button", { type: "button", class: "more", text: "all", "aria-label": `Full text of ${column.name}` });
     all.addEventListener("click", () => showText(column.name, raw));
     return el("td", { class: "text" }, el("span", { class: "plain", text }), " ", all);
   }
@@ -49,7 +49,7 @@ function cell(column, value) {
   return el("td", { class: names, title: column.description }, el("span", { class: "plain", text }));
 }
 
-/** An answer {columns, rows} as a table in a scrolling box; more rows on demand. */
+/** Create a scrolling table of a result {columns, rows}, with a button for more rows. */
 export function answerTable({ columns, rows }, label, about = {}) {
   const links = linker(columns);
   const body = el("tbody");
@@ -69,7 +69,7 @@ export function answerTable({ columns, rows }, label, about = {}) {
   return el("div", {}, el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, table), more);
 }
 
-/** Rows that name a frame lead to it. */
+/** Return the function that links a row to its raw frame; null if the columns do not name a frame. */
 function linker(columns) {
   const at = Object.fromEntries(columns.map((c, i) => [c.name, i]));
   if (!["feed", "connection", "seq", "recv_ns"].every((name) => name in at)) return null;

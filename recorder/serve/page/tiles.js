@@ -1,6 +1,6 @@
-// Six figures that tell at a glance whether all is well; each leads to its view.
+// The six tiles: key figures of the recorder, each with a link to its view.
 
-import { el, mark, say, svg } from "./dom.js";
+import { el, setAttr, setText, svg } from "./dom.js";
 import { spark } from "./chart.js";
 import { bytes, ms, rate, span, uptime, whole, NONE } from "./format.js";
 import { cut } from "./text.js";
@@ -9,7 +9,7 @@ const SPARK_SECONDS = 120;
 const sum = (values) => values.reduce((a, b) => a + (b ?? 0), 0);
 const RATE_SECONDS = 5;
 
-/** Feeds and hops of what is measured. */
+/** Return the parts of the series' names: feed, hop or rate, percentile. */
 export const parts = (series) => series.names().map((name) => name.split("\n"));
 
 const TILES = [
@@ -18,7 +18,7 @@ const TILES = [
   ["screen", "Receive → screen, p50", "#latency"],
   ["lines", "Connections", "#connections"],
   ["gaps", "Gaps today", "#coverage"],
-  ["store", "Room on disk", "#connections"],
+  ["store", "Disk space", "#connections"],
 ];
 
 export class Tiles {
@@ -48,9 +48,9 @@ export class Tiles {
 
   _set(name, value, note, values) {
     const tile = this.tiles[name];
-    say(tile.value, value);
-    say(tile.note, note || " ");
-    if (values) mark(tile.line, "points", spark(values) ?? "");
+    setText(tile.value, value);
+    setText(tile.note, note || " ");
+    if (values) setAttr(tile.line, "points", spark(values) ?? "");
   }
 
   _events() {
@@ -63,7 +63,7 @@ export class Tiles {
     this._set("events", rate(mean(events)), frames.length ? `${rate(sum(frames))} frames/s` : "", events);
   }
 
-  /** The median feed's p50, and the worst p99 with its feed. */
+  /** Show the median feed's p50, and the worst p99 with its feed. */
   _service() {
     const { latency } = this.app;
     const of = (p) =>
@@ -82,7 +82,7 @@ export class Tiles {
   _screen() {
     const { screen } = this.app;
     const newest = (name) => screen.column(name).slice(-10).findLast((v) => v != null) ?? null;
-    this._set("screen", ms(newest("p50")), newest("p99") == null ? "no event lately" : `p99 ${ms(newest("p99"))}`, screen.column("p50").slice(-SPARK_SECONDS));
+    this._set("screen", ms(newest("p50")), newest("p99") == null ? "no recent events" : `p99 ${ms(newest("p99"))}`, screen.column("p50").slice(-SPARK_SECONDS));
   }
 
   _status({ feeds = [], disk, ingest }) {
@@ -93,7 +93,7 @@ export class Tiles {
     const low = Number.isFinite(worst) ? `, uptime ${worst < 1 ? "≥ " : ""}${uptime(worst)}` : "";
     this._set("lines", `${open} of ${lines.length} open`, `${whole(reconnects)} reconnect${reconnects === 1 ? "" : "s"}${low}`);
     const uncovered = sum(feeds.map((f) => f.uncovered_seconds_today));
-    this._set("gaps", whole(sum(feeds.map((f) => f.gaps_today))), uncovered > 0 ? `${span(uncovered)} without cover` : "nothing without cover");
+    this._set("gaps", whole(sum(feeds.map((f) => f.gaps_today))), uncovered > 0 ? `${span(uncovered)} uncovered` : "all covered");
     const left = disk?.hours_left == null ? bytes(disk?.free_bytes) : span(disk.hours_left * 3600);
     const behind = ingest?.newest_ns ? `tables ${span((this.app.live.now() - Number(ingest.newest_ns) / 1e6) / 1000)} behind` : "no tables yet";
     this._set("store", left, behind);

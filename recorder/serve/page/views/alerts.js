@@ -1,7 +1,7 @@
-// Listings and alerts: what came, and whether this browser shall call.
+// The view of listings and alerts, with the switches for notifications and sound.
 
 import { frameLink } from "../dialog.js";
-import { el, empty, say } from "../dom.js";
+import { el, empty, setText } from "../dom.js";
 import { momentMs, zoneName } from "../format.js";
 import { draw } from "../frames.js";
 import { remember, setting } from "../settings.js";
@@ -22,17 +22,17 @@ function item({ at_ms: at, kind, title, body, event }) {
 class Alerts {
   constructor(app, node) {
     Object.assign(this, { app });
-    this.said = el("p", { class: "dim", role: "status" });
-    this.notify = this._switch("notify", "Browser notifications", () => this._ask());
+    this.note = el("p", { class: "dim", role: "status" });
+    this.notify = this._switch("notify", "Browser notifications", () => this._askPermission());
     this.sound = this._switch("sound", "Sound", () => app.notices.ring());
-    const test = el("button", { type: "button", text: "Try it" });
-    test.addEventListener("click", () => app.notices.add({ at_ms: app.live.now(), kind: "trial", title: "A trial", body: "This is how a listing or an alert calls." }));
+    const test = el("button", { type: "button", text: "Test" });
+    test.addEventListener("click", () => app.notices.add({ at_ms: app.live.now(), kind: "test", title: "Test", body: "A listing or an alert looks like this." }));
     this.list = el("ul", { class: "notices" });
-    this.nothing = empty("No listing or alert since this page was opened.", "Older listings: the query listings. Rules are set in the recorder's configuration.");
+    this.nothing = empty("No listings or alerts since this page was opened.", "The query listings shows older ones. Alert rules are part of the recorder's settings.");
     node.append(
       el("div", { class: "view-head" }, el("h2", { id: "title-alerts", text: "Listings and alerts" })),
-      el("div", { class: "panel bar" }, this.notify.node, this.sound.node, test, el("span", { class: "dim", text: "Off until switched on; remembered by this browser. They come whatever the tape's filter." })),
-      this.said,
+      el("div", { class: "panel bar" }, this.notify.node, this.sound.node, test, el("span", { class: "dim", text: "Kept by this browser. They do not depend on the tape's filter." })),
+      this.note,
       this.nothing,
       this.list,
     );
@@ -50,12 +50,12 @@ class Alerts {
     return { box, node: el("label", { class: "switch" }, box, el("span", { text: label })) };
   }
 
-  /** The browser asks its user; a refusal switches it off again. */
-  async _ask() {
+  /** Ask the user for permission; switch notifications off if the user refuses. */
+  async _askPermission() {
     const given = window.Notification ? await Notification.requestPermission() : "missing";
-    if (given === "granted") return say(this.said, "");
+    if (given === "granted") return setText(this.note, "");
     remember("notify", false);
-    say(this.said, given === "missing" ? "This browser shows notifications only over https or on localhost." : "The browser refused; its settings for this site decide.");
+    setText(this.note, given === "missing" ? "This browser shows notifications only with https or on localhost." : "The browser does not allow notifications; see its settings for this site.");
   }
 
   _draw() {
@@ -70,6 +70,6 @@ export const alerts = {
   title: "Alerts",
   create(app, node) {
     const made = new Alerts(app, node);
-    return { draw: made.draw, again: made.draw };
+    return { draw: made.draw, redraw: made.draw };
   },
 };

@@ -1,15 +1,15 @@
-// Connections: each line of each feed, its state in words, what is wrong on top.
+// The view of connections: problems, every line of every feed with its state, feeds, this machine.
 
-import { el, empty, say } from "../dom.js";
+import { el, empty, setText } from "../dom.js";
 import { bytes, moment, ms, NONE, ofNs, rate, span, uptime, whole, zoneName } from "../format.js";
 import { problemItem } from "../header.js";
 import { cut } from "../text.js";
 
 const STATES = { open: ["●", "good", "open"], closed: ["○", "warn", "closed"], lost: ["✗", "bad", "lost"] };
-const HINTS = { open: "connected", closed: "closed; the recorder connects again", lost: "open when its recorder ended" };
+const HINTS = { open: "connected", closed: "closed; the recorder reconnects", lost: "open when its recorder ended" };
 const HEADS = [
   ["Feed", ""], ["Group", ""], ["Line", ""], ["State", ""], ["For", "num"], ["Uptime today", "num"], ["Frames/s", "num"],
-  ["Last proof of life", "num"], ["Round trip", "num"], ["Clock error", "num"], ["Code, reason", ""],
+  ["Last activity", "num"], ["Round trip", "num"], ["Clock error", "num"], ["Code, reason", ""],
 ];
 
 const ago = (ns, now) => (ns == null ? NONE : span((now - ofNs(ns)) / 1000));
@@ -43,7 +43,7 @@ function feedCard(feed, now) {
     ["Bytes/s", bytes(feed.bytes_per_second)],
     ["Reconnects today", whole(feed.reconnects_today)],
     ["Gaps today", feed.gaps_today ? `${whole(feed.gaps_today)}, ${span(feed.gap_seconds_today)}` : whole(feed.gaps_today)],
-    ["Without cover", span(feed.uncovered_seconds_today)],
+    ["Uncovered", span(feed.uncovered_seconds_today)],
     ["Frames missing", whole(feed.frames_missing_today)],
     ["Last frame", feed.last_frame_ns == null ? NONE : `${ago(feed.last_frame_ns, now)} ago`],
     ["Not yet sealed", bytes(feed.backlog_bytes)],
@@ -59,11 +59,11 @@ function feedCard(feed, now) {
 
 function machine({ capture = {}, ingest = {}, disk }, now) {
   const rows = [
-    ["Capture", capture.running ? ["good", `● runs since ${moment(ofNs(capture.since_ns))}`] : ["bad", "✗ does not run"]],
-    ["Writing", capture.unwritable ? ["bad", "✗ the disk takes nothing"] : ["good", "● as it should"]],
-    ["Ingest", ingest.running ? ["good", "● runs"] : ["warn", "○ does not run"]],
+    ["Capture", capture.running ? ["good", `● running since ${moment(ofNs(capture.since_ns))}`] : ["bad", "✗ not running"]],
+    ["Writing", capture.unwritable ? ["bad", "✗ the disk cannot be written"] : ["good", "● healthy"]],
+    ["Ingest", ingest.running ? ["good", "● running"] : ["warn", "○ not running"]],
     ["Tables", ["dim", ingest.newest_ns == null ? "none yet" : `newest row ${ago(ingest.newest_ns, now)} old, ${bytes(ingest.database_bytes)}, ${whole(ingest.rejects)} rejects`]],
-    ["Disk", ["dim", !disk ? "unknown" : `${bytes(disk.free_bytes)} of ${bytes(disk.total_bytes)} free${disk.hours_left == null ? "" : `, ${span(disk.hours_left * 3600)} left at this pace`}`]],
+    ["Disk", ["dim", !disk ? "unknown" : `${bytes(disk.free_bytes)} of ${bytes(disk.total_bytes)} free${disk.hours_left == null ? "" : `, ${span(disk.hours_left * 3600)} left at this rate`}`]],
   ];
   return el("dl", { class: "facts machine" }, ...rows.flatMap(([name, [tone, words]]) => [el("dt", { text: name }), el("dd", { class: `tone-${tone}`, text: words })]));
 }
@@ -74,27 +74,27 @@ export const connections = {
     const problems = el("ul", { class: "problems" });
     const body = el("tbody");
     const heads = HEADS.map(([text, names]) => el("th", { scope: "col", class: names, text }));
-    const table = el("table", { class: "lines" }, el("caption", { class: "unseen", text: "Connections, one a line" }), el("thead", {}, el("tr", {}, ...heads)), body);
+    const table = el("table", { class: "lines" }, el("caption", { class: "unseen", text: "Connections, one per row" }), el("thead", {}, el("tr", {}, ...heads)), body);
     const scroll = el("div", { class: "scroll panel", tabindex: 0, role: "region", "aria-label": "Connections" }, table);
-    const nothing = empty("No connection is recorded yet.", "Start one with: recorder capture");
+    const nothing = empty("No connections are recorded yet.", "Start recording with: recorder capture");
     const cards = el("div", { class: "cards" });
-    const whole = el("div");
+    const facts = el("div");
     const at = el("span", { class: "dim" });
-    node.append(el("div", { class: "view-head" }, el("h2", { id: "title-connections", text: "Connections" }), at), problems, scroll, nothing, el("h3", { text: "Feeds" }), cards, el("h3", { text: "This machine" }), el("div", { class: "panel" }, whole));
+    node.append(el("div", { class: "view-head" }, el("h2", { id: "title-connections", text: "Connections" }), at), problems, scroll, nothing, el("h3", { text: "Feeds" }), cards, el("h3", { text: "This machine" }), el("div", { class: "panel" }, facts));
     const draw = () => {
       const { status } = app;
-      if (!status) return say(at, "waiting for the first status");
+      if (!status) return setText(at, "waiting for the first status");
       const now = app.live.now();
       const feeds = status.feeds ?? [];
       const lines = feeds.flatMap((feed) => (feed.connections ?? []).map((one) => line(feed, one, now)));
-      say(at, `as of ${moment(ofNs(status.at_ns))} ${zoneName()}`);
+      setText(at, `as of ${moment(ofNs(status.at_ns))} ${zoneName()}`);
       problems.replaceChildren(...(status.problems ?? []).map(problemItem));
       body.replaceChildren(...lines);
       scroll.hidden = lines.length === 0;
       nothing.hidden = lines.length > 0;
       cards.replaceChildren(...feeds.map((feed) => feedCard(feed, now)));
-      whole.replaceChildren(machine(status, now));
+      facts.replaceChildren(machine(status, now));
     };
-    return { draw, again: draw };
+    return { draw, redraw: draw };
   },
 };

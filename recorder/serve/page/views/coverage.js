@@ -1,7 +1,7 @@
-// Coverage: days by feeds. Every cell says in words or figures what its pattern shows.
+// The view of coverage: a calendar of days and feeds. Every cell has a figure and words as well as a colour.
 
 import { get } from "../api.js";
-import { el, empty, field, mark, problem, select } from "../dom.js";
+import { el, empty, field, setAttr, problem, select } from "../dom.js";
 import { span, whole } from "../format.js";
 import { hash, replace } from "../route.js";
 import { answerTable } from "../table.js";
@@ -9,18 +9,18 @@ import { cut } from "../text.js";
 
 const DAYS = [["7", "7 days"], ["14", "14 days"], ["30", "30 days"], ["90", "90 days"]];
 
-/** Pattern, figure and words of a feed's day. */
+/** Return the kind, figure and words of a feed's day. */
 function look(one) {
   if (!one || !one.listened_seconds) return ["none", "·", "nothing recorded"];
   const { gaps = 0, gap_seconds: gap = 0, uncovered_seconds: bare = 0, listened_seconds: listened } = one;
   const part = Math.max(0, 1 - bare / Math.max(listened, 1));
-  const words = `listened ${span(listened)}, ${whole(gaps)} gap${gaps === 1 ? "" : "s"} of ${span(gap)}, ${span(bare)} without cover`;
-  if (!gaps) return ["full", "✓", `whole: ${words}`];
-  if (bare < 0.5) return ["covered", "≈", `gaps that another line covered: ${words}`];
+  const words = `connected ${span(listened)}, ${whole(gaps)} gap${gaps === 1 ? "" : "s"} of ${span(gap)}, ${span(bare)} uncovered`;
+  if (!gaps) return ["full", "✓", `complete: ${words}`];
+  if (bare < 0.5) return ["covered", "≈", `gaps, all covered by another line: ${words}`];
   return [part < 0.99 ? "poor" : "gaps", (Math.floor(part * 1000) / 10).toFixed(1), `gaps: ${words}`];
 }
 
-const LEGEND = [["full", "✓", "whole"], ["covered", "≈", "gaps, all covered by another line"], ["gaps", "99.7", "gaps: per cent covered"], ["poor", "97.1", "the same, under 99 %"], ["none", "·", "nothing recorded"]];
+const LEGEND = [["full", "✓", "complete"], ["covered", "≈", "gaps, all covered by another line"], ["gaps", "99.7", "gaps: per cent covered"], ["poor", "97.1", "gaps: under 99 % covered"], ["none", "·", "nothing recorded"]];
 
 class Coverage {
   constructor(app, node) {
@@ -37,7 +37,7 @@ class Coverage {
 
   async show(_part, params) {
     if (DAYS.some(([value]) => value === params.days)) this.days.value = params.days;
-    if (!this.calendar.children.length) this.calendar.append(el("p", { class: "empty dim", text: "Asking …" }));
+    if (!this.calendar.children.length) this.calendar.append(el("p", { class: "empty dim", text: "Loading …" }));
     this.abort?.abort();
     const { signal } = (this.abort = new AbortController());
     try {
@@ -50,7 +50,7 @@ class Coverage {
   }
 
   _draw({ days = [], feeds = [] }, { feed: chosenFeed, day: chosenDay }) {
-    if (!feeds.length) return this.calendar.replaceChildren(empty("No feed is in the tables yet.", "Fill them with: recorder ingest"));
+    if (!feeds.length) return this.calendar.replaceChildren(empty("The tables are empty.", "Fill them with: recorder ingest"));
     const heads = days.map((day) => el("th", { scope: "col", class: "day", title: day, text: day.slice(8) }));
     const months = [...new Set(days.map((day) => day.slice(0, 7)))].map((month) => {
       const colspan = days.filter((day) => day.startsWith(month)).length;
@@ -76,8 +76,8 @@ class Coverage {
   }
 
   async _choose(button, feed, day) {
-    for (const other of this.calendar.querySelectorAll("[aria-pressed=true]")) mark(other, "aria-pressed", false);
-    mark(button, "aria-pressed", true);
+    for (const other of this.calendar.querySelectorAll("[aria-pressed=true]")) setAttr(other, "aria-pressed", false);
+    setAttr(button, "aria-pressed", true);
     replace("coverage", "", { days: this.days.value, feed, day });
     await this._open(feed, day);
   }
@@ -85,17 +85,17 @@ class Coverage {
   async _open(feed, day) {
     const head = el("h3", { text: `Gaps of ${cut(feed, 40)} on ${day}` });
     this.detail.hidden = false;
-    this.detail.replaceChildren(head, el("p", { class: "dim", text: "Reading …" }));
+    this.detail.replaceChildren(head, el("p", { class: "dim", text: "Loading …" }));
     try {
       const answer = await get("/api/gaps", { feed, day });
-      const content = answer.rows.length ? answerTable(answer, head.textContent) : el("p", { text: "✓ No gap touches this day." });
+      const content = answer.rows.length ? answerTable(answer, head.textContent) : el("p", { text: "✓ No gaps on this day." });
       this.detail.replaceChildren(head, content);
     } catch (error) {
       this.detail.replaceChildren(head, problem(error));
     }
   }
 
-  /** Arrows walk over the days and feeds. */
+  /** Move the focus over days and feeds with the arrow keys. */
   _walk(event) {
     const cell = document.activeElement.closest?.("td");
     if (!cell) return;

@@ -1,7 +1,7 @@
-// Latency: the two legs apart. Service → receive as the server counts it; receive → screen as measured here.
+// The view of latency: service → receive, measured by the server, and receive → screen, measured by the page.
 
 import { Chart } from "../chart.js";
-import { el, field, say, select } from "../dom.js";
+import { el, field, setText, select } from "../dom.js";
 import { ms, msTick, NONE, whole } from "../format.js";
 import { hash } from "../route.js";
 import { parts } from "../tiles.js";
@@ -14,14 +14,14 @@ const PERCENTILES = [
 ];
 const WINDOWS = [["120", "2 minutes"], ["300", "5 minutes"], ["900", "15 minutes"]];
 const HOPS = {
-  total: "whole way (published or event → received)",
+  total: "total (published or event → received)",
   network: "network (dispatched → received)",
   detection: "detection (published → detected)",
   dispatch: "dispatch (detected → dispatched)",
 };
 const newest = (column) => column.slice(-30).findLast((v) => v != null) ?? null;
 
-/** A bound of the clock's error: nothing below it means anything. */
+/** Return the clock's error bound as text; latencies below it mean nothing. */
 const clockWords = (ns) => (ns == null ? "clock error unknown" : `clock error ± ${ms(ns / 1e6)}`);
 
 class Latency {
@@ -32,13 +32,13 @@ class Latency {
     this.form = el("form", { class: "bar" }, field("Hop", this.hop), field("Last", this.window));
     this.form.addEventListener("change", () => (location.hash = hash("latency", "", Object.fromEntries(new FormData(this.form)))));
     this.grid = el("div", { class: "charts" });
-    this.nothing = el("p", { class: "dim", text: "No frame that carries a time of its own came in this while." });
+    this.nothing = el("p", { class: "dim", text: "No frames with an event time in this period." });
     this.screenNote = el("span", { class: "dim" });
     const second = el("div", { class: "panel" });
     this.rows = el("tbody");
     node.append(
       el("div", { class: "view-head" }, el("h2", { id: "title-latency", text: "Latency" }), this.form),
-      el("div", { class: "leg" }, el("h3", { text: "Leg 1: service → receive" }), el("span", { class: "dim", text: "The service's clock against this recorder's; each point is five seconds." })),
+      el("div", { class: "leg" }, el("h3", { text: "Leg 1: service → receive" }), el("span", { class: "dim", text: "By the service's clock and this recorder's; each point is five seconds." })),
       this.nothing,
       this.grid,
       el("div", { class: "leg" }, el("h3", { text: "Leg 2: receive → screen" }), this.screenNote),
@@ -46,7 +46,7 @@ class Latency {
       el("h3", { text: "Newest figures" }),
       this._table(),
     );
-    this.screen = new Chart(second, { label: "Receive to screen, milliseconds", format: ms, ticks: msTick, height: 150, nothing: "No event came in this while." });
+    this.screen = new Chart(second, { label: "Receive to screen, milliseconds", format: ms, ticks: msTick, height: 150, nothing: "No events in this period." });
   }
 
   _table() {
@@ -61,8 +61,8 @@ class Latency {
     if (!this.window.value) this.window.value = "300";
   }
 
-  _choices(found) {
-    const hops = [...new Set(found.map(([, hop]) => hop))].sort((a, b) => (b === "total") - (a === "total") || a.localeCompare(b));
+  _choices(names) {
+    const hops = [...new Set(names.map(([, hop]) => hop))].sort((a, b) => (b === "total") - (a === "total") || a.localeCompare(b));
     const wanted = this.params.hop && hops.includes(this.params.hop) ? this.params.hop : (hops[0] ?? "total");
     if (hops.join() !== [...this.hop.options].map((o) => o.value).join()) {
       this.hop.replaceChildren(...hops.map((hop) => el("option", { value: hop, text: HOPS[hop] ?? cut(hop, 40) })));
@@ -73,9 +73,9 @@ class Latency {
 
   draw() {
     const { latency, screen, live } = this.app;
-    const found = parts(latency);
-    const hop = this._choices(found);
-    const feeds = [...new Set(found.filter(([, h]) => h === hop).map(([feed]) => feed))];
+    const names = parts(latency);
+    const hop = this._choices(names);
+    const feeds = [...new Set(names.filter(([, h]) => h === hop).map(([feed]) => feed))];
     const seconds = Number(this.window.value);
     const shown = feeds.filter((feed) => this._feed(feed, hop, seconds));
     for (const [feed, { box, chart }] of this.charts) {
@@ -86,11 +86,11 @@ class Latency {
     }
     this.nothing.hidden = shown.length > 0;
     this.screen.set(PERCENTILES, screen.window(seconds, PERCENTILES.map((p) => p.name)));
-    say(this.screenNote, live.offset == null ? "This machine's clock is not yet compared with the server's." : `From the receive timestamp until this page takes the event up to draw it; clocks compared to ± ${ms(live.offsetError)}.`);
-    this._figures(found);
+    setText(this.screenNote, live.offset == null ? "This machine's clock has not been compared with the server's yet." : `From the receive timestamp until this page draws the event; the clocks are compared to ± ${ms(live.offsetError)}.`);
+    this._figures(names);
   }
 
-  /** One feed's chart; false where it has nothing in this while. */
+  /** Draw one feed's chart; return false if it has no values in this period. */
   _feed(feed, hop, seconds) {
     const names = PERCENTILES.map((p) => `${feed}\n${hop}\n${p.name}`);
     const [t, ...columns] = this.app.latency.window(seconds, names);
@@ -103,14 +103,14 @@ class Latency {
       this.charts.set(feed, { box, note, chart: new Chart(box, { label: `Service to receive of ${cut(feed, 40)}, milliseconds`, format: ms, ticks: msTick, height: 170 }) });
     }
     const { chart, note } = this.charts.get(feed);
-    say(note, clockWords(this.app.clockErrors[feed]));
+    setText(note, clockWords(this.app.clockErrors[feed]));
     chart.set(PERCENTILES, [kept.map((i) => t[i]), ...columns.map((c) => kept.map((i) => c[i]))]);
     return true;
   }
 
-  _figures(found) {
+  _figures(names) {
     const { screen, live, clockErrors } = this.app;
-    const pairs = [...new Set(found.map(([feed, hop]) => `${feed}\n${hop}`))];
+    const pairs = [...new Set(names.map(([feed, hop]) => `${feed}\n${hop}`))];
     const rows = pairs.map((pair) => {
       const [feed, hop] = pair.split("\n");
       return { feed, hop, error: clockErrors[feed] / 1e6, get: (p) => this.app.lag(`${pair}\n${p}`) };
@@ -124,9 +124,9 @@ class Latency {
     );
   }
 
-  again() {
-    this.screen.again();
-    for (const { chart } of this.charts.values()) chart.again();
+  redraw() {
+    this.screen.redraw();
+    for (const { chart } of this.charts.values()) chart.redraw();
   }
 }
 
@@ -134,6 +134,6 @@ export const latency = {
   title: "Latency",
   create(app, node) {
     const made = new Latency(app, node);
-    return { show: (part, params) => made.show(part, params), draw: () => made.draw(), again: () => made.again() };
+    return { show: (part, params) => made.show(part, params), draw: () => made.draw(), redraw: () => made.redraw() };
   },
 };

@@ -1,7 +1,7 @@
-// Liquidations and funding of a symbol, from the canned queries.
+// The view of a symbol's liquidations and funding, from canned queries.
 
 import { get } from "../api.js";
-import { el, field, problem, say, select } from "../dom.js";
+import { el, field, problem, setText, select } from "../dom.js";
 import { hash } from "../route.js";
 import { plot } from "../plot.js";
 import { answerTable } from "../table.js";
@@ -9,18 +9,18 @@ import { cut } from "../text.js";
 
 const SPANS = [["1h ago", "1 hour", "1 minute"], ["6h ago", "6 hours", "5 minutes"], ["1d ago", "1 day", "15 minutes"], ["7d ago", "7 days", "2 hours"], ["30d ago", "30 days", "6 hours"]];
 
-/** Each part: a query, what it is given besides, how it is drawn. */
+/** The charts: a query, its parameters, and its plot. */
 const PARTS = [
   {
     title: "Liquidations",
-    note: "dollars per bucket, by the side that was closed; some venues push only the largest, so sums undercount",
+    note: "dollars per bucket, by the side that was closed; some venues send only the largest ones, so the sums are too low",
     query: "liquidation_totals",
     params: (p) => ({ symbol: p.symbol, exchange: p.exchange, since: p.since, bucket: p.bucket }),
     plot: { mark: "bar", x: ["time"], y: ["notional_usd"], series: ["position_side"], stacked: true, unit: "" },
   },
   {
     title: "Funding rate",
-    note: "the last of each bucket, per cent per interval of the venue",
+    note: "the last rate of each bucket, in per cent per interval of the venue",
     query: "funding_over_time",
     params: (p) => ({ symbol: p.symbol, exchange: p.exchange, since: p.since, bucket: p.bucket }),
     plot: { mark: "line", x: ["time"], y: ["rate"], series: ["exchange", "symbol"], digits: 4, percent: true },
@@ -73,7 +73,7 @@ class Market {
   async _load() {
     this.abort?.abort();
     const { signal } = (this.abort = new AbortController());
-    if (!this.found) this.charts.replaceChildren(el("p", { class: "dim", text: "Asking …" }));
+    if (!this.results) this.charts.replaceChildren(el("p", { class: "dim", text: "Loading …" }));
     const inputs = this._inputs();
     inputs.bucket = SPANS.find(([value]) => value === inputs.since)[2];
     const ask = (part) =>
@@ -81,19 +81,19 @@ class Market {
         (answer) => ({ part, answer }),
         (error) => ({ part, error }),
       );
-    const found = await Promise.all([...PARTS, ...TABLES].map(ask));
+    const results = await Promise.all([...PARTS, ...TABLES].map(ask));
     if (signal.aborted) return;
-    this.found = found;
+    this.results = results;
     this._draw();
   }
 
   _draw() {
     for (const chart of this.parts) chart?.destroy();
-    say(this.freshness, cut(this.found.find((f) => f.answer?.freshness)?.answer.freshness ?? "", 120));
+    setText(this.freshness, cut(this.results.find((f) => f.answer?.freshness)?.answer.freshness ?? "", 120));
     this.charts.replaceChildren();
-    this.parts = this.found.slice(0, PARTS.length).map((one) => this._chart(one));
-    const boxes = this.found.slice(PARTS.length).map(({ part, answer, error }) => {
-      const content = error ? problem(error) : answer.rows.length ? answerTable(answer, part.title) : el("p", { class: "dim", text: "None in this time." });
+    this.parts = this.results.slice(0, PARTS.length).map((one) => this._chart(one));
+    const boxes = this.results.slice(PARTS.length).map(({ part, answer, error }) => {
+      const content = error ? problem(error) : answer.rows.length ? answerTable(answer, part.title) : el("p", { class: "dim", text: "None in this period." });
       return el("section", { class: "panel" }, title(part), content);
     });
     this.tables.replaceChildren(...boxes);
@@ -104,12 +104,12 @@ class Market {
     this.charts.append(box);
     if (error) return void box.append(problem(error));
     const chart = plot(box, part.plot, answer, part.title);
-    if (!chart) box.append(el("p", { class: "nothing dim", text: "None in this time." }));
+    if (!chart) box.append(el("p", { class: "nothing dim", text: "None in this period." }));
     return chart;
   }
 
-  again() {
-    if (this.found) this._draw();
+  redraw() {
+    if (this.results) this._draw();
   }
 }
 
@@ -119,6 +119,6 @@ export const market = {
   title: "Market",
   create(app, node) {
     const made = new Market(app, node);
-    return { show: (part, params) => made.show(part, params), again: () => made.again() };
+    return { show: (part, params) => made.show(part, params), redraw: () => made.redraw() };
   },
 };

@@ -1,8 +1,8 @@
-// The canned queries as forms; the address holds the query and its parameters, to be shared.
+// The view of canned queries as forms; the address holds the query and its parameters, for sharing.
 
 import { get, search } from "../api.js";
 import { answerView } from "../answer.js";
-import { el, empty, mark, problem, select } from "../dom.js";
+import { el, empty, setAttr, problem, select } from "../dom.js";
 import { paramForm } from "../form.js";
 import { hash } from "../route.js";
 
@@ -22,8 +22,8 @@ class Queries {
     const { queries } = this.app.meta;
     if (!this.list.children.length) this._menu(queries);
     const query = queries.find((q) => q.name === part) ?? queries[0];
-    if (!query) return this.result.replaceChildren(empty("No query is known yet.", "The server has not answered."));
-    for (const link of this.list.querySelectorAll("a")) mark(link, "aria-current", link.dataset.name === query.name ? "true" : null);
+    if (!query) return this.result.replaceChildren(empty("The queries are not loaded yet.", "The server has not answered."));
+    for (const link of this.list.querySelectorAll("a")) setAttr(link, "aria-current", link.dataset.name === query.name ? "true" : null);
     this.pick.value = query.name;
     if (this.name === query.name && search(params) === search(this.params)) return;
     if (this.name !== query.name) this._form(query);
@@ -54,8 +54,8 @@ class Queries {
   async _run(query, params) {
     this.abort?.abort();
     const { signal } = (this.abort = new AbortController());
-    mark(this.result, "aria-busy", true);
-    if (!this.result.children.length) this.result.replaceChildren(el("p", { class: "dim", text: "Asking …" }));
+    setAttr(this.result, "aria-busy", true);
+    if (!this.result.children.length) this.result.replaceChildren(el("p", { class: "dim", text: "Loading …" }));
     let shown;
     try {
       const answer = await get(`/api/query/${encodeURIComponent(query.name)}.json`, params, signal);
@@ -75,10 +75,10 @@ class Queries {
     this.view = shown();
     this.result.replaceChildren(this.view.node);
     this.view.drawn?.();
-    mark(this.result, "aria-busy", null);
+    setAttr(this.result, "aria-busy", null);
   }
 
-  again() {
+  redraw() {
     if (this.shown) this._put(this.shown);
   }
 }
@@ -87,6 +87,6 @@ export const queries = {
   title: "Queries",
   create(app, node) {
     const made = new Queries(app, node);
-    return { show: (part, params) => made.show(part, params), again: () => made.again() };
+    return { show: (part, params) => made.show(part, params), redraw: () => made.redraw() };
   },
 };

@@ -1,4 +1,4 @@
-// Rates: frames, events and bytes per second, feed by feed.
+// The view of rates: frames, events and bytes per second of each feed.
 
 import { Chart } from "../chart.js";
 import { el, field, select } from "../dom.js";
@@ -35,7 +35,7 @@ export const rates = {
       show: (_part, params) => {
         seconds.value = WINDOWS.some(([value]) => value === params.seconds) ? params.seconds : "300";
       },
-      again: () => charts.forEach(([, chart]) => chart.again()),
+      redraw: () => charts.forEach(([, chart]) => chart.redraw()),
     };
   },
 };

@@ -1,4 +1,4 @@
-// Your own SQL, in the sandbox of `recorder sql`. A shared address fills the form; it never runs by itself.
+// The view of free SQL, in the sandbox of `recorder sql`. A shared address only fills the form.
 
 import { post } from "../api.js";
 import { answerView } from "../answer.js";
@@ -21,7 +21,7 @@ class Sql {
       "form",
       { class: "sql-form" },
       el("label", { class: "field tall" }, el("span", { text: "One SELECT" }), this.text),
-      el("p", { class: "hint dim", id: "sql-hint", text: "Ctrl-Enter runs it. It can read the tables and nothing else; time, memory and rows are limited." }),
+      el("p", { class: "hint dim", id: "sql-hint", text: "Ctrl-Enter runs it. It can only read the tables; time, memory and rows are limited." }),
       el("div", { class: "bar" }, this.button, this.stop, this.csv),
     );
     form.addEventListener("submit", (event) => {
@@ -57,9 +57,9 @@ class Sql {
     let view;
     try {
       const answer = await post("/api/sql.json", { sql }, abort.signal);
-      view = answerView(answer, { label: "Answer" });
+      view = answerView(answer, { label: "Result" });
     } catch (error) {
-      const stopped = error.name === "AbortError" ? Object.assign(new Error("stopped"), { next: "run it again, or ask for less" }) : error;
+      const stopped = error.name === "AbortError" ? Object.assign(new Error("stopped"), { next: "run it again, or select fewer rows" }) : error;
       view = { node: problem(stopped) };
     }
     if (this.abort !== abort) return;
@@ -73,7 +73,7 @@ class Sql {
     this.button.textContent = busy ? "Running …" : "Run";
   }
 
-  /** As a file; the query goes in the body, so it is fetched and then saved. */
+  /** Fetch the result and save it as a file: a link cannot send the query in its body. */
   async _download() {
     const response = await fetch("/api/sql.csv", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ sql: this.text.value }) });
     if (!response.ok) return this._run();

@@ -1,4 +1,4 @@
-// What a row of the tape says of an event, table by table.
+// The texts of a tape's row, by table.
 
 import { compact, ms, number, ofNs, signed, usd, NONE } from "../format.js";
 import { cut, short } from "../text.js";
@@ -6,7 +6,7 @@ import { cut, short } from "../text.js";
 const some = (...parts) => parts.filter((p) => p != null && p !== "" && p !== false).join(" ");
 const hours = (n) => (n == null ? "" : `per ${n} h`);
 
-/** A table's name as one thing. */
+/** The tables' names in the singular. */
 export const WORDS = {
   whales: "whale",
   liquidations: "liquidation",
@@ -36,24 +36,24 @@ const DETAIL = {
 const who = (e) =>
   e.wallet ? `wallet ${short(e.wallet)}` : e.buyer || e.seller ? `${short(e.buyer ?? "?")} from ${short(e.seller ?? "?")}` : "";
 
-/** What the market felt: a long that is closed by force is sold. */
+/** The effect on the market by side; a liquidated long is a sell. */
 const TONES = { buy: "buy", long: "buy", bullish: "buy", inflow: "", sell: "sell", short: "sell", bearish: "sell" };
 
 function side(event) {
   const word = event.side ?? event.position_side ?? event.direction ?? "";
   const tone = TONES[String(word).toLowerCase()] ?? "";
-  const turned = event.table === "liquidations" ? { buy: "sell", sell: "buy" }[tone] : tone;
-  return { word: word ? cut(word, 12) : "", tone: turned ?? "" };
+  const effect = event.table === "liquidations" ? { buy: "sell", sell: "buy" }[tone] : tone;
+  return { word: word ? cut(word, 12) : "", tone: effect ?? "" };
 }
 
-/** From its publication, or the event's own time, to its receipt; a past event sent again has none. */
+/** Return the time from publication, or from the event time, to receipt; "past" for backfill. */
 function latency(event) {
   if (event.backfill) return "past";
-  const told = event.publish_ns ?? event.event_ns ?? event.detected_ns;
-  return told == null ? NONE : ms(event.recv_ms - ofNs(told));
+  const sent = event.publish_ns ?? event.event_ns ?? event.detected_ns;
+  return sent == null ? NONE : ms(event.recv_ms - ofNs(sent));
 }
 
-/** The cells of a row, as texts. */
+/** Return the cells of a row as texts. */
 export function cells(event) {
   const { word, tone } = side(event);
   const value = event.notional_usd ?? event.amount_usd;

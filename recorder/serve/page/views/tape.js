@@ -1,7 +1,7 @@
-// The event tape: newest first, capped, drawn once per frame; it holds still while you read.
+// The event tape: newest first, bounded, drawn once per animation frame, held while the user reads it.
 
 import { frameLink } from "../dialog.js";
-import { el, field, mark, say, select } from "../dom.js";
+import { el, field, setAttr, setText, select } from "../dom.js";
 import { clockMs, whole } from "../format.js";
 import { draw } from "../frames.js";
 import { replace } from "../route.js";
@@ -11,25 +11,25 @@ import { cells, WORDS } from "./tape-row.js";
 const ROWS = 250;
 const HOLD_MS = 2000;
 const LEAST_ROW = 24; // px
-const BELOW = 15; // rows below the edge, so that there is something to scroll to
+const BELOW = 15; // rows below the visible ones, so that the list can be scrolled
 const COLUMNS = [
   ["time", "Time"], ["kind", "Table"], ["exchange", "Exchange"], ["symbol", "Symbol"], ["side", "Side"],
   ["price", "Price"], ["value", "Value, USD"], ["detail", "What"], ["latency", "Latency"], ["raw", "Raw"],
 ];
-const TITLES = { time: "When it was received", latency: "From its publication, or the event's own time, to its receipt", raw: "The exact frame it came from" };
+const TITLES = { time: "Receive time", latency: "From publication, or from the event time, to receipt", raw: "The raw frame of the event" };
 const NUMERIC = new Set(["time", "price", "value", "latency"]);
 
 class Tape {
   constructor(app, node) {
     Object.assign(this, { app, node });
     this.events = []; // newest first, at most ROWS
-    this.pending = []; // in the order of their coming, at most ROWS
-    this.fresh = false; // whether the pending ones came while this page was seen
+    this.pending = []; // oldest first, at most ROWS
+    this.fresh = false; // true if the pending events arrived while this page was visible
     this.counts = { shown: 0, left_out: 0, dropped: 0, late: 0, cut: 0 };
-    this.moved = -Infinity; // when the pointer last moved over the rows
+    this.moved = -Infinity; // time at which the pointer last moved over the rows
     this.filter = {};
-    this.rows = []; // elements, newest first; of all events only while they hold still
-    this.room = ROWS; // how many rows are worth making while nobody scrolls
+    this.rows = []; // elements, newest first; for all events only while the tape is held
+    this.room = ROWS; // number of rows to create while the tape is not scrolled
     this.visible = false;
     this._build();
     app.togglePause = () => this.pause(!app.live.paused);
@@ -40,7 +40,7 @@ class Tape {
       .on("tick", () => this._held() || this._due());
   }
 
-  // -- what comes
+  // -- incoming events
 
   _hello({ events = [], tables = [], default_tables: defaults, exchanges = [] }) {
     this._tables(tables, defaults);
@@ -75,9 +75,9 @@ class Tape {
     draw((this._draw ??= () => this.draw()));
   }
 
-  // -- what is shown
+  // -- rows
 
-  /** True while rows must not move: paused, scrolled away, a row chosen, the pointer on its way. */
+  /** Return true while rows must not move: paused, scrolled, a row has the focus, the pointer moves. */
   _held() {
     return (
       this.app.live.paused ||
@@ -108,7 +108,7 @@ class Tape {
     return added;
   }
 
-  /** Rows that leave at the bottom come back on top: their elements are used again. */
+  /** Add events at the top; reuse the elements of rows that leave at the bottom. */
   _add(events) {
     const shown = events.slice(0, this.room).map((event, i) => {
       const row = this.rows.length && this.rows.length + i >= this.room ? this.rows.pop() : makeRow();
@@ -122,14 +122,14 @@ class Tape {
     this._measure(events);
   }
 
-  /** The last leg: until the frame in which this page takes the events up. */
+  /** Measure the time from receipt to the animation frame that shows the events. */
   _measure(events) {
     if (!this.fresh || !this.app.live.clockKnown) return;
     const now = this.app.live.now();
     for (const event of events) this.app.second.add(now - event.recv_ms);
   }
 
-  /** Rows below what can be seen are made when somebody is about to look at them. */
+  /** Create the rows below the visible ones, which the user may scroll to now. */
   _fillUp() {
     const missing = this.events.slice(this.rows.length).map((event) => {
       const row = makeRow();
@@ -155,16 +155,16 @@ class Tape {
   _status(held) {
     const { left_out: left, dropped, late, cut: skipped } = this.counts;
     const waiting = this.pending.length;
-    const why = this.app.live.paused ? "Paused" : "Holding still while you read";
-    say(this.state, held ? `❙❙ ${why}${waiting ? `: ${whole(waiting)}${waiting >= ROWS ? " or more" : ""} new` : ""}` : this.rows.length ? `The newest ${whole(this.events.length)} events` : "Waiting for events");
-    say(this.left, `${whole(left + skipped)} left out`);
-    say(this.dropped, `${whole(dropped)} dropped`);
-    say(this.late, `${whole(late)} late`);
-    mark(this.left, "class", left + skipped ? "count tone-warn" : "count dim");
-    mark(this.dropped, "class", dropped ? "count tone-bad" : "count dim");
-    mark(this.late, "class", late ? "count tone-warn" : "count dim");
-    say(this.pauseButton, this.app.live.paused ? "▶ Go on" : "❙❙ Pause");
-    mark(this.pauseButton, "aria-pressed", this.app.live.paused);
+    const why = this.app.live.paused ? "Paused" : "Held while you read";
+    setText(this.state, held ? `❙❙ ${why}${waiting ? `: ${whole(waiting)}${waiting >= ROWS ? " or more" : ""} new` : ""}` : this.rows.length ? `The newest ${whole(this.events.length)} events` : "Waiting for events");
+    setText(this.left, `${whole(left + skipped)} left out`);
+    setText(this.dropped, `${whole(dropped)} dropped`);
+    setText(this.late, `${whole(late)} late`);
+    setAttr(this.left, "class", left + skipped ? "count tone-warn" : "count dim");
+    setAttr(this.dropped, "class", dropped ? "count tone-bad" : "count dim");
+    setAttr(this.late, "class", late ? "count tone-warn" : "count dim");
+    setText(this.pauseButton, this.app.live.paused ? "▶ Resume" : "❙❙ Pause");
+    setAttr(this.pauseButton, "aria-pressed", this.app.live.paused);
     this.top.hidden = this.app.live.paused || this.scroller.scrollTop <= 8;
   }
 
@@ -194,7 +194,7 @@ class Tape {
     if (least !== "" && Number.isFinite(Number(least))) filter.min_usd = Number(least);
     if (text) filter.text = text;
     const count = Object.keys(filter).length;
-    say(this.summary, count ? `Filters (${count} set)` : "Filters");
+    setText(this.summary, count ? `Filters (${count} set)` : "Filters");
     this.clear.hidden = count === 0;
     if (JSON.stringify(filter) === JSON.stringify(this.filter)) return;
     this.filter = filter;
@@ -225,7 +225,7 @@ class Tape {
     chosen.value = exchange;
   }
 
-  // -- its place in the page
+  // -- the view
 
   show(_part, params) {
     this.visible = true;
@@ -242,7 +242,7 @@ class Tape {
     this.visible = false;
   }
 
-  again() {
+  redraw() {
     this.stale = true;
     this._due();
   }
@@ -253,15 +253,15 @@ class Tape {
     this.chips = el("div", { class: "chips", role: "group", "aria-label": "Tables" });
     this.clear = el("button", { type: "button", class: "quiet", text: "Clear filters", hidden: true });
     this.clear.addEventListener("click", () => (location.hash = location.hash === "#tape" ? "#tape?" : "#tape"));
-    this.pauseButton = el("button", { type: "button", text: "❙❙ Pause", title: "Pause or go on (p)" });
+    this.pauseButton = el("button", { type: "button", text: "❙❙ Pause", title: "Pause or resume (p)" });
     this.pauseButton.addEventListener("click", () => this.app.togglePause());
     this.form = el(
       "form",
       { class: "filters", role: "search", "aria-label": "Filter the tape" },
       this.chips,
       field("Exchange", select([["", "all"]], "", { name: "exchange" })),
-      field("Symbol", input("symbol", "text", { placeholder: "BTC*", size: 7 }), "A * stands for anything"),
-      field("Least USD", input("min_usd", "number", { min: 0, step: "any", placeholder: "100000", class: "short" })),
+      field("Symbol", input("symbol", "text", { placeholder: "BTC*", size: 7 }), "A * matches any characters"),
+      field("Min. USD", input("min_usd", "number", { min: 0, step: "any", placeholder: "100000", class: "short" })),
       field("Text", input("text", "text", { placeholder: "anywhere", size: 8 })),
       this.clear,
     );
@@ -280,9 +280,9 @@ class Tape {
 
   _buildRows() {
     this.state = el("span", { class: "state" });
-    this.left = el("span", { class: "count", title: "Left out of the tape, for more came than can be shown; all are in the record" });
-    this.dropped = el("span", { class: "count", title: "Dropped by the server, for this page did not keep up; all are in the record" });
-    this.late = el("span", { class: "count", title: "Came after later ones had been shown" });
+    this.left = el("span", { class: "count", title: "Left out of the tape, which shows only a part of a high rate; all are in the record" });
+    this.dropped = el("span", { class: "count", title: "Dropped by the server because this page did not keep up; all are in the record" });
+    this.late = el("span", { class: "count", title: "Arrived after newer events had been shown" });
     this.top = el("button", { type: "button", class: "quiet", text: "↑ To the newest", hidden: true });
     this.top.addEventListener("click", () => {
       this.moved = -Infinity;
@@ -291,7 +291,7 @@ class Tape {
     });
     const heads = COLUMNS.map(([name, label]) => el("span", { role: "columnheader", class: `c-${name}${NUMERIC.has(name) ? " num" : ""}`, text: label, title: TITLES[name] }));
     this.body = el("div", { role: "rowgroup" });
-    this.nothing = el("p", { class: "nothing dim", text: "No event yet. What matches the filter appears here as it is received." });
+    this.nothing = el("p", { class: "nothing dim", text: "No events yet. New events that match the filter appear here." });
     const head = el("div", { class: "tape-head", role: "rowgroup" }, el("div", { class: "tape-row", role: "row" }, ...heads));
     const table = el("div", { role: "table", "aria-label": "Events, newest first" }, head, this.body);
     this.scroller = el("div", { class: "tape-rows", tabindex: 0, role: "region", "aria-label": "Event tape" }, table);
@@ -305,7 +305,7 @@ class Tape {
     this.body.addEventListener("keydown", (event) => this._walk(event));
   }
 
-  /** Arrows walk from row to row. */
+  /** Move the focus between rows with the arrow keys. */
   _walk(event) {
     const at = this.rows.findIndex(({ node }) => node.contains(document.activeElement));
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: this.rows.length - 1, PageDown: at + 15, PageUp: at - 15 }[event.key];
@@ -344,6 +344,6 @@ export const tape = {
   title: "Tape",
   create(app, node) {
     const made = new Tape(app, node);
-    return { show: (part, params) => made.show(part, params), hide: () => made.hide(), again: () => made.again(), draw: () => made.draw() };
+    return { show: (part, params) => made.show(part, params), hide: () => made.hide(), redraw: () => made.redraw(), draw: () => made.draw() };
   },
 };
