@@ -1,26 +1,25 @@
 -- title: Uptime and gaps per feed, line and UTC day
--- description: connected_seconds is time with a live connection and outside every gap; gap_seconds is time
---   inside a gap; uptime = connected / (connected + gap). Several connections of a line that carry
---   different channels are measured apart and added up. An open connection counts up to the last
---   sign of life recorded, an open gap up to the newest record. uncovered_seconds is the part of
---   the gaps that no other line covered. frames are those of the connections opened that day, NULL
---   where none was opened.
--- param since TIMESTAMPTZ = NULL  -- measure from this time on
+-- description: connected_seconds is the time with an open connection and outside every gap; gap_seconds is the
+--   time inside a gap; uptime = connected / (connected + gap). Connections of a line with different
+--   channels are measured separately and added up. An open connection counts until its last recorded
+--   activity, an open gap until the newest record. uncovered_seconds is the part of the gaps that no
+--   other line covered. frames are those of the connections opened that day; NULL if there are none.
+-- param since TIMESTAMPTZ = NULL  -- measure from this time
 -- param until TIMESTAMPTZ = NULL  -- measure up to this time
 -- param feed VARCHAR = NULL  -- only this feed
 -- param line VARCHAR = NULL  -- only this line, e.g. A
 -- topic: Record
 -- plot: bar x=day y=gap_seconds series=feed,line
--- column day: the day, its begin in UTC
+-- column day: start of the UTC day
 -- column feed: the feed
 -- column line: the line (A, B)
--- column connected_seconds: time with a live connection and outside every gap
+-- column connected_seconds: time with an open connection and outside every gap
 -- column gap_seconds: time inside a gap
 -- column uptime: connected / (connected + gap), 0 to 1; NULL if both are 0
 -- column gaps: gaps that touch the day
 -- column worst_gap_seconds: the longest gap's part of the day; NULL without a gap
 -- column uncovered_seconds: the part of the gaps that no other line covered
--- column frames: data frames of the connections opened that day; NULL where none was opened
+-- column frames: data frames of the connections opened that day; NULL if there are none
 -- example: recorder query coverage -p since '7d ago'
 WITH newest AS (
     SELECT greatest(
@@ -84,8 +83,8 @@ pieces AS (
         least(d.to_ns, (d.day + 1) * 86400000000000) AS to_ns
     FROM days d
 ),
--- Each piece opens at one edge and closes at another; the running sums between two edges say how
--- many connections and gaps are open there, so overlapping pieces are never counted twice.
+-- Each piece has an edge at its start and one at its end. The running sums between two edges are the
+-- numbers of connections and gaps that are open there, so that overlaps are not counted twice.
 edges AS (
     SELECT
         p.feed AS feed, p.line AS line, p.line_group AS line_group, p.day AS day, p.from_ns AS ns,

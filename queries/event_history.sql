@@ -1,6 +1,6 @@
--- title: Everything that happened, as one timeline, newest first
+-- title: All events as one timeline, newest first
 -- description: One row per event of every event table, with a one-line summary; kind is the table's name.
---   connection, seq and item lead back to the raw frame.
+--   connection, seq and item identify the raw frame.
 -- param kind VARCHAR = NULL  -- only this table: whales, funding, liquidations, listings, open_interest, flows, signals, alerts or system_status
 -- param symbol VARCHAR = NULL  -- only this symbol (or a listing's ticker), in any case
 -- param exchange VARCHAR = NULL  -- only this exchange, in any case
@@ -10,13 +10,13 @@
 -- param limit BIGINT = 100  -- at most this many rows
 -- topic: Events
 -- plot: dot x=recv_time y=kind series=exchange
--- column recv_time: when we received it
+-- column recv_time: when we received the event
 -- column kind: the table that holds the event
 -- column exchange: the venue
 -- column symbol: the instrument, or the asset or ticker
 -- column summary: the event in one line
--- column notional_usd: its value in dollars, where it has one
--- column event_ns: the service's own time of it, ns since epoch; NULL if it gives none
+-- column notional_usd: the event's value in dollars; NULL if it has none
+-- column event_ns: the service's event time, ns since epoch; NULL if it sends none
 -- column feed: the feed
 -- column connection: the connection that carried it; with seq it leads back to raw
 -- column seq: its frame's number on the connection

@@ -1,15 +1,15 @@
--- title: What happened around each event of a kind
--- description: One row per event, newest first, with the price, the liquidations, the whales and the funding of
---   its asset from span before it to span after it (the window). Symbols are brought to their asset by
---   asset_of, and counts are over all exchanges; the event itself is in none. The price is of one
---   instrument and kind: the event's own, else one of its exchange, else of another; of kinds last,
---   mark, mid, index in that order; price_symbol says which. The funding rate likewise. A price or
---   rate is the last that had been received by its moment, and unknown if it was older than max_age.
---   before means received before the event, after received at its instant or later. Past events
+-- title: The market around each event of a kind
+-- description: One row per event, newest first, with the price, liquidations, whale moves and funding of its
+--   asset within span before and after the event (the window). asset_of finds the asset of a symbol.
+--   Counts are over all exchanges, without the event itself. The price is of one instrument and kind,
+--   see price_symbol: the event's instrument if possible, else another of its exchange, else of
+--   another exchange; last, mark, mid or index, in that order. The funding rate is chosen likewise. A
+--   price or rate is the last one received by its moment, and unknown if it was older than max_age.
+--   before means received before the event, after received at the same instant or later. Past events
 --   re-sent after a subscription are left out.
 -- param kind VARCHAR = 'listings'  -- the table of the events: whales, funding, liquidations, listings, open_interest, flows, signals or alerts
--- param span INTERVAL = INTERVAL 5 MINUTE  -- how far to look before and after
--- param max_age INTERVAL = INTERVAL 10 MINUTE  -- an older price or rate is unknown
+-- param span INTERVAL = INTERVAL 5 MINUTE  -- length of the window before and after the event
+-- param max_age INTERVAL = INTERVAL 10 MINUTE  -- an older price or rate counts as unknown
 -- param min_usd DOUBLE = NULL  -- only events worth at least this many dollars
 -- param symbol VARCHAR = NULL  -- only events of this symbol, asset or ticker, in any case
 -- param exchange VARCHAR = NULL  -- only events of this exchange, in any case
@@ -18,34 +18,34 @@
 -- param until TIMESTAMPTZ = NULL  -- only events received before this time
 -- param limit BIGINT = 20  -- at most this many events
 -- column recv_time: when the event was received
--- column exchange: its exchange
--- column symbol: its symbol, or a listing's ticker
--- column asset: the asset that the rest is about
--- column notional_usd: its value in dollars, where it has one
--- column price_exchange: the exchange of the price; NULL if none of the asset is known in the window
+-- column exchange: the event's exchange
+-- column symbol: the event's symbol, or a listing's ticker
+-- column asset: the asset that the other columns describe
+-- column notional_usd: the event's value in dollars; NULL if it has none
+-- column price_exchange: the exchange of the price; NULL if no price of the asset is known in the window
 -- column price_symbol: the instrument of the price
 -- column price_kind: last, mark, mid or index
--- column price_before: the price as of the window's begin
+-- column price_before: the price as of the window's start
 -- column price: the price as of the event
 -- column price_after: the price as of the window's end
 -- column change_before_pct: change of the price up to the event, per cent
--- column change_after_pct: change of the price from the event on, per cent
--- column liquidations_before: liquidations of the asset before the event
--- column liquidations_after: liquidations of the asset after it
--- column liquidated_usd_before: their known dollar value; NULL if none is known
--- column liquidated_usd_after: their known dollar value; NULL if none is known
--- column whales_before: whale moves in the asset before the event
--- column whales_after: whale moves in the asset after it
--- column whale_usd_before: their known dollar value; NULL if none is known
--- column whale_usd_after: their known dollar value; NULL if none is known
+-- column change_after_pct: change of the price after the event, per cent
+-- column liquidations_before: number of liquidations of the asset before the event
+-- column liquidations_after: number of liquidations of the asset after the event
+-- column liquidated_usd_before: known dollar value of the liquidations before; NULL if none is known
+-- column liquidated_usd_after: known dollar value of the liquidations after; NULL if none is known
+-- column whales_before: number of whale moves in the asset before the event
+-- column whales_after: number of whale moves in the asset after the event
+-- column whale_usd_before: known dollar value of the whale moves before; NULL if none is known
+-- column whale_usd_after: known dollar value of the whale moves after; NULL if none is known
 -- column funding_exchange: the exchange of the funding rate
 -- column funding_symbol: the instrument of the funding rate
 -- column funding: the rate as of the event, a fraction per interval
 -- column funding_after: the rate as of the window's end
--- column gap: true if a feed that records the asset, or the event's, was without cover in the window
--- column gap_feeds: those feeds; NULL if there are none
+-- column gap: true if the event's feed, or a feed that records the asset, has an uncovered gap in the window
+-- column gap_feeds: the feeds with such a gap; NULL if there are none
 -- column feed: the event's feed
--- column connection: the connection that carried it
+-- column connection: the connection that carried the event
 -- column seq: its frame's number on the connection
 -- column item: its index within the frame
 -- topic: Events
@@ -129,7 +129,7 @@ chosen AS (
         w.recv_ns + epoch_ns($span) AS to_ns
     FROM newest w
 ),
--- What each table holds of the chosen assets; a symbol is looked at once, not once a row.
+-- The instruments of the chosen assets, by table; asset_of runs once per symbol, not for every row.
 instruments AS (
     SELECT s.source AS source, s.feed AS feed, s.exchange AS exchange, s.symbol AS symbol,
         asset_of(s.symbol) AS asset
@@ -196,7 +196,7 @@ known AS (
             o.at_exchange, o.at_symbol, o.at_feed, o.observed_kind
     ) = 1
 ),
--- The other events of the asset in the window; the event itself is told by its place in raw.
+-- The other events of the asset in the window; feed, connection, seq and item identify the event itself.
 others AS (
     SELECT d.place AS place, d.source AS source, q.recv_ns < d.recv_ns AS early, q.notional_usd AS usd
     FROM wanted d

@@ -1,8 +1,8 @@
 -- title: Frames, bytes and events per minute, per feed and table
--- description: The row 'frames' adds up every connection that was alive in the period, each counted whole,
---   and divides by the minutes from the first opening to the last sign of life. The other rows count
---   a table's events in the period, divided by the part of those minutes that lies in it. per_minute
---   is NULL where no connection says how long the recording lasted.
+-- description: The row 'frames' adds up all frames of the connections that were open in the period, divided by
+--   the minutes from the first opening to the last activity. The other rows count a table's events
+--   in the period, divided by those minutes of the recording that are in the period. per_minute is
+--   NULL if the duration of the recording is unknown.
 -- param since TIMESTAMPTZ = NULL  -- only events received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only events received before this time
 -- param feed VARCHAR = NULL  -- only this feed
@@ -10,12 +10,12 @@
 -- plot: bar x=source y=per_minute series=feed
 -- column feed: the feed
 -- column source: frames, or the table that holds the events
--- column count: how many
--- column per_minute: how many a minute; NULL where the length of the recording is unknown
+-- column count: number of frames or events
+-- column per_minute: number per minute; NULL if the duration of the recording is unknown
 -- column bytes: payload bytes; only for frames
--- column bytes_per_minute: payload bytes a minute; only for frames
+-- column bytes_per_minute: payload bytes per minute; only for frames
 -- column first_time: first opening, or receipt of the first event
--- column last_time: last sign of life, or receipt of the last event
+-- column last_time: last activity, or receipt of the last event
 -- example: recorder query feed_rates -p since '1h ago'
 WITH lives AS (
     SELECT

@@ -1,9 +1,9 @@
--- title: Funding rates far from their own history, farthest first
--- description: One row per instrument: its latest rate against all rates received before it in the period.
---   z is the distance from their mean in standard deviations, NULL where they are fewer than
---   min_count or all equal; below is the part of them that lie below it. Observations weigh the
---   same, however far apart. Past observations re-sent after a subscription are left out.
--- param min_count BIGINT = 10  -- earlier rates that a z-score needs
+-- title: Funding rates far from their history, farthest first
+-- description: One row per instrument: its latest rate compared with all earlier rates of the period. z is the
+--   distance from their mean in standard deviations; NULL if there are fewer than min_count or all
+--   are equal. below is the fraction of them that are lower. All observations have the same weight,
+--   whatever their distance in time. Past observations re-sent after a subscription are left out.
+-- param min_count BIGINT = 10  -- the least number of earlier rates for a z-score
 -- param symbol VARCHAR = NULL  -- only this symbol, in any case
 -- param exchange VARCHAR = NULL  -- only this exchange, in any case
 -- param feed VARCHAR = NULL  -- only this feed
@@ -13,19 +13,19 @@
 -- column exchange: the venue
 -- column symbol: the instrument
 -- column rate: the latest rate, a fraction per interval
--- column annualised: the same as a fraction a year; NULL if the feed does not say how long the interval is
--- column recv_time: when it was received
+-- column annualised: the latest rate as a fraction per year; NULL if the interval is unknown
+-- column recv_time: when the latest rate was received
 -- column z: standard deviations from the mean of the earlier rates
--- column below: part of the earlier rates that are lower, 0 to 1
--- column count: earlier rates
--- column mean: their mean
--- column stddev: their standard deviation (sample)
--- column min: the lowest rate of the period, the latest included
--- column min_time: when it was first received
--- column max: the highest rate of the period, the latest included
--- column max_time: when it was first received
+-- column below: fraction of the earlier rates that are lower, 0 to 1
+-- column count: number of earlier rates
+-- column mean: mean of the earlier rates
+-- column stddev: standard deviation of the earlier rates (sample)
+-- column min: the lowest rate of the period, including the latest
+-- column min_time: when the lowest rate was first received
+-- column max: the highest rate of the period, including the latest
+-- column max_time: when the highest rate was first received
 -- column first_time: when the first rate of the period was received
--- column gap: true if the feed was without cover between the first and the latest rate
+-- column gap: true if the feed has an uncovered gap between the first and the latest rate
 -- column feed: the feed
 -- topic: Funding
 -- plot: dot x=symbol y=z series=exchange
@@ -58,7 +58,7 @@ summed AS (
     FROM observed o
     GROUP BY o.feed, o.exchange, o.symbol
 ),
--- Rates received at the very same instant as the latest are no history.
+-- Rates received at the same instant as the latest are not part of its history.
 history AS (
     SELECT
         s.feed AS feed,

@@ -1,7 +1,6 @@
 -- title: Funding rates over time, per exchange and symbol
--- description: One row per bucket of receive time and instrument: the last rate received in it, with its
---   interval. A bucket in which none was received has no row. Past observations re-sent after a
---   subscription are left out.
+-- description: One row per bucket of receive time and instrument: the last rate received in the bucket. A
+--   bucket without rates has no row. Past observations re-sent after a subscription are left out.
 -- param bucket INTERVAL = INTERVAL 1 HOUR  -- width of a bucket, aligned to UTC
 -- param symbol VARCHAR = NULL  -- only this symbol, in any case
 -- param exchange VARCHAR = NULL  -- only this exchange, in any case
@@ -10,11 +9,11 @@
 -- param until TIMESTAMPTZ = NULL  -- only rates received before this time
 -- topic: Funding
 -- plot: line x=time y=rate series=exchange,symbol percent
--- column time: begin of the bucket
+-- column time: start of the bucket
 -- column exchange: the venue
 -- column symbol: the instrument
 -- column rate: the last rate of the bucket, a fraction per interval
--- column annualised: the same as a fraction a year; NULL if the feed does not say how long the interval is
+-- column annualised: the rate as a fraction per year; NULL if the interval is unknown
 -- column count: rates received in the bucket
 -- example: recorder query funding_over_time -p bucket '15 minutes' -p symbol BTCUSDT -p since '1d ago'
 WITH buckets AS (

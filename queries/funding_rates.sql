@@ -1,7 +1,6 @@
 -- title: Latest funding rate per exchange and symbol, annualised
--- description: The newest observation that has a rate. annualised = rate * 24 / interval_hours * 365, as
---   a fraction a year (0.1 = 10 %), by the observation's own interval; NULL where the feed does not
---   say how long the interval is.
+-- description: The newest observation with a rate. annualised = rate * 24 / interval_hours * 365, a fraction
+--   per year (0.1 = 10 %) by the interval of the observation; NULL if the interval is unknown.
 -- param symbol VARCHAR = NULL  -- only this symbol, in any case
 -- param exchange VARCHAR = NULL  -- only this exchange, in any case
 -- param feed VARCHAR = NULL  -- only this feed
@@ -13,10 +12,10 @@
 -- column exchange: the venue
 -- column symbol: the instrument
 -- column rate: funding rate, a fraction per interval
--- column interval_hours: hours between two fundings; NULL if the feed does not say
--- column annualised: the rate as a fraction a year; NULL if the interval is unknown
+-- column interval_hours: hours between two fundings; NULL if unknown
+-- column annualised: the rate as a fraction per year; NULL if the interval is unknown
 -- column predicted_rate: the next interval's predicted rate, a fraction
--- column next_funding_time: when the next funding is exchanged
+-- column next_funding_time: time of the next funding
 -- column mark_price: mark price at the observation
 -- column index_price: index price at the observation
 -- column recv_time: when we received the observation

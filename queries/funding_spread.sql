@@ -1,9 +1,8 @@
 -- title: Widest funding spread between two exchanges, per asset
--- description: Compares the latest rate of each symbol across exchanges. Symbols are brought to a common
---   asset by dropping quote and contract suffixes (BTCUSDT, BTC-USDT-SWAP, BTC-PERPETUAL and XBTUSD
---   are BTC; 1000PEPEUSDT and kPEPE are PEPE). Rates are compared per hour where their interval is
---   known; those of unknown interval are compared only with each other, per interval (basis says
---   which). Both sides name their exchange, and the two are never the same.
+-- description: Compares the latest rate of each symbol across exchanges. asset_of finds the asset of a symbol
+--   (BTCUSDT, BTC-USDT-SWAP, BTC-PERPETUAL and XBTUSD are BTC; 1000PEPEUSDT and kPEPE are PEPE).
+--   Rates of known interval are compared per hour; rates of unknown interval only with each other,
+--   per interval (see basis). The two sides are always different exchanges.
 -- param asset VARCHAR = NULL  -- only this asset, e.g. BTC
 -- param max_age INTERVAL = INTERVAL 1 DAY  -- leave out rates this much older than the newest one
 -- param until TIMESTAMPTZ = NULL  -- the latest as of this time: only observations received before it
@@ -14,13 +13,13 @@
 -- column asset: the common asset
 -- column basis: hour (rates are per hour) or interval (of unknown length)
 -- column spread: high_rate - low_rate
--- column spread_annualised: the spread as a fraction a year; NULL for basis interval
--- column high_exchange: where the rate is highest
--- column high_symbol: its instrument
--- column high_rate: its rate, by basis
--- column low_exchange: where the rate is lowest
--- column low_symbol: its instrument
--- column low_rate: its rate, by basis
+-- column spread_annualised: the spread as a fraction per year; NULL for basis interval
+-- column high_exchange: the exchange of the highest rate
+-- column high_symbol: the instrument of the highest rate
+-- column high_rate: the highest rate, by basis
+-- column low_exchange: the exchange of the lowest rate
+-- column low_symbol: the instrument of the lowest rate
+-- column low_rate: the lowest rate, by basis
 -- column high_time: when the high rate was received
 -- column low_time: when the low rate was received
 -- example: recorder query funding_spread -p asset BTC
@@ -51,7 +50,7 @@ rates AS (
     WHERE $max_age IS NULL
         OR l.seen.recv_time >= (SELECT max(n.seen.recv_time) FROM latest n) - $max_age
 ),
--- An exchange's own highest and lowest symbol are all that a widest pair can use of it.
+-- The widest pair can only consist of exchanges' highest and lowest rates.
 extremes AS (
     SELECT
         r.asset AS asset,

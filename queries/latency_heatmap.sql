@@ -1,7 +1,7 @@
 -- title: Latency by hour of the day (UTC), in milliseconds
--- description: One row per feed, hop and hour of UTC, over all days of the period. Hops as in
---   latency_percentiles. Past events re-sent after a subscription are left out; negative values
---   stay in.
+-- description: One row per feed, hop and hour of UTC, over all days of the period. The hops are those of
+--   latency_percentiles. Past events re-sent after a subscription are left out; negative values are
+--   kept.
 -- param hop VARCHAR = NULL  -- only this hop: total, network, detection or dispatch
 -- param since TIMESTAMPTZ = NULL  -- only frames received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only frames received before this time
@@ -11,7 +11,7 @@
 -- column hop: detection, dispatch, network or total
 -- column hour: hour of the day of the receive time, UTC, 0 to 23
 -- column count: frames on which the hop is known
--- column days: days of UTC that have frames of the feed in this hour
+-- column days: UTC days with frames of the feed in this hour
 -- column p50: median, ms
 -- column p90: 90th percentile, ms
 -- column p99: 99th percentile, ms

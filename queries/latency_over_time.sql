@@ -1,13 +1,13 @@
 -- title: Latency of one hop over time, in milliseconds
 -- description: One row per bucket of receive time, feed and channel. Past events re-sent after a
---   subscription are left out; negative values stay in and are counted.
+--   subscription are left out; negative values are kept and counted.
 -- param bucket INTERVAL = INTERVAL 1 HOUR  -- width of a bucket, aligned to UTC
 -- param hop VARCHAR = 'total'  -- total, network, detection or dispatch, as in latency_percentiles
 -- param since TIMESTAMPTZ = NULL  -- only frames received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only frames received before this time
 -- param feed VARCHAR = NULL  -- only this feed
 -- param channel VARCHAR = NULL  -- only this channel
--- column time: begin of the bucket
+-- column time: start of the bucket
 -- column feed: the feed
 -- column channel: the service's own stream name
 -- column count: frames on which the hop is known

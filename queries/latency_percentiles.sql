@@ -1,8 +1,8 @@
 -- title: Latency percentiles per feed, channel and hop, in milliseconds
 -- description: Hops: detection (published to detected), dispatch (detected to sent), network (sent to
---   received) and total (published, or the event's own time, to received). A hop appears where its
---   two times are known. Past events re-sent after a subscription are left out; negative values,
---   which mean that two clocks disagree, stay in and are counted.
+--   received) and total (published, or the event time, to received). A hop has a row if its two times
+--   are known. Past events re-sent after a subscription are left out; negative values, which mean
+--   that two clocks disagree, are kept and counted.
 -- param since TIMESTAMPTZ = NULL  -- only frames received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only frames received before this time
 -- param feed VARCHAR = NULL  -- only this feed
@@ -27,7 +27,7 @@ WITH measured AS (
         h.feed AS feed,
         h.channel AS channel,
         quantile_cont(h.clock_error_ns, [0.5, 1.0]) AS clock,
-        -- The last of each list is the maximum: it costs nothing beside the others.
+        -- The last of each list is the maximum; with the others it costs no extra time.
         unnest([
             {
                 'hop': 'detection',

@@ -1,30 +1,30 @@
--- title: Where the latency arises, hop by hop, in milliseconds
--- description: A frame passes up to four stages: published (or event, its own time, where the feed has no time
---   of publication), detected, dispatched and received. Each row is a step between two stages that
---   follow each other; frames that carry the same times form a path, and each path is measured
---   apart, so that its steps lie end to end. Percentiles of steps do not add up to those of the
---   whole: draw a step from start_p50 to end_p50, which are the percentiles of the time since the
---   path's first stage. Past events re-sent after a subscription are left out; negative values,
---   which mean that two clocks disagree, stay in and are counted.
+-- title: Latency by step from publication to receipt, in milliseconds
+-- description: A frame passes up to four stages: published (or event, its event time, if the feed has no time
+--   of publication), detected, dispatched and received. Each row is a step between two successive
+--   stages. Frames with the same known stages form a path, and each path is measured separately, so
+--   that its steps follow each other. Percentiles of steps do not add up to those of the path: to
+--   draw a step, use start_p50 and end_p50, the percentiles of the time since the path's first
+--   stage. Past events re-sent after a subscription are left out; negative values, which mean that
+--   two clocks disagree, are kept and counted.
 -- param since TIMESTAMPTZ = NULL  -- only frames received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only frames received before this time
 -- param feed VARCHAR = NULL  -- only this feed
 -- param channel VARCHAR = NULL  -- only this channel
 -- column feed: the feed
 -- column channel: the service's own stream name
--- column path: the stages whose times these frames carry, in order
+-- column path: the stages whose times are known for these frames, in order
 -- column step: number of the step on its path, from 1
 -- column from_stage: the stage where the step begins
 -- column to_stage: the stage where it ends
--- column count: frames on this path
--- column p50: median length of the step, ms
+-- column count: number of frames on this path
+-- column p50: median duration of the step, ms
 -- column p90: 90th percentile, ms
 -- column p99: 99th percentile, ms
 -- column max: longest, ms
--- column negatives: frames on which the step has a negative length
--- column start_p50: median time from the path's first stage to the step's begin, ms
+-- column negatives: frames with a negative duration of the step
+-- column start_p50: median time from the path's first stage to the step's start, ms
 -- column end_p50: median time from the path's first stage to the step's end, ms
--- column start_p99: 99th percentile of the time to the step's begin, ms
+-- column start_p99: 99th percentile of the time to the step's start, ms
 -- column end_p99: 99th percentile of the time to the step's end, ms
 -- column clock_error_p50: our clock's estimated error, median, ms; NULL if unknown, or not in this step
 -- column clock_error_max: our clock's estimated error, largest, ms; NULL if unknown, or not in this step

@@ -1,10 +1,10 @@
--- title: Which redundant line brings a frame first, and what each alone would have missed
--- description: For feeds recorded on two or more lines: equal payloads, counted per line as ingest does, are
---   one frame. wins are frames that this line brought first; win_rate is their part of the frames
---   that it and another line both brought. The advantage is the lead over the next line, in
---   milliseconds, over its wins. missed are frames that another line brought and this one never did:
---   what it alone would have lost. While one connection of a line takes over from another, the older
---   one counts. Read from the sealed raw record, so the newest frames are not in.
+-- title: Which redundant line receives a frame first, and what each line alone would have missed
+-- description: For feeds recorded on two or more lines. Equal payloads, counted per line as in ingest, are one
+--   frame. wins are the frames that this line received first; win_rate is their fraction of the
+--   frames that this line and another one received. The advantage is the lead over the next line,
+--   in milliseconds, over the wins. missed are the frames that only other lines received. While one
+--   connection of a line replaces another, the older one counts. The query reads the sealed raw
+--   record, so the newest frames are missing.
 -- param since TIMESTAMPTZ = now() - INTERVAL 1 DAY  -- only frames received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only frames received before this time
 -- param feed VARCHAR = NULL  -- only this feed
@@ -13,13 +13,13 @@
 -- column feed: the feed
 -- column line_group: the group of channels that the lines share
 -- column line: the line (A, B)
--- column arrivals: frames that it brought
--- column wins: frames that it brought first, of those that another line brought too
--- column win_rate: its wins, as a part of the frames that it and another line both brought
--- column advantage_p50: median lead over the next line when it came first, ms
+-- column arrivals: frames that the line received
+-- column wins: frames that it received first, of those that another line received too
+-- column win_rate: wins as a fraction of the frames that it and another line received
+-- column advantage_p50: median lead over the next line for its wins, ms
 -- column advantage_p90: 90th percentile of the lead, ms
 -- column advantage_p99: 99th percentile of the lead, ms
--- column missed: frames that another line brought and this one never did
+-- column missed: frames that only other lines received
 -- example: recorder query line_race -p since '7d ago'
 WITH raced AS (
     SELECT c.feed AS feed, c.line_group AS line_group, count(DISTINCT c.line) AS lines

@@ -1,36 +1,36 @@
 -- title: Bursts of liquidations, largest first
--- description: Liquidations of one instrument that follow each other within max_pause are one burst; it counts
---   as a cascade from min_count on. notional_usd sums those whose dollar value is known. The price
+-- description: Liquidations of one instrument that follow each other within max_pause are one burst; bursts of
+--   at least min_count are shown. notional_usd sums the liquidations of known dollar value. The price
 --   before is the last one received before the burst, the price after the last one received by its
---   end, both of the same instrument and kind (the first of last, mark, mid and index known then)
---   and not older than max_age. Some venues push only the largest liquidation per symbol and second,
---   so counts and sums over them undercount. Past events re-sent after a subscription are left out.
+--   end; both are of the same instrument and kind (the first of last, mark, mid and index known then)
+--   and not older than max_age. Some venues send only the largest liquidation per symbol and second,
+--   so their counts and sums are too low. Past events re-sent after a subscription are left out.
 -- param max_pause INTERVAL = INTERVAL 10 SECOND  -- a longer pause ends a burst
 -- param min_count BIGINT = 5  -- only bursts of at least this many liquidations
 -- param min_usd DOUBLE = NULL  -- only bursts of at least this many dollars
 -- param symbol VARCHAR = NULL  -- only this symbol, in any case
 -- param exchange VARCHAR = NULL  -- only this exchange, in any case
 -- param feed VARCHAR = NULL  -- only this feed
--- param max_age INTERVAL = INTERVAL 1 MINUTE  -- an older price is unknown
+-- param max_age INTERVAL = INTERVAL 1 MINUTE  -- an older price counts as unknown
 -- param since TIMESTAMPTZ = NULL  -- only liquidations received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only liquidations received before this time
 -- param limit BIGINT = 50  -- at most this many rows
 -- column start_time: when the first liquidation was received
 -- column end_time: when the last one was received
--- column duration_seconds: from the first to the last
+-- column duration_seconds: time from the first to the last
 -- column exchange: the venue
 -- column symbol: the instrument
--- column count: liquidations in the burst
+-- column count: number of liquidations in the burst
 -- column side: the position that was closed: long or short; mixed if both, unknown if the feed never says
 -- column notional_usd: sum of the known dollar values; NULL if none is known
--- column long_usd: the part of it that closed longs
--- column short_usd: the part of it that closed shorts
--- column without_usd: liquidations whose dollar value is unknown
+-- column long_usd: the part of notional_usd that closed longs
+-- column short_usd: the part of notional_usd that closed shorts
+-- column without_usd: liquidations of unknown dollar value
 -- column price_kind: last, mark, mid or index; NULL if no price is known
 -- column price_before: the last price received before the burst
--- column price_after: the last price received by its end
+-- column price_after: the last price received by the end of the burst
 -- column change_pct: change between the two, per cent
--- column gap: true if the feed was without cover within the burst or max_pause of it: it may have been longer
+-- column gap: true if the feed has an uncovered gap within max_pause of the burst, which may have been longer
 -- column feed: the feed
 -- column connection: the connection that carried the first liquidation
 -- column seq: its frame's number on the connection
@@ -94,7 +94,7 @@ chosen AS (
     ORDER BY place
     LIMIT $limit
 ),
--- The prices known at both ends, by kind; the best kind is kept.
+-- The prices at both ends, by kind; only the preferred kind is kept.
 priced AS (
     SELECT
         c.place AS place,

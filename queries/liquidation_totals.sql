@@ -1,8 +1,7 @@
 -- title: Liquidations per bucket, exchange and side
--- description: position_side is the position that was closed: long, short, or unknown where the feed
---   does not say. notional_usd sums the liquidations whose dollar value is known; without_usd counts
---   the others, which are in no sum. Some venues push only the largest per symbol and second, so
---   sums over them undercount.
+-- description: position_side is the position that was closed: long, short, or unknown if the feed does not
+--   say. notional_usd sums the liquidations of known dollar value; without_usd counts the others.
+--   Some venues send only the largest liquidation per symbol and second, so their sums are too low.
 -- param bucket INTERVAL = INTERVAL 1 HOUR  -- width of a bucket, aligned to UTC
 -- param symbol VARCHAR = NULL  -- only this symbol, in any case
 -- param exchange VARCHAR = NULL  -- only this exchange, in any case
@@ -11,13 +10,13 @@
 -- param until TIMESTAMPTZ = NULL  -- only liquidations received before this time
 -- topic: Events
 -- plot: bar x=time y=notional_usd series=position_side stacked
--- column time: begin of the bucket
+-- column time: start of the bucket
 -- column exchange: the venue
 -- column position_side: the position that was closed: long, short or unknown
--- column count: liquidations
+-- column count: number of liquidations
 -- column notional_usd: sum of the known dollar values; NULL if none is known
--- column largest_usd: the largest of them
--- column without_usd: liquidations whose dollar value is unknown
+-- column largest_usd: the largest known dollar value
+-- column without_usd: liquidations of unknown dollar value
 -- example: recorder query liquidation_totals -p bucket '15 minutes' -p symbol BTCUSDT
 SELECT
     time_bucket($bucket, l.recv_time) AS time,

@@ -1,38 +1,38 @@
--- title: What the price did after each listing, at several horizons
--- description: One row per announced ticker, recorded instrument of that asset and horizon. A ticker is matched
---   with the venues' symbols by asset_of (FOOUSDT, FOO-USDT-SWAP and FOO are FOO; quotes in dollars
---   or dollar coins only): price_symbol says which one was used, and is NULL where none is recorded.
---   A price is the last one that had been received by that moment, of one kind per instrument (the
---   first of last, mark, mid and index that was recorded around the announcement), and unknown if
---   it was older than max_age. Past announcements re-sent after a subscription are left out.
+-- title: Price changes after each listing, at several horizons
+-- description: One row per announced ticker, recorded instrument of that asset, and horizon. asset_of matches a
+--   ticker with the venues' symbols (FOOUSDT, FOO-USDT-SWAP and FOO are FOO; quotes in dollars or
+--   dollar coins only); price_symbol is the matching one, NULL if none is recorded. A price is the
+--   last one received by that moment, of one kind per instrument (the first of last, mark, mid and
+--   index recorded around the announcement), and unknown if it was older than max_age. Past
+--   announcements re-sent after a subscription are left out.
 -- param ticker VARCHAR = NULL  -- only this ticker, in any case
 -- param listing_type VARCHAR = NULL  -- only this type, e.g. spot_listing
 -- param exchange VARCHAR = NULL  -- only listings announced by this exchange, in any case
 -- param price_exchange VARCHAR = NULL  -- only prices of this exchange, in any case
 -- param horizons INTERVAL[] = [INTERVAL 1 SECOND, INTERVAL 10 SECOND, INTERVAL 1 MINUTE, INTERVAL 5 MINUTE, INTERVAL 1 HOUR]  -- times after the receipt of the announcement
--- param max_age INTERVAL = INTERVAL 1 MINUTE  -- an older price is unknown
+-- param max_age INTERVAL = INTERVAL 1 MINUTE  -- an older price counts as unknown
 -- param since TIMESTAMPTZ = NULL  -- only announcements received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only announcements received before this time
 -- param limit BIGINT = 20  -- at most this many tickers, newest first
--- column recv_time: when the announcement was received: horizons count from here
--- column exchange: who announced it
+-- column recv_time: when the announcement was received; horizons start here
+-- column exchange: the announcing exchange
 -- column ticker: the announced ticker
 -- column listing_type: the service's type of the announcement
 -- column price_exchange: the exchange of the price; NULL if no instrument of the ticker is recorded
--- column price_symbol: the instrument whose price this is, as the venue spells it
+-- column price_symbol: the instrument of the price, as the venue spells it
 -- column price_kind: last, mark, mid or index
 -- column base_price: the price as of the announcement; NULL if unknown
--- column base_age_seconds: how old that price was
+-- column base_age_seconds: age of base_price
 -- column horizon_seconds: time after the announcement
 -- column price: the price as of the horizon; NULL if unknown
--- column price_age_seconds: how old that price was
+-- column price_age_seconds: age of price
 -- column change_pct: change from base_price, per cent
--- column gap: true if the price's feed was without cover between the base price and the horizon
+-- column gap: true if the price's feed has an uncovered gap between the base price and the horizon
 -- column price_feed: the feed of the price
 -- column feed: the feed of the announcement
 -- column connection: the connection that carried the announcement
 -- column seq: its frame's number on the connection
--- column item: the ticker within the frame
+-- column item: the ticker's index within the frame
 -- topic: Events
 -- plot: line x=horizon_seconds y=change_pct series=ticker
 -- example: recorder query listing_reaction -p listing_type spot_listing -p since '30d ago'
@@ -61,7 +61,7 @@ matched AS (
     FROM announced a
     JOIN instruments i ON asset_of(i.symbol) = upper(a.ticker)
 ),
--- The few prices that a listing can use; of those received at the same instant, the last.
+-- The prices that a listing can use; of those received at the same instant, the last.
 around AS (
     SELECT
         m.place AS place, p.feed AS feed, p.exchange AS exchange, p.symbol AS symbol,

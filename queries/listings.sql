@@ -1,6 +1,6 @@
 -- title: Announced listings and delistings, newest first
--- description: One row per announced ticker, with the times of publication, detection and dispatch as
---   the service gave them, and latency_ms from publication to receipt.
+-- description: One row per announced ticker, with the service's times of publication, detection and
+--   dispatch, and latency_ms from publication to receipt.
 -- param ticker VARCHAR = NULL  -- only this ticker, in any case
 -- param listing_type VARCHAR = NULL  -- only this type, e.g. spot_listing
 -- param publisher VARCHAR = NULL  -- only this publisher, in any case
@@ -14,15 +14,15 @@
 -- column recv_time: when we received the announcement
 -- column exchange: the venue
 -- column ticker: the announced ticker
--- column listing_type: the service's type of it
--- column title: its title
+-- column listing_type: the service's type of the announcement
+-- column title: the title of the announcement
 -- column latency_ms: from publication to receipt, ms
--- column publish_time: published by the exchange
--- column detected_time: detected by the service
--- column dispatch_time: sent by the service
--- column abnormal_latency: the service's own flag of a late detection
--- column publisher: who published it
--- column url: link to it
+-- column publish_time: time of publication by the exchange
+-- column detected_time: time of detection by the service
+-- column dispatch_time: time of sending by the service
+-- column abnormal_latency: the service's flag of a late detection
+-- column publisher: the publisher of the announcement
+-- column url: link to the announcement
 -- column feed: the feed
 -- column connection: the connection that carried it; with seq it leads back to raw
 -- column seq: its frame's number on the connection

@@ -1,11 +1,11 @@
 -- title: Change of the open interest over a period, largest first
--- description: One row per instrument: its latest observation beside the last one that had been received
---   period earlier. Unknown where that one was older than max_age by then. Changes are measured in
---   the feed's unit, or in dollars where it gives nothing else. price_change_pct is the change of the
---   same instrument's price between the same two moments (the first of last, mark, mid and index
---   known at both). Past observations re-sent after a subscription are left out.
--- param period INTERVAL = INTERVAL 1 HOUR  -- how far to look back
--- param max_age INTERVAL = INTERVAL 1 HOUR  -- an older observation, or price, is unknown
+-- description: One row per instrument: its latest observation, and the last one that had been received one
+--   period earlier, which is unknown if it was older than max_age then. Changes are in the feed's
+--   unit, or in dollars if the feed has no other unit. price_change_pct is the change of the
+--   instrument's price between the same two moments, of the first of last, mark, mid and index that
+--   is known at both. Past observations re-sent after a subscription are left out.
+-- param period INTERVAL = INTERVAL 1 HOUR  -- time between the two observations
+-- param max_age INTERVAL = INTERVAL 1 HOUR  -- an older observation or price counts as unknown
 -- param symbol VARCHAR = NULL  -- only this symbol, in any case
 -- param exchange VARCHAR = NULL  -- only this exchange, in any case
 -- param feed VARCHAR = NULL  -- only this feed
@@ -14,18 +14,18 @@
 -- column recv_time: when the latest observation was received
 -- column exchange: the venue
 -- column symbol: the instrument
--- column open_interest: the latest, in the feed's unit
--- column open_interest_usd: the latest, in dollars
+-- column open_interest: the latest open interest, in the feed's unit
+-- column open_interest_usd: the latest open interest, in dollars
 -- column earlier_time: when the earlier observation was received; NULL if there is none
--- column earlier: the earlier one, in the feed's unit
--- column earlier_usd: the earlier one, in dollars
+-- column earlier: the earlier open interest, in the feed's unit
+-- column earlier_usd: the earlier open interest, in dollars
 -- column change_pct: change between the two, per cent
--- column feed_change_pct: change in per cent as the feed gives it, over its own period
+-- column feed_change_pct: the change that the feed states, over the feed's own period, per cent
 -- column price_kind: last, mark, mid or index; NULL if no price is known
 -- column price_change_pct: change of the price between the two, per cent
--- column gap: true if the feed was without cover between the two
+-- column gap: true if the feed has an uncovered gap between the two
 -- column feed: the feed
--- column connection: the connection that carried the latest
+-- column connection: the connection that carried the latest observation
 -- column seq: its frame's number on the connection
 -- topic: Events
 -- plot: dot x=symbol y=change_pct series=exchange

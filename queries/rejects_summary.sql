@@ -1,6 +1,6 @@
 -- title: Frames that could not be normalised, by reason
--- description: example is the newest payload of each group, cut to 120 characters; bytes that are no
---   UTF-8 are shown in hexadecimal. The raw record keeps every payload whole.
+-- description: example is the newest payload of each group, cut to 120 characters; bytes that are not valid
+--   UTF-8 are shown in hexadecimal. The raw record holds every payload in full.
 -- param feed VARCHAR = NULL  -- only this feed
 -- param channel VARCHAR = NULL  -- only this channel
 -- param since TIMESTAMPTZ = NULL  -- only frames received at or after this time
@@ -10,8 +10,8 @@
 -- plot: bar x=reason y=count series=feed
 -- column feed: the feed
 -- column channel: the service's own stream name; NULL if the frame does not say
--- column reason: what was wrong
--- column count: how many
+-- column reason: why the frames were rejected
+-- column count: number of frames
 -- column first_time: when the first one was received
 -- column last_time: when the last one was received
 -- column example: the newest payload, cut to 120 characters

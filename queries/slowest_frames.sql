@@ -1,6 +1,6 @@
--- title: The slowest frames of a hop, and how to see them
+-- title: The slowest frames of a hop, with SQL that shows them
 -- description: The frames with the largest latency first. Past events re-sent after a subscription are left
---   out. frame is a SELECT that shows the frame as it was received, once its segment is sealed.
+--   out. frame is a SELECT that shows the frame as received; it needs the frame's segment sealed.
 -- param hop VARCHAR = 'total'  -- total, network, detection or dispatch, as in latency_percentiles
 -- param since TIMESTAMPTZ = NULL  -- only frames received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only frames received before this time
@@ -12,13 +12,13 @@
 -- column channel: the service's own stream name
 -- column exchange: the venue
 -- column symbol: the instrument
--- column hop: the hop that was asked for
--- column latency_ms: its length, ms
+-- column hop: the hop
+-- column latency_ms: latency of the hop, ms
 -- column clock_error_ms: our clock's estimated error, ms; NULL if unknown, or not in this hop
 -- column line: the line that carried the frame
 -- column connection: the connection that carried it; feed, connection and seq lead to the raw frame
 -- column seq: its number on the connection
--- column recv_ns: when we received it, ns since epoch
+-- column recv_ns: when we received the frame, ns since epoch
 -- column frame: SQL that shows the raw frame
 -- topic: Latency
 -- plot: dot x=recv_time y=latency_ms series=channel log

@@ -1,10 +1,10 @@
 -- title: Several whales on one asset and side within a short time
--- description: A cluster is a run of moves on one asset, kind and side in which every move has at least
---   min_whales - 1 others with it within one span; runs that overlap are one. whales are the
---   distinct known accounts (wallet, or the buyer or seller whose side it is); moves of unknown
---   accounts are counted apart, as one whale each, so clusters of them may be one whale's. Past
---   events re-sent after a subscription are left out.
--- param span INTERVAL = INTERVAL 5 MINUTE  -- so close together min_whales moves must be
+-- description: A cluster is a run of moves of one asset, kind and side in which every move is part of at least
+--   min_whales moves within one span; overlapping runs are one cluster. whales are the distinct known
+--   accounts (the wallet, or the buyer or seller according to the side). Moves of unknown accounts
+--   (unnamed) count as one whale each, so a cluster of them may belong to one whale. Past events
+--   re-sent after a subscription are left out.
+-- param span INTERVAL = INTERVAL 5 MINUTE  -- the time within which min_whales moves must be
 -- param min_whales BIGINT = 3  -- only clusters of at least this many whales
 -- param min_usd DOUBLE = NULL  -- only moves worth at least this many dollars
 -- param asset VARCHAR = NULL  -- only this asset, e.g. BTC, in any case
@@ -16,24 +16,24 @@
 -- param limit BIGINT = 50  -- at most this many rows
 -- column start_time: when the first move was received
 -- column end_time: when the last one was received
--- column duration_seconds: from the first to the last
+-- column duration_seconds: time from the first to the last
 -- column asset: the coin
 -- column kind: position or trade
--- column side: long or short, or the aggressor's buy or sell; NULL if the feed does not say
--- column whales: distinct known accounts
--- column unnamed: moves whose account is unknown
--- column moves: moves in the cluster
+-- column side: long or short, or the aggressor's side, buy or sell; NULL if the feed does not say
+-- column whales: number of distinct known accounts
+-- column unnamed: moves of unknown accounts
+-- column moves: number of moves in the cluster
 -- column notional_usd: sum of the known dollar values; NULL if none is known
--- column without_usd: moves whose dollar value is unknown
--- column actions: what they did, with counts; NULL if the feed does not say
--- column exchanges: the exchanges it was seen on
--- column gap: true if one of its feeds was without cover within the cluster or one span of it
--- column feeds: the feeds that brought it
+-- column without_usd: moves of unknown dollar value
+-- column actions: the actions with their counts; NULL if the feed does not say
+-- column exchanges: the exchanges of the moves
+-- column gap: true if one of the feeds has an uncovered gap within one span of the cluster
+-- column feeds: the feeds of the moves
 -- topic: Events
 -- plot: dot x=start_time y=notional_usd series=asset log
 -- example: recorder query whale_clusters -p asset BTC -p span '10 minutes' -p since '7d ago'
--- A name is brought to its asset once, not once a row.
--- A stream is what clusters form in: one asset, kind and side. Its number stands for all three.
+-- The asset of each name is computed once, not for every row.
+-- Clusters are formed per stream: one asset, kind and side, identified by a number.
 WITH streams AS (
     SELECT n.*, dense_rank() OVER (ORDER BY n.asset, n.kind, n.side) AS stream
     FROM (
@@ -125,8 +125,8 @@ ranked AS (
     ORDER BY place
     LIMIT $limit
 ),
--- Between a cluster's ends all moves of its stream are its own. What they were is gathered only now:
--- it takes longer than finding the clusters.
+-- All moves of a stream between a cluster's ends belong to the cluster. Their details are collected
+-- last, for the shown clusters only, since that takes longer than finding them.
 chosen AS (
     SELECT
         r.*,

@@ -1,10 +1,9 @@
--- title: Whale position changes and trades, biggest first
--- description: The largest by dollar value. A move whose value is unknown comes last, and not at all
---   when min_usd is given.
+-- title: Whale position changes and trades, largest first
+-- description: Sorted by dollar value. Moves of unknown value are last; with min_usd they are left out.
 -- param min_usd DOUBLE = NULL  -- only moves worth at least this many dollars
 -- param kind VARCHAR = NULL  -- position or trade
 -- param symbol VARCHAR = NULL  -- only this symbol or asset, in any case
--- param wallet VARCHAR = NULL  -- only this wallet, buyer or seller, in any case
+-- param wallet VARCHAR = NULL  -- only moves of this wallet, buyer or seller, in any case
 -- param exchange VARCHAR = NULL  -- only this exchange, in any case
 -- param feed VARCHAR = NULL  -- only this feed
 -- param since TIMESTAMPTZ = NULL  -- only moves received at or after this time
@@ -18,15 +17,15 @@
 -- column asset: the coin
 -- column kind: position (a wallet's change) or trade
 -- column action: what the whale did, in the service's words
--- column side: long or short; for a trade the aggressor's buy or sell
+-- column side: long or short; for a trade the aggressor's side, buy or sell
 -- column notional_usd: value in dollars; NULL if unknown
 -- column price: price in quote currency
 -- column quantity: size in base currency
 -- column wallet: the wallet whose position changed
--- column buyer: the buying account, where the venue names it
--- column seller: the selling account, where the venue names it
+-- column buyer: the buying account, if the venue names it
+-- column seller: the selling account, if the venue names it
 -- column tx: transaction hash or trade id
--- column event_time: the service's own time of it; NULL if it gives none
+-- column event_time: the service's event time; NULL if it sends none
 -- column feed: the feed
 -- column connection: the connection that carried it; with seq it leads back to raw
 -- column seq: its frame's number on the connection

@@ -318,7 +318,7 @@ def test_rows_go_to_stdout_and_talk_to_stderr(data_dir: Path) -> None:
     assert result.exit_code == 0
     assert result.stdout.startswith('[\n{"recv_time":"1970-01-01T00:00:00Z"')
     assert result.stderr == (
-        "Whale position changes and trades, biggest first: 1 row; nothing ingested yet\n"
+        "Whale position changes and trades, largest first: 1 row; nothing ingested yet\n"
     )
 
 

@@ -1,10 +1,11 @@
--- Binance futures (USD-M, COIN-M) and spot: bare or wrapped ({"stream", "data"}) frames; one event, or an
--- array of them. Times are milliseconds: E is when the venue sent the event, T when it happened (in a
+-- Binance futures (USD-M, COIN-M) and spot: bare or wrapped ({"stream", "data"}) frames, with one event or
+-- an array of them. Times are milliseconds: E is when the venue sent the event, T when it happened (in a
 -- mark price: the next funding). The side of a liquidation is the order's: SELL closed a long. st 2 marks
--- COIN-M, whose sizes are contracts, worth what the list of instruments says; other sizes are in the coin.
--- Nothing is sent again after a subscription. A futures trade whose X is not MARKET (an insurance fund's,
--- a deleveraging) is no price of the market. What is quoted in no dollar (ETHBTC) has no value in
--- dollars. Keys differ by case alone (e, E), which structs cannot hold: paths can.
+-- COIN-M, whose sizes are contracts; the list of instruments has their value. Other sizes are in the coin.
+-- The venue sends no past events after a subscription. A futures trade whose X is not MARKET (of the
+-- insurance fund, a deleveraging) is not a price of the market. Pairs with another quote than dollars
+-- (ETHBTC) have no value in dollars. Some keys differ only in case (e, E): read them by path, since the
+-- fields of a struct are case-insensitive.
 
 -- step: messages
 SELECT
@@ -20,7 +21,7 @@ SELECT
 FROM (
     SELECT
         *,
-        -- A text may stand where the event is due, and is no JSON by itself.
+        -- In place of the event there may be a text, which is not JSON by itself.
         CASE WHEN json_type(json, '$.data') IN ('OBJECT', 'ARRAY') THEN wrapped[2] ELSE json END AS data,
         CASE WHEN length(wrapped[1]) <= 200 THEN wrapped[1] END AS stream, -- each item repeats it
         json_extract_string(data, '$.e') AS type,
@@ -98,7 +99,7 @@ FROM (
 JOIN messages ON messages.id = frame;
 
 -- step: sound
--- Events that make rows, with what their contract was worth at the time.
+-- Events that make rows, with the value of their contract at that time.
 SELECT
     e.*, c.contract_size, c.contract_unit, c.funding_interval_hours,
     regexp_matches(coalesce(e.symbol, liquidated), '(USD|USDT|USDC|USD1|FDUSD|TUSD|BUSD)(_.*)?$') AS dollars
@@ -113,7 +114,7 @@ SELECT
     id, item, coalesce(stream, lower(symbol) || '@' || type) AS channel, symbol,
     time_ns(happened, 1000000) AS event_ns, num(price) AS price, num(quantity) AS size,
     CASE buyer_is_maker WHEN 'true' THEN 'sell' WHEN 'false' THEN 'buy' END AS side, trade,
-    -- A contract of so many dollars is that much of the coin at the trade's own price.
+    -- A contract in dollars is converted to the coin at the trade's price.
     CASE
         WHEN coin_margined THEN in_base(num(quantity), num(price), contract_size, contract_unit)
         ELSE num(quantity)
@@ -191,7 +192,7 @@ SELECT
     id.*, item, coalesce(stream, type) AS channel, 'binance' AS exchange,
     coalesce(symbol, liquidated) AS symbol, line, clock_error_ns, false AS backfill,
     CASE type
-        WHEN 'markPriceUpdate' THEN NULL -- its T lies ahead
+        WHEN 'markPriceUpdate' THEN NULL -- its T is in the future
         WHEN 'forceOrder' THEN time_ns(filled_at, 1000000)
         ELSE time_ns(happened, 1000000)
     END AS event_ns,

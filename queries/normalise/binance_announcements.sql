@@ -1,24 +1,24 @@
 -- Binance announcements: {"type": "DATA", "topic", "data"}, where data is JSON inside a text: catalogId,
--- catalogName, publishDate (ms), title, body, disclaimer. Beside it answers to commands.
--- One row per ticker that the title names, and one row without a ticker where it names none. Tickers are
--- read in the catalogues 48 (new listings) and 161 (delistings) alone: (ABC); Will Delist ABC, DEF on
--- <date>; ABCUSDT of a futures contract. The type is told only by titles of a known form; a removal of
--- trading pairs, for instance, delists no coin. Body and disclaimer stay in raw: they are long.
+-- catalogName, publishDate (ms), title, body, disclaimer; also answers to commands.
+-- One row per ticker that the title names, or one row without a ticker if it names none. Tickers are
+-- read only in the catalogues 48 (new listings) and 161 (delistings): (ABC); Will Delist ABC, DEF on
+-- <date>; ABCUSDT of a futures contract. The listing type is set only for titles of a known form: a
+-- removal of trading pairs, for instance, delists no coin. Body and disclaimer are long and stay in raw.
 
 -- step: messages
 SELECT
-    * EXCLUDE (told, part),
+    * EXCLUDE (present, part),
     part[1] AS catalogue, part[2] AS title, time_ns(part[3], 1000000) AS publish_ns,
     CASE
         WHEN type = 'DATA' AND nullif(trim(title), '') IS NOT NULL THEN 'announcement'
         WHEN type = 'DATA' THEN NULL
-        WHEN type IN ('COMMAND', 'ERROR', 'PING', 'PONG') OR type IS NULL AND (told[4] OR told[5])
+        WHEN type IN ('COMMAND', 'ERROR', 'PING', 'PONG') OR type IS NULL AND (present[4] OR present[5])
             THEN 'control'
     END AS class,
     CASE
         WHEN type IS NULL THEN 'a message without a type'
         WHEN type <> 'DATA' THEN 'unknown message type ' || short(type)
-        WHEN inner_json IS NULL THEN 'an announcement whose data is no JSON object'
+        WHEN inner_json IS NULL THEN 'an announcement whose data is not a JSON object'
         ELSE 'an announcement without a title'
     END AS reason
 FROM (
@@ -27,7 +27,7 @@ FROM (
     FROM (
         SELECT
             *, envelope[1] AS type, envelope[2] AS topic,
-            list_transform(envelope, lambda piece: piece IS NOT NULL) AS told,
+            list_transform(envelope, lambda piece: piece IS NOT NULL) AS present,
             CASE
                 WHEN json_valid(envelope[3]) AND json_type(envelope[3]) = 'OBJECT' THEN envelope[3]::JSON
             END AS inner_json
@@ -63,7 +63,7 @@ SELECT
             ), ', and | and |, | & ')
         ELSE regexp_extract_all(title, '\(([A-Z0-9]{1,20})\)', 1)
     END AS named,
-    -- Neither a count nor a time zone is a ticker, and each is named once.
+    -- Numbers and time zones are not tickers; a repeated ticker counts once.
     list_filter(named, lambda t, place: regexp_matches(t, '[A-Z]') AND t <> 'UTC'
         AND list_position(named, t) = place) AS tickers
 FROM messages

@@ -1,24 +1,24 @@
--- BitMEX: {"table", "action", "data": [...]}: a partial (what the table holds now), then inserts, updates
--- and deletes; beside them a welcome, acknowledgements, errors and the text pong. Times are ISO 8601.
--- What is an event: each trade and each funding (inserted as it happens; the last one comes again in a
--- partial), each liquidation order as it appears (insert; those still open come again in a partial, told
--- by their orderID; its updates and its deletion are no further event), each change of an instrument.
--- An instrument's update holds what changed: a field that is absent is unchanged, a null is unknown.
+-- BitMEX: {"table", "action", "data": [...]}: a partial (the table's current content), then inserts,
+-- updates and deletes; also a welcome, acknowledgements, errors and the text pong. Times are ISO 8601.
+-- Events are: each trade and each funding (inserted when it happens; the last one is repeated in a
+-- partial), each new liquidation order (inserted; open ones are repeated in a partial, with the same
+-- orderID; updates and deletes of it are not further events), each change of an instrument.
+-- An instrument's update holds only what changed: a missing field is unchanged, a null is unknown.
 -- A liquidation's side is the order's (Buy closes a short), its price the order's limit, its size
--- contracts. It carries no time. foreignNotional of a trade is its value in the quote currency.
+-- contracts. It has no time. foreignNotional of a trade is its value in the quote currency.
 -- BitMEX writes XBT for BTC. indicativeSettlePrice is the underlying index.
 
--- step: heard
+-- step: all_messages
 SELECT
     *,
     CASE
         WHEN octet_length(payload) <= 8 AND trim(text) IN ('pong', 'ping') THEN 'control'
-        WHEN kind IS NULL AND (told[4] OR told[5] OR told[6]) THEN 'control'
+        WHEN kind IS NULL AND (present[4] OR present[5] OR present[6]) THEN 'control'
         WHEN kind IS NULL OR coalesce(json_type(json, '$.data') <> 'ARRAY', true) THEN NULL
         WHEN json_array_length(json, '$.data') = 0 OR action = 'delete' THEN 'control'
         WHEN kind = 'liquidation' THEN CASE WHEN action = 'update' THEN 'control' ELSE 'items' END
         WHEN kind IN ('trade', 'funding', 'instrument') THEN 'items'
-        -- Order books and the like have no table here: a time is all that they are good for.
+        -- Order books and the like have no table here; only their time is used.
         WHEN first_ns IS NOT NULL THEN 'items'
         WHEN kind IN ('orderBookL2', 'orderBookL2_25', 'orderBook10', 'quote', 'announcement', 'chat',
             'connected', 'insurance', 'settlement', 'publicNotifications') THEN 'control'
@@ -26,7 +26,7 @@ SELECT
     CASE
         WHEN kind IS NULL THEN 'a message without a table'
         WHEN coalesce(json_type(json, '$.data') <> 'ARRAY', true) THEN 'a table without an array of data'
-        ELSE 'no place for the table ' || short(kind) || ', and it carries no time'
+        ELSE 'no rule for the table ' || short(kind) || ', and it carries no time'
     END AS reason
 FROM (
     SELECT
@@ -35,7 +35,7 @@ FROM (
             WHEN regexp_full_match(envelope[3], '\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z')
             THEN time_ns(epoch_us(TRY_CAST(envelope[3] AS TIMESTAMP)), 1000)
         END AS first_ns,
-        list_transform(envelope, lambda part: part IS NOT NULL) AS told
+        list_transform(envelope, lambda part: part IS NOT NULL) AS present
     FROM (
         SELECT
             *,
@@ -48,18 +48,18 @@ FROM (
 );
 
 -- step: messages
-SELECT * EXCLUDE (fresh) FROM heard WHERE fresh;
+SELECT * EXCLUDE (fresh) FROM all_messages WHERE fresh;
 
 -- step: items
 SELECT
-    * EXCLUDE (told), told[2] AS symbol, kind || coalesce(':' || left(told[2], 100), '') AS channel,
+    * EXCLUDE (part), part[2] AS symbol, kind || coalesce(':' || left(part[2], 100), '') AS channel,
     CASE
-        WHEN regexp_full_match(told[1], '\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z')
-        THEN time_ns(epoch_us(TRY_CAST(told[1] AS TIMESTAMP)), 1000)
+        WHEN regexp_full_match(part[1], '\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z')
+        THEN time_ns(epoch_us(TRY_CAST(part[1] AS TIMESTAMP)), 1000)
     END AS event_ns,
-    told[3] AS side, num(told[4]) AS price, num(told[5]) AS size, told[6] AS trade,
-    num(told[7]) AS base_size, num(told[8]) AS quote_value, told[9] AS trade_kind, told[10] AS order_id,
-    num(told[11]) AS left_size, told[12] AS span, num(told[13]) AS rate
+    part[3] AS side, num(part[4]) AS price, num(part[5]) AS size, part[6] AS trade,
+    num(part[7]) AS base_size, num(part[8]) AS quote_value, part[9] AS trade_kind, part[10] AS order_id,
+    num(part[11]) AS left_size, part[12] AS span, num(part[13]) AS rate
 FROM (
     SELECT
         *,
@@ -67,25 +67,26 @@ FROM (
             '$.timestamp', '$.symbol', '$.side', '$.price', '$.size', '$.trdMatchID', '$.homeNotional',
             '$.foreignNotional', '$.trdType', '$.orderID', '$.leavesQty', '$.fundingInterval',
             '$.fundingRate'
-        ]) AS told
+        ]) AS part
     FROM (
         SELECT
             id, fresh, line, opened_ns, clock_error_ns, kind, action,
             unnest(range(json_array_length(json, '$.data')::BIGINT))::INTEGER AS item,
             unnest(json_transform(json_extract(json, '$.data'), '["JSON"]')) AS element
-        FROM heard
+        FROM all_messages
         WHERE class = 'items' AND (fresh OR kind = 'instrument')
             OR kind = 'instrument' AND json_type(json, '$.data') = 'ARRAY'
     )
 );
 
 -- step: tickers
--- Each change of an instrument, and what was known of it then: `raw` is JSON, where null is no absence.
+-- Each change of an instrument, with its last known values: `raw` is JSON, in which a null (unknown)
+-- differs from a missing field (unchanged).
 SELECT
     * EXCLUDE (known),
     num(raw[1] ->> '$') AS mark, coalesce(num(raw[2] ->> '$'), num(raw[3] ->> '$')) AS index,
     num(raw[4] ->> '$') AS last, num(raw[5] ->> '$') AS mid, num(raw[6] ->> '$') AS interest,
-    num(raw[7] ->> '$') AS told_rate, num(raw[8] ->> '$') AS told_predicted,
+    num(raw[7] ->> '$') AS sent_rate, num(raw[8] ->> '$') AS sent_predicted,
     known,
     num(known.mark ->> '$') AS known_mark,
     coalesce(num(known.index_price ->> '$'), num(known.settle ->> '$')) AS known_index,
@@ -140,7 +141,7 @@ FROM (
 );
 
 -- state: instrument
--- One frame may change an instrument twice: the place within the frame counts too.
+-- One frame may change an instrument twice, so that the item within the frame counts too.
 SELECT connection, symbol AS key, seq * 1000000 + item + 1 AS seq, known AS state FROM tickers;
 
 -- step: wrongs
@@ -150,7 +151,7 @@ SELECT
         WHEN symbol IS NULL THEN 'an item of the table ' || kind || ' without a symbol'
         WHEN kind = 'liquidation' THEN 'a liquidation without a side'
         WHEN kind = 'trade' AND coalesce(price, size) IS NOT NULL AND trade_kind <> 'Regular'
-            THEN 'no place for a trade of the kind ' || short(trade_kind) || ', and it carries no time'
+            THEN 'no rule for a trade of the kind ' || short(trade_kind) || ', and it carries no time'
         WHEN kind = 'trade' THEN 'a trade without a number as price, or as size'
         WHEN kind = 'funding' THEN 'a funding without a number as rate'
     END AS wrong
@@ -165,7 +166,7 @@ UNION ALL BY NAME
 SELECT id, item, 'an instrument without a time, and without anything that a table holds' AS wrong
 FROM tickers
 WHERE fresh AND event_ns IS NULL AND action IS DISTINCT FROM 'delete'
-    AND coalesce(mark, index, last, mid, interest, told_rate, told_predicted) IS NULL;
+    AND coalesce(mark, index, last, mid, interest, sent_rate, sent_predicted) IS NULL;
 
 -- table: rejects
 -- One row per frame, however many of its items are wrong: each row holds the whole frame.
@@ -180,7 +181,7 @@ FROM (
 JOIN messages ON messages.id = frame;
 
 -- step: sound
--- Items that make rows, with what their contract was worth at the time.
+-- Items that make rows, with the value of their contract at that time.
 SELECT
     i.*, c.contract_size, c.contract_unit, c.funding_interval_hours,
     coalesce(i.action = 'partial', false) OR coalesce(i.event_ns < i.opened_ns, false) AS past
@@ -201,7 +202,7 @@ FROM sound
 WHERE kind = 'liquidation';
 
 -- step: trades
--- What a symbol does not say of its quote currency, or a trade of its size, the list of instruments may.
+-- The list of instruments has quote currencies that a symbol, and sizes that a trade, does not state.
 SELECT
     * REPLACE (coalesce(base_size, in_base(size, price, contract_size, contract_unit)) AS base_size),
     CASE
@@ -211,7 +212,7 @@ SELECT
     END AS value,
     regexp_replace(symbol, '_?(USD|USDT|USDC)?([FGHJKMNQUVXZ]\d\d)?$', '') AS coin
 FROM sound
-WHERE kind = 'trade' AND coalesce(trade_kind, 'Regular') = 'Regular'; -- a settlement is no trade
+WHERE kind = 'trade' AND coalesce(trade_kind, 'Regular') = 'Regular'; -- a settlement is not a trade
 
 -- table: whales once (symbol, tx)
 SELECT
@@ -249,11 +250,11 @@ FROM (
 WHERE price IS NOT NULL;
 
 -- table: funding once (channel, symbol, event_ns)
--- As exchanged at event_ns (funding), or as it stands before the next exchange (instrument).
+-- The rate paid at event_ns (funding), or the current rate before the next payment (instrument).
 SELECT
     id.*, item, 'funding' AS channel, 'bitmex' AS exchange, symbol, event_ns, rate,
     coalesce(
-        -- A span is written as the moment so long after the beginning of 2000.
+        -- A duration is written as a time, counted from the start of 2000.
         CASE
             WHEN regexp_full_match(span, '2000-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z')
             THEN nullif((epoch_us(TRY_CAST(span AS TIMESTAMP)) - 946684800000000) / 3600000000, 0)
@@ -283,7 +284,7 @@ SELECT
 FROM tickers AS t
 LEFT JOIN contracts AS c
     ON c.symbol = t.symbol AND t.id.recv_ns >= c.from_ns AND t.id.recv_ns < c.to_ns
-WHERE fresh AND action IS DISTINCT FROM 'delete' AND coalesce(told_rate, told_predicted) IS NOT NULL;
+WHERE fresh AND action IS DISTINCT FROM 'delete' AND coalesce(sent_rate, sent_predicted) IS NOT NULL;
 
 -- table: open_interest once (symbol, event_ns)
 SELECT
@@ -296,7 +297,7 @@ LEFT JOIN contracts AS c
 WHERE fresh AND action IS DISTINCT FROM 'delete' AND interest IS NOT NULL;
 
 -- table: latency
--- The newest event of each frame that carries a time. An instrument's partial is no past event.
+-- The newest event of each frame with a time. An instrument's partial is not a past event.
 SELECT
     id.*, item, CASE WHEN kind IN ('funding', 'liquidation') THEN kind ELSE channel END AS channel,
     'bitmex' AS exchange, symbol, line, clock_error_ns, event_ns,

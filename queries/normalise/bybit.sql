@@ -1,13 +1,13 @@
 -- Bybit V5 public streams: {"topic", "type", "ts", "data"}. Times are milliseconds: ts is when the
--- venue made the frame, T when the event happened, cts when the matching engine did it.
+-- venue made the frame, T when the event happened, cts when the matching engine processed it.
 -- The side of a liquidation is the position's: Buy was a long; its price is the bankruptcy price.
--- Sizes are base currency, but for inverse contracts (BTCUSD, BTCUSDM26): theirs are contracts of one
--- dollar, which counts only where the venue's list of instruments says so (relation contracts).
--- A ticker comes whole (snapshot), then as changes (delta): what a delta leaves out is unchanged. What
--- is known of a symbol is carried per connection, from its last snapshot, or else from the first value
--- seen; a null says no more than a field left out.
+-- Sizes are in base currency, except for inverse contracts (BTCUSD, BTCUSDM26), whose sizes are contracts
+-- of one dollar; that is used only if the venue's list of instruments says so (relation contracts).
+-- The first ticker is a snapshot, the next are changes (delta): a field that a delta leaves out is
+-- unchanged. The known values of a symbol are kept per connection, from its last snapshot, or else from
+-- the first value received; a null means the same as a missing field.
 -- Trades of API v2 (trade.BTCUSD: trade_time_ms, symbol, side, size, price) are read as well; topics
--- without a table (order books, candles) give their latency.
+-- without a table (order books, candles) only have a latency.
 
 -- step: messages
 SELECT
@@ -20,7 +20,7 @@ SELECT
             THEN CASE WHEN items > 0 THEN 'liquidations' ELSE 'control' END
         WHEN stream IN ('publicTrade', 'trade', 'allLiquidation') THEN NULL
         WHEN stream = 'tickers' THEN CASE
-            WHEN form = 'OBJECT' AND symbol IS NOT NULL AND (sent_ns IS NOT NULL OR told) THEN 'ticker'
+            WHEN form = 'OBJECT' AND symbol IS NOT NULL AND (sent_ns IS NOT NULL OR has_value) THEN 'ticker'
         END
         WHEN sent_ns IS NOT NULL THEN 'other'
     END AS class,
@@ -41,10 +41,10 @@ FROM (
         CASE WHEN form = 'ARRAY' THEN json_array_length(json, '$.data') END AS items,
         coalesce(time_ns(head[2], 1000000), time_ns(head[3], 1000)) AS sent_ns,
         time_ns(head[4], 1000000) AS matched_ns,
-        -- A list of trades or liquidations is in the order of their times.
+        -- A list of trades or liquidations is sorted by time.
         coalesce(time_ns(head[5], 1000000), time_ns(head[6], 1000000)) AS newest_ns,
         CASE WHEN length(head[7]) <= 200 THEN head[7] END AS symbol,
-        len(list_filter(head[8:13], lambda value: num(value) IS NOT NULL)) > 0 AS told,
+        len(list_filter(head[8:13], lambda value: num(value) IS NOT NULL)) > 0 AS has_value,
         len(list_filter(head[14:], lambda value: value IS NOT NULL)) > 0 AS answer
     FROM (
         SELECT
@@ -62,7 +62,7 @@ FROM (
 -- step: events
 SELECT
     e.* EXCLUDE (spelled, part),
-    -- What the venue lists, or else what its way to spell contracts in base currency says.
+    -- From the venue's list, or else from its spelling of contracts in base currency.
     CASE WHEN c.symbol IS NOT NULL THEN c.contract_unit WHEN spelled THEN 'base' END AS unit,
     CASE WHEN c.symbol IS NOT NULL THEN c.contract_size WHEN spelled THEN 1.0 END AS size,
     coalesce(event_ns < opened_ns, false) AS backfill,
@@ -105,8 +105,8 @@ LEFT JOIN contracts AS c
     ON c.symbol = e.symbol AND e.id.recv_ns >= c.from_ns AND e.id.recv_ns < c.to_ns;
 
 -- step: tickers
--- What each ticker says, and what is known after it: all of a connection's, also those that another
--- line brought first. The row that an earlier batch left begins the sequence, as a snapshot does.
+-- Each ticker, with the known values after it: all tickers of a connection, including those that another
+-- line received first. The state of an earlier batch starts the sequence, as a snapshot does.
 SELECT
     *,
     last_value(mark IGNORE NULLS) OVER since AS known_mark,
@@ -218,8 +218,8 @@ FROM (
 WHERE notional_usd >= getvariable('whale_usd');
 
 -- table: funding
--- A rate of the frame itself; what the frame leaves out is what is known. A moment of funding that is
--- past is not known to be the next one, unless the frame itself says so.
+-- The frame has the rate; the other values are the known ones. A known time of funding that has passed
+-- counts as the next one only if the frame itself sends it.
 SELECT
     id.*, 0 AS item, channel, 'bybit' AS exchange, symbol, event_ns, num(rate) AS rate,
     CASE WHEN num(known_hours) > 0 THEN num(known_hours) ELSE listed_hours END AS interval_hours,
@@ -233,8 +233,8 @@ FROM fresh_tickers
 WHERE num(rate) IS NOT NULL;
 
 -- table: open_interest
--- Both sides counted, as the venue's fields of this name do; one side, where it is sent, is in extra.
--- The value is in dollars for contracts of base currency, and in coins for inverse ones.
+-- The venue's fields of this name count both sides; one side, if sent, is in extra. The value is in
+-- dollars for contracts of base currency, and in coins for inverse ones.
 SELECT
     id.*, 0 AS item, channel, 'bybit' AS exchange, symbol, event_ns, num(known_interest) AS open_interest,
     CASE unit WHEN 'base' THEN num(known_interest_value) WHEN 'usd' THEN num(known_interest) END
@@ -272,7 +272,8 @@ FROM events
 WHERE class = 'trades' AND wrong IS NULL;
 
 -- table: latency
--- Of a list, the newest event. The present state, sent after a subscription, may be older than that.
+-- One row per frame, from the newest event of a list. The current state, which the venue sends after a
+-- subscription, may be older than the connection.
 SELECT
     id.*, 0 AS item, channel, 'bybit' AS exchange,
     coalesce(symbol, split_part(channel, '.', -1)) AS symbol, line, clock_error_ns, event_ns,

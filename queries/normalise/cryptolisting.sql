@@ -1,5 +1,6 @@
--- cryptolisting.ws: announcements. Times are integer microseconds; ticker may be a comma list, and
--- is empty on the free tier, where the title is an upgrade notice (except for not_listing).
+-- cryptolisting.ws: announcements. Times are integer microseconds. `ticker` may hold several tickers,
+-- separated by commas. On the free tier it is empty, and the title is an upgrade notice (except for
+-- not_listing).
 
 -- step: messages
 SELECT
@@ -15,7 +16,7 @@ SELECT
     END AS class,
     CASE
         WHEN class IS NOT NULL THEN NULL
-        WHEN type = 'announcement' AND odd THEN 'an announcement whose ticker or title is no plain text'
+        WHEN type = 'announcement' AND odd THEN 'an announcement whose ticker or title is not plain text'
         WHEN type = 'announcement' THEN 'an announcement without a title and without a ticker'
         WHEN type IS NULL THEN 'a message without a type'
         ELSE 'unknown message type ' || short(type)
@@ -26,7 +27,7 @@ FROM (
         fields[4] AS publisher, fields[5] AS listing_type, fields[6] AS url,
         time_ns(fields[7], 1000) AS publish_ns, time_ns(fields[8], 1000) AS detected_ns,
         time_ns(fields[9], 1000) AS dispatch_ns, TRY_CAST(fields[10] AS BOOLEAN) AS abnormal_latency,
-        -- Every ticker becomes a row that repeats the title: a huge list would fill the disk.
+        -- Every ticker becomes a row that repeats the title, so a huge list would fill the disk.
         CASE
             WHEN strlen(fields[3]) > 10000 AND length(fields[3]) > 10000 THEN true
             WHEN starts_with(fields[2], '[') OR starts_with(fields[2], '{')

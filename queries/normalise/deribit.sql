@@ -1,8 +1,8 @@
--- Deribit: JSON-RPC 2.0. Data comes as {"method": "subscription", "params": {"channel", "data"}}, times
--- are milliseconds. A size (amount, open_interest) is in dollars for inverse futures, in coins for
--- linear ones: which, only the venue's list says. A trade's direction is the aggressor's.
--- Funding is paid continuously: funding_8h is what the last eight hours brought. The rate of this
--- moment (current_funding, interest) is another thing, and stays in extra.
+-- Deribit: JSON-RPC 2.0. Data frames are {"method": "subscription", "params": {"channel", "data"}}, times
+-- are milliseconds. A size (amount, open_interest) is in dollars for inverse futures, in coins for linear
+-- ones; only the venue's list of instruments says which. A trade's direction is the aggressor's.
+-- Funding is paid continuously: funding_8h is the funding of the last eight hours. The current rate
+-- (current_funding, interest) is not that rate and stays in extra.
 
 -- step: messages
 SELECT
@@ -21,18 +21,18 @@ SELECT
         WHEN starts_with(channel, 'perpetual.') THEN CASE
             WHEN coalesce(rate, index) IS NOT NULL THEN 'perpetual'
         END
-        -- A candle has no table, and no time but that of its beginning.
+        -- A candle has no table, and no time except its start.
         WHEN starts_with(channel, 'chart.') THEN 'control'
         WHEN event_ns IS NOT NULL THEN 'other'
     END AS class,
     CASE
-        WHEN method IS NULL THEN 'a message without a method, and no answer'
+        WHEN method IS NULL THEN 'a message without a method, and not an answer'
         WHEN method <> 'subscription' THEN 'no rule for the method ' || short(method)
         WHEN channel IS NULL
             THEN 'a subscription''s message without a channel, or with one beyond 200 characters'
-        WHEN starts_with(channel, 'trades.') THEN 'trades that are no list'
+        WHEN starts_with(channel, 'trades.') THEN 'trades that are not a list'
         WHEN starts_with(channel, 'ticker.') THEN 'a ticker without an instrument, or without a number'
-        WHEN starts_with(channel, 'perpetual.') THEN 'an interest that is no number'
+        WHEN starts_with(channel, 'perpetual.') THEN 'an interest that is not a number'
         ELSE 'no table for the channel ' || short(channel) || ', and it carries no time'
     END AS reason
 FROM (
@@ -115,8 +115,8 @@ FROM trades
 WHERE wrong IS NULL AND notional_usd >= getvariable('whale_usd');
 
 -- table: liquidations once (symbol, event_ns, extra)
--- T: the aggressor was liquidated; M: who stood in the book; MT: both, which is two liquidations.
--- Who had to buy closed a short. A second connection cuts the same trades into other frames.
+-- T: the taker was liquidated; M: the maker; MT: both, which is two liquidations. A liquidated side that
+-- buys closes a short. A second connection may split the same trades into other frames.
 SELECT
     id.*, 2 * item + nth AS item, channel, 'deribit' AS exchange, symbol, event_ns,
     CASE
@@ -162,7 +162,7 @@ LEFT JOIN contracts AS c
 WHERE m.class = 'ticker' AND m.interest IS NOT NULL;
 
 -- table: prices once (channel, symbol, kind, event_ns, price)
--- A ticker's last price has the ticker's time, a trade's its own.
+-- The last price of a ticker has the ticker's time, not the trade's.
 FROM (
     SELECT
         id.*, unnest([0, 1, 2]) AS item, channel, 'deribit' AS exchange, symbol, event_ns,
@@ -192,7 +192,8 @@ FROM trades
 WHERE wrong IS NULL;
 
 -- table: latency
--- A frame of trades counts from its newest; frames without a table (quotes, books) have a latency only.
+-- One row per frame of trades, from its newest trade; frames without a table (quotes, books) have only
+-- this row.
 SELECT
     id.*, item, channel, 'deribit' AS exchange, symbol, event_ns, line, clock_error_ns, backfill
 FROM trades

@@ -1,18 +1,18 @@
 -- Hyperliquid: {"channel", "data"}. Sizes are in coins, prices in dollars (or a coin pegged to them),
--- times are milliseconds; a context carries none. A trade's side is the aggressor's: B bought,
--- A sold; users are the buyer and the seller. tid is unique only together with coin and time; a hash
--- of zeros is a slice of a TWAP order. Funding is hourly.
--- After a subscription, trades of the past come first: those before its acknowledgement (or, where
--- that was not seen, before the connection) are backfill.
+-- times in milliseconds; a context has no time. A trade's side is the aggressor's: B bought, A sold;
+-- users are the buyer and the seller. tid is unique only together with coin and time; a hash of zeros
+-- is a slice of a TWAP order. Funding is hourly.
+-- After a subscription the venue first sends past trades: trades before the acknowledgement (or, if
+-- it was not recorded, before the connection was opened) are backfill.
 
 -- step: messages
 SELECT
     *,
     CASE
-        -- A greeting that is no JSON.
+        -- A greeting, which is not JSON.
         WHEN text = 'Websocket connection established.' THEN 'control'
-        -- allDexsAssetCtxs is a list of contexts without the coins' names: whose they are is unknown.
-        -- Candles and mid prices of all coins have no table, and no time of their own.
+        -- allDexsAssetCtxs is a list of contexts without the names of their coins. Candles and the mid
+        -- prices of all coins have no table and no event time.
         WHEN channel IN ('subscriptionResponse', 'pong', 'error', 'notification', 'allDexsAssetCtxs',
             'allMids', 'candle') THEN 'control'
         WHEN channel = 'trades' THEN CASE
@@ -27,7 +27,7 @@ SELECT
     END AS class,
     CASE
         WHEN channel IS NULL THEN 'a message without a channel'
-        WHEN channel = 'trades' THEN 'trades that are no list'
+        WHEN channel = 'trades' THEN 'trades that are not a list'
         WHEN channel IN ('activeAssetCtx', 'activeSpotAssetCtx')
             THEN 'a context without a coin, or without a number'
         ELSE 'no table for the channel ' || short(channel) || ', and it carries no time'
@@ -35,7 +35,7 @@ SELECT
 FROM (
     SELECT
         * EXCLUDE (part), part[1] AS channel, part[3] AS coin,
-        -- A text may stand where the trades are due, and is no JSON by itself.
+        -- In place of the trades there may be a text, which is not JSON by itself.
         CASE WHEN json_type(json, '$.data') = 'ARRAY' THEN part[2] END AS data,
         CASE WHEN channel IS NOT NULL THEN time_ns(part[4], 1000000) END AS event_ns,
         num(part[5]) AS funding, num(part[6]) AS interest, num(part[7]) AS mark, num(part[8]) AS oracle,
@@ -54,18 +54,18 @@ FROM (
 
 -- step: subscribed
 -- When each connection's subscription to a coin's trades was acknowledged.
-SELECT id.connection AS connection, told[4] AS coin, id.seq AS seq, id.recv_ns AS since_ns
+SELECT id.connection AS connection, part[4] AS coin, id.seq AS seq, id.recv_ns AS since_ns
 FROM (
     SELECT
         id,
         json_extract_string(json, [
             '$.channel', '$.data.method', '$.data.subscription.type', '$.data.subscription.coin'
-        ]) AS told
+        ]) AS part
     FROM all_frames
     WHERE octet_length(payload) < 1000 AND contains(text, 'subscriptionResponse')
 )
-WHERE told[1] = 'subscriptionResponse' AND told[2] = 'subscribe' AND told[3] = 'trades'
-    AND told[4] IS NOT NULL
+WHERE part[1] = 'subscriptionResponse' AND part[2] = 'subscribe' AND part[3] = 'trades'
+    AND part[4] IS NOT NULL
 UNION ALL
 SELECT connection, key, seq, TRY_CAST(json_extract_string(state, '$.since_ns') AS BIGINT)
 FROM carried
@@ -124,7 +124,7 @@ JOIN messages ON messages.id = frame;
 SELECT
     id.*, item, 'trades:' || coin AS channel, 'hyperliquid' AS exchange, coin AS symbol, event_ns,
     'trade' AS kind, buyer, seller,
-    -- xyz:GOLD is a builder's market of GOLD, PURR/USDC a spot pair; @107 names no coin.
+    -- xyz:GOLD is a builder's market of GOLD, PURR/USDC a spot pair; @107 does not name a coin.
     nullif(regexp_extract(coin, '^(?:[^:/]*:)?([^@#:/][^:/]*)(?:/.*)?$', 1), '') AS asset,
     side, price, quantity, num(price * quantity) AS notional_usd, tid AS tx, backfill,
     CASE WHEN NOT regexp_full_match(hash, '0x0*') THEN json_object('hash', hash) END AS extra
@@ -166,7 +166,7 @@ FROM messages
 WHERE class = 'context' AND interest IS NOT NULL;
 
 -- table: latency
--- A frame of trades counts from its newest; other frames with a time (books) have a latency only.
+-- One row per frame of trades, from its newest trade; other frames with a time (books) have only this row.
 SELECT
     id.*, item, 'trades:' || coin AS channel, 'hyperliquid' AS exchange, coin AS symbol, event_ns, line,
     clock_error_ns, backfill

@@ -1,11 +1,11 @@
 -- OKX V5 public streams: {"arg": {"channel", "instId" or "instType"}, "data": [...]}; all values are
 -- texts, times are milliseconds. ts is when a trade or a liquidation happened, or when a price, a
--- funding rate or an open interest was made; the venue gives no time of sending.
--- Sizes are contracts, whose value the venue's list of instruments tells (relation contracts); those
--- of spot (BTC-USDT) are base currency. An empty text is unknown: nextFundingRate is always one.
+-- funding rate or an open interest was computed; the venue sends no time of sending.
+-- Sizes are contracts, whose value is in the venue's list of instruments (relation contracts); those
+-- of spot (BTC-USDT) are in base currency. An empty text is unknown; nextFundingRate is always empty.
 -- The side of a liquidation is the order's (sell closed a long), posSide the position's or `net`.
--- After a subscription the venue sends recent liquidations again: what happened before the connection
--- was opened is marked, and is one row however often it comes.
+-- After a subscription the venue sends recent liquidations again: an event before the opening of the
+-- connection is marked as backfill, and makes one row however often it is sent.
 -- Not events: "pong", answers ({"event"}), answers of REST ({"code", "data"}), candles and lists of
 -- instruments (no table, no time), frames of API v3 ({"table"}, retired in 2022).
 
@@ -63,12 +63,12 @@ SELECT
         WHEN e.symbol IS NULL THEN 'data without an instrument: ' || short(name)
         WHEN name IN ('trades', 'trades-all') AND (price IS NULL OR quantity IS NULL)
             THEN 'a trade without a number as price or size'
-        WHEN name = 'funding-rate' AND rate IS NULL THEN 'a funding rate that is no number'
-        WHEN name IN ('mark-price', 'index-tickers') AND price IS NULL THEN 'a price that is no number'
+        WHEN name = 'funding-rate' AND rate IS NULL THEN 'a funding rate that is not a number'
+        WHEN name IN ('mark-price', 'index-tickers') AND price IS NULL THEN 'a price that is not a number'
         WHEN name = 'tickers' AND price IS NULL AND event_ns IS NULL
             THEN 'a ticker without a number as price, and without a time'
         WHEN name = 'open-interest' AND coalesce(interest, interest_usd) IS NULL
-            THEN 'an open interest that is no number'
+            THEN 'an open interest that is not a number'
     END AS wrong
 FROM (
     SELECT
@@ -111,7 +111,7 @@ LEFT JOIN contracts AS c
     ON c.symbol = e.symbol AND e.id.recv_ns >= c.from_ns AND e.id.recv_ns < c.to_ns;
 
 -- step: liquidated
--- Each instrument of a frame has its own list of details; items are counted over the whole frame.
+-- Each instrument of a frame has its own list of details; items are numbered over the whole frame.
 SELECT
     d.* EXCLUDE (place), c.contract_size AS size, c.contract_unit AS unit,
     coalesce(event_ns < opened_ns, false) AS backfill,
@@ -202,7 +202,7 @@ FROM (
 WHERE notional_usd >= getvariable('whale_usd');
 
 -- table: funding once (symbol, event_ns)
--- The rate is exchanged at fundingTime; from then on the interval goes to nextFundingTime.
+-- The rate is paid at fundingTime; the interval is from then to nextFundingTime.
 SELECT
     id.*, item, channel, 'okx' AS exchange, symbol, event_ns, rate, predicted_rate,
     CASE
@@ -243,7 +243,7 @@ FROM events
 WHERE name IN ('trades', 'trades-all') AND wrong IS NULL;
 
 -- table: latency
--- Of each frame its newest event.
+-- The newest event of each frame.
 SELECT
     id.*, item, channel, 'okx' AS exchange, symbol, line, clock_error_ns, event_ns,
     coalesce(event_ns < opened_ns, false) AS backfill

@@ -1,7 +1,7 @@
 -- Smart Money API: eight channels, flat ({"type", "wallet", ...}) or wrapped
--- ({"type", "channel", "payload": {...}}). Only a few fields are documented; the others are read
--- where they appear under a plain name, and everything else is kept in extra.
--- Times, where a frame has one, are milliseconds (not documented).
+-- ({"type", "channel", "payload": {...}}). Only a few fields are documented. Others are read if they
+-- have an obvious name; the rest is kept in extra. Times, if a frame has one, are in milliseconds
+-- (not documented).
 
 -- step: kinds
 SELECT unnest(types) AS type, kind
@@ -21,14 +21,14 @@ FROM (VALUES
 -- step: messages
 SELECT
     id, line, clock_error_ns, channel, object, symbol, exchange, asset, event_ns,
-    -- How many of the fields that every table holds are there.
+    -- The number of fields of the object that every table holds.
     (symbol IS NOT NULL)::INTEGER + (exchange IS NOT NULL)::INTEGER
         + CASE WHEN wrapped THEN 0 ELSE (type IS NOT NULL)::INTEGER + (channel IS NOT NULL)::INTEGER END
         + CASE
             WHEN event_ns IS NULL THEN 0
             ELSE (own.timestamp IS NOT NULL)::INTEGER + (own.time IS NOT NULL)::INTEGER
                 + (own.ts IS NOT NULL)::INTEGER
-        END AS found,
+        END AS held,
     CASE kind
         WHEN 'whale' THEN CASE WHEN own.wallet IS NOT NULL THEN kind END
         WHEN 'funding' THEN CASE WHEN symbol IS NOT NULL AND num(own.rate) IS NOT NULL THEN kind END
@@ -65,31 +65,32 @@ FROM (
                         "symbol": "VARCHAR", "exchange": "VARCHAR", "timestamp": "VARCHAR",
                         "time": "VARCHAR", "ts": "VARCHAR", "asset": "VARCHAR", "wallet": "VARCHAR",
                         "rate": "VARCHAR", "payload": "JSON"}')
-                ELSE told
+                ELSE envelope
             END AS own
         FROM (
             SELECT
                 *,
-                told.type AS type,
-                told.channel AS channel,
+                envelope.type AS type,
+                envelope.channel AS channel,
                 CASE
                     WHEN NOT wrapped THEN text
                     WHEN len(json_keys(text))
-                            = 1 + (told.type IS NOT NULL)::INTEGER + (told.channel IS NOT NULL)::INTEGER
-                        THEN told.payload::VARCHAR
-                    -- The envelope says more.
-                    ELSE json_merge_patch(text, '{"payload": null}', told.payload)::VARCHAR
+                            = 1 + (envelope.type IS NOT NULL)::INTEGER + (envelope.channel IS NOT NULL)::INTEGER
+                        THEN envelope.payload::VARCHAR
+                    -- The envelope has more fields.
+                    ELSE json_merge_patch(text, '{"payload": null}', envelope.payload)::VARCHAR
                 END AS object
             FROM (
-                SELECT *, coalesce(starts_with(told.payload, '{'), false) AS wrapped
+                SELECT *, coalesce(starts_with(envelope.payload, '{'), false) AS wrapped
                 FROM (
-                    -- One look at each payload for what all tables need; a second is its table's own.
+                    -- Parse each payload once for the fields of all tables; each table then parses its
+                    -- own fields.
                     SELECT
                         *,
                         TRY(from_json(text, '{"type": "VARCHAR", "channel": "VARCHAR",
                             "symbol": "VARCHAR", "exchange": "VARCHAR", "timestamp": "VARCHAR",
                             "time": "VARCHAR", "ts": "VARCHAR", "asset": "VARCHAR",
-                            "wallet": "VARCHAR", "rate": "VARCHAR", "payload": "JSON"}')) AS told
+                            "wallet": "VARCHAR", "rate": "VARCHAR", "payload": "JSON"}')) AS envelope
                     FROM frames
                 )
             )
@@ -105,7 +106,7 @@ SELECT
     'position' AS kind, own[1] AS wallet, own[2] AS asset, own[3] AS action, lower(own[4]) AS side,
     coalesce(num(own[5]), num(own[10])) AS price, num(own[6]) AS quantity, num(own[7]) AS notional_usd,
     coalesce(own[8], own[9]) AS tx,
-    leftover(object, found + list_count(own[:9]), event_ns, '{
+    leftover(object, held + list_count(own[:9]), event_ns, '{
         "wallet": null, "asset": null, "action": null, "side": null, "price": null, "quantity": null,
         "size_usd": null, "tx": null, "tx_hash": null}') AS extra
 FROM (
@@ -123,7 +124,7 @@ SELECT
     exchange, symbol, event_ns,
     num(own[1]) AS rate, num(own[2]) AS interval_hours, num(own[3]) AS predicted_rate,
     time_ns(own[4], 1000000) AS next_funding_ns, num(own[5]) AS mark_price, num(own[6]) AS index_price,
-    leftover(object, found + list_count(own[:6]), event_ns, '{
+    leftover(object, held + list_count(own[:6]), event_ns, '{
         "rate": null, "interval_hours": null, "predicted_rate": null, "next_funding_time": null,
         "mark_price": null, "index_price": null}') AS extra
 FROM (
@@ -142,7 +143,7 @@ SELECT
     CASE WHEN lower(own[1]) IN ('long', 'short') THEN lower(own[1]) END AS position_side,
     own[1] AS raw_side, num(own[2]) AS price, num(own[3]) AS quantity,
     CASE WHEN num(own[3]) IS NOT NULL THEN 'base' END AS quantity_unit, num(own[4]) AS notional_usd,
-    leftover(object, found + list_count(own[:4]), event_ns, '{
+    leftover(object, held + list_count(own[:4]), event_ns, '{
         "side": null, "price": null, "quantity": null, "size_usd": null}') AS extra
 FROM (
     SELECT *, json_extract_string(object, [
@@ -157,7 +158,7 @@ SELECT
     id.*, 0 AS item, coalesce(channel, 'derivatives:openinterest') AS channel,
     exchange, symbol, event_ns,
     num(own[1]) AS open_interest, num(own[2]) AS open_interest_usd, num(own[3]) AS change_pct,
-    leftover(object, found + list_count(own[:3]), event_ns, '{
+    leftover(object, held + list_count(own[:3]), event_ns, '{
         "open_interest": null, "open_interest_usd": null, "change_pct": null}') AS extra
 FROM (
     SELECT *, json_extract_string(object, [
@@ -173,7 +174,7 @@ SELECT
     exchange, coalesce(symbol, asset) AS symbol, event_ns,
     coalesce(own[1], symbol) AS asset, lower(own[2]) AS direction, num(own[3]) AS amount,
     coalesce(num(own[4]), num(own[5])) AS amount_usd, own[6] AS wallet, coalesce(own[7], own[8]) AS tx,
-    leftover(object, found + list_count(own[:8]), event_ns, '{
+    leftover(object, held + list_count(own[:8]), event_ns, '{
         "asset": null, "direction": null, "amount": null, "amount_usd": null, "size_usd": null,
         "wallet": null, "tx": null, "tx_hash": null}') AS extra
 FROM (
@@ -190,7 +191,7 @@ SELECT
     id.*, 0 AS item, coalesce(channel, 'signals:confirmation') AS channel,
     exchange, symbol, event_ns,
     own[1] AS signal_type, own[2] AS direction, num(own[3]) AS score,
-    leftover(object, found + list_count(own[:3]), event_ns, '{
+    leftover(object, held + list_count(own[:3]), event_ns, '{
         "signal_type": null, "direction": null, "score": null}') AS extra
 FROM (
     SELECT *, json_extract_string(object, [
@@ -204,7 +205,7 @@ FROM (
 SELECT
     id.*, 0 AS item, coalesce(channel, 'market:alerts') AS channel, exchange, symbol, event_ns,
     own[1] AS alert_type, own[2] AS severity, own[3] AS title, own[4] AS message,
-    leftover(object, found + list_count(own[:4]), event_ns, '{
+    leftover(object, held + list_count(own[:4]), event_ns, '{
         "alert_type": null, "severity": null, "title": null, "message": null}') AS extra
 FROM (
     SELECT *, json_extract_string(object, [
@@ -218,7 +219,7 @@ FROM (
 SELECT
     id.*, 0 AS item, coalesce(channel, 'system:status') AS channel, exchange, symbol, event_ns,
     own[1] AS component, own[2] AS status, own[3] AS message,
-    leftover(object, found + list_count(own[:3]), event_ns, '{
+    leftover(object, held + list_count(own[:3]), event_ns, '{
         "component": null, "status": null, "message": null}') AS extra
 FROM (
     SELECT *, json_extract_string(object, [

@@ -1,10 +1,10 @@
--- Tree of Alpha: one news item a frame: title, body, source, type, link or url, time (ms), coin,
--- suggestions [{coin, found, symbols}], and whatever else. What an exchange's own announcement feed
--- brought (its name is the source, e.g. Binance EN, Upbit) is listings, everything else is alerts.
--- Tickers are those that a title puts in brackets, where it speaks of listings at all; or ABCUSDT of a
--- futures contract. The service's own guesses (coin, suggestions: BNB wherever Binance is named) are no
--- announced tickers: they stay in extra. The type is told only by titles of a known form.
--- `time` is when the service found the news (an item's _id begins with it): no exchange's time.
+-- Tree of Alpha: one news item per frame: title, body, source, type, link or url, time (ms), coin,
+-- suggestions [{coin, found, symbols}] and other fields. News from an exchange's announcements (the
+-- source is the exchange, e.g. Binance EN, Upbit) become listings, all others alerts.
+-- A ticker is read from a title about listings, where it is in brackets, or from ABCUSDT of a futures
+-- contract. The service's guesses (coin, suggestions: BNB wherever Binance is named) are not announced
+-- tickers and stay in extra. The listing type is set only for titles of a known form.
+-- `time` is when the service found the news (an item's _id begins with it), not a time of the exchange.
 
 -- step: messages
 SELECT
@@ -47,7 +47,7 @@ SELECT
             THEN 'futures_delisting'
         WHEN publisher = 'binance' AND regexp_matches(titles, '\bBinance Will List ') THEN 'spot_listing'
         WHEN publisher = 'binance' AND regexp_matches(titles, '\bBinance Will Delist ') THEN 'spot_delisting'
-        -- These two have a spot market only.
+        -- These two exchanges have only spot markets.
         WHEN publisher IN ('upbit', 'bithumb') AND regexp_matches(titles, '(?i)거래지원 종료|\bdelist')
             THEN 'spot_delisting'
         WHEN publisher IN ('upbit', 'bithumb')
@@ -68,7 +68,7 @@ SELECT
             THEN regexp_extract_all(titles, '\(([A-Z0-9]{1,20})\)', 1)
         ELSE []
     END AS named,
-    -- Neither a count nor a time zone nor a market is a ticker, and each is named once.
+    -- Numbers, time zones and markets are not tickers; a repeated ticker counts once.
     list_filter(named, lambda t, place: regexp_matches(t, '[A-Z]')
         AND t NOT IN ('UTC', 'KST', 'KRW', 'USD', 'USDT') AND list_position(named, t) = place) AS tickers
 FROM messages

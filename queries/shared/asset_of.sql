@@ -1,11 +1,11 @@
--- title: The asset behind a venue's symbol
--- description: Drops quote currency and contract suffix: BTCUSDT, BTC-USDT-SWAP, BTC-PERPETUAL and XBTUSD are
---   BTC; 1000PEPEUSDT and kPEPE are PEPE. Only dollars and dollar coins are taken for a quote; a
---   symbol in another quote, a dated future or an option stays as it is, in upper case.
+-- title: The asset of a venue's symbol
+-- description: Removes the quote currency and the contract's suffix: BTCUSDT, BTC-USDT-SWAP, BTC-PERPETUAL and
+--   XBTUSD are BTC; 1000PEPEUSDT and kPEPE are PEPE. Only dollars and dollar coins are removed as
+--   quotes; a symbol in another quote, a dated future or an option stays unchanged, in upper case.
 -- param symbol VARCHAR = NULL  -- the instrument as the venue spells it
 -- example: SELECT asset_of('BTC-USDT-SWAP')
--- One step of the spelling a line, innermost first: 1000PEPE and kPEPE, Kraken's PF_, the settlement
--- currency after a colon, the contract's suffix, the quote currency, XBT.
+-- One step per line, the innermost first: 1000PEPE and kPEPE, Kraken's PF_, the settlement currency
+-- after a colon, the contract's suffix, the quote currency, XBT.
 regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
     upper(regexp_replace($symbol, '^(1000000|10000|1000|1M|k)([A-Z])', '\2')),
     '^P[FI]_', ''),

@@ -1,7 +1,7 @@
 -- title: The hops of every live frame, in nanoseconds
--- description: One row per row of the table latency that is live: past events and states re-sent after a
---   subscription are left out, as duplicates of other lines are already. A hop is NULL where one of
---   its two times is unknown (or they lie centuries apart); negative values stay in. In no order.
+-- description: One row per live row of the table latency: past events and states re-sent after a subscription
+--   are left out, as are duplicates from other lines. A hop is NULL if one of its two times is
+--   unknown (or they are centuries apart); negative values are kept. Rows are not sorted.
 -- param since TIMESTAMPTZ = NULL  -- only frames received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only frames received before this time
 -- param feed VARCHAR = NULL  -- only this feed
@@ -16,15 +16,15 @@
 -- column connection: the connection that carried it
 -- column seq: its number on the connection
 -- column item: the event within the frame
--- column started_ns: published, or the event's own time where the feed has no time of publication
+-- column started_ns: time of publication, or the event time if the feed has no time of publication
 -- column published: true if started_ns is a time of publication
--- column detected_ns: detected by the service
--- column dispatch_ns: sent by the service
+-- column detected_ns: time of detection by the service
+-- column dispatch_ns: time of sending by the service
 -- column detection: published to detected
 -- column dispatch: detected to sent
 -- column network: sent to received
--- column total: published, or the event's own time, to received
--- column clock_error_ns: the kernel's estimate of our clock's error; it may hide in network and total
+-- column total: published (or the event time) to received
+-- column clock_error_ns: the kernel's estimate of our clock's error, which affects network and total
 -- example: SELECT quantile_cont(h.total, 0.5) FROM latency_hops(feed := 'binance') h
 SELECT
     l.feed AS feed,
@@ -41,8 +41,8 @@ SELECT
     l.publish_ns IS NOT NULL AS published,
     l.detected_ns AS detected_ns,
     l.dispatch_ns AS dispatch_ns,
-    -- TRY: two times that a feed sends may lie further apart than a BIGINT can tell. Wider or
-    -- floating types would make the percentiles a third slower.
+    -- TRY: the difference of two times of a feed may exceed a BIGINT. Wider or floating types would
+    -- make the percentiles a third slower.
     TRY(l.detected_ns - l.publish_ns) AS detection,
     TRY(l.dispatch_ns - l.detected_ns) AS dispatch,
     l.network_ns AS network,

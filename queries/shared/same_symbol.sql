@@ -1,9 +1,9 @@
--- title: Is this the wanted symbol, in any case of its letters?
--- description: As lower(symbol) = lower(wanted), and said so that parts of a table that cannot hold the symbol
---   are left out: every spelling lies between BTCUSDT and Btcusdt or between bTCUSDT and btcusdt, and
---   files and row groups know their first and last symbol.
+-- title: True if a row has the wanted symbol, in any case
+-- description: Equal to lower(symbol) = lower(wanted), in a form that lets DuckDB skip parts of a table: every
+--   spelling is between BTCUSDT and Btcusdt or between bTCUSDT and btcusdt, and files and row groups
+--   hold their first and last symbol.
 -- param symbol VARCHAR = NULL  -- a row's symbol
--- param wanted VARCHAR = NULL  -- the symbol that is looked for
+-- param wanted VARCHAR = NULL  -- the wanted symbol
 -- example: SELECT count(*) FROM funding f WHERE same_symbol(symbol := f.symbol, wanted := 'btcusdt')
 lower($symbol) = lower($wanted) AND (
     $symbol >= upper($wanted)

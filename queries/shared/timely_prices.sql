@@ -1,15 +1,15 @@
--- title: Prices that were prices of the moment when they came
--- description: One row per row of the table prices, but those that tell no price of now: a trade of longer ago
---   than max_age, sent again after a subscription, or what is no number. In no order.
--- param max_age INTERVAL = INTERVAL 1 MINUTE  -- an event's own time may lie so far back
+-- title: Prices that were current when they were received
+-- description: One row per row of the table prices, without trades that were older than max_age when received
+--   (re-sent after a subscription) and values that are not numbers. Rows are not sorted.
+-- param max_age INTERVAL = INTERVAL 1 MINUTE  -- the largest age of the event time at receipt
 -- column feed: the feed
 -- column exchange: the venue
 -- column symbol: the instrument
 -- column recv_ns: when we received it, ns since epoch
 -- column kind: last, mark, mid or index
--- column choice: which kind to take first where there are several: 1 last, 2 mark, 3 mid, 4 index; NULL others
+-- column choice: preference among kinds: 1 last, 2 mark, 3 mid, 4 index; NULL for others
 -- column price: the price
--- column nth: its place among all frames: sorts by receive time, then connection, seq and item
+-- column nth: its position among all frames: receive time, then connection, seq and item
 -- example: SELECT arg_max(p.price, p.nth) FROM timely_prices() p WHERE p.symbol = 'BTCUSDT'
 SELECT
     p.feed AS feed,

@@ -1,10 +1,10 @@
 -- title: When a feed was not recorded
--- description: The intervals in which events of a feed may be missing: its gaps that no other line covered,
---   the time before its first connection and after its last sign of life. They may overlap.
+-- description: The intervals in which events of a feed may be missing: gaps that no other line covered, the
+--   time before its first connection and after its last activity. They may overlap.
 -- param feed VARCHAR = NULL  -- only this feed
 -- column feed: the feed
--- column from_ns: last proof of life before the interval, ns since epoch
--- column to_ns: first frame after it; the largest BIGINT where there is none yet
+-- column from_ns: last activity before the interval, ns since epoch
+-- column to_ns: first frame after it; the largest BIGINT if there is none yet
 -- example: FROM uncovered(feed := 'binance')
 SELECT g.feed AS feed, g.from_ns AS from_ns, coalesce(g.to_ns, 9223372036854775807) AS to_ns
 FROM gaps g

@@ -402,7 +402,7 @@ def test_what_is_no_event_has_no_place(bench: Workbench) -> None:
     [
         ("{}", "a message without a table"),
         ('{"table":"trade","data":{}}', "a table without an array of data"),
-        ('{"table":"new","data":[1]}', "no place for the table new, and it carries no time"),
+        ('{"table":"new","data":[1]}', "no rule for the table new, and it carries no time"),
         (LIQUIDATED.replace('"side":"Buy",', ""), "a liquidation without a side"),
         (LIQUIDATED.replace('"symbol":"XBTUSD",', ""),
          "an item of the table liquidation without a symbol"),

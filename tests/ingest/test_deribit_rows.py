@@ -356,18 +356,18 @@ def test_a_quote_has_a_latency_and_no_table(bench: Workbench) -> None:
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [
-        ("{}", "a message without a method, and no answer"),
+        ("{}", "a message without a method, and not an answer"),
         ('{"method":"news","id":1}', "no rule for the method news"),
         ('{"method":"subscription","params":{}}', "a subscription's message without a channel"),
-        (subscription("trades.X.100ms", {}), "trades that are no list"),
-        (subscription("trades.X.100ms", "[]"), "trades that are no list"),
+        (subscription("trades.X.100ms", {}), "trades that are not a list"),
+        (subscription("trades.X.100ms", "[]"), "trades that are not a list"),
         (subscription("trades.X.100ms", [7]), "a trade without an instrument"),
         (subscription("ticker.X.100ms", {"mark_price": 1}), "a ticker without an instrument"),
         (
             subscription("ticker.X.100ms", {"instrument_name": "X", "mark_price": ""}),
             "a ticker without an instrument, or without a number",
         ),
-        (subscription("perpetual.X.100ms", {"interest": {}}), "an interest that is no number"),
+        (subscription("perpetual.X.100ms", {"interest": {}}), "an interest that is not a number"),
         (subscription("new.X", {}), "no table for the channel new.X, and it carries no time"),
     ],
 )

@@ -298,8 +298,8 @@ def test_a_book_has_a_latency_and_no_table(bench: Workbench) -> None:
     [
         ("{}", "a message without a channel"),
         ('{"data":{"time":1790232237073}}', "a message without a channel"),
-        ('{"channel":"trades","data":{"coin":"BTC"}}', "trades that are no list"),
-        ('{"channel":"trades","data":"[]"}', "trades that are no list"),
+        ('{"channel":"trades","data":{"coin":"BTC"}}', "trades that are not a list"),
+        ('{"channel":"trades","data":"[]"}', "trades that are not a list"),
         (
             '{"channel":"activeAssetCtx","data":{"coin":"BTC","ctx":{"funding":"x"}}}',
             "a context without a coin, or without a number",

@@ -332,10 +332,10 @@ def test_what_cannot_be_used_is_rejected_in_words(bench: Workbench) -> None:
         push("trades", {"px": "1", "sz": "1"}): "data without an instrument: trades",
         push("trades", {"instId": "X", "px": "", "sz": "1"}): "a trade without a number as price "
         "or size",
-        push("funding-rate", {"instId": "X", "fundingRate": ""}): "a funding rate that is no "
+        push("funding-rate", {"instId": "X", "fundingRate": ""}): "a funding rate that is not a "
         "number",
-        push("mark-price", {"instId": "X", "markPx": "much"}): "a price that is no number",
-        push("open-interest", {"instId": "X", "oi": []}): "an open interest that is no number",
+        push("mark-price", {"instId": "X", "markPx": "much"}): "a price that is not a number",
+        push("open-interest", {"instId": "X", "oi": []}): "an open interest that is not a number",
     }
     bench.take("okx", frames_of(list(told)))
     assert bench.rows("rejects", "reason", "payload") == [
