@@ -1,1 +1,1 @@
-"""Measurements of the recorder, each against the plain thing it replaces."""
+"""Measurements of the recorder, each compared with the simple program that it replaces."""

@@ -1,7 +1,7 @@
-"""How long after its receipt an event's alert arrives at a webhook.
+"""The delay from the receipt of an event until its alert arrives at a webhook.
 
-`python -m benchmarks.alerts`: a simulated service, capture, alerts and a webhook, all real, on this
-machine. One in a hundred events is told of.
+`python -m benchmarks.alerts` runs a simulated service, capture, alerts and a webhook on this
+machine. One in a hundred events leads to an alert.
 """
 
 import json
@@ -19,7 +19,7 @@ from benchmarks import machine
 from benchmarks.percentiles import percentiles
 from benchmarks.process import cpu
 from benchmarks.report import Figures
-from benchmarks.serve import _go, _recorder, _tape, _told, _watched
+from benchmarks.serve import _event, _go, _recorder, _tape, _watched
 
 _CONFIG = """\
 data_dir = "{folder}/data"
@@ -43,15 +43,15 @@ webhook = "http://127.0.0.1:{port}/"
 
 @contextmanager
 def receiving() -> Iterator[tuple[int, list[int]]]:
-    """A webhook: its port, and how old each event was when its alert arrived, in ns."""
+    """Run a webhook; yield its port and the list of the events' ages at arrival, in ns."""
     ages: list[int] = []
 
     class Hook(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             now = time.time_ns()
-            told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if "event" in told:
-                ages.append(now - int(told["event"]["recv_ns"]))
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if "event" in body:
+                ages.append(now - int(body["event"]["recv_ns"]))
             self.send_response(204)
             self.end_headers()
 
@@ -65,25 +65,25 @@ def receiving() -> Iterator[tuple[int, list[int]]]:
 
 
 def measure(base: Path, rate: int, seconds: float) -> Figures:
-    """One rate: everything is started, watched and ended."""
+    """Return the figures of one rate: start all processes, measure, stop them."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=base)))
         port, ages = stack.enter_context(receiving())
         source = stack.enter_context(_watched(folder, "source", _tape("source", rate, seconds)))
-        url = f"ws://127.0.0.1:{_told(source, 'listening')['port']}/"
+        url = f"ws://127.0.0.1:{_event(source, 'listening')['port']}/"
         config = folder / "recorder.toml"
         config.write_text(_CONFIG.format(folder=folder, url=url, port=port))
         stack.enter_context(_watched(folder, "capture", _recorder("capture", config)))
-        _told(source, "open")
+        _event(source, "open")
         alerts = stack.enter_context(_watched(folder, "alerts", _recorder("alerts", config)))
-        time.sleep(5.0)  # it is at work
+        time.sleep(5.0)  # until it follows the record
         before, began = cpu(alerts.pid), time.monotonic()
         _go(source)
-        _told(source, "done")
-        time.sleep(2.0)  # the last ones are under way
+        _event(source, "done")
+        time.sleep(2.0)  # until the last alerts have arrived
         used, took = cpu(alerts.pid), time.monotonic() - began
         if not ages:
-            raise RuntimeError(f"no alert came\n{alerts.complaint()}")
+            raise RuntimeError(f"no alert arrived\n{alerts.complaint()}")
         return {
             "events_per_second": rate,
             "alerts": len(ages),
@@ -94,21 +94,21 @@ def measure(base: Path, rate: int, seconds: float) -> Figures:
 
 
 @click.command()
-@click.option("--seconds", default=60.0, show_default=True, help="How long each rate lasts.")
+@click.option("--seconds", default=60.0, show_default=True, help="Duration of each rate.")
 @click.option("--rate", "rates", multiple=True, type=int, help="[100 and 1000]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def main(seconds: float, rates: tuple[int, ...], as_json: bool) -> None:
-    """Measure how long after its frame an alert is at its webhook.
+    """Measure the delay from a frame's receipt to its alert at a webhook.
 
     Example: python -m benchmarks.alerts --seconds 10 --rate 1000
     """
     folder = Path(tempfile.gettempdir())
     before = machine.describe(folder)
-    found = [measure(folder, rate, seconds) for rate in rates or (100, 1_000)]
+    results = [measure(folder, rate, seconds) for rate in rates or (100, 1_000)]
     if as_json:
-        click.echo(json.dumps({"benchmark": "alerts", "machine": before, "alerts": found}))
+        click.echo(json.dumps({"benchmark": "alerts", "machine": before, "alerts": results}))
         return
-    for one in found:
+    for one in results:
         delay = one["delay_ms"]
         click.echo(f"{one['events_per_second']:,} events/s: {one['alerts']} of {one['expected']}")
         click.echo(f"  p50 {delay['p50']:.0f} p90 {delay['p90']:.0f} p99 {delay['p99']:.0f} ms")

@@ -1,4 +1,4 @@
-"""Canned queries over a lake and over `recorder.duckdb`: everything, and one day of one feed."""
+"""Canned queries over a lake and over `recorder.duckdb`: all rows, and one day of one feed."""
 
 import shutil
 import sys
@@ -20,7 +20,7 @@ from recorder.lake import read
 
 _ROOT = Path(__file__).parents[1]
 
-#: One of each kind: over a large table, over a small one, of one symbol.
+#: Queries of each kind: over a large table, over a small one, of one symbol.
 QUERIES = {
     "latency_percentiles": {},
     "funding_rates": {"symbol": "C7USDT"},
@@ -34,7 +34,7 @@ PRUNED = {"since": str(market.END - 86_400), "feed": "binance"}
 
 
 def queries(place: Path, rows: int, rounds: int) -> Figures:
-    """Give seconds of each query, from both; to open the lake counts, each time."""
+    """Return the seconds of each query from both sources, including the time to open them."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
     click.echo(f"making {rows:,} rows", err=True)
@@ -47,11 +47,11 @@ def queries(place: Path, rows: int, rounds: int) -> Figures:
         "recorder.duckdb": lambda query: database.connect(path),
         "lake": lambda query: read.connect(url, query=query),
     }
-    found = canned.load()
+    loaded = canned.load()
     result: Figures = {}
     for name, given in QUERIES.items():
         result[name] = {
-            f"{subject}, {part}": _seconds(open_one, found[name], given | more, rounds)
+            f"{subject}, {part}": _seconds(open_one, loaded[name], given | more, rounds)
             for part, more in (("one day, one feed", PRUNED), ("everything", {}))
             for subject, open_one in subjects.items()
         }
@@ -65,7 +65,7 @@ def _seconds(
     given: dict[str, str],
     rounds: int,
 ) -> float:
-    """The median of opening, asking and reading; known parameters alone are given."""
+    """Return the median seconds to open, query and read, with the parameters that exist."""
     known = {p.name for p in query.parameters}
     chosen = {name: value for name, value in given.items() if name in known}
     took = []
@@ -77,10 +77,10 @@ def _seconds(
     return round(median(took), 4)
 
 
-def show(console: Console, found: Figures) -> None:
-    """Print the seconds."""
-    columns = [*next(iter(found.values()))]
-    table = Table("query", *columns, title="Seconds, opening included (medians)")
-    for name, figures in found.items():
+def show(console: Console, seconds: Figures) -> None:
+    """Print the seconds as a table."""
+    columns = [*next(iter(seconds.values()))]
+    table = Table("query", *columns, title="Seconds, including opening (medians)")
+    for name, figures in seconds.items():
         table.add_row(name, *(f"{figures[column]:.3f}" for column in columns))
     console.print(table)

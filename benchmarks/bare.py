@@ -1,7 +1,7 @@
-"""The receive loops of the `websockets` documentation: what the recorder is compared with.
+"""The receive loops of the `websockets` documentation, with which the recorder is compared.
 
-A process of its own: `python -m benchmarks.bare recv|for|stamp URL FRAMES`. One JSON line on
-stdout holds its figures.
+They run in a separate process: `python -m benchmarks.bare recv|for|stamp URL FRAMES`, which prints
+its figures as one JSON line on stdout.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ async def count_recv(ws: ClientConnection, frames: int) -> dict[str, object]:
 
 
 async def count_for(ws: ClientConnection, frames: int) -> dict[str, object]:
-    """Count with `async for`, the way the documentation opens with; keep nothing."""
+    """Count with `async for`, the first way in the documentation; keep nothing."""
     count, start = 0, 0.0
     async for _ in ws:
         if not count:
@@ -38,7 +38,7 @@ async def count_for(ws: ClientConnection, frames: int) -> dict[str, object]:
 
 
 async def stamp_recv(ws: ClientConnection, frames: int) -> dict[str, object]:
-    """Stamp each frame once `recv` returns it; keep the frames for the sums afterwards."""
+    """Take a timestamp when `recv` returns; compute the latencies after the last frame."""
     received = []
     for _ in range(frames):
         payload = await ws.recv(decode=False)

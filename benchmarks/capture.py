@@ -1,6 +1,6 @@
-"""How fast, how promptly and how cheaply the recorder captures, beside the bare receive loop.
+"""The rate, latency and CPU time of capture, compared with the bare receive loop.
 
-`python -m benchmarks.capture --help`; what each figure means is in `benchmarks/README.md`.
+`python -m benchmarks.capture --help`; `benchmarks/README.md` explains the figures.
 """
 
 import json
@@ -24,7 +24,7 @@ Subject = Callable[[], Figures]
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured."""
+    """The extent of a run."""
 
     rounds: int
     frames: int
@@ -39,7 +39,7 @@ QUICK = Size(rounds=1, frames=200_000, seconds=3.0)
 @click.option("--rounds", type=click.IntRange(1), help="Rounds of every subject.  [5; quick 1]")
 @click.option("--frames", type=click.IntRange(BLOCK_FRAMES), help="Frames of a flood.  [1,000,000]")
 @click.option("--seconds", type=click.FloatRange(1.0), help="Length of a paced run.  [10; quick 3]")
-@click.option("--quick", is_flag=True, help="One short round: does it work, roughly how fast.")
+@click.option("--quick", is_flag=True, help="One short round, for a rough figure.")
 @click.option("--only", type=click.Choice(["flood", "paced"]), help="One of the two parts.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--strict", is_flag=True, help="Exit 1 when a bar is missed.")
@@ -47,7 +47,7 @@ QUICK = Size(rounds=1, frames=200_000, seconds=3.0)
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=Path(tempfile.gettempdir()),
-    help="Record below this folder: choose the disk that counts.  [the system's temporary one]",
+    help="Record below this folder, on the disk to measure.  [the system's temporary one]",
 )
 @click.option(
     "--command",
@@ -66,7 +66,7 @@ def main(  # noqa: PLR0913 - one parameter per option
     folder: Path,
     command: str,
 ) -> None:
-    """Measure capture beside the bare `websockets` receive loop.
+    """Compare capture with the bare `websockets` receive loop.
 
     \b
     Example: python -m benchmarks.capture --quick
@@ -90,7 +90,7 @@ def main(  # noqa: PLR0913 - one parameter per option
 
 
 def measure(bench: Bench, size: Size, only: str | None) -> Figures:
-    """Run the rounds and give every figure: medians, bars, and each round's own."""
+    """Run the rounds; return all figures: medians, bars, and those of each round."""
     named = machine.describe(bench.folder)
     times = machine.cpu_times()
     rounds: Figures = {}
@@ -120,7 +120,7 @@ def measure(bench: Bench, size: Size, only: str | None) -> Figures:
 
 
 def flood_subjects(bench: Bench, size: Size) -> dict[str, Subject]:
-    """Give what is measured at full speed, by name."""
+    """Return the subjects measured at full speed, by name."""
     return {
         "bare recv": lambda: subjects.flood_bare(bench, "recv", size.frames),
         "bare for": lambda: subjects.flood_bare(bench, "for", size.frames),
@@ -129,7 +129,7 @@ def flood_subjects(bench: Bench, size: Size) -> dict[str, Subject]:
 
 
 def paced_subjects(bench: Bench, size: Size, rate: int) -> dict[str, Subject]:
-    """Give what is measured at an exact rate, by name."""
+    """Return the subjects measured at an exact rate, by name."""
     return {
         "bare": lambda: subjects.paced_bare(bench, rate, size.seconds),
         "recorder": lambda: subjects.paced_recorder(bench, rate, size.seconds),
@@ -137,7 +137,7 @@ def paced_subjects(bench: Bench, size: Size, rate: int) -> dict[str, Subject]:
 
 
 def in_turn(runs: dict[str, Subject], rounds: int) -> list[dict[str, Figures]]:
-    """Run the subjects A B A B …, so that a slow minute of the machine hits all of them."""
+    """Run the subjects A B A B …, so that a slow minute of the machine affects all of them."""
     done = []
     for number in range(1, rounds + 1):
         done.append({})
@@ -148,7 +148,7 @@ def in_turn(runs: dict[str, Subject], rounds: int) -> list[dict[str, Figures]]:
 
 
 def over_rounds(rounds: list[dict[str, Figures]]) -> Figures:
-    """Give each subject's medians."""
+    """Return each subject's medians."""
     return {name: report.medians([each[name] for each in rounds]) for name in rounds[0]}
 
 

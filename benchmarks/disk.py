@@ -1,6 +1,6 @@
-"""How much disk the record takes, beside gzip'ed JSON lines of the same frames.
+"""The size of the record on disk, compared with gzip'ed JSON lines of the same frames.
 
-`python -m benchmarks.disk --help`; what each figure means is in `benchmarks/README.md`.
+`python -m benchmarks.disk --help`; `benchmarks/README.md` explains the figures.
 """
 
 import ast
@@ -30,24 +30,24 @@ from recorder.record.journal.writer import Journal, Limits, Reports, Stream
 from recorder.record.layout import Layout
 
 RATIO = 0.9
-#: Frames that others recorded; not part of this repository.
+#: Frames recorded by others; not part of this repository.
 RECORDED = Path(__file__).parents[2] / "shared" / "frames"
 _GZIP_LEVEL = 6
 _MIXED_T0 = 1_790_000_000 * 10**9
 
 
 class Received(NamedTuple):
-    """A frame, and when it was received (ns)."""
+    """A frame with its receive time in ns."""
 
     recv_ns: int
     payload: bytes
 
 
-# -- what is recorded
+# -- the frames
 
 
 def corpora(place: Path, simulated: int) -> Iterator[tuple[str, Iterable[Received]]]:
-    """Name and frames of each feed: real ones where they are there, then simulated ones."""
+    """Yield the name and frames of each feed: real ones if there are any, then simulated ones."""
     for path in sorted(place.glob("*/hftbacktest_*.gz")):
         yield _name(path), _stamped_lines(gzip.decompress(path.read_bytes()))
     for path in sorted(place.glob("*/cryptofeed_*")):
@@ -63,14 +63,14 @@ def _name(path: Path) -> str:
 
 
 def _stamped_lines(text: bytes) -> Iterator[Received]:
-    """`<recv_ns> <frame>` a line."""
+    """Yield the frames of lines `<recv_ns> <frame>`."""
     for line in text.splitlines():
         at, _, payload = line.partition(b" ")
         yield Received(int(at), payload)
 
 
 def _cryptofeed(text: bytes) -> Iterator[Received]:
-    """`<recv seconds>: <frame>` a line; what has an arrow is no frame received."""
+    """Yield the frames of lines `<recv seconds>: <frame>`; a line with an arrow was sent."""
     for line in text.splitlines():
         at, colon, payload = line.partition(b": ")
         if colon and b"<-" not in at:
@@ -80,7 +80,7 @@ def _cryptofeed(text: bytes) -> Iterator[Received]:
 
 
 def _spread(payloads: Iterable[bytes]) -> Iterator[Received]:
-    """Frames without a time of their own: a millisecond apart on average, as chance has it."""
+    """Yield frames that have no time at random times, on average 1 ms apart."""
     now, dice = _MIXED_T0, random.Random(1)
     for payload in payloads:
         now += int(dice.expovariate(1e-6))
@@ -88,10 +88,10 @@ def _spread(payloads: Iterable[bytes]) -> Iterator[Received]:
 
 
 def cycled(real: list[Received], least: int) -> list[Received]:
-    """The frames; where they are fewer than `least`, again and again with other digits.
+    """Return the frames; if they are fewer than `least`, repeat them with other digits.
 
-    In each round every digit behind the first four of a number moves on by the round's number, so
-    that no round is a copy of another.
+    Each repetition changes every digit after the first four of a number, so that no repetition is a
+    copy of another.
     """
     if len(real) >= least:
         return real
@@ -106,21 +106,21 @@ def cycled(real: list[Received], least: int) -> list[Received]:
 def _varied(payload: bytes, turn: int) -> bytes:
     if not turn:
         return payload
-    found, digits = bytearray(payload), 0
+    varied, digits = bytearray(payload), 0
     for place, byte in enumerate(payload):
         digits = digits + 1 if 48 <= byte <= 57 else 0
         if digits > 4:
-            found[place] = 48 + (byte - 48 + turn * (place + 3)) % 10
-    return bytes(found)
+            varied[place] = 48 + (byte - 48 + turn * (place + 3)) % 10
+    return bytes(varied)
 
 
-# -- recording it
+# -- the record
 
 
 def record(layout: Layout, feed: str, frames: list[Received], rotate_seconds: float) -> None:
-    """Journals as capture writes them, a read from the socket for each frame; the clock follows."""
+    """Write journals as capture does, with one socket read per frame and a simulated clock."""
     now, dice = frames[0].recv_ns, random.Random(2)
-    # The second clock is read a moment after the first.
+    # The second clock is read slightly after the first.
     clock = Clock(lambda: now, lambda: now - frames[0].recv_ns + 10**12 + dice.randrange(40, 400))
     journal = Journal(
         layout,
@@ -148,7 +148,7 @@ def _pulse(journal: Journal) -> None:
 
 
 def json_lines(layout: Layout, feed: str) -> bytes:
-    """What one would write instead: a line for each frame, its payload as text."""
+    """Return the JSON lines that a simple recorder would write: one per frame, payload as text."""
     parts = itertools.chain.from_iterable(
         raw.of_parquet(layout.parquet(feed, stem)) for stem in layout.sealed(feed)
     )
@@ -166,12 +166,12 @@ def json_lines(layout: Layout, feed: str) -> bytes:
 
 
 def sizes(layout: Layout, feed: str) -> int:
-    """Bytes of a feed's sealed files."""
+    """Return the size of a feed's sealed files in bytes."""
     return sum(layout.parquet(feed, stem).stat().st_size for stem in layout.sealed(feed))
 
 
 def one(folder: Path, frames: list[Received], level: int, rotate_seconds: float) -> Figures:
-    """Sizes and rates of one feed, every way."""
+    """Return the sizes and CPU seconds of one feed for each format."""
     feed = "feed"
     with tempfile.TemporaryDirectory(dir=folder) as place:
         layout = Layout(Path(place))
@@ -220,9 +220,11 @@ def one(folder: Path, frames: list[Received], level: int, rotate_seconds: float)
     type=click.IntRange(1),
     default=400,
     show_default=True,
-    help="A feed of fewer frames has them again, with other digits.",
+    help="Repeat the frames of a feed with fewer, with other digits.",
 )
-@click.option("--level", type=click.IntRange(1, 22), default=9, help="zstd's, of compaction.")
+@click.option(
+    "--level", type=click.IntRange(1, 22), default=9, help="Level of zstd for compaction."
+)
 @click.option("--rotate-seconds", type=float, default=300, help="Age at which a journal is sealed.")
 @click.option("--quick", is_flag=True, help="Few frames.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -245,7 +247,7 @@ def main(  # noqa: PLR0913 - one parameter per option
     strict: bool,
     folder: Path,
 ) -> None:
-    """Record frames, seal and compact them, and gzip the same ones as JSON lines.
+    """Record frames, seal and compact them, and gzip the same frames as JSON lines.
 
     \b
     Example: python -m benchmarks.disk --quick
@@ -254,9 +256,9 @@ def main(  # noqa: PLR0913 - one parameter per option
     named, times = machine.describe(folder), machine.cpu_times()
     feeds = {}
     for name, frames in corpora(recorded, simulated):
-        some = list(frames)
-        told = {"distinct_frames": len(some)}
-        feeds[name] = told | one(folder, cycled(some, least), level, rotate_seconds)
+        distinct = list(frames)
+        sizes_of = one(folder, cycled(distinct, least), level, rotate_seconds)
+        feeds[name] = {"distinct_frames": len(distinct)} | sizes_of
         click.echo(f"{name}: {feeds[name]['compacted'] / feeds[name]['gzip']:.3f}", err=True)
     feeds["together"] = together(list(feeds.values()))
     result = {
@@ -280,14 +282,14 @@ def main(  # noqa: PLR0913 - one parameter per option
 
 
 def together(each: list[Figures]) -> Figures:
-    """The sums over all feeds."""
+    """Return the sums over all feeds."""
     names = [name for name in each[0] if name != "cpu_seconds"]
     seconds = {way: sum(one["cpu_seconds"][way] for one in each) for way in each[0]["cpu_seconds"]}
     return {name: sum(one[name] for one in each) for name in names} | {"cpu_seconds": seconds}
 
 
 def rates(figures: Figures) -> Figures:
-    """The ratios to gzip, and MB of JSON lines a CPU second."""
+    """Return the ratios to gzip, and MB of JSON lines per CPU second."""
     megabytes = figures["json_lines"] / 1e6
     return {
         "ratio": round(figures["compacted"] / figures["gzip"], 4),
@@ -300,22 +302,22 @@ def rates(figures: Figures) -> Figures:
 
 
 def show(result: Figures) -> None:
-    """Print the figures for a person."""
+    """Print the figures as tables."""
     console = Console()
     report.show_machine(console, result["machine"])
     table = Table(
         "feed",
-        title="Sizes: MB, and ratios to gzip -6. Rates: MB of JSON lines a CPU second.\n"
-        "* few frames, again and again with other digits",
+        title="Sizes: MB, and ratios to gzip -6. Rates: MB of JSON lines per CPU second.\n"
+        "* few frames, repeated with other digits",
     )
     for name in ("frames", "gzip", "sealed", "compacted", "gzip/s", "seal/s", "compact/s"):
         table.add_column(name, justify="right")
     for name, figures in result["feeds"].items():
         fast = figures["mb_per_cpu_second"]
-        again = "*" if figures["distinct_frames"] < figures["frames"] else ""
+        repeated = "*" if figures["distinct_frames"] < figures["frames"] else ""
         table.add_row(
             name,
-            f"{figures['frames']:,}{again}",
+            f"{figures['frames']:,}{repeated}",
             f"{figures['gzip'] / 1e6:,.2f}",
             f"{figures['sealed_ratio']:.2f}",
             f"{figures['ratio']:.2f}",

@@ -1,4 +1,4 @@
-"""What a run costs, as a sum: so much for beginning, so much a file, so much a frame."""
+"""A model of a run's cost: a fixed part, a part per file and a part per frame."""
 
 from dataclasses import dataclass
 
@@ -7,39 +7,39 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of a run = fixed + per_file * files + per_frame * frames; none is below zero."""
+    """The parts of a run's duration in s: fixed + per_file * files + per_frame * frames."""
 
     fixed: float
     per_file: float
     per_frame: float
 
     def seconds(self, files: float, frames: float) -> float:
-        """What so many files and frames take."""
+        """Return the seconds for these numbers of files and frames."""
         return self.fixed + self.per_file * files + self.per_frame * frames
 
 
 def fit(points: list[tuple[int, int, float]]) -> Cost:
-    """The cost that fits (files, frames, seconds) best, relative to each.
+    """Return the cost that fits points (files, frames, seconds) best, by relative error.
 
-    A part that would be below zero is none, and the others are fitted without it.
+    A part that would be negative is set to 0, and the others are fitted without it.
     """
     kept = [0, 1, 2]
     seconds = np.array([point[2] for point in points])
     table = np.array([(1.0, files, frames) for files, frames, _ in points])
     while True:
-        found = np.zeros(3)
+        parts = np.zeros(3)
         rows = table[:, kept] / seconds[:, None]
-        found[kept] = np.linalg.lstsq(rows, np.ones(len(points)), rcond=None)[0]
-        if (found >= 0).all():
-            return Cost(*map(float, found))
-        kept.remove(int(found.argmin()))
+        parts[kept] = np.linalg.lstsq(rows, np.ones(len(points)), rcond=None)[0]
+        if (parts >= 0).all():
+            return Cost(*map(float, parts))
+        kept.remove(int(parts.argmin()))
 
 
 def pays_off(alone: Cost, one: Cost, cores: int, frames_per_file: float) -> float | None:
-    """From how many frames a cluster of so many cores is faster than one machine; None: never.
+    """Return the least number of frames for which a cluster is faster than one machine.
 
-    `one` is the cost with one core of work: its part per file and frame is shared out among the
-    cores, what is fixed is not. `frames_per_file` says how the frames lie.
+    None if it never is. `one` is the cluster's cost with one core of work: its parts per file and
+    frame are divided by the number of cores, the fixed part is not.
     """
     mine = alone.per_frame + alone.per_file / frames_per_file
     theirs = (one.per_frame + one.per_file / frames_per_file) / cores
@@ -49,7 +49,7 @@ def pays_off(alone: Cost, one: Cost, cores: int, frames_per_file: float) -> floa
 
 
 def cores_needed(alone: Cost, one: Cost, frames_per_file: float) -> int:
-    """From how many cores a cluster can be faster at all, however many frames there are."""
+    """Return the least number of cores with which a cluster can be faster, for any frames."""
     mine = alone.per_frame + alone.per_file / frames_per_file
     theirs = one.per_frame + one.per_file / frames_per_file
     return int(theirs / mine) + 1

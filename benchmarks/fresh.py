@@ -1,6 +1,6 @@
-"""How soon a reader of `recorder.duckdb` sees a frame while `recorder ingest --follow` runs.
+"""The delay until a reader of `recorder.duckdb` sees a frame while `recorder ingest --follow` runs.
 
-`python -m benchmarks.fresh --help`; what each figure means is in `benchmarks/README.md`.
+`python -m benchmarks.fresh --help`; `benchmarks/README.md` explains the figures.
 """
 
 import json
@@ -37,7 +37,7 @@ _NEWEST = f"SELECT max(last_recv_ns) FROM ledger WHERE feed = '{_FEED}'"
 
 
 @click.command()
-@click.option("--seconds", type=float, default=60, show_default=True, help="How long to record.")
+@click.option("--seconds", type=float, default=60, show_default=True, help="Time to record.")
 @click.option(
     "--rate", type=click.IntRange(100), default=1_000, show_default=True, help="Frames/s."
 )
@@ -53,7 +53,7 @@ _NEWEST = f"SELECT max(last_recv_ns) FROM ledger WHERE feed = '{_FEED}'"
 def main(  # noqa: PLR0913 - one parameter per option
     *, seconds: float, rate: int, before: int, as_json: bool, strict: bool, folder: Path
 ) -> None:
-    """Record at a steady rate, follow with ingest, and look every 50 ms.
+    """Record at a steady rate, follow with ingest, and poll the database every 50 ms.
 
     \b
     Example: python -m benchmarks.fresh --seconds 20
@@ -94,24 +94,24 @@ def main(  # noqa: PLR0913 - one parameter per option
 
 
 def follow(layout: Layout, seconds: float, rate: int) -> Figures:
-    """Seconds from a frame's receive time until it was seen: p50, p95, max."""
+    """Return the seconds from a frame's receive time until a reader sees it: p50, p95, max."""
     stop = threading.Event()
     capture = threading.Thread(target=record, args=(layout, rate, stop))
     capture.start()
     command = [sys.executable, "-m", "recorder", "ingest", "--follow", "--data-dir", layout.root]
     child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        looks = look(layout, seconds)
+        polls = poll(layout, seconds)
     finally:
         child.send_signal(signal.SIGINT)
         child.wait()
         stop.set()
         capture.join()
-    return delays(looks, rate)
+    return delays(polls, rate)
 
 
 def record(layout: Layout, rate: int, stop: threading.Event) -> None:
-    """What capture writes, at a steady rate."""
+    """Write journals as capture does, at a steady rate, until `stop` is set."""
     clock = Clock()
     journal = Journal(
         layout,
@@ -123,8 +123,8 @@ def record(layout: Layout, rate: int, stop: threading.Event) -> None:
         reports=Reports(),
     )
     stream = Stream(ulid(clock.wall_ns(), b"connection"))
-    told = {"line": "A", "group": "all", "url": "wss://example.org/"}
-    journal.mark(stream, frame.OPEN, json.dumps(told).encode())
+    fields = {"line": "A", "group": "all", "url": "wss://example.org/"}
+    journal.mark(stream, frame.OPEN, json.dumps(fields).encode())
     payloads, due = mixed.market(1 << 40), time.monotonic()
     while not stop.is_set():
         some = [next(payloads) for _ in range(int(rate * _TICK))]
@@ -136,9 +136,12 @@ def record(layout: Layout, rate: int, stop: threading.Event) -> None:
         time.sleep(max(0.0, due - time.monotonic()))
 
 
-def look(layout: Layout, seconds: float) -> list[tuple[int, int]]:
-    """When a reader looked, and the newest frame that it saw (ns), from the first on."""
-    looks: list[tuple[int, int]] = []
+def poll(layout: Layout, seconds: float) -> list[tuple[int, int]]:
+    """Poll the database for `seconds`; return the time of each poll and of its newest frame, in ns.
+
+    The polls begin with the first that sees a frame.
+    """
+    polls: list[tuple[int, int]] = []
     end = None
     while end is None or time.monotonic() < end:
         try:
@@ -147,20 +150,19 @@ def look(layout: Layout, seconds: float) -> list[tuple[int, int]]:
         except (RecorderError, duckdb.Error):
             newest = None  # nothing is published yet
         if newest is not None:
-            looks.append((time.time_ns(), newest))
+            polls.append((time.time_ns(), newest))
             end = end or time.monotonic() + seconds
         time.sleep(0.05)
-    return looks
+    return polls
 
 
-def delays(looks: list[tuple[int, int]], rate: int) -> Figures:
-    """Of every frame received after the first look: how long until one saw it."""
-    found = [
+def delays(polls: list[tuple[int, int]], rate: int) -> Figures:
+    """Return p50, p95 and max of the delay of every frame received after the first poll, in s."""
+    ordered = sorted(
         (at - received) / NS
-        for (_, before), (at, newest) in pairwise(looks)
+        for (_, before), (at, newest) in pairwise(polls)
         for received in range(before + NS // rate, newest + 1, NS // rate)
-    ]
-    ordered = sorted(found)
+    )
     last = len(ordered) - 1
     marks = {"p50": 0.5, "p95": 0.95, "max": 1.0}
     return {name: round(ordered[int(last * part)], 3) for name, part in marks.items()} | {

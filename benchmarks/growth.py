@@ -1,6 +1,6 @@
-"""How the tables grow: mark prices of all symbols every three seconds, through the whole pipeline.
+"""The growth of the tables: mark prices of all symbols every 3 s, through the whole pipeline.
 
-`python -m benchmarks.growth --help`; what the figures say, and what to do: `docs/growth.md`.
+`python -m benchmarks.growth --help`; `docs/growth.md` explains the figures and what to do.
 """
 
 import json
@@ -45,7 +45,7 @@ _PER_FILE = 1_000
 _AT_ONCE = 4 * _PER_FILE
 _NEXT = 100  # frames of the next batch: five minutes
 
-# Prices drift slowly and have eight digits, of which the last ones look random, as the venue's do.
+# Prices drift slowly and have eight digits; the last ones look random, like those of the venue.
 _FRAMES = """
 SELECT i, '[' || string_agg(
     '{"e":"markPriceUpdate","E":' || sent || ',"s":"' || symbol || '","p":"' || fixed(mark)
@@ -79,7 +79,7 @@ GROUP BY minute ORDER BY minute
 
 @dataclass(frozen=True)
 class Timed:
-    """Wall and CPU seconds of one piece of work; others on the machine stretch the first."""
+    """Wall and CPU seconds of a task; other processes of the machine lengthen the wall time."""
 
     seconds: float
     cpu_seconds: float
@@ -91,7 +91,7 @@ class Timed:
     "steps",
     type=click.IntRange(100_000),
     multiple=True,
-    help="Measure when the tables have so many rows; repeatable.  [10 M, 30 M, 100 M; quick 1 M]",
+    help="Measure at this number of rows; repeatable.  [10 M, 30 M, 100 M; quick 1 M]",
 )
 @click.option("--quick", is_flag=True, help="One small step.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -102,7 +102,7 @@ class Timed:
     help="Work below this folder (5 GB).  [the system's temporary one]",
 )
 def main(*, steps: tuple[int, ...], quick: bool, as_json: bool, folder: Path) -> None:
-    """Record, ingest, publish and ask, at one size after another.
+    """Record, ingest, publish and query, at one size after another.
 
     \b
     Example: python -m benchmarks.growth --quick
@@ -116,24 +116,25 @@ def main(*, steps: tuple[int, ...], quick: bool, as_json: bool, folder: Path) ->
 
 
 def measure(folder: Path, steps: list[int]) -> Figures:
-    """Give the figures of each step, and of pruning half of the last one."""
+    """Return the figures of each step, and of pruning half of the last one."""
     named, times = machine.describe(folder), machine.cpu_times()
-    found: list[Figures] = []
+    measured: list[Figures] = []
     with tempfile.TemporaryDirectory(dir=folder) as place:
         record = Record(Layout(Path(place)))
         for rows in steps:
-            found.append(record.grow(rows))
-            click.echo(json.dumps(found[-1]), err=True)
+            measured.append(record.grow(rows))
+            click.echo(json.dumps(measured[-1]), err=True)
         exported = record.export()
         pruned = record.prune_half()
     named |= machine.shares(times, machine.cpu_times())
     settings = {"symbols": SYMBOLS, "every_seconds": EVERY_NS // NS, "rows": steps}
     head = {"benchmark": "growth", "machine": named, "settings": settings}
-    return {**head, "steps": found, "export": exported, "pruned": pruned, "year": _year(found[-1])}
+    year = _year(measured[-1])
+    return {**head, "steps": measured, "export": exported, "pruned": pruned, "year": year}
 
 
 def _year(last: Figures) -> Figures:
-    """What a year's sizes come to, at the last step's bytes per row and frame."""
+    """Return the sizes after a year, with the last step's bytes per row and frame."""
     return {
         "frames": YEAR,
         "rows": YEAR * ROWS_PER_FRAME,
@@ -152,7 +153,7 @@ class Record:
         self._sql.execute(_MACROS)
 
     def record(self, frames: int) -> None:
-        """Seal so many more frames, as compaction leaves them."""
+        """Seal `frames` more frames, in files like those of compaction."""
         for first in range(self.frames, self.frames + frames, _PER_FILE):
             self._file(first, min(first + _PER_FILE, self.frames + frames))
         self.frames += frames
@@ -164,8 +165,8 @@ class Record:
         count, payloads = last - first, made["payload"].cast(pa.binary())
         kinds, bodies = ["text"] * count, payloads.to_pylist()
         if first == 0:
-            told = {"line": "A", "group": "all", "url": "wss://example.org/"}
-            kinds[0], bodies[0] = "open", json.dumps(told).encode()
+            fields = {"line": "A", "group": "all", "url": "wss://example.org/"}
+            kinds[0], bodies[0] = "open", json.dumps(fields).encode()
         columns = [recv, recv, range(first, last), [_CONNECTION] * count, kinds, bodies]
         table = pa.table([pa.array(c, f.type) for c, f in zip(columns, RAW, strict=True)], RAW)
         self.files += 1
@@ -173,13 +174,13 @@ class Record:
         seal.write(path, iter([table]), {"recorder.kind": _FEED}, level=9)
 
     def grow(self, rows: int) -> Figures:
-        """Record and ingest up to so many rows; then measure what one waits for."""
+        """Record and ingest up to `rows` rows; then measure ingest, publishing and queries."""
         more = max(rows // ROWS_PER_FRAME - self.frames - _NEXT, 1)
         click.echo(f"recording {more:,} frames", err=True)
         bulk = Timed(0.0, 0.0)
         with closing(Ingest(self.layout, Rules)) as work:
-            # A part at a time, as one who follows would: a day's backlog of such large frames at
-            # once takes more memory than many a machine has.
+            # Ingest in parts, as `--follow` does: a whole day of such large frames at once needs
+            # more memory than many machines have.
             for first in range(0, more, _AT_ONCE):
                 self.record(min(_AT_ONCE, more - first))
                 took = timed(work.run)
@@ -201,17 +202,17 @@ class Record:
             "ingest_rows_per_cpu_second": round(more * ROWS_PER_FRAME / bulk.cpu_seconds),
             "next_batch": vars(following) | {"rows": _NEXT * ROWS_PER_FRAME},
             "publish": vars(published),
-            "queries": self.ask(),
+            "queries": self.query(),
             "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6),
         }
 
-    def ask(self) -> Figures:
-        """Seconds of some queries, each on a connection of its own, the best of three."""
+    def query(self) -> Figures:
+        """Return the seconds of several queries, the best of three runs each."""
         queries, end = canned.load(), _BEGIN + self.frames * EVERY_NS
         hour_ago, day_ago = end - 3600 * NS, end - 86400 * NS
         last_hour = {"since": iso(hour_ago)}
         with reader(self.layout.database) as db:
-            asked: dict[str, Callable[[], object]] = {
+            runs: dict[str, Callable[[], object]] = {
                 "funding_rates": lambda: canned.run(db, queries["funding_rates"], {}),
                 "funding_rates, last hour": lambda: canned.run(
                     db, queries["funding_rates"], last_hour
@@ -226,11 +227,11 @@ class Record:
             }
             return {
                 name: vars(min((timed(run) for _ in range(3)), key=lambda each: each.seconds))
-                for name, run in asked.items()
+                for name, run in runs.items()
             }
 
     def export(self) -> Figures:
-        """The prices as a Parquet file beside the database."""
+        """Export the prices to a Parquet file; return its seconds, rows and bytes."""
         path = self.layout.root / "prices.parquet"
         with reader(self.layout.database) as db:
             copy = f"COPY prices TO '{path}' (FORMAT parquet, COMPRESSION zstd)"
@@ -239,7 +240,7 @@ class Record:
         return vars(took) | {"table": "prices", "rows": rows, "bytes": path.stat().st_size}
 
     def prune_half(self) -> Figures:
-        """Remove the older half of the rows, and publish, as `recorder prune --tables` does."""
+        """Remove the older half of the rows and publish, as `recorder prune --tables` does."""
         limit = _BEGIN + self.frames // 2 * EVERY_NS
         before = self.layout.database.stat().st_size
 
@@ -255,7 +256,7 @@ class Record:
 
 
 def timed(run: Callable[[], object]) -> Timed:
-    """Run it once."""
+    """Run a task once; return its seconds."""
     wall, used = time.perf_counter(), _cpu()
     run()
     return Timed(round(time.perf_counter() - wall, 3), round(_cpu() - used, 3))
@@ -267,7 +268,7 @@ def _cpu() -> float:
 
 
 def show(result: Figures) -> None:
-    """Print the figures for a person."""
+    """Print the figures as tables."""
     console = Console()
     report.show_machine(console, result["machine"])
     steps = result["steps"]
@@ -279,7 +280,7 @@ def show(result: Figures) -> None:
     row("recorded, days", lambda step: f"{step['days']:.2f}")
     row("raw Parquet, GB", lambda step: f"{step['raw_bytes'] / 1e9:.2f}")
     row("database, GB", lambda step: f"{step['database_bytes'] / 1e9:.2f}")
-    row("bytes a row", lambda step: f"{step['database_bytes'] / step['rows']:.1f}")
+    row("bytes per row", lambda step: f"{step['database_bytes'] / step['rows']:.1f}")
     row("ingest, rows/s", lambda step: f"{step['ingest_rows_per_second']:,}")
     row("next five minutes, s", lambda step: _cell(step["next_batch"]))
     row("publish, s", lambda step: _cell(step["publish"]))

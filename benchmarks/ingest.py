@@ -1,6 +1,6 @@
-"""How fast recorded frames become rows, beside a plain Python loop and beside bare `json_valid`.
+"""The speed of ingest, compared with a plain Python loop and with bare `json_valid`.
 
-`python -m benchmarks.ingest --help`; what each figure means is in `benchmarks/README.md`.
+`python -m benchmarks.ingest --help`; `benchmarks/README.md` explains the figures.
 """
 
 import json
@@ -52,7 +52,7 @@ def main(  # noqa: PLR0913 - one parameter per option
     strict: bool,
     folder: Path,
 ) -> None:
-    """Ingest mixed frames into all tables, beside a Python loop and bare `json_valid`.
+    """Ingest mixed frames into all tables; compare with a Python loop and bare `json_valid`.
 
     \b
     Example: python -m benchmarks.ingest --quick
@@ -70,26 +70,26 @@ def main(  # noqa: PLR0913 - one parameter per option
 
 
 def measure(folder: Path, rounds: int, frames: int, backlog: int) -> Figures:
-    """Give every figure: medians, bars, and each round's own."""
+    """Return all figures: medians, bars, and those of each round."""
     named, times = machine.describe(folder), machine.cpu_times()
     subjects: dict[str, Callable[[Path], float]] = {
         "ingest": ingest,
         "python": python_loop,
         "json_valid": json_valid,
     }
-    found: dict[str, list[float]] = {name: [] for name in subjects}
+    rounds_of: dict[str, list[float]] = {name: [] for name in subjects}
     with tempfile.TemporaryDirectory(dir=folder) as place:
         layout = Layout(Path(place))
         mixed.record(layout, frames)
         for _ in range(rounds):
             for name, subject in subjects.items():
-                found[name].append(frames / subject(layout.root))
-    rates = {name: median(each) for name, each in found.items()}
+                rounds_of[name].append(frames / subject(layout.root))
+    rates = {name: median(each) for name, each in rounds_of.items()}
     result: Figures = {
         "frames_per_second": rates,
-        "rounds": found,
-        "ratio_to_python": _ratio(found, "python"),
-        "ratio_to_json_valid": _ratio(found, "json_valid"),
+        "rounds": rounds_of,
+        "ratio_to_python": _ratio(rounds_of, "python"),
+        "ratio_to_json_valid": _ratio(rounds_of, "json_valid"),
     }
     bars = [
         report.at_least("ingest, frames/s", rates["ingest"], FRAMES_PER_SECOND),
@@ -105,11 +105,11 @@ def measure(folder: Path, rounds: int, frames: int, backlog: int) -> Figures:
     return {**head, **result, "bars": report.as_rows(bars)}
 
 
-def _ratio(found: dict[str, list[float]], other: str) -> float:
-    return median(ours / theirs for ours, theirs in zip(found["ingest"], found[other], strict=True))
+def _ratio(rates: dict[str, list[float]], other: str) -> float:
+    return median(ours / theirs for ours, theirs in zip(rates["ingest"], rates[other], strict=True))
 
 
-# -- the subjects: seconds for the whole record
+# -- the subjects; each returns the seconds for the whole record
 
 
 _CHILD = """
@@ -131,7 +131,7 @@ print(json.dumps({"seconds": seconds, "peak_mb": peak * 1024 / 1e6}))
 
 
 def _ingested(root: Path) -> dict[str, float]:
-    """Ingest everything anew in a process of its own; publishing is not counted."""
+    """Rebuild all tables in a separate process; the seconds do not include publishing."""
     layout = Layout(root)
     for path in layout.work.glob("ingest.duckdb*"):
         path.unlink()
@@ -142,12 +142,12 @@ def _ingested(root: Path) -> dict[str, float]:
 
 
 def ingest(root: Path) -> float:
-    """Into all tables: latency, connections, gaps and ledger included."""
+    """Ingest into all tables, including latency, connections, gaps and ledger."""
     return _ingested(root)["seconds"]
 
 
 def json_valid(root: Path) -> float:
-    """A scan that only asks of each payload whether it is JSON: the limit."""
+    """Scan the payloads and only check that each is JSON: the upper limit of the speed."""
     files = [str(path) for path in sorted(Layout(root).raw.rglob("*.parquet"))]
     with duckdb.connect() as db:
         start = time.perf_counter()
@@ -160,7 +160,7 @@ def json_valid(root: Path) -> float:
 
 
 def python_loop(root: Path) -> float:
-    """What one writes in an afternoon: a loop with msgspec, and Arrow batches into DuckDB."""
+    """Ingest with a simple loop: decode with msgspec, insert Arrow batches into DuckDB."""
     files = sorted(Layout(root).raw.rglob("*.parquet"))
     with tempfile.TemporaryDirectory(dir=root) as place:
         start = time.perf_counter()
@@ -174,7 +174,7 @@ def python_loop(root: Path) -> float:
 
 
 def _batches(files: list[Path]) -> Iterator[list[tuple[str, int, int, dict[str, object]]]]:
-    """Connection, seq, receive time and the decoded payload of each frame, in parts."""
+    """Yield connection, seq, receive time and decoded payload of the frames, in batches."""
     import pyarrow.parquet as pq
 
     decode = msgspec.json.Decoder().decode
@@ -192,33 +192,33 @@ def _batches(files: list[Path]) -> Iterator[list[tuple[str, int, int, dict[str, 
 
 
 def _backlog(folder: Path, frames: int) -> Figures:
-    """A long backlog, ingested at once: rate and peak memory."""
+    """Ingest a long backlog at once; return the rate and the peak memory."""
     with tempfile.TemporaryDirectory(dir=folder) as place:
         layout = Layout(Path(place))
         click.echo(f"recording {frames:,} frames of backlog", err=True)
         mixed.record(layout, frames)
-        found = _ingested(layout.root)
+        run = _ingested(layout.root)
         size = layout.database.stat().st_size
     return {
         "frames": frames,
-        "frames_per_second": frames / found["seconds"],
-        "peak_mb": found["peak_mb"],
+        "frames_per_second": frames / run["seconds"],
+        "peak_mb": run["peak_mb"],
         "database_mb": size / 1e6,
     }
 
 
 def show(result: Figures) -> None:
-    """Print the figures for a person."""
+    """Print the figures as tables."""
     console = Console()
     report.show_machine(console, result["machine"])
     table = Table("subject", "frames/s")
     for name, rate in result["frames_per_second"].items():
         table.add_row(name, f"{rate:,.0f}")
     if "backlog" in result:
-        found = result["backlog"]
-        table.add_row(f"backlog of {found['frames']:,}", f"{found['frames_per_second']:,.0f}")
-        table.add_row("  peak memory, MB", f"{found['peak_mb']:,.0f}")
-        table.add_row("  database, MB", f"{found['database_mb']:,.0f}")
+        backlog = result["backlog"]
+        table.add_row(f"backlog of {backlog['frames']:,}", f"{backlog['frames_per_second']:,.0f}")
+        table.add_row("  peak memory, MB", f"{backlog['peak_mb']:,.0f}")
+        table.add_row("  database, MB", f"{backlog['database_mb']:,.0f}")
     console.print(table)
     report.show_bars(console, result["bars"])
 

@@ -1,8 +1,8 @@
-"""Ingest of some data directories, one after the other, in a process of its own.
+"""Ingest of several data directories, one after the other, in a separate process.
 
 `python -m benchmarks.ingested local|MASTER STARTED DIRECTORY…` prints one JSON object: `cold` is
-the first one, from STARTED (when the process was started, s since epoch) to its last row, `warm`
-each of them once more, without what was needed to begin.
+the time of the first directory, from STARTED (the start of the process, s since epoch) to its last
+row; `warm` has the time of each directory once more, without the start-up.
 """
 
 import contextlib
@@ -21,10 +21,10 @@ Run = Callable[[Layout], int]
 
 
 def main() -> None:
-    """Measure, print."""
+    """Measure the directories of the command line; print the figures."""
     master, started, *places = sys.argv[1:]
     layouts = [Layout(Path(place)) for place in places]
-    with spread(master) as run:
+    with engine(master) as run:
         run(layouts[0])
         cold = time.time() - float(started)
         warm = []
@@ -36,8 +36,8 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def spread(master: str) -> Iterator[Run]:
-    """What ingests a directory anew: DuckDB alone, or a cluster."""
+def engine(master: str) -> Iterator[Run]:
+    """Yield the function that rebuilds a directory's tables: with DuckDB alone or a cluster."""
     if master == "local":
         yield local
         return
@@ -48,23 +48,23 @@ def spread(master: str) -> Iterator[Run]:
 
 
 def local(layout: Layout) -> int:
-    """Into the private database of one machine; publishing is not counted."""
+    """Rebuild the private database of one machine, without publishing; return the frames."""
     shutil.rmtree(layout.work, ignore_errors=True)
     with contextlib.closing(Ingest(layout, Rules)) as work:
         return work.run()
 
 
 def lake(layout: Layout, cluster: Callable[..., object]) -> int:
-    """Into the Delta tables of a new lake beside the raw files."""
+    """Ingest into the Delta tables of a new lake beside the raw files; return the frames."""
     from recorder.lake.delta import Writer
     from recorder.lake.place import Place
     from recorder.lake.run import Engine
 
     shutil.rmtree(layout.root / "lake", ignore_errors=True)
     raw, tables = Place.of(str(layout.raw)), Place.of(str(layout.root / "lake"))
-    engine = Engine(raw, tables, lambda feed, kind: Rules(kind), cluster)
+    spark = Engine(raw, tables, lambda feed, kind: Rules(kind), cluster)
     with Writer(tables) as writer:
-        return engine.run(writer).frames
+        return spark.run(writer).frames
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""WebSocket clients that listen to a server of a process of its own: how many frames, and when."""
+"""WebSocket clients of a server in a separate process: number and times of its frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 
 @contextmanager
 def serving(command: list[str]) -> Iterator[str]:
-    """Run a server; give its URL, which it prints first."""
+    """Run a server; yield its URL, which it prints first."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -22,8 +22,8 @@ def serving(command: list[str]) -> Iterator[str]:
         process.wait()
 
 
-def shaken(url: str) -> socket.socket:
-    """A raw socket after its WebSocket handshake; what came with the answer is not read."""
+def connected(url: str) -> socket.socket:
+    """Return a raw socket after its WebSocket handshake, with no byte of a frame read."""
     host, _, port = url.removeprefix("ws://").rpartition(":")
     raw = socket.create_connection((host, int(port)), timeout=60)
     raw.sendall(
@@ -37,21 +37,21 @@ def shaken(url: str) -> socket.socket:
 
 
 def read(command: list[str], total: int, frames: int) -> float:
-    """A client that only counts bytes: frames per second from the first byte to the last."""
-    with serving(command) as url, closing(shaken(url)) as raw:
+    """Count the bytes that a server sends; return frames per second from first to last byte."""
+    with serving(command) as url, closing(connected(url)) as raw:
         buffer = bytearray(1 << 18)
         size = raw.recv_into(buffer)
         begin = time.perf_counter()
         while size < total:
             got = raw.recv_into(buffer)
             if not got:
-                raise RuntimeError(f"only {size:,} of {total:,} bytes came")
+                raise RuntimeError(f"only {size:,} of {total:,} bytes arrived")
             size += got
         return round(frames / (time.perf_counter() - begin), 1)
 
 
 def receive(command: list[str], frames: int) -> float:
-    """A `websockets` client that receives every frame."""
+    """Receive every frame with a `websockets` client; return frames per second."""
 
     async def run(url: str) -> float:
         from websockets.asyncio.client import connect
@@ -68,9 +68,9 @@ def receive(command: list[str], frames: int) -> float:
 
 
 def arrivals(command: list[str], head: int = 4) -> list[int]:
-    """When each frame came (ns), to a raw reader, until the close frame."""
-    found: list[int] = []
-    with serving(command) as url, closing(shaken(url)) as raw:
+    """Return the times of arrival of frames at a raw reader, in ns, until the close frame."""
+    times: list[int] = []
+    with serving(command) as url, closing(connected(url)) as raw:
         data = b""
         while True:
             got = raw.recv(1 << 16)
@@ -83,9 +83,9 @@ def arrivals(command: list[str], head: int = 4) -> list[int]:
                 if len(data) < start + length:
                     break
                 if data[0] & 0x0F == 8:
-                    return found
+                    return times
                 if data[0] & 0x0F in {1, 2}:
-                    found.append(now)
+                    times.append(now)
                 data = data[start + length :]
             if not got or (len(data) >= 2 and data[0] & 0x0F == 8):
-                return found
+                return times

@@ -1,4 +1,4 @@
-"""Sealed records of any length, for benchmarks of what reads them."""
+"""Sealed records of any length, for benchmarks of their readers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PER_FILE = 200_000
 
 
 def make(root: Path, frames: int, gap_ns: int) -> int:
-    """Seal a record of one connection; give the bytes of its frames on the wire."""
+    """Seal a record of one connection; return the bytes of its frames on the wire."""
     run, connection = ulid(START, bytes(10)), ulid(START, b"\1" * 10)
     total = 0
     for number, first in enumerate(range(0, frames, PER_FILE), 1):
@@ -39,7 +39,7 @@ def make(root: Path, frames: int, gap_ns: int) -> int:
 
 
 def repeat(full: Path, many: Path, gigabytes: float) -> int:
-    """Write the files' frames again with later times and numbers, up to a size; give the size."""
+    """Write copies of the files with later times and numbers, up to a size; return the size."""
     sources = sorted((full / "raw").rglob("*.parquet"))
     run, size, number, rows = ulid(START, b"\2" * 10), 0, 0, 0
     while size < gigabytes * 1e9:

@@ -1,4 +1,4 @@
-"""Name the machine that a figure comes from, without naming its owner."""
+"""A description of the machine of a measurement, without its name or owner."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ LIBRARIES = ("websockets", "pyarrow", "duckdb", "msgspec", "uvloop")
 
 
 def describe(directory: Path) -> dict[str, object]:
-    """Give processor, memory, kernel, Python, libraries, and the file system of `directory`."""
+    """Return processor, memory, kernel, Python, libraries, and the file system of `directory`."""
     return {
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
@@ -28,9 +28,9 @@ def describe(directory: Path) -> dict[str, object]:
 
 
 def shares(before: list[float], after: list[float]) -> dict[str, float]:
-    """Give the shares of all cores' time that others had between two `cpu_times()`.
+    """Return the shares of the cores' time that others used between two `cpu_times()`.
 
-    `stolen_share` went to other machines, `others_share` to other processes and the kernel.
+    `stolen_share` is that of other machines, `others_share` that of other processes and the kernel.
     """
     *states, ours = (late - early for early, late in zip(before, after, strict=True))
     total = sum(states)
@@ -43,7 +43,7 @@ def shares(before: list[float], after: list[float]) -> dict[str, float]:
 
 
 def cpu_times() -> list[float]:
-    """Read the machine's CPU seconds by state (`man proc_stat`), then those of our own."""
+    """Return the machine's CPU seconds by state (`man proc_stat`), then those of this process."""
     states = Path("/proc/stat").read_text().split("\n")[0].split()[1:9]
     ticks = os.sysconf("SC_CLK_TCK")
     return [*(int(state) / ticks for state in states), sum(os.times()[:4])]
@@ -57,7 +57,7 @@ def _cpu_model() -> str:
 
 
 def _file_system(directory: Path) -> str:
-    """Give the type of the longest mount point above `directory`."""
+    """Return the type of the longest mount point above `directory`."""
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     above = [mount for mount in mounts if directory.resolve().is_relative_to(mount[1])]
     return max(above, key=lambda mount: len(mount[1]))[2]

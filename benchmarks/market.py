@@ -1,4 +1,4 @@
-"""A synthetic market, made by SQL: the tables as a month of recording would leave them."""
+"""A synthetic market, made by SQL: tables like those of a month of recording."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +8,7 @@ import duckdb
 from recorder.record.layout import Layout
 from recorder.tables import publish
 
-#: The part of all rows that each table holds; smaller tables have a fixed size.
+#: Each table's share of all rows.
 SHARES = {
     "prices": 0.45,
     "latency": 0.35,
@@ -25,7 +25,7 @@ SHARES = {
 END = 1_767_225_600  # 2026-01-01T00:00:00Z, in seconds
 DAYS = 30
 
-# A number in 0 .. 1 that looks random and is the same in every run, like every row.
+# Pseudo-random numbers in 0 .. 1 that are the same in every run, and so are all rows.
 _MACROS = """
 CREATE OR REPLACE TEMP MACRO dice(i, salt) AS (hash(i, salt) % 1000003)::DOUBLE / 1000003;
 CREATE OR REPLACE TEMP MACRO heavy(i, salt) AS exp(-ln(1 - dice(i, salt)) / 2);
@@ -85,7 +85,7 @@ _OWN = {
         'Venue Will List ' || asset AS title, event_ns AS publish_ns""",
 }
 
-# A connection a day and line for each feed, and a gap of half a minute where it was renewed.
+# One connection per day and line of each feed, and a gap of 30 s between two connections.
 _RECORDING = """
 CREATE OR REPLACE TEMP TABLE renewed AS
 SELECT
@@ -113,7 +113,7 @@ SELECT
 FROM renewed;
 """
 
-# The last day of one feed as it lies in the raw files: both lines, B a little later.
+# The raw files of one feed's last day: both lines, with B slightly later.
 _RAW = """
 COPY (
     SELECT
@@ -129,7 +129,7 @@ COPY (
 
 
 def build(folder: Path, rows: int, raw_frames: int) -> Path:
-    """Make `recorder.duckdb` of that many rows below `folder`, and its raw files; give its path."""
+    """Make a `recorder.duckdb` of `rows` rows and its raw files below `folder`; return its path."""
     layout = Layout(folder)
     date = datetime.fromtimestamp(END - 1, UTC).date()
     raw = layout.raw / "feed=binance" / f"date={date}" / "one.parquet"
@@ -152,7 +152,7 @@ def build(folder: Path, rows: int, raw_frames: int) -> Path:
 
 
 def fill(connection: duckdb.DuckDBPyConnection, table: str, rows: int) -> None:
-    """Add `rows` rows to a table of a database that `publish.define` made."""
+    """Add `rows` rows to a table of a database made by `publish.define`."""
     connection.execute(_MACROS)
     common = _COMMON.format(table=table)
     names = [n for (n, *_) in connection.execute(f"DESCRIBE {table}").fetchall()]

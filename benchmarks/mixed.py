@@ -1,4 +1,4 @@
-"""A record of mixed frames: liquidations, funding, whales, listings and control, in equal parts."""
+"""Records of mixed frames: liquidations, funding, whales, listings and control, in equal parts."""
 
 import json
 import random
@@ -13,7 +13,7 @@ from recorder.schema.raw import RAW
 
 _T0_MS = 1_790_000_000_000
 _PER_FILE = 250_000
-_PER_PART = 65_536  # as capture seals
+_PER_PART = 65_536  # the row group of sealing
 _SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
 _VENUES = ("binance", "bybit", "okx")
 
@@ -21,7 +21,7 @@ Decoded = tuple[str, int, int, dict[str, object]]
 
 
 def record(layout: Layout, frames: int, per_file: int = _PER_FILE) -> None:
-    """Seal so many frames: a fifth announcements and their heartbeats, the rest market events."""
+    """Seal `frames` frames: a fifth announcements and heartbeats, the others market events."""
     listings = frames // 5
     announced, others = announcements(listings), market(frames - listings)
     _seal(layout, "cryptolisting", "binary", announced, listings, per_file)
@@ -38,13 +38,13 @@ def _seal(  # noqa: PLR0913, PLR0917 - a feed's name, kind, frames, and how they
 ) -> None:
     connection = ulid(_T0_MS * 10**6, feed.encode()[:10].ljust(10))
     run = ulid(_T0_MS * 10**6, feed.encode()[::-1][:10].ljust(10))
-    told = {"line": "A", "group": "all", "url": "wss://example.org/"}
+    fields = {"line": "A", "group": "all", "url": "wss://example.org/"}
     for number, first in enumerate(range(0, frames, per_file), 1):
         count = min(per_file, frames - first)
         recv = [(_T0_MS + first + i) * 10**6 + 40_000_000 for i in range(count)]
         kinds, bodies = [kind] * count, [next(payloads) for _ in range(count)]
         if first == 0:
-            kinds[0], bodies[0] = "open", json.dumps(told).encode()
+            kinds[0], bodies[0] = "open", json.dumps(fields).encode()
         columns = [recv, recv, range(first, first + count), [connection] * count, kinds, bodies]
         path = layout.parquet(feed, stem(recv[0], run, number))
         seal.write(path, _parts(columns, count), {"recorder.kind": feed})
@@ -58,14 +58,14 @@ def _parts(columns: list[Sequence[object]], count: int) -> Iterator[pa.Table]:
 
 
 def announcements(count: int) -> Iterator[bytes]:
-    """Mostly announcements, and a heartbeat now and then."""
+    """Yield announcements, and every tenth frame a heartbeat."""
     dice = random.Random(1)
     for i in range(count):
         us = (_T0_MS + i) * 1000
         if i % 10 == 9:
             yield json.dumps({"type": "heartbeat", "timestampNs": us * 1000}).encode()
             continue
-        told = {
+        fields = {
             "type": "announcement",
             "title": f"Will List TOKEN{i % 977} (T{i % 977})",
             "ticker": f"T{i % 977}",
@@ -75,19 +75,19 @@ def announcements(count: int) -> Iterator[bytes]:
             "dispatchTimestampUs": us + 1000,
             "abnormalDetectionLatency": False,
         }
-        yield json.dumps(told, separators=(",", ":")).encode()
+        yield json.dumps(fields, separators=(",", ":")).encode()
 
 
 def market(count: int) -> Iterator[bytes]:
-    """A quarter each: liquidations, funding, whales, control."""
+    """Yield liquidations, funding, whales and control frames in turn."""
     dice = random.Random(2)
     for i in range(count):
         symbol, venue = dice.choice(_SYMBOLS), dice.choice(_VENUES)
         price = round(dice.random() * 1e5, 2)
-        told: dict[str, object]
+        fields: dict[str, object]
         match i % 4:
             case 0:
-                told = {
+                fields = {
                     "type": "liquidation",
                     "symbol": symbol,
                     "exchange": venue,
@@ -97,14 +97,14 @@ def market(count: int) -> Iterator[bytes]:
                     "size_usd": round(price, 1),
                 }
             case 1:
-                told = {
+                fields = {
                     "type": "funding_rate",
                     "symbol": symbol,
                     "exchange": venue,
                     "rate": round(dice.random() * 1e-3, 8),
                 }
             case 2:
-                told = {
+                fields = {
                     "type": "whale_update",
                     "wallet": f"0x{dice.getrandbits(160):040x}",
                     "asset": symbol[:3],
@@ -114,10 +114,10 @@ def market(count: int) -> Iterator[bytes]:
                     "size_usd": round(dice.random() * 1e6, 2),
                 }
             case _:
-                told = {"type": "pong"}
+                fields = {"type": "pong"}
         if i % 4 != 3:
-            told["timestamp"] = _T0_MS + i
-        yield json.dumps(told, separators=(",", ":")).encode()  # fmt: skip
+            fields["timestamp"] = _T0_MS + i
+        yield json.dumps(fields, separators=(",", ":")).encode()  # fmt: skip
 
 
 _TABLES = {
@@ -129,18 +129,18 @@ _TABLES = {
 
 
 def plain_rows(frames: list[Decoded]) -> dict[str, list[dict[str, object]]]:
-    """Rows as a plain loop makes them: each event's fields, and its latency."""
+    """Return the rows of a plain loop: each event's fields, and its latency."""
     rows: dict[str, list[dict[str, object]]] = {}
-    for connection, seq, recv_ns, told in frames:
-        name = _TABLES.get(str(told.pop("type", None)))
+    for connection, seq, recv_ns, fields in frames:
+        name = _TABLES.get(str(fields.pop("type", None)))
         if name is None:
             continue
         place = {"connection": connection, "seq": seq, "recv_ns": recv_ns}
-        rows.setdefault(name, []).append({**place, **told})
-        sent = told.get("timestamp")
+        rows.setdefault(name, []).append({**place, **fields})
+        sent = fields.get("timestamp")
         event_ns = sent * 10**6 if isinstance(sent, int) else None
-        if event_ns is None and isinstance(told.get("detectedTimestampUs"), int):
-            event_ns = int(str(told["detectedTimestampUs"])) * 1000
+        if event_ns is None and isinstance(fields.get("detectedTimestampUs"), int):
+            event_ns = int(str(fields["detectedTimestampUs"])) * 1000
         if event_ns is not None:
             latency = {**place, "event_ns": event_ns, "total_ns": recv_ns - event_ns}
             rows.setdefault("latency", []).append(latency)

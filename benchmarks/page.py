@@ -1,7 +1,7 @@
-"""How old the newest row on the page is, and whether the page's memory grows.
+"""The age of the newest row on the page, and the growth of the page's memory.
 
-`python -m benchmarks.page`: a simulated service, capture, serve and a headless Chromium, all real,
-on this machine. Needs Debian's `chromium` and the extra `dev`.
+`python -m benchmarks.page` runs a simulated service, capture, serve and a headless Chromium on this
+machine. It needs Debian's `chromium` and the extra `dev`.
 """
 
 import json
@@ -26,9 +26,9 @@ CHROMIUM = "/usr/bin/chromium"
 CHANNELS = [f"whales:{coin}" for coin in ("BTC", "ETH", "SOL", "XRP")]
 CHANNELS += ["derivatives:funding", "derivatives:liquidations", "onchain:flows", "market:alerts"]
 
-#: After each frame of the screen: how old is the first row? Its link holds the receive timestamp.
-#: The look is a task of its own, behind everything that the page does for that frame; in the
-#: frame's own callback it would see what the frame before showed.
+#: Measures the age of the first row after each frame of the screen; the row's link has the receive
+#: timestamp. A separate task reads it, after everything that the page does for that frame: the
+#: callback of the frame would still see the previous frame's row.
 _WATCH = """() => {
   window.ages = [];
   const painted = new MessageChannel();
@@ -48,7 +48,7 @@ _WATCH = """() => {
 
 @contextmanager
 def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A `recorder` process; ended, and waited for, at the end."""
+    """Start a `recorder` process; stop it and wait for it at the end."""
     environment = {**os.environ, "RECORDER_SMARTMONEY_KEY": "0" * 32}
     process = subprocess.Popen(
         [sys.executable, "-m", "recorder", *arguments],
@@ -66,28 +66,28 @@ def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def line(process: subprocess.Popen[str]) -> str:
-    """The first line that a process prints."""
+    """Return the first line that a process prints."""
     assert process.stdout is not None
     return process.stdout.readline().strip()
 
 
 def heap(page: Page) -> float:
-    """The page's JavaScript heap after a collection, in 10⁶ bytes."""
+    """Return the page's JavaScript heap after a garbage collection, in 10⁶ bytes."""
     session = page.context.new_cdp_session(page)
     session.send("HeapProfiler.collectGarbage")
     return float(page.evaluate("performance.memory.usedJSHeapSize")) / 1e6
 
 
 def count(page: Page, name: str) -> str:
-    """One of the counts beside the tape's title."""
-    found = page.locator(".view-tape .count", has_text=name).text_content()
-    return (found or "").split(" ")[0]
+    """Return one of the counts beside the tape's title."""
+    text = page.locator(".view-tape .count", has_text=name).text_content()
+    return (text or "").split(" ")[0]
 
 
 def watch(page: Page, served: subprocess.Popen[str], seconds: float) -> dict[str, Any]:
-    """Figures of so many seconds."""
+    """Return the figures of a page watched for `seconds`."""
     page.locator(".tape-rows .tape-row").first.wait_for(timeout=60_000)
-    page.wait_for_timeout(5_000)  # the first rows and the clock's comparison are no steady state
+    page.wait_for_timeout(5_000)  # until the first rows and the comparison of clocks are done
     before, spent, begun = heap(page), cpu(served.pid), time.monotonic()
     page.evaluate(_WATCH)
     page.wait_for_timeout(seconds * 1000)
@@ -105,7 +105,7 @@ def watch(page: Page, served: subprocess.Popen[str], seconds: float) -> dict[str
 
 
 def measure(rate: int, seconds: float) -> dict[str, Any]:
-    """One rate: everything is started, watched and ended."""
+    """Return the figures of one rate: start all processes, watch the page, stop them."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recorder-page-")))
         run = lambda *words: stack.enter_context(running(folder, *words))  # noqa: E731
@@ -124,20 +124,20 @@ def measure(rate: int, seconds: float) -> dict[str, Any]:
 
 
 @click.command()
-@click.option("--seconds", default=60.0, show_default=True, help="How long each rate is watched.")
+@click.option("--seconds", default=60.0, show_default=True, help="Time to watch each rate.")
 @click.option("--rate", "rates", multiple=True, type=int, help="[1000 and 5000]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def main(seconds: float, rates: tuple[int, ...], as_json: bool) -> None:
-    """Measure how old the newest row on the page of `recorder serve` is.
+    """Measure the age of the newest row on the page of `recorder serve`.
 
     Example: python -m benchmarks.page --seconds 20 --rate 1000
     """
     before = machine.describe(Path(tempfile.gettempdir()))
-    found = [measure(rate, seconds) for rate in rates or (1_000, 5_000)]
+    pages = [measure(rate, seconds) for rate in rates or (1_000, 5_000)]
     if as_json:
-        click.echo(json.dumps({"benchmark": "page", "machine": before, "page": found}))
+        click.echo(json.dumps({"benchmark": "page", "machine": before, "page": pages}))
         return
-    for one in found:
+    for one in pages:
         age, heap = one["newest_row_age_ms"], one["heap_mb"]
         ages = " ".join(f"{name} {age[name]:.0f}" for name in ("p50", "p90", "p99"))
         click.echo(f"{one['events_per_second']:,} events/s")

@@ -1,6 +1,6 @@
-"""The benchmark's frames: 310 bytes of plausible JSON, a number and a time at fixed places.
+"""The benchmark's frames: 310 bytes of plausible JSON, with a number and a time at fixed offsets.
 
-The places are fixed so that a record of millions can be checked by slicing, not by parsing.
+The offsets are fixed so that a record of millions of frames is checked by slicing, not parsing.
 """
 
 from collections.abc import Iterator
@@ -35,15 +35,15 @@ _BLOCK_MARK = b"########"
 
 
 def stamped_frame(number: int, sent_ns: int) -> bytes:
-    """Give one whole frame, header included."""
+    """Return one complete frame, including its header."""
     return _FRAME_TEMPLATE % (number, sent_ns)
 
 
 def blocks(frames: int, header: bytes = HEADER) -> Iterator[bytes]:
-    """Give frames 0 … `frames` - 1 in blocks of 100; pass `header=b""` for the payloads alone.
+    """Yield frames 0 … `frames` - 1 in blocks of 100; with `header=b""` only their payloads.
 
     Within a block only the last two digits of the number differ, so one `replace` makes the next
-    block: at several million frames a second the sender is never what is measured.
+    block: the sender reaches several million frames/s and never limits the measurement.
     """
     if frames % BLOCK_FRAMES:
         raise ValueError(f"frames must be a multiple of {BLOCK_FRAMES}, not {frames}")

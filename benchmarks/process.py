@@ -1,4 +1,4 @@
-"""Start a process and read from /proc what it and its children cost (Linux)."""
+"""Starts a process and reads its CPU time and memory, and its children's, from /proc (Linux)."""
 
 import os
 import subprocess
@@ -13,24 +13,24 @@ _POLL_SECONDS = 0.05
 
 
 class Cpu(NamedTuple):
-    """User + system seconds: the process alone, and the children that it has waited for."""
+    """User + system seconds of the process, and of the children that it has waited for."""
 
     own: float
     children: float
-    wait: float  # that the main thread was ready to run while others had the cores
+    wait: float  # time that the main thread was ready to run, but had no core
 
 
 def cpu(pid: int) -> Cpu:
-    """Read the CPU time used so far, all threads together."""
+    """Return the CPU time used so far by all threads of a process."""
     wait = int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
-    # The command name in the second field may hold spaces: count from its closing bracket.
+    # The command name in the second field may contain spaces: count from its closing bracket.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     user, system, children_user, children_system = (int(field) / _TICKS for field in fields[11:15])
     return Cpu(user + system, children_user + children_system, wait)
 
 
 def peak_mb(pid: int) -> float:
-    """Read the largest resident memory so far in MB (10^6); 0 once the process has ended."""
+    """Return the peak resident memory so far in MB (10^6); 0 once the process has ended."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024 / 1e6
@@ -38,7 +38,7 @@ def peak_mb(pid: int) -> float:
 
 
 def descendants(pid: int) -> list[int]:
-    """List the living children, their children, and so on."""
+    """Return the running children of a process, their children, and so on."""
     children = [
         int(child)
         for task in Path(f"/proc/{pid}/task").iterdir()
@@ -48,7 +48,7 @@ def descendants(pid: int) -> list[int]:
 
 
 class Watched:
-    """A running command whose peak memory is followed until it ends."""
+    """A running command whose peak memory is polled until it ends."""
 
     def __init__(
         self,
@@ -80,12 +80,12 @@ class Watched:
         return max((mb for pid, mb in self.peaks_mb.items() if pid != self.pid), default=0.0)
 
     def wait(self, timeout: float) -> Cpu:
-        """Wait for a clean end and give the CPU time of the whole life."""
+        """Wait for a clean end; return the CPU time of the whole run."""
         deadline = time.monotonic() + timeout
         # WNOWAIT leaves the ended process in /proc until its exact CPU time has been read.
         while not os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):
             if time.monotonic() > deadline:
-                raise RuntimeError(f"no end within {timeout:.0f} s\n{self.complaint()}")
+                raise RuntimeError(f"still running after {timeout:.0f} s\n{self.complaint()}")
             time.sleep(0.005)
         used = cpu(self.pid)
         self.stop()
@@ -94,7 +94,7 @@ class Watched:
         return used
 
     def stop(self) -> None:
-        """End the process if it still runs."""
+        """Kill the process if it is running."""
         self._ended.set()
         self._poller.join()
         if self.popen.poll() is None:
@@ -102,9 +102,9 @@ class Watched:
             self.popen.wait()
 
     def complaint(self) -> str:
-        """Give the command and the end of what it said on stderr."""
-        said = self._log.read_text(errors="replace").splitlines()[-20:]
-        return "\n".join([" ".join(map(str, self.popen.args)), *said])
+        """Return the command and the last lines of its stderr."""
+        lines = self._log.read_text(errors="replace").splitlines()[-20:]
+        return "\n".join([" ".join(map(str, self.popen.args)), *lines])
 
     def _poll(self) -> None:
         while not self._ended.wait(_POLL_SECONDS):

@@ -1,6 +1,6 @@
-"""How fast the canned queries answer from a large database, beside the bare SQL.
+"""The speed of the canned queries over a large database, compared with bare SQL.
 
-`python -m benchmarks.query --help`; what each figure means is in `benchmarks/README.md`.
+`python -m benchmarks.query --help`; `benchmarks/README.md` explains the figures.
 """
 
 import json
@@ -26,10 +26,10 @@ from recorder.tables import publish
 SECONDS = 1.0
 RATIO = 1.15
 
-#: line_race reads the raw files, of which there is one day; the others answer as they stand.
+#: Parameters of queries: line_race reads the raw files, which hold one day.
 GIVEN = {"line_race": {"since": str(market.END - 86400)}}
 
-# The same percentiles of the same rows, and nothing beside them; {clock} is our clock's own.
+# The same percentiles of the same rows and nothing else; {clock} is those of our clock's error.
 BARE = """
 SELECT
     feed, channel,{clock}
@@ -45,7 +45,7 @@ GROUP BY feed, channel
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured."""
+    """The extent of a run."""
 
     rounds: int
     rows: int
@@ -88,7 +88,7 @@ def main(  # noqa: PLR0913 - one parameter per option
     strict: bool,
     folder: Path,
 ) -> None:
-    """Time every canned query, and latency_percentiles beside the bare SQL.
+    """Time every canned query, and compare latency_percentiles with bare SQL.
 
     \b
     Example: python -m benchmarks.query --quick
@@ -110,7 +110,7 @@ def main(  # noqa: PLR0913 - one parameter per option
 
 
 def measure(folder: Path, size: Size, only: str | None) -> Figures:
-    """Give every figure: medians, bars, and each round's own."""
+    """Return all figures: medians, bars, and those of each round."""
     named = machine.describe(folder)
     times = machine.cpu_times()
     result: Figures = {}
@@ -123,11 +123,11 @@ def measure(folder: Path, size: Size, only: str | None) -> Figures:
         ]
     if only != "queries":
         result["percentiles"] = percentiles(folder, size)
-        found = result["percentiles"]
+        figures = result["percentiles"]
         bars += [
-            report.below("latency_percentiles / bare", found["ratio"], RATIO),
+            report.below("latency_percentiles / bare", figures["ratio"], RATIO),
             report.below(
-                "latency_percentiles / bare without clock", found["ratio_without_clock"], RATIO
+                "latency_percentiles / bare without clock", figures["ratio_without_clock"], RATIO
             ),
         ]
     named |= machine.shares(times, machine.cpu_times())
@@ -142,8 +142,8 @@ def measure(folder: Path, size: Size, only: str | None) -> Figures:
 
 
 def queries(folder: Path, size: Size) -> Figures:
-    """Give each canned query's seconds and rows."""
-    found = canned.load()
+    """Return the seconds and rows of each canned query."""
+    loaded = canned.load()
     with tempfile.TemporaryDirectory(dir=folder) as place:
         click.echo(f"making {size.rows:,} rows", err=True)
         path = market.build(Path(place), size.rows, size.raw_frames)
@@ -154,12 +154,12 @@ def queries(folder: Path, size: Size) -> Figures:
                     size.rounds,
                     lambda query=query: canned.run(connection, query, GIVEN.get(query.name, {})),
                 )
-                for name, query in found.items()
+                for name, query in loaded.items()
             }
 
 
 def percentiles(folder: Path, size: Size) -> Figures:
-    """Give latency_percentiles and the bare SQL, in turn over the same rows."""
+    """Return the seconds of latency_percentiles and of bare SQL, in turn over the same rows."""
     query = canned.load()["latency_percentiles"]
     with tempfile.TemporaryDirectory(dir=folder) as place:
         layout = Layout(Path(place))
@@ -173,7 +173,7 @@ def percentiles(folder: Path, size: Size) -> Figures:
                 "bare_without_clock": lambda: connection.sql(bare(clock=False)).to_arrow_table(),
                 "latency_percentiles": lambda: canned.run(connection, query, {}),
             }
-            subjects["bare"]()  # so that none is the one that reads from the disk
+            subjects["bare"]()  # reads from the disk, so that no measured subject has to
             rounds = [
                 {name: timed(name, 1, run)["seconds"] for name, run in subjects.items()}
                 for _ in range(size.rounds)
@@ -187,18 +187,18 @@ def percentiles(folder: Path, size: Size) -> Figures:
 
 
 def bare(*, clock: bool) -> str:
-    """Give the SQL of the percentiles alone, with or without those of our clock's error."""
+    """Return the SQL of the percentiles only, with or without those of our clock's error."""
     error = " quantile_cont(clock_error_ns, [0.5, 1.0]) AS clock_error," if clock else ""
     return BARE.format(clock=error)
 
 
 def ratio(rounds: list[Figures], name: str) -> float:
-    """Give the median of each round's own ratio: neighbours in time share the machine's mood."""
+    """Return the median of the rounds' ratios: the machine's speed varies less within a round."""
     return round(median(each["latency_percentiles"] / each[name] for each in rounds), 4)
 
 
 def timed(name: str, rounds: int, run: Callable[[], object]) -> Figures:
-    """Give the median of several runs; the first, which reads from the disk, counts too."""
+    """Return the median of several runs, including the first, which reads from the disk."""
     seconds = []
     for _ in range(rounds):
         begin = time.perf_counter()

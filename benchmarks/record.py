@@ -1,4 +1,4 @@
-"""Read what the recorder wrote, and prove that it is what the server sent."""
+"""Checks that the record is exactly what the server sent."""
 
 import hashlib
 from collections import Counter
@@ -15,11 +15,11 @@ _COLUMNS = ["recv_ns", "seq", "connection", "kind", "payload"]
 
 
 class RecordError(Exception):
-    """The record is not what was sent."""
+    """An error for a record that differs from what was sent."""
 
 
 def segments(data_dir: Path) -> Iterator[pa.Table]:
-    """Give all frames, one sealed segment after another, in the order of the connection."""
+    """Yield all frames, one sealed segment after another, in the order of the connection."""
     left = [path.name for path in data_dir.glob("journal/**/*.journal")]
     if left:
         raise RecordError(f"not sealed at the end: {', '.join(left)}")
@@ -31,7 +31,7 @@ def segments(data_dir: Path) -> Iterator[pa.Table]:
 
 
 def text_frames(data_dir: Path) -> Iterator[pa.Table]:
-    """Give the segments without our own markers; those with nothing else are left out."""
+    """Yield the segments without markers; segments that hold only markers are left out."""
     for table in segments(data_dir):
         text = table.filter(pc.field("kind") == "text")
         if len(text):
@@ -39,9 +39,9 @@ def text_frames(data_dir: Path) -> Iterator[pa.Table]:
 
 
 def check(data_dir: Path, frames: int, *, content: bool) -> None:
-    """Raise unless frames 0 … `frames` - 1 are there once, in order, and `seq` has no hole.
+    """Raise a RecordError unless frames 0 … `frames` - 1 are there once, in order, without gaps.
 
-    `content` compares every byte too, which works for frames whose time is not the clock's.
+    With `content`, also compare every byte: possible if the frames do not hold the current time.
     """
     _check_seq(data_dir)
     connections, expected, digest = set(), 0, hashlib.sha256()
@@ -54,19 +54,19 @@ def check(data_dir: Path, frames: int, *, content: bool) -> None:
     if expected != frames:
         raise RecordError(f"{expected} frames recorded, {frames} sent")
     if len(connections) != 1:
-        raise RecordError(f"frames of one connection stand under {sorted(connections)}")
+        raise RecordError(f"frames of one connection are recorded as {sorted(connections)}")
     if content and digest.digest() != _digest_sent(frames):
         raise RecordError("the recorded bytes differ from those sent")
 
 
 def receive_span(data_dir: Path) -> tuple[int, int]:
-    """Give the first and the last receive timestamp."""
+    """Return the first and the last receive timestamp, in ns."""
     spans = [pc.min_max(table["recv_ns"]).as_py() for table in text_frames(data_dir)]
     return min(span["min"] for span in spans), max(span["max"] for span in spans)
 
 
 def latencies(data_dir: Path) -> list[int]:
-    """Give recv_ns - sent_ns of each frame."""
+    """Return recv_ns - sent_ns of each frame, in ns."""
     return [
         nanoseconds
         for table in text_frames(data_dir)
@@ -80,7 +80,7 @@ def _first_frame(path: Path) -> tuple[str, int]:
 
 
 def _check_seq(data_dir: Path) -> None:
-    """Raise unless `seq` counts each connection's frames, markers included, from 0."""
+    """Raise a RecordError unless `seq` numbers each connection's frames and markers from 0."""
     following: Counter[str] = Counter()
     for table in segments(data_dir):
         for connection in table["connection"].unique().to_pylist():
@@ -95,11 +95,11 @@ def _numbers(table: pa.Table, place: slice) -> pa.ChunkedArray:
 
 
 def _check_run(numbers: pa.ChunkedArray, first: int, what: str) -> None:
-    """Raise unless the numbers are `first`, `first` + 1, …"""
+    """Raise a RecordError unless the numbers are `first`, `first` + 1, …"""
     expected = pa.array(range(first, first + len(numbers)), pa.int64())
     wrong = pc.index(pc.equal(numbers, expected), value=False).as_py()
     if wrong >= 0:
-        raise RecordError(f"{what} {numbers[wrong].as_py()} stands where {first + wrong} belongs")
+        raise RecordError(f"{what}: expected {first + wrong}; found {numbers[wrong].as_py()}")
 
 
 def _bytes_of(payload: pa.Array) -> bytes:

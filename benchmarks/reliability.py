@@ -1,13 +1,13 @@
-"""The fault suite at full scale, and the figures that it publishes.
+"""The fault suite at full scale, and the publication of its figures.
 
     python -m benchmarks.reliability                 # everything, about a quarter of an hour
     python -m benchmarks.reliability --quick         # a few tries of each class
     python -m benchmarks.reliability --only "power cut" --seed 7
     python -m benchmarks.reliability --json          # one JSON object on stdout
 
-Run it from the repository's root on Linux; classes that need root or a tool are left out with a
-word. A full run of all classes also writes benchmarks/reliability.json and the table in
-docs/reliability.md; `--publish` does so for some of them. Exit code 1: a fault was not survived.
+Run it from the repository's root on Linux. It skips classes that need root or a missing tool, and
+says so. A full run of all classes also writes benchmarks/reliability.json and the table in
+docs/reliability.md; `--publish` does so for some classes. Exit code 1: a fault was not survived.
 """
 
 import argparse
@@ -34,24 +34,24 @@ _COLUMNS = ("tried", "survived", "acknowledged", "recovered", "lost", "duplicate
 
 
 def main() -> int:
-    """Run what was asked for; the exit code."""
-    asked = _arguments()
-    scale = Scale.SHORT if asked.quick else Scale.FULL
-    names = asked.only or list(CLASSES)
-    results = {name: _run(name, asked.seed, scale) for name in names}
+    """Run the chosen classes; return the exit code."""
+    options = _arguments()
+    scale = Scale.SHORT if options.quick else Scale.FULL
+    names = options.only or list(CLASSES)
+    results = {name: _run(name, options.seed, scale) for name in names}
     report = {
-        "command": "python -m benchmarks.reliability" + f" --seed {asked.seed}",
+        "command": "python -m benchmarks.reliability" + f" --seed {options.seed}",
         "scale": scale.value,
-        "seed": asked.seed,
+        "seed": options.seed,
         "machine": _machine(),
         "classes": results,
         "totals": _totals(results),
     }
-    if asked.json:
+    if options.json:
         print(json.dumps(report, indent=2, ensure_ascii=False))
     else:
         print(table(results))
-    if scale is Scale.FULL and (asked.publish or not asked.only):
+    if scale is Scale.FULL and (options.publish or not options.only):
         publish(report)
     return 0 if all(result.get("sound", True) for result in results.values()) else 1
 
@@ -76,7 +76,7 @@ def _run(name: str, seed: int, scale: Scale) -> dict[str, object]:
     except CannotRunHereError as reason:
         print(f"left out: {reason}", file=sys.stderr)
         return {"skipped": str(reason)}
-    except Exception as error:  # the suite's own failure is a failure, and the others go on
+    except Exception as error:  # an error of the suite counts as a failure of this class
         traceback.print_exc()
         outcome = Outcome(tried=1, notes=[f"{type(error).__name__}: {error}"])
     took = round(time.monotonic() - start, 1)
@@ -95,7 +95,7 @@ def _totals(results: dict[str, dict[str, object]]) -> dict[str, int]:
 
 
 def table(results: dict[str, dict[str, object]]) -> str:
-    """The figures as a Markdown table."""
+    """Return the figures as a Markdown table."""
     heads = ("fault", *_COLUMNS, "figures")
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for name, result in results.items():
@@ -115,7 +115,7 @@ def _figures(result: dict[str, object]) -> str:
 
 
 def publish(report: dict[str, object]) -> None:
-    """Write the JSON file, and the table between the document's two marks."""
+    """Write the JSON file, and the table between the two markers of the document."""
     classes = report["classes"]
     assert isinstance(classes, dict)
     if RESULTS.exists() and len(classes) < len(CLASSES):

@@ -1,6 +1,6 @@
-"""How fast the record comes back: to Python, to WebSocket clients, and how well it keeps time.
+"""The speed of a replay to Python and to WebSocket clients, and the accuracy of its pace.
 
-`python -m benchmarks.replay --help`; what each figure means is in `benchmarks/README.md`.
+`python -m benchmarks.replay --help`; `benchmarks/README.md` explains the figures.
 """
 
 import json
@@ -29,7 +29,7 @@ from recorder.clock import NS
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured."""
+    """The extent of a run."""
 
     rounds: int
     frames: int
@@ -62,7 +62,7 @@ def main(  # noqa: PLR0913 - one parameter per option
     strict: bool,
     folder: Path,
 ) -> None:
-    """Replay a record to Python and to WebSocket clients, beside the plain ways.
+    """Replay a record to Python and to WebSocket clients, compared with plain loops.
 
     \b
     Example: python -m benchmarks.replay --quick
@@ -81,7 +81,7 @@ def main(  # noqa: PLR0913 - one parameter per option
 
 
 def measure(folder: Path, size: Size) -> Figures:
-    """Give every figure: medians, bars, and each round's own."""
+    """Return all figures: medians, bars, and those of each round."""
     named = machine.describe(folder)
     times = machine.cpu_times()
     with tempfile.TemporaryDirectory(dir=folder) as place:
@@ -118,7 +118,7 @@ def measure(folder: Path, size: Size) -> Figures:
 
 @dataclass(frozen=True)
 class Plan:
-    """What one round measures."""
+    """The parameters of one round."""
 
     size: Size
     total: int  # bytes of all frames, as WebSocket frames
@@ -126,9 +126,9 @@ class Plan:
 
 
 def one_round(full: Path, steady: Path, long: Path, plan: Plan) -> Figures:
-    """Every subject once, in turn, so that a slow minute hits all."""
+    """Measure every subject once, in turn, so that a slow minute affects all."""
     frames, total = plan.size.frames, plan.total
-    found: Figures = {
+    figures: Figures = {
         "python": {"plain": plain(full), "replay": replayed(full)},
         "websocket": {
             "sends_to_reader": read(sends(full), total, frames),
@@ -139,22 +139,22 @@ def one_round(full: Path, steady: Path, long: Path, plan: Plan) -> Figures:
         "pace": pace(steady, plan.size),
         "fast": fast(long, plan.size),
     }
-    told = {**found["python"], **found["websocket"]}
+    rates = {**figures["python"], **figures["websocket"]}
     click.echo(
         f"round {plan.number + 1}: "
-        + ", ".join(f"{name} {rate:,.0f}/s" for name, rate in told.items())
-        + f"; 1x p99 {found['pace']['error_ms']['p99']:.3f} ms"
-        + f", 60x {found['fast']['error_percent']:.2f} %",
+        + ", ".join(f"{name} {rate:,.0f}/s" for name, rate in rates.items())
+        + f"; 1x p99 {figures['pace']['error_ms']['p99']:.3f} ms"
+        + f", 60x {figures['fast']['error_percent']:.2f} %",
         err=True,
     )
-    return found
+    return figures
 
 
 # -- to Python
 
 
 def memory(many: Path, full: Path, gigabytes: float) -> Figures:
-    """Iterate over the same files again and again, as one long record: the peak of the process."""
+    """Replay many copies of the same files as one long record; return the peak memory in MB."""
     size = repeat(full, many, gigabytes)
     code = "import recorder, sys\nprint(sum(1 for _ in recorder.replay(data_dir=sys.argv[1])))"
     child = Watched([sys.executable, "-c", code, str(many)], many / "log")
@@ -165,14 +165,14 @@ def memory(many: Path, full: Path, gigabytes: float) -> Figures:
 
 
 def timed(run: Callable[[], int]) -> float:
-    """Frames per second."""
+    """Return the frames per second of a run, which returns its number of frames."""
     begin = time.perf_counter()
     count = run()
     return round(count / (time.perf_counter() - begin), 1)
 
 
 def plain(root: Path) -> float:
-    """The loop that one would write: batches, columns as lists, a call for each row."""
+    """Return the rate of a plain loop: batches, columns as lists, a call for each row."""
     count = 0
 
     def take(*row: object) -> None:
@@ -190,7 +190,7 @@ def plain(root: Path) -> float:
 
 
 def replayed(root: Path) -> float:
-    """`recorder.replay`, a call for each frame."""
+    """Return the rate of `recorder.replay` with a call for each frame."""
     count = 0
 
     def take(played: object) -> None:
@@ -229,21 +229,21 @@ asyncio.run(main())
 
 
 def sends(root: Path) -> list[str]:
-    """A `websockets` server that awaits each send; its frames are in memory beforehand."""
+    """Return the command of a `websockets` server that awaits each send of frames in memory."""
     return [sys.executable, "-c", SENDS, str(root)]
 
 
 def serves(root: Path, speed: str) -> list[str]:
-    """`recorder replay --serve`."""
+    """Return the command of `recorder replay --serve`."""
     options = ["--serve", "127.0.0.1:0", "--speed", speed, "--data-dir", str(root)]
     return [sys.executable, "-m", "recorder", "replay", *options, "--log-level", "error"]
 
 
 def pace(steady: Path, size: Size) -> Figures:
-    """1,000 frames a second at 1x: how far the time between two frames is off."""
+    """Replay 1,000 frames/s at 1x; return the error of the time between two frames."""
     times = arrivals(serves(steady, "1"))
     if len(times) != int(1000 * size.paced_seconds):
-        raise RuntimeError(f"{len(times)} frames came")
+        raise RuntimeError(f"{len(times)} frames arrived")
     return {
         "error_ms": percentiles(
             [abs(later - earlier - 1_000_000) for earlier, later in pairwise(times)]
@@ -252,7 +252,7 @@ def pace(steady: Path, size: Size) -> Figures:
 
 
 def fast(long: Path, size: Size) -> Figures:
-    """A record of `60 * paced_seconds` seconds at 60x: how far its end is off."""
+    """Replay a record of `60 * paced_seconds` seconds at 60x; return the error of its duration."""
     times = arrivals(serves(long, "60"))
     took = (times[-1] - times[0]) / 1e9
     error = abs(took - size.paced_seconds) / size.paced_seconds * 100
@@ -260,7 +260,7 @@ def fast(long: Path, size: Size) -> Figures:
 
 
 def ratio(rounds: list[Figures], part: str, ours: str, theirs: str) -> float:
-    """Give the median of each round's own ratio: neighbours in time share the machine's mood."""
+    """Return the median of the rounds' ratios: the machine's speed varies less within a round."""
     return round(median(each[part][ours] / each[part][theirs] for each in rounds), 4)
 
 

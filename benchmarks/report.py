@@ -1,4 +1,4 @@
-"""Medians over rounds, the bars beside them, and the table."""
+"""Reports: medians over rounds, their bounds, and tables."""
 
 from dataclasses import asdict, dataclass
 from statistics import median
@@ -20,7 +20,7 @@ class Bar:
 
 
 def medians(rounds: list[Figures]) -> Figures:
-    """Give the median of each figure over the rounds, nested ones too."""
+    """Return the median of each figure over the rounds, including nested figures."""
     return {
         name: medians([figures[name] for figures in rounds])
         if isinstance(value, dict)
@@ -30,23 +30,23 @@ def medians(rounds: list[Figures]) -> Figures:
 
 
 def ratio(rounds: list[dict[str, Figures]]) -> float:
-    """Give the median of each round's own ratio: neighbours in time share the machine's mood."""
+    """Return the median of the rounds' ratios: the machine's speed varies less within a round."""
     rate = "frames_per_second"
     return round(median(each["recorder"][rate] / each["bare recv"][rate] for each in rounds), 4)
 
 
 def at_least(name: str, value: float, bound: float) -> Bar:
-    """Give a bar that the value must reach."""
+    """Return a bar that the value must reach."""
     return Bar(name, value, f">= {bound:g}", value >= bound)
 
 
 def below(name: str, value: float, bound: float) -> Bar:
-    """Give a bar that the value must stay under."""
+    """Return a bar that the value must stay below."""
     return Bar(name, value, f"< {bound:g}", value < bound)
 
 
 def at_most(name: str, value: float, bound: float) -> Bar:
-    """Give a bar that the value must not exceed."""
+    """Return a bar that the value must not exceed."""
     return Bar(name, value, f"<= {bound:g}", value <= bound)
 
 
@@ -71,11 +71,11 @@ def paced_bars(paced: dict[str, Figures]) -> list[Bar]:
 
 
 def show_machine(console: Console, machine: Figures) -> None:
-    """Print what was measured on, and how much of it others had."""
+    """Print the machine, and the share of it that other processes used."""
     console.print(
         f"{machine['cpu']}, {machine['cores']} cores, {machine['kernel']}, "
         f"{machine['file_system']}, {machine['python']}; "
-        f"other processes had {machine['others_share']:.0%} of it"
+        f"other processes used {machine['others_share']:.0%} of it"
     )
 
 
@@ -100,7 +100,7 @@ def show(result: Figures) -> None:
 
 
 def as_rows(bars: list[Bar]) -> list[Figures]:
-    """Give bars as plain data."""
+    """Return bars as plain data."""
     return [asdict(bar) for bar in bars]
 
 

@@ -1,6 +1,6 @@
-"""What a cluster costs and when it pays: normalisation with Spark beside DuckDB alone.
+"""The cost of a cluster and when it pays off: normalisation with Spark and with DuckDB alone.
 
-`python -m benchmarks.scale --help`; what each figure means is in `benchmarks/README.md`.
+`python -m benchmarks.scale --help`; `benchmarks/README.md` explains the figures.
 """
 
 import json
@@ -27,24 +27,24 @@ _ROOT = Path(__file__).parents[1]
 
 ALONE = "DuckDB alone"
 SUBJECTS = {ALONE: 0, "Spark, 1 worker": 1, "Spark, 2 workers": 2}
-#: Cores of clusters for which it is reckoned when they pay off.
+#: The sizes of clusters for which the break-even is computed, in cores.
 CORES = (4, 8, 16, 32, 64)
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: the frames, and in how many files they lie."""
+    """The extent of a run: the frames, and the numbers of files that hold them."""
 
     rounds: int
     frames: int
     files: tuple[int, ...]
-    rows: int  # of the tables that queries are asked of
+    rows: int  # of the tables for the queries
 
     @property
     def points(self) -> list[tuple[int, int]]:
-        """Files and frames of each measurement; the last ones tell a frame's cost from a file's."""
-        some = self.files[0]
-        return [(f, self.frames) for f in self.files] + [(some, self.frames // 4), (some, some)]
+        """Files and frames of each measurement; the last two separate the costs of the two."""
+        few = self.files[0]
+        return [(f, self.frames) for f in self.files] + [(few, self.frames // 4), (few, few)]
 
 
 FULL = Size(rounds=3, frames=1_000_000, files=(10, 30, 100, 300, 1000), rows=10_000_000)
@@ -76,7 +76,7 @@ def main(  # noqa: PLR0913 - one parameter per option
     as_json: bool,
     folder: Path,
 ) -> None:
-    """Normalise the same files with DuckDB and with Spark; ask a lake and recorder.duckdb.
+    """Normalise the same files with DuckDB and with Spark; query a lake and recorder.duckdb.
 
     \b
     Example: python -m benchmarks.scale --quick
@@ -96,7 +96,7 @@ def main(  # noqa: PLR0913 - one parameter per option
 
 
 def measure(folder: Path, size: Size, only: str | None) -> Figures:
-    """Give every figure: medians, the fit, and each round's own."""
+    """Return all figures: medians, the fit, and those of each round."""
     named, times = machine.describe(folder), machine.cpu_times()
     result: Figures = {}
     with tempfile.TemporaryDirectory(dir=folder) as place:
@@ -113,26 +113,26 @@ def measure(folder: Path, size: Size, only: str | None) -> Figures:
 
 
 def ingest(place: Path, size: Size) -> Figures:
-    """Give the seconds of each subject at each point, and what follows from them."""
+    """Return the seconds of each subject at each point, with the fit and the break-even."""
     places = [_record(place, files, frames) for files, frames in size.points]
-    found: dict[str, list[Figures]] = {name: [] for name in SUBJECTS}
+    rounds: dict[str, list[Figures]] = {name: [] for name in SUBJECTS}
     for _ in range(size.rounds):
         for name, workers in SUBJECTS.items():
-            found[name].append(_measured(place / "spark", workers, places))
-            click.echo(f"{name}: cold {found[name][-1]['cold']:.1f} s", err=True)
+            rounds[name].append(_measured(place / "spark", workers, places))
+            click.echo(f"{name}: cold {rounds[name][-1]['cold']:.1f} s", err=True)
     lake = sum(path.stat().st_size for path in (places[0] / "lake").rglob("*.parquet"))
-    return summary(found, size) | {"lake_bytes_per_frame": round(lake / size.frames, 2)}
+    return summary(rounds, size) | {"lake_bytes_per_frame": round(lake / size.frames, 2)}
 
 
 def _record(place: Path, files: int, frames: int) -> Path:
-    """The frames in about so many files."""
+    """Record frames in about `files` files; return the data directory."""
     directory = place / f"{files}-{frames}"
     mixed.record(Layout(directory), frames, -(-frames // files))
     return directory
 
 
 def _measured(folder: Path, workers: int, places: list[Path]) -> Figures:
-    """Ingest each directory, in a process of its own, with so many workers; 0: no cluster."""
+    """Ingest all directories in a separate process, with `workers` workers; 0 without a cluster."""
     if not workers:
         return _child("local", places)
     sys.path.insert(0, str(_ROOT / "tests"))
@@ -158,10 +158,10 @@ def _child(master: str, places: list[Path], environment: dict[str, str] | None =
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def summary(found: dict[str, list[Figures]], size: Size) -> Figures:
-    """Medians over the rounds, and the cost that fits each subject's points."""
+def summary(measured: dict[str, list[Figures]], size: Size) -> Figures:
+    """Return the medians over the rounds, and the cost that fits each subject's points."""
     result: Figures = {}
-    for name, rounds in found.items():
+    for name, rounds in measured.items():
         seconds = [
             median(one["warm"][place]["seconds"] for one in rounds)
             for place in range(len(size.points))
@@ -182,13 +182,13 @@ def summary(found: dict[str, list[Figures]], size: Size) -> Figures:
 
 
 def verdict(subjects: Figures, frames_per_file: float) -> Figures:
-    """When a cluster is faster than one machine, by the fit; each worker here has one core."""
+    """Return when a cluster is faster than one machine, by the fit; a worker has one core."""
     alone, one = (Cost(**subjects[name]["cost"]) for name in (ALONE, "Spark, 1 worker"))
-    found = {n: pays_off(alone, one, n, frames_per_file) for n in CORES}
+    least = {n: pays_off(alone, one, n, frames_per_file) for n in CORES}
     return {
         "frames_per_file": round(frames_per_file),
         "from_cores": cores_needed(alone, one, frames_per_file),
-        "frames": {str(n): None if some is None else round(some) for n, some in found.items()},
+        "frames": {str(n): None if some is None else round(some) for n, some in least.items()},
     }
 
 
@@ -196,7 +196,7 @@ def verdict(subjects: Figures, frames_per_file: float) -> Figures:
 
 
 def show(result: Figures) -> None:
-    """Print the figures for a person."""
+    """Print the figures as tables."""
     console = Console()
     report.show_machine(console, result["machine"])
     if "ingest" in result:
@@ -205,8 +205,8 @@ def show(result: Figures) -> None:
         asked.show(console, result["queries"])
 
 
-def _show_ingest(console: Console, found: Figures, frames: int) -> None:
-    subjects = found["subjects"]
+def _show_ingest(console: Console, figures: Figures, frames: int) -> None:
+    subjects = figures["subjects"]
     files = [*subjects[ALONE]["warm_seconds"]]
     table = Table("", *subjects, title=f"{frames:,} frames, seconds (medians)")
     rows: list[tuple[str, Callable[[Figures], str]]] = [
@@ -214,17 +214,17 @@ def _show_ingest(console: Console, found: Figures, frames: int) -> None:
         *((f"warm, {n}", lambda one, n=n: f"{one['warm_seconds'][n]:.2f}") for n in files),
         ("frames/s, warm", lambda one: f"{one['frames_per_second']['warm']:,}"),
         ("fit: fixed, s", lambda one: f"{one['cost']['fixed']:.2f}"),
-        ("fit: a file, ms", lambda one: f"{one['cost']['per_file'] * 1e3:.1f}"),
-        ("fit: 1 M frames, s", lambda one: f"{one['cost']['per_frame'] * 1e6:.2f}"),
+        ("fit: per file, ms", lambda one: f"{one['cost']['per_file'] * 1e3:.1f}"),
+        ("fit: per 1 M frames, s", lambda one: f"{one['cost']['per_frame'] * 1e6:.2f}"),
     ]
     for title, cell in rows:
         table.add_row(title, *map(cell, subjects.values()))
     console.print(table)
-    told = found["pays_off"]
-    console.print(f"Spark can be faster than {ALONE} from {told['from_cores']} cores on;")
-    for cores, from_frames in told["frames"].items():
-        said = f"from {from_frames:,} frames a run" if from_frames is not None else "never"
-        console.print(f"  {cores} cores: {said}")
+    even = figures["pays_off"]
+    console.print(f"Spark can be faster than {ALONE} with at least {even['from_cores']} cores:")
+    for cores, least in even["frames"].items():
+        text = f"in runs of at least {least:,} frames" if least is not None else "never"
+        console.print(f"  {cores} cores: {text}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""How fresh, how cheap and how harmless `recorder serve` is, beside a real capture.
+"""The delay and cost of `recorder serve`, and its effect on a capture on the same machine.
 
-`python -m benchmarks.serve --help`; what each figure means is in `benchmarks/README.md`.
+`python -m benchmarks.serve --help`; `benchmarks/README.md` explains the figures.
 """
 
 import json
@@ -69,22 +69,22 @@ def main(seconds: float, rates: tuple[int, ...], as_json: bool, folder: Path) ->
 
 
 def run(base: Path, rate: int, seconds: float, *, serving: bool) -> Figures:
-    """One measured run: source, capture, and where wanted serve with a client."""
+    """Return the figures of one run: source, capture and, if `serving`, serve with a client."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=base)))
         source = stack.enter_context(_watched(folder, "source", _tape("source", rate, seconds)))
-        port = _told(source, "listening")["port"]
+        port = _event(source, "listening")["port"]
         config = folder / "recorder.toml"
         url = f"ws://127.0.0.1:{port}/"
         config.write_text(_CONFIG.format(folder=folder, kind=_KIND, url=url))
         capture = stack.enter_context(_watched(folder, "capture", _recorder("capture", config)))
-        _told(source, "open")
+        _event(source, "open")
         figures: Figures = {}
         if serving:
             figures |= _serve(stack, folder, config, source, seconds)
         else:
             _go(source)
-        _told(source, "done")
+        _event(source, "done")
         capture.popen.send_signal(signal.SIGTERM)
         capture.wait(_DRAIN_SECONDS)
         return figures | {"stamp_lag_ms": percentiles(_lags(folder / "data"))}
@@ -98,13 +98,13 @@ def _serve(
     url = server.popen.stdout.readline().strip().replace("http://", "ws://")
     command = _tape("client", f"{url}api/live", seconds)
     client = stack.enter_context(_watched(folder, "client", command))
-    _told(client, "connected")
+    _event(client, "connected")
     _go(source)
-    time.sleep(3.0)  # the start is over
+    time.sleep(3.0)  # until the start is over
     before, began, small = cpu(server.pid), time.monotonic(), _resident_mb(server.pid)
     time.sleep(max(1.0, seconds - 3.0))
     used, took, grown = cpu(server.pid), time.monotonic() - began, _resident_mb(server.pid)
-    counted = _told(client, "counted")
+    counted = _event(client, "counted")
     return {
         "age_ms": counted["age_ms"],
         "newest_ms": counted["newest_ms"],
@@ -136,14 +136,15 @@ def _go(source: Watched) -> None:
     source.popen.stdin.flush()
 
 
-def _told(process: Watched, event: str) -> Figures:
+def _event(process: Watched, event: str) -> Figures:
+    """Return the fields of the next line of a process, which must be the event `event`."""
     line = process.popen.stdout.readline()
     if not line:
-        raise RuntimeError(f"it ended before {event!r}\n{process.complaint()}")
-    told = json.loads(line)
-    if told["event"] != event:
-        raise RuntimeError(f"it said {line.strip()} in place of {event!r}")
-    return told
+        raise RuntimeError(f"the process ended before {event!r}\n{process.complaint()}")
+    fields = json.loads(line)
+    if fields["event"] != event:
+        raise RuntimeError(f"the process printed {line.strip()} instead of {event!r}")
+    return fields
 
 
 def _resident_mb(pid: int) -> float:
@@ -152,7 +153,7 @@ def _resident_mb(pid: int) -> float:
 
 
 def _lags(data_dir: Path) -> Iterator[int]:
-    """Give recv_ns - sent_ns of each frame."""
+    """Yield recv_ns - sent_ns of each frame, in ns."""
     for path in data_dir.glob("raw/**/*.parquet"):
         table = pq.ParquetFile(path).read(columns=["recv_ns", "kind", "payload"])
         for row in table.to_pylist():
@@ -165,10 +166,10 @@ def show(rate: int, alone: Figures, both: Figures) -> None:
     lags = [figures["stamp_lag_ms"]["p99"] for figures in (alone, both)]
     click.echo(f"{rate:,} events/s")
     for name, what in (("age_ms", "every event"), ("newest_ms", "newest of each batch")):
-        found = both[name]
+        age = both[name]
         click.echo(
-            f"  received → client, {what}: p50 {found['p50']:.0f} "
-            f"p90 {found['p90']:.0f} p99 {found['p99']:.0f} ms"
+            f"  received → client, {what}: p50 {age['p50']:.0f} "
+            f"p90 {age['p90']:.0f} p99 {age['p99']:.0f} ms"
         )
     small, grown = both["serve_mb"]
     click.echo(f"  serve: {both['serve_cpu_percent']} % of a core, {small} → {grown} MB")

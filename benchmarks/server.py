@@ -1,8 +1,8 @@
-"""Serve one connection: `flood` as fast as the client reads, or `pace` at an exact rate.
+"""A server of one connection: `flood` as fast as the client reads, or `pace` at an exact rate.
 
-A process of its own: `python -m benchmarks.server flood FRAMES` or `… pace RATE SECONDS`. It tells
-each step as one JSON line on stdout: the port, `open` when a client is connected, `start` at the
-first frame, and `done`, after the peer's close, with its own figures.
+It runs in a separate process: `python -m benchmarks.server flood FRAMES` or `… pace RATE SECONDS`.
+It prints each step as a JSON line on stdout: `listening` with the port, `open` when a client is
+connected, `start` at the first frame, and `done` with its figures after the peer's close.
 """
 
 import ctypes
@@ -16,13 +16,13 @@ from benchmarks.payloads import blocks, stamped_frame
 from benchmarks.percentiles import percentiles
 from benchmarks.wire import Wire
 
-SETTLE_SECONDS = 1.5  # the client finishes its start-up before the first frame
-SPIN_NS = 150_000  # a sleep may end about this much late, so the rest is spun
+SETTLE_SECONDS = 1.5  # time for the client's start-up before the first frame
+SPIN_NS = 150_000  # a sleep may end about this late, so the rest is busy waiting
 _PR_SET_TIMERSLACK = 29
 
 
-def tell(event: str, **facts: object) -> None:
-    """Print one step for the process that started this one."""
+def report(event: str, **facts: object) -> None:
+    """Print a step for the parent process."""
     print(json.dumps({"event": event, **facts}), flush=True)
 
 
@@ -40,7 +40,7 @@ def flood(wire: Wire, frames: int) -> dict[str, object]:
 def pace(wire: Wire, rate: int, seconds: float) -> dict[str, object]:
     """Send one frame every 1/`rate` seconds, whatever the client does, then close.
 
-    A frame that is due while the last one is still being sent goes out at once, and counts as late.
+    A frame that is due while the last one is being sent is sent right after it and counts as late.
     """
     send, late = wire.socket.sendall, []
     interval = 1e9 / rate
@@ -57,7 +57,7 @@ def pace(wire: Wire, rate: int, seconds: float) -> dict[str, object]:
 
 
 def wait_until(due: int) -> None:
-    """Sleep until shortly before `due` (monotonic ns), then spin."""
+    """Sleep until shortly before `due` (monotonic ns), then wait busily."""
     while (left := due - time.monotonic_ns()) > SPIN_NS:
         time.sleep((left - SPIN_NS) / 1e9)
     while time.monotonic_ns() < due:
@@ -65,21 +65,21 @@ def wait_until(due: int) -> None:
 
 
 def main(mode: str, *arguments: str) -> None:
-    """Serve the first client that connects, and end."""
+    """Serve the first client that connects, then exit."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
     gc.disable()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        tell("listening", port=listener.getsockname()[1])
+        report("listening", port=listener.getsockname()[1])
         wire = Wire(listener)
-    tell("open")
+    report("open")
     time.sleep(SETTLE_SECONDS)
-    tell("start")
+    report("start")
     if mode == "flood":
         figures = flood(wire, int(arguments[0]))
     else:
         figures = pace(wire, int(arguments[0]), float(arguments[1]))
-    tell("done", **figures)
+    report("done", **figures)
 
 
 if __name__ == "__main__":

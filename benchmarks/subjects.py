@@ -1,4 +1,4 @@
-"""One measured run of one subject: the bare loop or the recorder, against a server of its own."""
+"""One measured run of one subject: a bare loop or the recorder, with its own server."""
 
 import json
 import shutil
@@ -32,28 +32,28 @@ url = "{url}"
 
 @dataclass(frozen=True)
 class Bench:
-    """Where runs keep their files, and the command that captures."""
+    """The folder for the files of runs, and the command that captures."""
 
     folder: Path
     command: Sequence[str]
 
 
 class Server:
-    """The server process, as seen through the lines that it prints."""
+    """The server process, controlled through the lines that it prints."""
 
     def __init__(self, process: Watched) -> None:
         self._process = process
         self.url = f"ws://127.0.0.1:{self.wait('listening')['port']}/"
 
     def wait(self, event: str) -> Figures:
-        """Wait for the next line, which must be `event`."""
+        """Return the fields of the next line, which must be the event `event`."""
         line = self._process.popen.stdout.readline()
         if not line:
             raise RuntimeError(f"the server ended before {event!r}\n{self._process.complaint()}")
-        told = json.loads(line)
-        if told["event"] != event:
-            raise RuntimeError(f"the server said {line.strip()} in place of {event!r}")
-        return told
+        fields = json.loads(line)
+        if fields["event"] != event:
+            raise RuntimeError(f"the server printed {line.strip()} instead of {event!r}")
+        return fields
 
 
 def flood_bare(bench: Bench, loop: str, frames: int) -> Figures:
@@ -79,7 +79,7 @@ def flood_bare(bench: Bench, loop: str, frames: int) -> Figures:
 
 
 def flood_recorder(bench: Bench, frames: int) -> Figures:
-    """Measure the recorder at full speed, and check its record byte for byte."""
+    """Measure the recorder at full speed; compare its record byte by byte."""
     with _folder(bench) as folder, _server(folder, "flood", frames) as server:
         with _recorder(bench, folder, server.url) as process:
             _wait_open(server, process)
@@ -103,7 +103,7 @@ def flood_recorder(bench: Bench, frames: int) -> Figures:
 
 
 def paced_bare(bench: Bench, rate: int, seconds: float) -> Figures:
-    """Measure the documented loop, stamping after `recv`, at an exact rate."""
+    """Measure the documented loop, with a timestamp after `recv`, at an exact rate."""
     with (
         _folder(bench) as folder,
         _server(folder, "pace", rate, seconds) as server,
@@ -117,7 +117,7 @@ def paced_bare(bench: Bench, rate: int, seconds: float) -> Figures:
 
 
 def paced_recorder(bench: Bench, rate: int, seconds: float) -> Figures:
-    """Measure the recorder at an exact rate, and check that its record is complete."""
+    """Measure the recorder at an exact rate; check that its record is complete."""
     with _folder(bench) as folder, _server(folder, "pace", rate, seconds) as server:
         with _recorder(bench, folder, server.url) as process:
             _wait_open(server, process)
@@ -136,7 +136,10 @@ def paced_recorder(bench: Bench, rate: int, seconds: float) -> Figures:
 
 
 def _steady_share(server: Server, process: Watched, seconds: float) -> tuple[float, Figures]:
-    """Give the process's percentage of one core without the first and last second."""
+    """Return the process's share of a core in %, without the first and last second.
+
+    The second value holds the fields of the server's event `done`.
+    """
     edge = min(1.0, seconds / 4)
     server.wait("start")
     time.sleep(edge)

@@ -1,8 +1,8 @@
-"""Both ends of the benchmark of serve, each a process of its own.
+"""Both ends of the benchmark of serve, each in a separate process.
 
-`python -m benchmarks.tape source RATE SECONDS` is a service that pushes liquidations at an exact
-rate; `python -m benchmarks.tape client URL SECONDS` counts what reaches the screen's end of the
-WebSocket. Both tell their steps as JSON lines on stdout.
+`python -m benchmarks.tape source RATE SECONDS` is a service that sends liquidations at an exact
+rate; `python -m benchmarks.tape client URL SECONDS` counts the events that a page would receive.
+Both print their steps as JSON lines on stdout.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import time
 import websockets
 
 from benchmarks.percentiles import percentiles
-from benchmarks.server import SETTLE_SECONDS, tell, wait_until
+from benchmarks.server import SETTLE_SECONDS, report, wait_until
 from benchmarks.wire import Wire
 
 _FRAME = (
@@ -28,7 +28,7 @@ _PR_SET_TIMERSLACK = 29
 
 
 def frame(number: int, sent_ns: int) -> bytes:
-    """Give one whole WebSocket frame: a liquidation."""
+    """Return a liquidation as a complete WebSocket frame."""
     ms = sent_ns // 1_000_000
     symbol, side = _SYMBOLS[number % 4], ("SELL", "BUY")[number // 4 % 2]
     payload = (_FRAME % (ms, sent_ns, symbol, side, number % 100, ms)).encode()
@@ -36,15 +36,15 @@ def frame(number: int, sent_ns: int) -> bytes:
 
 
 def source(rate: int, seconds: float) -> None:
-    """Serve the first client that connects, at an exact rate, then close."""
+    """Send to the first client that connects, at an exact rate, then close."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
     gc.disable()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        tell("listening", port=listener.getsockname()[1])
+        report("listening", port=listener.getsockname()[1])
         wire = Wire(listener)
-    tell("open")
-    sys.stdin.readline()  # go
+    report("open")
+    sys.stdin.readline()  # wait for the signal to start
     time.sleep(SETTLE_SECONDS)
     interval = 1e9 / rate
     start = time.monotonic_ns() + 10_000_000
@@ -54,32 +54,32 @@ def source(rate: int, seconds: float) -> None:
         if number % 100 == 0:
             wire.answer()
     wire.close()
-    tell("done")
+    report("done")
 
 
 async def client(url: str, seconds: float) -> None:
-    """Read the live connection for so long after the first event, and tell what came."""
+    """Read the live connection for `seconds` after the first event; print the figures."""
     ages, newest, counts = [], [], {"events": 0, "batches": 0, "left_out": 0, "dropped": 0}
     async with websockets.connect(url, max_size=None, compression=None) as live:
-        tell("connected")
+        report("connected")
         ends = None
         while ends is None or time.monotonic() < ends:
             try:
                 text = await asyncio.wait_for(live.recv(), 30)
             except TimeoutError:
                 break
-            now, told = time.time_ns(), json.loads(text)
-            if told["type"] != "events":
+            now, message = time.time_ns(), json.loads(text)
+            if message["type"] != "events":
                 continue
             ends = ends or time.monotonic() + seconds - 1.0
-            here = [now - int(event["recv_ns"]) for event in told["events"]]
-            ages += here
-            newest += [min(here)] if here else []
-            counts["events"] += len(here)
+            batch = [now - int(event["recv_ns"]) for event in message["events"]]
+            ages += batch
+            newest += [min(batch)] if batch else []
+            counts["events"] += len(batch)
             counts["batches"] += 1
-            counts["left_out"] += told["left_out"]
-            counts["dropped"] += told["dropped"]
-    tell("counted", age_ms=percentiles(ages), newest_ms=percentiles(newest), **counts)
+            counts["left_out"] += message["left_out"]
+            counts["dropped"] += message["dropped"]
+    report("counted", age_ms=percentiles(ages), newest_ms=percentiles(newest), **counts)
 
 
 if __name__ == "__main__":

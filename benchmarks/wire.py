@@ -1,4 +1,4 @@
-"""The server's half of one WebSocket connection, by hand: as little as full speed allows."""
+"""The server side of one WebSocket connection, written by hand for full speed."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ class Wire:
         self._shake_hands()
 
     def answer(self) -> None:
-        """Reply to the pings that have arrived, without waiting for any."""
+        """Reply to the pings that have arrived, without waiting."""
         self.socket.setblocking(False)
         try:
             self._received += self.socket.recv(65536)
@@ -33,12 +33,12 @@ class Wire:
         self._take_frames()
 
     def close(self) -> None:
-        """Send a normal close, wait for the peer's, and hang up."""
+        """Send a close frame, wait for the peer's, and close the socket."""
         self.socket.sendall(_NORMAL_CLOSURE)
         while _CLOSE not in self._take_frames():
             data = self.socket.recv(65536)
             if not data:
-                raise ConnectionError("the peer hung up without a close frame")
+                raise ConnectionError("the peer disconnected without a close frame")
             self._received += data
         self.socket.close()
 
@@ -46,7 +46,7 @@ class Wire:
         while b"\r\n\r\n" not in self._received:
             data = self.socket.recv(65536)
             if not data:
-                raise ConnectionError("the peer hung up before its handshake was complete")
+                raise ConnectionError("the peer disconnected before its handshake was complete")
             self._received += data
         request, self._received = self._received.split(b"\r\n\r\n", 1)
         headers = dict(line.split(b": ", 1) for line in request.split(b"\r\n")[1:])
@@ -58,7 +58,7 @@ class Wire:
         )
 
     def _take_frames(self) -> list[int]:
-        """Consume the whole frames received so far, answer pings, and give the opcodes."""
+        """Consume the complete frames received so far, answer pings, return the opcodes."""
         opcodes = []
         while (frame := _first_frame(self._received)) is not None:
             opcode, payload, self._received = frame
@@ -69,7 +69,7 @@ class Wire:
 
 
 def _first_frame(data: bytes) -> tuple[int, bytes, bytes] | None:
-    """Split masked client frames: (opcode, payload, rest), or None while one is incomplete."""
+    """Split off the first client frame: (opcode, payload, rest), or None if it is incomplete."""
     if len(data) < 2:
         return None
     length = data[1] & 0x7F

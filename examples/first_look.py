@@ -12,12 +12,12 @@ def _():
         """
         # A first look at a record
 
-        What was recorded, how late it arrived, and what happened. Every question below is a canned
-        query (`recorder query --list`) or plain SQL; change a cell and the rest follows.
+        What was recorded, how late it arrived, and what happened. Every cell runs a canned query
+        (`recorder query --list`) or SQL; when you change a cell, the others are updated.
 
-        Open this page with `marimo edit examples/first_look.py`, from the directory that holds
-        `data`. Without a record of your own: `recorder ingest --data-dir data/sample`, then set
-        the directory below to `data/sample`. It was recorded from simulated services.
+        Open this notebook with `marimo edit examples/first_look.py`, in the directory that contains
+        `data`. If you have no record yet, run `recorder ingest --data-dir data/sample` and set the
+        directory below to `data/sample`: a sample recorded from simulated services.
         """
     )
     return (mo,)
@@ -46,12 +46,12 @@ def _(mo, os):
 
 @app.cell
 def _(data_dir, recorder):
-    database = recorder.connect(data_dir.value)  # read-only; capture and ingest go on meanwhile
+    database = recorder.connect(data_dir.value)  # read-only: capture and ingest are not disturbed
 
-    def ask(name, **parameters):
+    def query(name, **parameters):
         return recorder.query(name, data_dir=data_dir.value, **parameters)
 
-    return ask, database
+    return database, query
 
 
 @app.cell
@@ -60,16 +60,16 @@ def _(mo):
         """
         ## Is the record complete?
 
-        `gap_seconds` is time without cover, for whatever reason; `uptime` is the rest. Look here
-        first: what was not recorded is in no answer below.
+        `gap_seconds` is the time in gaps of a line, whatever their cause; `uptime` is the share of
+        the rest. Check this first: events that were not recorded are missing in all results below.
         """
     )
     return
 
 
 @app.cell
-def _(ask, mo):
-    coverage = ask("coverage")
+def _(mo, query):
+    coverage = query("coverage")
     mo.ui.table(coverage, selection=None)
     return (coverage,)
 
@@ -80,16 +80,16 @@ def _(mo):
         """
         ## How late did events arrive?
 
-        Milliseconds from the event to our socket, per channel: a strategy sees p50 on a usual day
-        and p99 when it matters. Our own clock's error is in it.
+        Milliseconds from the event to our socket, per channel. p50 is the usual delay; p99 is
+        typical of busy moments. The values include the error of our clock.
         """
     )
     return
 
 
 @app.cell
-def _(ask, plt):
-    latency = ask("latency_percentiles")
+def _(plt, query):
+    latency = query("latency_percentiles")
     total = [row for row in latency.to_pylist() if row["hop"] == "total"]
 
     def draw_latency():
@@ -116,8 +116,8 @@ def _(mo):
 
 
 @app.cell
-def _(ask, mo):
-    events = ask("event_history", limit=1000)
+def _(mo, query):
+    events = query("event_history", limit=1000)
     mo.ui.table(events, selection=None, page_size=8)
     return (events,)
 
@@ -142,9 +142,9 @@ def _(dates, liquidations, plt):
         figure, axes = plt.subplots(figsize=(9, 3.4), layout="constrained")
         rows = liquidations.to_pylist()
         for side, sign in (("long", 1), ("short", -1)):
-            found = [row for row in rows if row["side"] == side]
-            times = [row["time"] for row in found]
-            axes.bar(times, [sign * (row["usd"] or 0) for row in found], 4 / 86400, label=side)
+            closed = [row for row in rows if row["side"] == side]
+            times = [row["time"] for row in closed]
+            axes.bar(times, [sign * (row["usd"] or 0) for row in closed], 4 / 86400, label=side)
         axes.axhline(0, color="black", linewidth=0.8)
         axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M:%S", tz="UTC"))
         axes.set(xlabel="receive time (UTC)", ylabel="closed positions (USD)")
@@ -156,14 +156,14 @@ def _(dates, liquidations, plt):
 
 
 @app.cell
-def _(ask, mo):
-    funding = ask("funding_rates")
-    spread = ask("funding_spread", limit=10)
+def _(mo, query):
+    funding = query("funding_rates")
+    spread = query("funding_spread", limit=10)
     mo.vstack(
         [
             mo.md(
-                "## Funding\n\nThe latest rate per venue, and the widest spreads between two of"
-                " them: short where it is high, long where it is low."
+                "## Funding\n\nThe latest rate per venue, and the widest spreads between two"
+                " venues: go short where the rate is high, long where it is low."
             ),
             mo.ui.table(spread, selection=None),
         ]
@@ -178,9 +178,9 @@ def _(funding, plt):
         symbols = list(dict.fromkeys(row["symbol"] for row in rows))[:20]
         figure, axes = plt.subplots(figsize=(9, 1 + 0.3 * len(symbols)), layout="constrained")
         for exchange in sorted({row["exchange"] for row in rows}):
-            found = [r for r in rows if r["exchange"] == exchange and r["symbol"] in symbols]
-            places = [symbols.index(row["symbol"]) for row in found]
-            axes.scatter([100 * row["annualised"] for row in found], places, label=exchange)
+            shown = [r for r in rows if r["exchange"] == exchange and r["symbol"] in symbols]
+            places = [symbols.index(row["symbol"]) for row in shown]
+            axes.scatter([100 * row["annualised"] for row in shown], places, label=exchange)
         axes.set_yticks(range(len(symbols)), symbols)
         axes.invert_yaxis()
         axes.set(xlabel="funding, annualised (%)")
@@ -194,7 +194,7 @@ def _(funding, plt):
 
 @app.cell
 def _(database, mo):
-    # Every row leads back to the frame it came from: feed, connection and seq.
+    # feed, connection and seq of a row identify its raw frame.
     frame = database.sql(
         """
         SELECT l.recv_time, l.symbol, l.notional_usd, r.text

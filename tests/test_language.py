@@ -49,11 +49,7 @@ NOUNS = re.compile(
 
 #: Not rewritten yet; `docs/` is left to its own rewriting, the rest of this list has to be empty.
 PENDING = (
-    "benchmarks/",
-    "deploy/",
     "docs/",
-    "examples/",
-    "queries/",
     "README.md",
     "recorder/",
 )
