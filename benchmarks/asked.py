@@ -40,7 +40,7 @@ def queries(place: Path, rows: int, rounds: int) -> Figures:
     click.echo(f"making {rows:,} rows", err=True)
     path, url = market.build(place, rows, 1000), str(place / "lake")
     sys.path.insert(0, str(_ROOT / "tests"))
-    from lake import lakes
+    from kit import lakes
 
     lakes.write(path, url)
     subjects: dict[str, Callable[[canned.Query], duckdb.DuckDBPyConnection]] = {

@@ -2,12 +2,16 @@
 
 import os
 import shutil
-import subprocess
-import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from kit.guard import Guard
+
+from recorder.record.layout import Layout
+from recorder.tables.ingest import Ingest
+from recorder.tables.rules import RulesOf
 
 # A real Spark cluster takes minutes, and Java: `make test-cluster`.
 collect_ignore = [] if os.environ.get("RECORDER_TEST_CLUSTER") else ["cluster"]
@@ -17,11 +21,18 @@ settings.register_profile("steady", deadline=None, suppress_health_check=[Health
 settings.load_profile("steady")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let no unmarked test start a process."""
+    config.pluginmanager.register(Guard(), "guard")
+
+
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample record, ingested, in a data directory whose name needs quoting; only to read."""
     place = tmp_path_factory.mktemp("it's [a] record") / "data"
     shutil.copytree(Path(__file__).parents[1] / "data/sample/raw", place / "raw")
-    ingest = [sys.executable, "-m", "recorder", "ingest", "--data-dir", str(place)]
-    subprocess.run(ingest, cwd=place, check=True, capture_output=True)
+    layout = Layout(place)
+    with closing(Ingest(layout, RulesOf(layout))) as work:
+        work.run()
+        work.publish()
     return place

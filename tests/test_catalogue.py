@@ -83,6 +83,7 @@ def page(*symbols: str, following: str = "") -> Answer:
     return 200, json.dumps({"list": symbols, "next": following}).encode()
 
 
+@pytest.mark.process
 def test_all_pages_are_fetched_from_where_the_user_says() -> None:
     with serving(Venue(page("A", "B", following="2"), page("B", "C"))) as venue:
         listing = fetch(CATALOGUE, 7, Reach(venue.base))
@@ -95,6 +96,7 @@ def test_all_pages_are_fetched_from_where_the_user_says() -> None:
     ]
 
 
+@pytest.mark.process
 def test_a_question_with_a_body_is_posted() -> None:
     catalogue = Catalogue((Ask("https://venue.example/info", '{"type":"meta"}'),), read)
     with serving(Venue(page("A"))) as venue:
@@ -102,6 +104,7 @@ def test_a_question_with_a_body_is_posted() -> None:
     assert venue.asked == [("POST", "/proxied/info", b'{"type":"meta"}')]
 
 
+@pytest.mark.process
 def test_an_answer_may_complete_what_others_list() -> None:
     def intervals(body: bytes) -> tuple[list[Instrument], Ask | None]:
         told = json.loads(body)
@@ -118,11 +121,13 @@ def test_an_answer_may_complete_what_others_list() -> None:
     )
 
 
+@pytest.mark.process
 def test_trouble_that_passes_is_sat_out() -> None:
     with serving(Venue((503, b""), (429, b"slow down"), page("A"))) as venue:
         assert len(fetch(CATALOGUE, 0, Reach(venue.base)).instruments) == 1
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
@@ -139,6 +144,7 @@ def test_trouble_that_stays_is_an_error_that_names_the_place(answer: Answer, say
     assert "/list" in caught.value.where
 
 
+@pytest.mark.process
 def test_no_server_at_all_is_an_error() -> None:
     with serving(Venue(page("A"))) as venue:
         pass
@@ -146,6 +152,7 @@ def test_no_server_at_all_is_an_error() -> None:
         fetch(CATALOGUE, 0, Reach(venue.base))
 
 
+@pytest.mark.process
 def test_pages_without_end_end() -> None:
     with serving(Venue(page("A", following="again"))) as venue:
         assert len(fetch(CATALOGUE, 0, Reach(venue.base)).instruments) == 1

@@ -253,6 +253,7 @@ def test_capture_for_no_time_is_refused(here: Here, option: str, value: str) -> 
     assert option in here.refuses("capture", option, value)
 
 
+@pytest.mark.process
 def test_capture_that_connects_to_nothing_in_time(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
@@ -333,6 +334,7 @@ def test_a_simulation_that_cannot_be_is_refused(here: Here, flag: tuple[str, str
     assert flag[0] in here.refuses("simulate", "smartmoney", *flag)
 
 
+@pytest.mark.process
 def test_a_port_that_is_taken_is_named(here: Here) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -407,6 +409,7 @@ def test_an_unknown_shell_is_refused(here: Here) -> None:
     assert "'csh'" in here.refuses("completion", "csh")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [("recorder cap", "capture"), ("recorder query whale_m", "whale_moves")],
@@ -479,6 +482,7 @@ def test_the_documentation_shows_every_command_s_help() -> None:
 # -- what is loaded
 
 
+@pytest.mark.process
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys\nfrom recorder.cli import main\n"
@@ -491,6 +495,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert loaded & heavy == set()
 
 
+@pytest.mark.process
 def test_capture_loads_neither_duckdb_nor_pyarrow() -> None:
     code = (
         "import sys\nimport recorder.capture.capture, recorder.cli.capture\n"

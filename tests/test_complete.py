@@ -67,6 +67,7 @@ def test_where_nothing_is_known_nothing_is_offered(tmp_path: Path, typed: tuple[
     assert offered(tmp_path, *typed) == []
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [

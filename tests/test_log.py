@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from feeds.exchange import Exchange, capturing, until
+from kit.exchange import Exchange, capturing, until
 
 from recorder import log
 from recorder.redact import Redactor
@@ -54,6 +54,7 @@ def test_it_follows_standard_error_and_survives_a_closed_one(
     bound.warning("no room")
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 @pytest.mark.parametrize("command", [["ingest"], ["serve", "--port", "0"]])
 def test_no_command_ends_because_its_log_cannot_be_written(
@@ -79,6 +80,7 @@ def test_no_command_ends_because_its_log_cannot_be_written(
             process.communicate()
 
 
+@pytest.mark.process
 async def test_a_connection_whose_attempt_fails_by_itself_is_tried_again(tmp_path: Path) -> None:
     """Whatever breaks in there: an attempt that nobody hears of would be a silent end."""
     told = Refusing("connecting", 1)

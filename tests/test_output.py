@@ -270,6 +270,7 @@ def test_markdown_escapes_what_would_be_markup() -> None:
     )
 
 
+@pytest.mark.process
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Any) -> None:
     import duckdb
 

@@ -292,6 +292,7 @@ def test_a_picture_that_cannot_be_made_is_refused(file: str, message: str, sampl
         CliRunner().invoke(command, arguments, catch_exceptions=False)
 
 
+@pytest.mark.process
 def test_without_the_extra_the_error_names_the_command_to_install_it(
     sample: Path, tmp_path: Path
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_mistake_is_an_error_of_the_recorder(
         recorder.query(name, **{"data_dir": sample, **parameters})
 
 
+@pytest.mark.process
 def test_importing_it_loads_no_database() -> None:
     code = "import recorder, sys; print(*sys.modules)"
     child = [sys.executable, "-c", code]

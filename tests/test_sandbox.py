@@ -133,6 +133,7 @@ def test_without_a_database_it_says_how_to_make_one(tmp_path: Path) -> None:
 # --- what may not be done -------------------------------------------------------------------
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "sql",
     [

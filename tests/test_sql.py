@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow.ipc
 import pytest
 from click.testing import CliRunner
+from kit.commands import call
 
 from recorder.cli.sql import sql as command
 from recorder.errors import RecorderError, UsageError
@@ -65,8 +66,7 @@ def test_every_format_of_query_is_a_format_of_sql(sample: Path) -> None:
     shown = CliRunner().invoke(command, [text, "--json", *place])
     found = json.loads(shown.stdout)
     assert [row["feed"] for row in found] == ["cryptolisting", "smartmoney"]
-    child = [sys.executable, "-m", "recorder", "sql", text, "--format", "arrow", *place]
-    arrow = subprocess.run(child, capture_output=True, check=True).stdout
+    arrow = CliRunner().invoke(command, [text, "--format", "arrow", *place]).stdout_bytes
     assert pyarrow.ipc.open_file(io.BytesIO(arrow)).read_all().to_pylist() == found
 
 
@@ -86,6 +86,7 @@ def test_a_query_that_takes_too_long_fails(sample: Path) -> None:
         CliRunner().invoke(command, arguments, catch_exceptions=False)
 
 
+@pytest.mark.process
 def test_what_does_not_notice_its_interrupt_ends_with_the_process(sample: Path) -> None:
     """One value is made in one step, between whose begin and end DuckDB looks at nothing."""
     deaf = "SELECT list_reduce(range(150000000), lambda a, b: (a + b * 7) % 1000003)"
@@ -95,6 +96,7 @@ def test_what_does_not_notice_its_interrupt_ends_with_the_process(sample: Path) 
     assert "the query was stopped after 0.2 s" in done.stderr
 
 
+@pytest.mark.process
 def test_one_huge_value_is_refused_although_no_limit_of_duckdb_counts_it(sample: Path) -> None:
     huge = "SELECT len(list_sort(range(1000000000)))"
     done = recorder(huge, "--memory", "64", "--data-dir", str(sample))
@@ -103,7 +105,7 @@ def test_one_huge_value_is_refused_although_no_limit_of_duckdb_counts_it(sample:
 
 
 def test_a_refusal_is_one_message_with_what_to_do(sample: Path) -> None:
-    done = recorder("DELETE FROM latency", "--data-dir", str(sample))
+    done = call("sql", "DELETE FROM latency", "--data-dir", sample)
     assert done.returncode == 2
     assert done.stderr.startswith("recorder: DELETE is not allowed here\n  ")
     assert len(done.stderr.splitlines()) == 2

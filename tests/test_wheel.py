@@ -45,6 +45,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(out.glob("*.whl"))
 
 
+@pytest.mark.process
 def test_the_wheel_has_the_name_the_version_and_the_extras(wheel: Path) -> None:
     assert wheel.name == f"feed_recorder-{__version__}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
@@ -107,6 +108,7 @@ def test_every_extra_that_a_hint_names_exists() -> None:
     assert PROJECT["name"] == DISTRIBUTION
 
 
+@pytest.mark.process
 def test_the_wheel_holds_every_query_once(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     inside = sorted(n.removeprefix("recorder/queries/") for n in names if n.endswith(".sql"))
@@ -114,6 +116,7 @@ def test_the_wheel_holds_every_query_once(wheel: Path) -> None:
     assert inside == here
 
 
+@pytest.mark.process
 def test_the_wheel_holds_the_page_and_the_licence_of_what_it_contains(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     page = [p for p in (ROOT / "recorder/serve/page").rglob("*") if p.is_file()]
@@ -121,6 +124,7 @@ def test_the_wheel_holds_the_page_and_the_licence_of_what_it_contains(wheel: Pat
     assert [name for name in names if "uplot" in name and name.endswith("/LICENSE")]
 
 
+@pytest.mark.process
 def test_the_wheel_installed_into_an_empty_environment_answers_a_query(
     wheel: Path, tmp_path: Path
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ingest.records import CONNECTION, MS, T0
+from kit.frames import CONNECTION, MS, T0
 
 from recorder.alerts.alert import Alert
 from recorder.stream.event import CLASSES, Event, columns

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ingest.journals import Writer
-from ingest.records import MS, clean, command, recorder
+from kit.commands import call, clean, command
+from kit.frames import MS
+from kit.journals import Writer
 
 from recorder.alerts.service import plan
 from recorder.errors import ConfigError, RecorderError
@@ -108,6 +109,7 @@ def test_a_rule_that_cannot_work_is_refused_before_anything_runs(
     assert not data.exists()
 
 
+@pytest.mark.process
 def test_a_rule_is_tried_and_what_arrives_is_marked(tmp_path: Path) -> None:
     with receiving(Answer(200), Answer(500)) as there:
         text = f'{RULE}to = "desk"\n[destinations.desk]\nwebhook = "{there.url}"\n'
@@ -118,14 +120,14 @@ def test_a_rule_is_tried_and_what_arrives_is_marked(tmp_path: Path) -> None:
             "--data-dir",
             tmp_path / "data",
         )
-        done = recorder(*arguments, "--test", "big")
+        done = call(*arguments, "--test", "big")
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith("TEST ")
         assert "desk: delivered" in done.stderr
         assert there.requests[0].json["state"] == "test"
-        failed = recorder(*arguments, "--test", "big")
+        failed = call(*arguments, "--test", "big")
         assert (failed.returncode, "desk: failed: HTTP 500" in failed.stderr) == (1, True)
-        unknown = recorder(*arguments, "--test", "bigg")
+        unknown = call(*arguments, "--test", "bigg")
         assert (unknown.returncode, "did you mean 'big'" in unknown.stderr) == (2, True)
     assert not (tmp_path / "data").exists()
 
@@ -138,15 +140,16 @@ def test_one_look_tells_what_is_new_since_the_last_one(tmp_path: Path) -> None:
     market = Market(data)
     market.liquidate(1)
     for number in (2, 3):
-        done = recorder(*arguments)
+        done = call(*arguments)
         assert done.returncode == 0, done.stderr
         market.liquidate(number)
-    assert recorder(*arguments).returncode == 0
-    assert recorder(*arguments).returncode == 0
+    assert call(*arguments).returncode == 0
+    assert call(*arguments).returncode == 0
     usd = [json.loads(line)["event"]["notional_usd"] for line in out.read_text().splitlines()]
     assert usd == [2_000_001.0, 2_000_002.0, 2_000_003.0]
 
 
+@pytest.mark.process
 def test_kill_dash_nine_at_any_moment_tells_no_row_twice(tmp_path: Path) -> None:
     data = tmp_path / "data"
     market = Market(data)

@@ -24,6 +24,8 @@ from recorder.settings.alerts import DestinationSettings
 from .made import alert
 from .receiving import Answer, receiving
 
+pytestmark = pytest.mark.process
+
 TOKEN = "123456:s3cr3t-token"
 
 

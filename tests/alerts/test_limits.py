@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.records import MS, T0
+from kit.frames import MS, T0
 
 from recorder.alerts.delivery import next_delay
 from recorder.alerts.gate import Gate

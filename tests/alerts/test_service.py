@@ -10,8 +10,9 @@ from random import Random
 from typing import Any
 
 import pytest
-from ingest.journals import Writer, seal_all
-from ingest.records import MS, T0, Record
+from kit.frames import MS, T0
+from kit.journals import Writer, seal_all
+from kit.records import Published
 
 from recorder.alerts.health import conditions_of
 from recorder.alerts.service import Service, plan
@@ -145,7 +146,7 @@ def test_whatever_happens_in_between_each_row_is_told_exactly_once(desk: Desk, s
                 desk.writer.finish()
                 seal_all(desk.writer.layout)
             case 3:
-                Record(desk.root).ingest()
+                Published(desk.root).ingest()
     told += desk.look()
     expected = [f"{1_000_000 + n}" for n in range(1, number + 1) for _ in range(2)]
     assert sorted(told) == sorted(expected)
@@ -215,6 +216,7 @@ def test_only_one_process_alerts_for_a_data_directory(desk: Desk) -> None:
         desk.start()
 
 
+@pytest.mark.process
 def test_what_a_destination_does_is_in_the_log_and_no_secret_is(desk: Desk) -> None:
     with receiving(Answer(404), Answer(200)) as there:
         desk.configure(big=BIG | {"to": ["hook"]})
@@ -234,6 +236,7 @@ def test_what_a_destination_does_is_in_the_log_and_no_secret_is(desk: Desk) -> N
     assert "s3cr3t" not in "".join([*left, *desk.said.lines])
 
 
+@pytest.mark.process
 def test_what_could_not_be_sent_before_a_clean_end_is_sent_after_it_once(desk: Desk) -> None:
     desk.configure(big=BIG | {"to": "hook"})
     with receiving(Answer(503)) as there:
@@ -254,6 +257,7 @@ def test_what_could_not_be_sent_before_a_clean_end_is_sent_after_it_once(desk: D
         assert len(there.requests) == 1
 
 
+@pytest.mark.process
 def test_a_log_and_a_state_that_cannot_be_written_stop_no_alert(desk: Desk) -> None:
     (desk.root / "work/alerts.jsonl").mkdir(parents=True)
     (desk.root / "work/alerts.tmp").mkdir()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from ingest.records import Record
-
-from .made import record
+from kit.market import record
+from kit.records import Published
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Record:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Published:
     return record(tmp_path_factory.mktemp("made") / "it's data")

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.records import T0, Record
+from kit.frames import T0
+from kit.records import Published
 
 import recorder
 from recorder.answers import canned
@@ -28,7 +29,7 @@ QUERIES = canned.load()
 
 @given(st.integers(-2, 160), st.integers(0, 200), st.data())
 def test_a_read_sees_what_was_received_and_nothing_else(
-    made: Record, second: int, width: int, data: st.DataObject
+    made: Published, second: int, width: int, data: st.DataObject
 ) -> None:
     now = T0 + second * NS + data.draw(st.integers(0, 400))
     table = data.draw(st.sampled_from(DEFAULT_TABLES))
@@ -45,7 +46,7 @@ def test_a_read_sees_what_was_received_and_nothing_else(
         assert window == [e for e in known if e.recv_ns > now - width * NS]
 
 
-def test_asking_beyond_the_present_is_refused(made: Record) -> None:
+def test_asking_beyond_the_present_is_refused(made: Published) -> None:
     now = T0 + 30 * NS
     with recorder.connect(made.layout.root) as connection:
         as_of = AsOf(connection, lambda: now)
@@ -66,7 +67,7 @@ def test_asking_beyond_the_present_is_refused(made: Record) -> None:
             as_of.query("listing")
 
 
-def test_a_time_in_words_counts_from_the_present_of_the_replay(made: Record) -> None:
+def test_a_time_in_words_counts_from_the_present_of_the_replay(made: Published) -> None:
     now = T0 + 60 * NS
     with recorder.connect(made.layout.root) as connection:
         as_of = AsOf(connection, lambda: now)
@@ -100,10 +101,10 @@ _COUNTED = {
 
 
 @pytest.fixture(scope="module")
-def cut(made: Record, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Path]:
+def cut(made: Published, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Path]:
     """A moment, and a record that ended there: only the frames received by then were ever seen."""
     moment = T0 + 65 * NS
-    other = Record(tmp_path_factory.mktemp("cut"))
+    other = Published(tmp_path_factory.mktemp("cut"))
     for path in made.layout.raw.glob("*/*/*.parquet"):
         place = other.layout.raw / path.relative_to(made.layout.raw)
         table = pq.read_table(path, partitioning=None)
@@ -117,7 +118,7 @@ def cut(made: Record, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Pa
 
 @pytest.mark.parametrize("name", sorted(set(QUERIES) - {"line_race"}))
 def test_every_query_as_of_a_moment_answers_as_the_record_that_ended_there(
-    name: str, made: Record, cut: tuple[int, Path]
+    name: str, made: Published, cut: tuple[int, Path]
 ) -> None:
     moment, ended = cut
 
@@ -149,7 +150,7 @@ def test_as_of_nothing_is_everything_and_as_of_the_beginning_is_nothing(sample: 
             assert late.num_rows == every.num_rows, name
 
 
-def test_own_queries_take_as_of_too(made: Record, tmp_path: Path) -> None:
+def test_own_queries_take_as_of_too(made: Published, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "own", ignore_errors=True)
     (tmp_path / "own").mkdir()
     (tmp_path / "own/mine.sql").write_text(

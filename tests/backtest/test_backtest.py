@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.records import T0, Record
+from kit.frames import T0
+from kit.market import LISTED
+from kit.records import Published
 
 import recorder
 from recorder import backtest
@@ -23,8 +25,6 @@ from recorder.clock import NS
 from recorder.errors import DataError, LookAheadError, StrategyError, UsageError
 from recorder.stream.asof import AsOf
 from recorder.stream.event import CLASSES, Event
-
-from .made import LISTED
 
 MS = timedelta(milliseconds=1)
 INSTANT = Market(Latency(timedelta(), timedelta()), Costs(0, 0))
@@ -46,7 +46,7 @@ def once(order: Order, at: int = T0 + 10 * NS) -> Any:
 # -- the worked examples
 
 
-def test_a_listing_is_bought_at_the_first_price_after_the_latencies(made: Record) -> None:
+def test_a_listing_is_bought_at_the_first_price_after_the_latencies(made: Published) -> None:
     strategy = backtest.BuyListings(usd=1000, hold=timedelta(seconds=30))
     result = backtest.run(strategy, data_dir=made.layout.root)
     bought, sold = result.fills.to_pylist()
@@ -67,7 +67,7 @@ def test_a_listing_is_bought_at_the_first_price_after_the_latencies(made: Record
     assert (bought["event_connection"], bought["event_seq"]) == (listing.connection, listing.seq)
 
 
-def test_a_cascade_is_faded_once_and_closed(made: Record) -> None:
+def test_a_cascade_is_faded_once_and_closed(made: Published) -> None:
     result = backtest.run(backtest.fade_cascades(count=10), data_dir=made.layout.root)
     bought, sold = result.fills.to_pylist()
     tenth = made.sql("SELECT recv_ns FROM liquidations ORDER BY recv_ns LIMIT 1 OFFSET 9")
@@ -107,7 +107,7 @@ def test_the_examples_run_on_the_sample_record(sample: Path) -> None:
 
 @given(st.integers(0, 100), st.integers(0, 2000), st.sampled_from(["last", "mark", "index"]))
 def test_a_fill_is_never_at_a_price_before_the_order_arrived(
-    made: Record, second: int, delay_ms: int, kind: str
+    made: Published, second: int, delay_ms: int, kind: str
 ) -> None:
     market = replace(INSTANT, latency=Latency(timedelta(), delay_ms * MS), kinds=(kind,))
     order = Order("buy", symbol="BTCUSDT", quantity=1)
@@ -121,7 +121,7 @@ def test_a_fill_is_never_at_a_price_before_the_order_arrived(
     assert [(fill["recv_ns"], fill["price"])] == expected
 
 
-def test_costs_are_paid_on_both_sides(made: Record) -> None:
+def test_costs_are_paid_on_both_sides(made: Published) -> None:
     market = replace(INSTANT, costs=Costs(fee_bps=10, slippage_bps=20))
     for side, price in (("buy", 1.002), ("sell", 0.998)):
         order = Order(side, symbol="NEWCUSDT", quantity=50)  # type: ignore[arg-type]
@@ -164,7 +164,7 @@ def test_positions_and_fees_add_up(trades: list[tuple[str, float, float]], fee: 
     ],
 )
 def test_an_order_without_a_price_is_missed_with_its_reason(
-    order: Order, reason: str, made: Record
+    order: Order, reason: str, made: Published
 ) -> None:
     result = backtest.run(once(order), data_dir=made.layout.root)
     assert result.missed["reason"].to_pylist() == [reason]
@@ -172,7 +172,7 @@ def test_an_order_without_a_price_is_missed_with_its_reason(
     assert result.fills.num_rows == 0
 
 
-def test_a_fill_beyond_the_range_is_none(made: Record) -> None:
+def test_a_fill_beyond_the_range_is_none(made: Published) -> None:
     order = Order("buy", symbol="BTCUSDT", usd=1, after=timedelta(seconds=20))
     result = backtest.run(once(order), data_dir=made.layout.root, until=T0 + 25 * NS)
     assert result.missed["reason"].to_pylist() == ["the range ended"]
@@ -181,7 +181,7 @@ def test_a_fill_beyond_the_range_is_none(made: Record) -> None:
 # -- what is said
 
 
-def test_the_outcome_is_tables_a_summary_and_a_picture(made: Record, tmp_path: Path) -> None:
+def test_the_outcome_is_tables_a_summary_and_a_picture(made: Published, tmp_path: Path) -> None:
     heard: list[int] = []
     result = backtest.run(
         once(Order("buy", asset="btc", usd=500)), data_dir=made.layout.root, progress=heard.append
@@ -204,7 +204,7 @@ def test_the_outcome_is_tables_a_summary_and_a_picture(made: Record, tmp_path: P
     assert before.gaps == ()
 
 
-def test_the_error_of_a_strategy_names_its_event_and_raw_frame(made: Record) -> None:
+def test_the_error_of_a_strategy_names_its_event_and_raw_frame(made: Published) -> None:
     def strategy(event: Event, as_of: AsOf) -> list[Order]:
         if event.table == "liquidations":
             raise KeyError("nothing here")
@@ -233,12 +233,12 @@ def test_the_error_of_a_strategy_names_its_event_and_raw_frame(made: Record) -> 
         (Order("buy", symbol="S", close=True), "neither side nor size"),
     ],
 )
-def test_an_invalid_order_is_an_error(order: Any, message: str, made: Record) -> None:
+def test_an_invalid_order_is_an_error(order: Any, message: str, made: Published) -> None:
     with pytest.raises(StrategyError, match=message):
         backtest.run(once(order), data_dir=made.layout.root)
 
 
-def test_a_strategy_cannot_look_ahead(made: Record) -> None:
+def test_a_strategy_cannot_look_ahead(made: Published) -> None:
     def strategy(event: Event, as_of: AsOf) -> None:
         as_of.latest("prices", "BTCUSDT", at_ns=as_of.now_ns + 1)
 
@@ -246,7 +246,7 @@ def test_a_strategy_cannot_look_ahead(made: Record) -> None:
         backtest.run(strategy, data_dir=made.layout.root)
 
 
-def test_a_range_or_a_market_that_cannot_be_is_refused(made: Record) -> None:
+def test_a_range_or_a_market_that_cannot_be_is_refused(made: Published) -> None:
     def run(**how: Any) -> None:
         backtest.run(lambda event, as_of: None, data_dir=made.layout.root, **how)
 

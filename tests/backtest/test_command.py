@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
-from ingest.records import T0, Record
+from kit.frames import T0
+from kit.records import Published
 
 from recorder.cli.backtest import backtest as command
 from recorder.clock import NS
@@ -40,12 +41,12 @@ number = 5
 """
 
 
-def run(made: Record, *arguments: str | Path) -> Result:
+def run(made: Published, *arguments: str | Path) -> Result:
     given = [*map(str, arguments), "--data-dir", str(made.layout.root)]
     return CliRunner().invoke(command, given)
 
 
-def told(made: Record, *arguments: str | Path) -> dict[str, object]:
+def told(made: Published, *arguments: str | Path) -> dict[str, object]:
     """The outcome as JSON."""
     done = run(made, *arguments, "--json")
     assert done.exception is None, done.exception
@@ -62,7 +63,7 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_worked_example_is_run_by_name_and_its_fills_are_written(
-    made: Record, tmp_path: Path
+    made: Published, tmp_path: Path
 ) -> None:
     files = ("--fills", tmp_path / "fills.csv", "--equity", tmp_path / "equity.parquet")
     done = run(made, "fade", *files, "--plot", tmp_path / "equity.svg")
@@ -80,7 +81,7 @@ def test_a_worked_example_is_run_by_name_and_its_fills_are_written(
     }  # fmt: skip
 
 
-def test_what_is_chosen_reaches_the_harness(made: Record) -> None:
+def test_what_is_chosen_reaches_the_harness(made: Published) -> None:
     plain = told(made, "listing")
     assert (plain["fills"], plain["events"]) == (1, 1)  # held for longer than the record
     assert plain["missed"] == {"no price within 60 s": 1}
@@ -98,13 +99,13 @@ def test_what_is_chosen_reaches_the_harness(made: Record) -> None:
 
 
 @pytest.mark.parametrize("name", ["mine.py:sells", "mine:sells", "mine:factory", "mine.py:Waits"])
-def test_a_strategy_comes_from_a_file_or_a_module(name: str, mine: Path, made: Record) -> None:
+def test_a_strategy_comes_from_a_file_or_a_module(name: str, mine: Path, made: Published) -> None:
     found = told(made, name)
     assert found["fills"] == (0 if name.endswith("Waits") else 1)
     assert found["events"] > 300  # type: ignore[operator]
 
 
-def test_the_error_of_a_strategy_names_its_event_and_raw_frame(mine: Path, made: Record) -> None:
+def test_the_error_of_a_strategy_names_its_event_and_raw_frame(mine: Path, made: Published) -> None:
     done = run(made, "mine.py:raises")
     assert isinstance(done.exception, RecorderError)
     assert done.exception.exit_code == 1
@@ -138,7 +139,7 @@ def test_the_error_of_a_strategy_names_its_event_and_raw_frame(mine: Path, made:
     ],
 )
 def test_what_cannot_be_run_is_refused(
-    arguments: list[str], code: int, message: str, mine: Path, made: Record
+    arguments: list[str], code: int, message: str, mine: Path, made: Published
 ) -> None:
     mine.with_name("broken.py").write_text("x = undefined")
     mine.with_name("lacks.py").write_text("import nowhere")

@@ -9,7 +9,8 @@ from typing import Any
 import duckdb
 import msgspec
 import pytest
-from ingest.records import T0, Record
+from kit.frames import T0
+from kit.records import Published
 
 import recorder
 from recorder.clock import NS
@@ -46,7 +47,7 @@ def test_events_are_the_rows_of_the_tables_in_receive_order(sample: Path) -> Non
     assert {"listings", "liquidations", "funding", "whales"} <= {e.table for e in found}
 
 
-def test_a_part_is_chosen_by_table_time_feed_and_symbol(made: Record) -> None:
+def test_a_part_is_chosen_by_table_time_feed_and_symbol(made: Published) -> None:
     def chosen(**how: Any) -> list[Event]:
         return list(recorder.events(data_dir=made.layout.root, **how))
 
@@ -63,7 +64,7 @@ def test_a_part_is_chosen_by_table_time_feed_and_symbol(made: Record) -> None:
 
 
 def test_slices_of_any_size_give_the_same_events(
-    made: Record, monkeypatch: pytest.MonkeyPatch
+    made: Published, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = list(recorder.events(data_dir=made.layout.root))
     for rows in (1, 7, 100):
@@ -106,7 +107,7 @@ def test_no_more_than_a_slice_of_a_table_is_in_memory(monkeypatch: pytest.Monkey
     ],
 )
 def test_a_mistake_is_told_when_events_are_asked_for(
-    how: dict[str, Any], kind: type[RecorderError], message: str, made: Record
+    how: dict[str, Any], kind: type[RecorderError], message: str, made: Published
 ) -> None:
     with pytest.raises(kind, match=message):
         recorder.events(**{"data_dir": made.layout.root, **how})

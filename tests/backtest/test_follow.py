@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ingest.journals import Writer, seal_all
-from ingest.records import T0, Record, events, frames_of
+from kit.frames import T0, events, frames_of
+from kit.journals import Writer, seal_all
+from kit.records import Published
 
 import recorder
 from recorder import backtest
@@ -26,7 +27,7 @@ TABLES = tuple(event.CLASSES)
 
 
 def quick(root: Path, **how: Any) -> Follower:
-    layout = Record(root).layout
+    layout = Published(root).layout
     return Follower.open(layout, RulesOf(layout), TABLES, pace=Pace(poll=0.01, hold=0.0), **how)
 
 
@@ -42,11 +43,11 @@ def recorded(root: Path) -> list[Event]:
 
 
 def test_the_record_normalised_in_memory_gives_the_events_of_the_tables(
-    made: Record, sample: Path, tmp_path: Path
+    made: Published, sample: Path, tmp_path: Path
 ) -> None:
     for root in (made.layout.root, sample):
         (tmp_path / root.name).mkdir(exist_ok=True)
-        bare = Record(tmp_path / str(hash(root)))
+        bare = Published(tmp_path / str(hash(root)))
         bare.layout.root.mkdir()
         (bare.layout.root / "raw").symlink_to(root / "raw")
         follower = Follower.open(
@@ -65,7 +66,7 @@ def test_what_comes_in_live_is_what_the_tables_say_later(tmp_path: Path) -> None
     """Journals grow, are sealed, and ingest runs in between: the events are the same."""
     writers = [Writer(tmp_path, feed) for feed in ("smartmoney", "binance")]
     streams = [(w, w.open("A"), w.open("B")) for w in writers]
-    record = Record(tmp_path)
+    record = Published(tmp_path)
     follower = quick(tmp_path, clock=Clock(lambda: 1 << 62))
     found: list[Event] = []
     for number in range(12):
@@ -118,7 +119,7 @@ def test_the_same_strategy_sees_and_decides_the_same_live_and_replayed(tmp_path:
     follower.stop()
     watch.join(60)
     assert not watch.is_alive()
-    Record(tmp_path).ingest()
+    Published(tmp_path).ingest()
     replayed = Watching()
     result = backtest.run(replayed, data_dir=tmp_path, tables=TABLES)
     assert live.seen == replayed.seen
@@ -144,7 +145,7 @@ class Watching:
 def test_an_event_waits_for_earlier_ones_of_other_feeds(tmp_path: Path) -> None:
     one, other = Writer(tmp_path, "binance"), Writer(tmp_path, "smartmoney")
     now = [T0]
-    layout = Record(tmp_path).layout
+    layout = Published(tmp_path).layout
     follower = Follower.open(
         layout, RulesOf(layout), clock=Clock(lambda: now[0]), pace=Pace(hold=1.0)
     )
@@ -175,7 +176,7 @@ def test_a_frame_that_breaks_the_sql_is_rejected_alone(tmp_path: Path) -> None:
         "-- table: alerts\nSELECT id.*, 0 AS item, 'x' AS channel, NULL AS exchange, "
         "NULL AS symbol, NULL::BIGINT AS event_ns FROM messages WHERE class = 'one';\n"
     )
-    record = Record(tmp_path / "data")
+    record = Published(tmp_path / "data")
     record.seal("mine", frames_of(['{"n": 1}', '{"n": "x"}', '{"n": 2}', '{"n": 0}']))
     follower = Follower.open(
         record.layout, lambda feed: Rules(sql), ["alerts", "rejects"],
@@ -189,7 +190,7 @@ def test_a_frame_that_breaks_the_sql_is_rejected_alone(tmp_path: Path) -> None:
     assert list(recorder.events(["alerts", "rejects"], data_dir=record.layout.root)) == found
 
 
-def test_following_begins_now_and_ends_when_told(made: Record) -> None:
+def test_following_begins_now_and_ends_when_told(made: Published) -> None:
     follower = recorder.follow(data_dir=made.layout.root)
     follower.stop()
     assert list(follower) == []
@@ -200,14 +201,14 @@ def test_following_begins_now_and_ends_when_told(made: Record) -> None:
     assert since.as_of.latest("prices", "NEWCUSDT", kind="last") is not None
 
 
-def test_following_what_is_not_there_is_refused(made: Record, tmp_path: Path) -> None:
+def test_following_what_is_not_there_is_refused(made: Published, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean 'binance'"):
         recorder.follow(data_dir=made.layout.root, feeds=["binanse"])
     with pytest.raises(UsageError, match="nothing is recorded here yet"):
         recorder.follow(data_dir=tmp_path, feeds=["binance"])
     broken = tmp_path / "wrong.sql"
     broken.write_text("-- step: messages\nSELECT nonsense FROM frames;\n")
-    record = Record(tmp_path / "data")
+    record = Published(tmp_path / "data")
     record.seal("mine", frames_of(["{}"]))
     follower = Follower.open(record.layout, lambda feed: Rules(broken))
     with pytest.raises(DataError, match="the SQL that normalises 'mine'"):

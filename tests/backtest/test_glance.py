@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.journals import Writer, eventful, seal_all
-from ingest.records import T0, Record, events
+from kit.frames import T0, events
+from kit.journals import Writer, eventful, seal_all
+from kit.records import Published
 
 import recorder
 from recorder.clock import NS, Clock
@@ -38,7 +39,7 @@ SHARE = 1_000.0  # so much of a core that nobody waits
 
 
 def glancing(root: Path) -> Follower:
-    layout = Record(root).layout
+    layout = Published(root).layout
     pace = Pace(poll=0.01, hold=0.0, share=SHARE)
     return Follower.open(layout, RulesOf(layout), TABLES, pace=pace, clock=Clock(lambda: T0))
 
@@ -50,7 +51,7 @@ def test_a_feed_whose_sql_is_wrong_is_left_out_and_the_others_go_on(tmp_path: Pa
     for writer in writers:
         writer.put(writer.open(), *events("binance", 1))
         writer.beat()
-    layout, said = Record(tmp_path).layout, []
+    layout, said = Published(tmp_path).layout, []
     rules = {"alone": Rules(wrong), "binance": RulesOf(layout)("binance")}
     pace = Pace(poll=0.01, hold=0.0, share=SHARE)
     follower = Follower.open(
@@ -88,10 +89,10 @@ def test_events_at_a_glance_are_those_of_the_tables(tmp_path: Path) -> None:
                 if number in {3, 7}:
                     writer.finish()
             if number in {4, 8}:
-                seal_all(Record(tmp_path).layout)
-                Record(tmp_path).ingest()
+                seal_all(Published(tmp_path).layout)
+                Published(tmp_path).ingest()
     follower.close()
-    Record(tmp_path).ingest()
+    Published(tmp_path).ingest()
     assert sorted(found, key=event.place) == recorded(tmp_path)
     assert len(looked) >= 16  # all but each feed's first batch
 
@@ -107,7 +108,7 @@ def test_in_a_life_of_closes_gaps_and_two_lines_nothing_differs(tmp_path: Path, 
         found += follower.ready(everything=True)
     follower.close()
     writer.finish()
-    Record(tmp_path).ingest()
+    Published(tmp_path).ingest()
     assert sorted(found, key=event.place) == recorded(tmp_path)
 
 
@@ -128,7 +129,7 @@ def test_a_frame_that_breaks_the_sql_takes_the_long_way(tmp_path: Path) -> None:
         found += follower.ready(everything=True)
     follower.close()
     writer.finish()
-    Record(tmp_path).ingest()
+    Published(tmp_path).ingest()
     assert sorted(found, key=event.place) == recorded(tmp_path)
 
 
@@ -159,7 +160,7 @@ def test_sealed_files_of_the_past_are_passed_over(tmp_path: Path) -> None:
         writer = Writer(tmp_path, "binance", now=T0 - hours * 3600 * NS)
         writer.put(writer.open(), *events("binance", hours))
         writer.finish()
-        seal_all(Record(tmp_path).layout)
+        seal_all(Published(tmp_path).layout)
     follower = glancing(tmp_path)
     times = {found.recv_ns // NS for found in follower.ready(everything=True)}
     follower.close()

@@ -11,7 +11,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from ingest.records import MS, Record, frames_of, marker, shared
+from kit.frames import MS, frames_of, marker
+from kit.recordings import shared
+from kit.records import Published
 
 from recorder import backtest
 from recorder.backtest import Costs, Latency, Market
@@ -36,7 +38,7 @@ def trades() -> list[tuple[int, str]]:
 @pytest.fixture(scope="module")
 def recorded(trades: list[tuple[int, str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The trades, a cascade of liquidations in them, and an announcement."""
-    record = Record(tmp_path_factory.mktemp("recorded"))
+    record = Published(tmp_path_factory.mktemp("recorded"))
     begin = trades[0][0]
     times, payloads = zip(*trades, strict=True)
     opened = marker(0, "open", begin - NS, line="A", group="trades", url="ws://x")
@@ -112,7 +114,7 @@ def test_a_cascade_is_faded_at_trades_that_were_recorded(
 
 
 def test_every_trade_has_its_size_and_side(recorded: Path, trades: list[tuple[int, str]]) -> None:
-    record = Record(recorded)
+    record = Published(recorded)
     told = [json.loads(frame)["data"] for _, frame in trades]
     found = record.sql(
         "SELECT price, quantity, quantity_unit, side, trade_id FROM prices ORDER BY seq"

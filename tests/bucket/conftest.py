@@ -9,11 +9,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from kit.seaweed import Seaweed, serving, weed
 
 from recorder.bucket.store import Store
 from recorder.cli import main
-
-from .seaweed import Seaweed, serving, weed
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from ingest.records import clean, command
+from kit.commands import clean, command
+from kit.seaweed import KEY, READ_KEY, READ_SECRET, SECRET, Seaweed, serving, weed
 
 from recorder.bucket import spool
 from recorder.bucket.remote import layout_of
@@ -20,8 +21,9 @@ from recorder.record.layout import Layout
 from recorder.record.verify import verify
 
 from .conftest import Bucket
-from .seaweed import KEY, READ_KEY, READ_SECRET, SECRET, Seaweed, serving, weed
 from .test_upload import contents, held
+
+pytestmark = pytest.mark.process
 
 #: Between the first frame of one file and the first of the next, at the least.
 _ROTATE = 0.5

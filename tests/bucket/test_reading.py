@@ -12,21 +12,14 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from ingest.records import (
-    NS,
-    T0,
-    Record,
-    assert_same,
-    events,
-    frames_of,
-    marker,
-    table,
-)
+from kit.frames import T0, events, frames_of, marker, table
+from kit.records import Published, assert_same
 
 import recorder as api
 from recorder.bucket import spool
 from recorder.bucket.remote import Mirrored, layout_of
 from recorder.bucket.upload import run
+from recorder.clock import NS
 from recorder.errors import StoreError
 from recorder.record.layout import Layout, stem
 from recorder.record.verify import Report, verify
@@ -42,9 +35,9 @@ FEEDS = ("binance", "smartmoney")
 LAST = T0 + 10 * NS
 
 
-def filled(root: Path) -> Record:
+def filled(root: Path) -> Published:
     """Two feeds with an opening, some frames in three files, and an end."""
-    record = Record(root)
+    record = Published(root)
     for feed in FEEDS:
         first = [marker(0, "open", T0, line="A", group="all", url="wss://example.org/ws")]
         for number in range(3):
@@ -58,7 +51,7 @@ def filled(root: Path) -> Record:
     return record
 
 
-def sent(record: Record, bucket: Bucket) -> None:
+def sent(record: Published, bucket: Bucket) -> None:
     """Move all sealed files of a record into a bucket."""
     done = run(record.layout, bucket.store, 0, print)
     assert done.waiting == 0 and spool.files(record.layout) == []
@@ -80,7 +73,7 @@ def ingest(layout: Layout, warnings: list[str] | None = None) -> int:
 
 
 @pytest.fixture
-def both(bucket: Bucket, tmp_path: Path) -> tuple[Record, Record, Bucket]:
+def both(bucket: Bucket, tmp_path: Path) -> tuple[Published, Published, Bucket]:
     """The same record twice: in a directory, and in a bucket alone."""
     local, remote = filled(tmp_path / "local"), filled(tmp_path / "remote")
     sent(remote, bucket)
@@ -92,7 +85,7 @@ def told(report: Report) -> list[Any]:
 
 
 def test_it_is_verified_ingested_and_rebuilt_as_in_a_directory(
-    both: tuple[Record, Record, Bucket],
+    both: tuple[Published, Published, Bucket],
 ) -> None:
     local, remote, bucket = both
     layout = mirrored(remote.layout.root, bucket)
@@ -107,7 +100,7 @@ def test_it_is_verified_ingested_and_rebuilt_as_in_a_directory(
     assert_same(remote.everything(), local.everything())
 
 
-def test_the_bucket_s_raw_frames_are_in_the_view(both: tuple[Record, Record, Bucket]) -> None:
+def test_the_bucket_s_raw_frames_are_in_the_view(both: tuple[Published, Published, Bucket]) -> None:
     local, remote, bucket = both
     ingest(local.layout)
     ingest(mirrored(remote.layout.root, bucket))
@@ -159,7 +152,7 @@ def test_the_commands_take_the_url(bucket: Bucket, tmp_path: Path, asked: Asked)
 
 
 def test_pruning_removes_objects_and_keeps_what_proves_the_record(
-    both: tuple[Record, Record, Bucket],
+    both: tuple[Published, Published, Bucket],
 ) -> None:
     local, remote, bucket = both
     layout = mirrored(remote.layout.root, bucket)
@@ -203,7 +196,7 @@ def test_a_key_that_may_not_remove_prunes_nothing(
     assert remote.sql("SELECT count(*) FROM pruned") == [(0,)]
 
 
-def test_counting_what_waits_fetches_nothing(both: tuple[Record, Record, Bucket]) -> None:
+def test_counting_what_waits_fetches_nothing(both: tuple[Published, Published, Bucket]) -> None:
     local, remote, bucket = both
     layout = mirrored(remote.layout.root, bucket)
     counted, estimated = backlog.waiting(local.layout), backlog.waiting(layout)

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.records import RUN
+from kit.frames import RUN
+from kit.seaweed import KEY, READ_SECRET, SECRET, Seaweed
 
 from recorder.bucket.store import Store, name_of, read_name
 from recorder.errors import ConfigError, CredentialsError, RecorderError, StoreError
 
 from .conftest import Bucket
-from .seaweed import KEY, READ_SECRET, SECRET, Seaweed
 
 FEED, STEM = "binance", f"20260921T141320Z-{RUN}-000001"
 DATA = bytes(range(256)) * 100
@@ -193,6 +193,7 @@ def answering(code: str, status: int) -> Iterator[dict[str, str]]:
             thread.join()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("code", "status", "says"),
     [

@@ -9,23 +9,26 @@ import time
 from pathlib import Path
 
 import pytest
-from ingest.records import NS, T0, Record, clean, events, frames_of
+from kit.commands import clean
+from kit.frames import T0, events, frames_of
+from kit.records import Published
+from kit.seaweed import KEY, READ_KEY, READ_SECRET, SECRET
 
 from recorder.bucket import spool
 from recorder.bucket.store import Store
 from recorder.bucket.upload import HOUR_NS, UploadResult, run
+from recorder.clock import NS
 from recorder.errors import BusyError, StoreError
 from recorder.record.layout import Layout
 
 from .conftest import Asked, Bucket
-from .seaweed import KEY, READ_KEY, READ_SECRET, SECRET
 
 FEEDS = ("binance", "smartmoney")
 
 
-def filled(root: Path, count: int = 3) -> Record:
+def filled(root: Path, count: int = 3) -> Published:
     """A record with some sealed files of each feed."""
-    record = Record(root)
+    record = Published(root)
     for number in range(count):
         for feed in FEEDS:
             frames = frames_of(events(feed, number), first_seq=5 * number, recv_ns=T0 + number * NS)
@@ -152,6 +155,7 @@ def test_one_process_sends_at_a_time(anywhere: Bucket, tmp_path: Path) -> None:
     assert run(layout, anywhere.store, HOUR_NS, print, again).files == 2
 
 
+@pytest.mark.process
 def test_killed_at_any_time_it_leaves_nothing_lost_and_nothing_half(
     anywhere: Bucket, tmp_path: Path
 ) -> None:

@@ -7,8 +7,10 @@ import random
 from pathlib import Path
 
 import pytest
-from captures import Outcome, Story, marker, received, tell
-from servers import BINARY, CLOSE, CONT, TEXT, Message, Peer, Script, encode
+from kit.captures import Outcome, Story, marker, received, tell
+from kit.servers import BINARY, CLOSE, CONT, TEXT, Message, Peer, Script, encode
+
+pytestmark = pytest.mark.process
 
 _MB = 1 << 20
 _WELL: Message = ("text", b'{"well":true}')

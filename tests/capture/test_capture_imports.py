@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from captures import capturing, eventually, recorded
-from servers import Peer, serving
+import pytest
+from kit.captures import capturing, eventually, recorded
+from kit.servers import Peer, serving
+
+pytestmark = pytest.mark.process
 
 
 async def test_capture_loads_neither_duckdb_nor_pyarrow_from_its_start_to_its_end(

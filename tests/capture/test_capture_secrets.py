@@ -9,8 +9,11 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pyarrow.parquet as pq
-from captures import capturing, eventually, recorded, rows
-from servers import Peer, Server, serving
+import pytest
+from kit.captures import capturing, eventually, recorded, rows
+from kit.servers import Peer, Server, serving
+
+pytestmark = pytest.mark.process
 
 # Characters that a URL, JSON and a log line each write in a way of their own.
 _KEY = 'k+/,"\\ &=%41-' + "9876543210fedcba" * 3

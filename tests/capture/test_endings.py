@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from captures import (
+from kit.captures import (
     Child,
     Outcome,
     Story,
@@ -22,7 +22,9 @@ from captures import (
     recorded,
     tell,
 )
-from servers import Message, Peer, Script, serving
+from kit.servers import Message, Peer, Script, serving
+
+pytestmark = pytest.mark.process
 
 _HELLO: Message = ("text", b"hello")
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from captures import capturing, eventually, marker, recorded
+import pytest
+from kit.captures import capturing, eventually, marker, recorded
+from kit.servers import Peer, serving
 from plugged import install
-from servers import Peer, serving
+
+pytestmark = pytest.mark.process
 
 _KEY = "a-key-of-the-test"
 

@@ -9,13 +9,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import duckdb
-from captures import PATIENCE, capturing, eventually, marker, received, recorded
+import pytest
+from kit.captures import PATIENCE, capturing, eventually, marker, received, recorded
+from kit.servers import Message, Peer, serving
 from plugged import install
-from servers import Message, Peer, serving
 
 from recorder.record.layout import Layout
 from recorder.tables.ingest import Ingest
 from recorder.tables.rules import Rules
+
+pytestmark = pytest.mark.process
 
 
 def trade(number: int) -> Message:

@@ -7,11 +7,13 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from captures import capturing, eventually, rows
-from servers import CONT, PING, TEXT, Peer, Script, encode, serving
+from kit.captures import capturing, eventually, rows
+from kit.servers import CONT, PING, TEXT, Peer, Script, encode, serving
 
 from recorder.clock import NS
 from recorder.session.bounds import Bounds, Intake, Usage
+
+pytestmark = pytest.mark.process
 
 
 async def _for_ever(peer: Peer, *data: bytes, pause: float = 0.0) -> None:

@@ -9,11 +9,13 @@ import signal
 from pathlib import Path
 
 import pytest
-from captures import capturing, eventually, journals, litter, received, recorded
-from recordings import binance
-from servers import Peer, serving
+from kit.captures import capturing, eventually, journals, litter, received, recorded
+from kit.recordings import binance
+from kit.servers import Peer, serving
 
 from recorder.record.layout import Layout
+
+pytestmark = pytest.mark.process
 
 _PER_CONNECTION = 12_000
 _AT_ONCE = 40

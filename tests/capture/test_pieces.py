@@ -8,8 +8,10 @@ import zlib
 from pathlib import Path
 
 import pytest
-from captures import Outcome, Story, Told, marker, received, tell
-from servers import BINARY, CONT, OPCODES, PING, TEXT, Message, Peer, encode
+from kit.captures import Outcome, Story, Told, marker, received, tell
+from kit.servers import BINARY, CONT, OPCODES, PING, TEXT, Message, Peer, encode
+
+pytestmark = pytest.mark.process
 
 _BIG = bytes(range(256)) * 78_125  # 20 MB
 _BEFORE_THE_LAST_PIECE: list[int] = []  # when the first pieces had been read, by this clock

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from captures import capturing, journals, marker, received, recorded
-from recordings import binance, upbit
-from servers import Message
+from kit.captures import capturing, journals, marker, received, recorded
+from kit.recordings import binance, upbit
+from kit.servers import Message
 from websockets.asyncio.server import ServerConnection, serve
+
+pytestmark = pytest.mark.process
 
 
 @pytest.mark.parametrize(("recording", "count"), [(binance, 74_655), (upbit, 449)])

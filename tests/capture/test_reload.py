@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from captures import (
+import pytest
+from kit.captures import (
     Child,
     capturing,
     eventually,
@@ -21,11 +22,13 @@ from captures import (
     recorded,
     write_settings,
 )
+from kit.servers import Message, Peer, serving
 from plugged import install
-from servers import Message, Peer, serving
 
 from recorder import durable
 from recorder.record.layout import Layout
+
+pytestmark = pytest.mark.process
 
 Feeds = dict[str, dict[str, Any]]
 

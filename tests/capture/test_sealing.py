@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from captures import journals, litter, rows
+from kit.captures import journals, litter, rows
 
 from recorder import frame
 from recorder.clock import NS, Clock, ulid

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from captures import Child, capturing, eventually, marker, recorded, write_settings
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.captures import Child, capturing, eventually, marker, recorded, write_settings
+from kit.servers import Peer, serving
 from plugged import install
-from servers import Peer, serving
 
 from recorder.capture.catalogue import VenueListing
 from recorder.capture.sources import FeedSource, sources
@@ -215,6 +215,7 @@ def subscribed(peers: list[Peer]) -> Counter[str]:
     return Counter(text.decode().removeprefix("subscribe ") for p in peers for text in p.heard)
 
 
+@pytest.mark.process
 async def test_two_hosts_record_each_channel_on_two_lines(tmp_path: Path) -> None:
     env = install(tmp_path / "site")
     async with serving(say, connections=4) as server, contextlib.AsyncExitStack() as stack:
@@ -240,6 +241,7 @@ async def test_two_hosts_record_each_channel_on_two_lines(tmp_path: Path) -> Non
     ]  # fmt: skip
 
 
+@pytest.mark.process
 async def test_a_reload_follows_another_share_and_a_feed_that_comes_to_this_host(
     tmp_path: Path,
 ) -> None:
@@ -261,6 +263,7 @@ async def test_a_reload_follows_another_share_and_a_feed_that_comes_to_this_host
     assert marker(frames[0])["group"] == "all 1/1"
 
 
+@pytest.mark.process
 async def test_a_host_without_a_share_of_anything_is_no_failure(tmp_path: Path) -> None:
     many = next(of for of in range(2, 100) if slice_of("mine", "", of) != 1)
     feeds = {"mine": {"url": "ws://127.0.0.1:9"}}
@@ -271,6 +274,7 @@ async def test_a_host_without_a_share_of_anything_is_no_failure(tmp_path: Path) 
     assert Layout(tmp_path / "data").feeds() == []
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("shard", ["0/8", "9/8", "x"])
 async def test_a_wrong_share_is_a_usage_error_with_an_example(tmp_path: Path, shard: str) -> None:
     feeds = {"mine": {"url": "ws://127.0.0.1:9"}}

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from bucket.seaweed import Seaweed, serving
+from kit.seaweed import Seaweed, serving
 
 from .standalone import Cluster, environment, standing
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from ingest.records import Record, assert_same
+from kit.records import Published, assert_same
 from lake import worlds
 
 from recorder.lake.place import Place
@@ -22,6 +22,8 @@ from recorder.record.layout import run_of
 
 from .conftest import Stage
 from .standalone import wait_until
+
+pytestmark = pytest.mark.process
 
 HOSTS = 3
 RAW, TABLES = "s3://recorder/hosts/raw", "s3://recorder/hosts/tables"
@@ -147,7 +149,7 @@ def test_three_hosts_and_a_cluster_make_the_rows_of_one_machine(
     local = aws.recorder("ingest", "--config", config, "--data-dir", tmp_path / "local")
     _, said = local.communicate(timeout=300)
     assert local.returncode == 0, said
-    expected = worlds.without_clock_errors(Record(tmp_path / "local").everything())
+    expected = worlds.without_clock_errors(Published(tmp_path / "local").everything())
     assert_same(worlds.without_clock_errors(worlds.everything(Place.of(TABLES))), expected)
     assert {row[0] for row in expected["ledger"]} == {"cryptolisting", "smartmoney"}
     assert len(expected["listings"]) > 0 and len(expected["latency"]) > 100

@@ -8,7 +8,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from ingest.records import Record, assert_same
+from kit.records import Published, assert_same
 from lake import worlds
 
 from recorder.lake import delta
@@ -18,17 +18,19 @@ from recorder.lake.tables import EVENTS
 from .conftest import Stage
 from .standalone import wait_until
 
+pytestmark = pytest.mark.process
+
 KINDS = ("binance", "bybit", "cryptolisting", "deribit", "okx", "smartmoney")
 
 
 @pytest.fixture(scope="module")
-def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
+def record(tmp_path_factory: pytest.TempPathFactory) -> Published:
     """Feeds of every sort, on two lines."""
     return worlds.record(tmp_path_factory.mktemp("world"), KINDS, lines="AB")
 
 
 @pytest.fixture(scope="module")
-def expected(record: Record) -> worlds.Tables:
+def expected(record: Published) -> worlds.Tables:
     return worlds.local(record)
 
 
@@ -60,7 +62,7 @@ def committed(place: Place) -> int:
 
 
 def test_a_cluster_makes_the_rows_of_one_machine(
-    aws: Stage, record: Record, expected: worlds.Tables
+    aws: Stage, record: Published, expected: worlds.Tables
 ) -> None:
     place = Place.of("s3://recorder/quiet")
     files = len(list(worlds.sealed(record)))
@@ -73,7 +75,7 @@ def test_a_cluster_makes_the_rows_of_one_machine(
 
 
 def test_a_worker_killed_in_the_middle_of_a_job_changes_nothing(
-    aws: Stage, record: Record, expected: worlds.Tables
+    aws: Stage, record: Published, expected: worlds.Tables
 ) -> None:
     place = Place.of("s3://recorder/worker")
     driver = aws.ingest(place.url, "--data-dir", record.layout.root)
@@ -86,7 +88,7 @@ def test_a_worker_killed_in_the_middle_of_a_job_changes_nothing(
 
 
 def test_a_driver_killed_between_writing_and_committing_changes_nothing(
-    aws: Stage, record: Record, expected: worlds.Tables
+    aws: Stage, record: Published, expected: worlds.Tables
 ) -> None:
     place = Place.of("s3://recorder/driver")
     driver = aws.ingest(place.url, "--data-dir", record.layout.root)
@@ -98,7 +100,7 @@ def test_a_driver_killed_between_writing_and_committing_changes_nothing(
     assert_same(lake(place), expected)
 
 
-def test_of_two_drivers_the_second_is_told(aws: Stage, record: Record, tmp_path: Path) -> None:
+def test_of_two_drivers_the_second_is_told(aws: Stage, record: Published, tmp_path: Path) -> None:
     place = Place.of("s3://recorder/two")
     with delta.Writer(place):
         second = aws.ingest(place.url, "--data-dir", record.layout.root)
@@ -108,7 +110,7 @@ def test_of_two_drivers_the_second_is_told(aws: Stage, record: Record, tmp_path:
 
 
 def test_a_cluster_without_the_package_is_named_before_any_work(
-    aws: Stage, record: Record, tmp_path: Path
+    aws: Stage, record: Published, tmp_path: Path
 ) -> None:
     venv.create(tmp_path / "bare", with_pip=False)
     python = str(tmp_path / "bare/bin/python")

@@ -12,9 +12,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from kit import lakes
 
 from recorder.lake import read
-from tests.lake import lakes
+
+pytestmark = pytest.mark.process
 
 PAGE = Path(__file__).parents[2] / "docs/scale.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backtest.made import record
-from ingest.records import Record, recorder
+from kit.commands import recorder
+from kit.market import record
+from kit.records import Published
 
 CONSUMERS = Path(__file__).parent / "consumers"
 PLACE = os.environ.get("RECORDER_TEST_EXPORTS")
@@ -22,11 +23,11 @@ pytestmark = pytest.mark.skipif(PLACE is None, reason="make test-exports has the
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Record:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Published:
     return record(tmp_path_factory.mktemp("made"))
 
 
-def export(made: Record, out: Path, *arguments: str) -> Path:
+def export(made: Published, out: Path, *arguments: str) -> Path:
     done = recorder("export", *arguments, "--out", out, "--data-dir", made.layout.root)
     assert done.returncode == 0, done.stderr
     return out
@@ -47,7 +48,7 @@ TRADES = (
 )
 
 
-def test_nautilus_reads_its_catalogue_and_replays_it(made: Record, tmp_path: Path) -> None:
+def test_nautilus_reads_its_catalogue_and_replays_it(made: Published, tmp_path: Path) -> None:
     found = read("nautilus", "nautilus_reads.py", export(made, tmp_path / "catalog", "nautilus"))
     sides = {"buy": "BUYER", "sell": "SELLER"}
     trades = made.sql(TRADES)
@@ -67,7 +68,7 @@ def test_nautilus_reads_its_catalogue_and_replays_it(made: Record, tmp_path: Pat
     assert found["liquidations"] == [list(row) for row in liquidations]
 
 
-def test_a_reader_of_tardis_files_reads_ours(made: Record, tmp_path: Path) -> None:
+def test_a_reader_of_tardis_files_reads_ours(made: Published, tmp_path: Path) -> None:
     found = read("nautilus", "tardis_reads.py", export(made, tmp_path / "tardis", "tardis"))
     sides = {"buy": "BUYER", "sell": "SELLER"}
     assert found["trades"] == [
@@ -77,7 +78,9 @@ def test_a_reader_of_tardis_files_reads_ours(made: Record, tmp_path: Path) -> No
     assert {rate for rate, _ in found["funding"]} == {0.0001}
 
 
-def test_hftbacktest_accepts_the_order_and_plays_every_trade(made: Record, tmp_path: Path) -> None:
+def test_hftbacktest_accepts_the_order_and_plays_every_trade(
+    made: Published, tmp_path: Path
+) -> None:
     out = export(made, tmp_path / "npz", "hftbacktest")
     found = read("hftbacktest", "hftbacktest_reads.py", out / "binance-BTCUSDT.npz")
     trades = [
@@ -90,7 +93,7 @@ def test_hftbacktest_accepts_the_order_and_plays_every_trade(made: Record, tmp_p
     assert len(found["trades"]) >= len(trades) - 1
 
 
-def test_candles_and_tables_are_read_as_frames(made: Record, tmp_path: Path) -> None:
+def test_candles_and_tables_are_read_as_frames(made: Published, tmp_path: Path) -> None:
     candles = export(made, tmp_path / "candles", "ohlcv", "--bucket", "10 seconds")
     export(made, candles, "ohlcv", "--bucket", "10 seconds", "--as-parquet")
     tables = export(made, tmp_path / "tables", "parquet")

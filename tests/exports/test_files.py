@@ -14,8 +14,9 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from backtest.made import record
-from ingest.records import Record, recorder
+from kit.commands import call
+from kit.market import record
+from kit.records import Published
 
 from recorder.clock import NS
 from recorder.export import hftbacktest, nautilus, ohlcv
@@ -26,13 +27,13 @@ from recorder.tables import publish
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Record:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Published:
     return record(tmp_path_factory.mktemp("made") / "it's data")
 
 
-def export(made: Record, out: Path, *arguments: str) -> list[str]:
+def export(made: Published, out: Path, *arguments: str) -> list[str]:
     """Export into `out` and return the lines on stderr."""
-    done = recorder("export", *arguments, "--out", out, "--data-dir", made.layout.root)
+    done = call("export", *arguments, "--out", out, "--data-dir", made.layout.root)
     assert done.returncode == 0, done.stderr
     assert [Path(line) for line in done.stdout.splitlines()] == [
         Path(line) for line in done.stdout.splitlines() if Path(line).exists()
@@ -55,7 +56,7 @@ def npz(path: Path) -> list[tuple[Any, ...]]:
     return list(struct.iter_unpack("<QqqddQqd", data[10 + length :]))
 
 
-def test_plain_parquet_holds_the_rows_of_each_table(made: Record, tmp_path: Path) -> None:
+def test_plain_parquet_holds_the_rows_of_each_table(made: Published, tmp_path: Path) -> None:
     said = export(made, tmp_path, "parquet", "--since", "1790000010", "--symbol", "BTCUSDT")
     found = {p.stem: pq.read_table(p) for p in tmp_path.glob("*.parquet")}
     assert set(found) == {"prices", "whales", "funding", "liquidations", "latency"}
@@ -68,7 +69,9 @@ def test_plain_parquet_holds_the_rows_of_each_table(made: Record, tmp_path: Path
     assert any("gap: binance: nothing from" in line and "(gone)" in line for line in said)
 
 
-def test_tardis_files_have_its_names_columns_and_microseconds(made: Record, tmp_path: Path) -> None:
+def test_tardis_files_have_its_names_columns_and_microseconds(
+    made: Published, tmp_path: Path
+) -> None:
     export(made, tmp_path, "tardis")
     trades = rows_of(tmp_path / "binance_trades_2026-09-21_BTCUSDT.csv.gz")
     assert list(trades[0]) == [
@@ -93,7 +96,7 @@ def test_tardis_files_have_its_names_columns_and_microseconds(made: Record, tmp_
     assert ticker[-1]["funding_timestamp"] == "1790006400000000"
 
 
-def test_a_catalogue_of_nautilus_is_exact(made: Record, tmp_path: Path) -> None:
+def test_a_catalogue_of_nautilus_is_exact(made: Published, tmp_path: Path) -> None:
     export(made, tmp_path, "nautilus", "--type", "trades")
     [path] = (tmp_path / "data/trade_tick/NEWCUSDT.BINANCE").glob("*.parquet")
     assert path.name == ("2026-09-21T14-13-20-000000002Z_2026-09-21T14-15-19-000000371Z.parquet")
@@ -107,7 +110,7 @@ def test_a_catalogue_of_nautilus_is_exact(made: Record, tmp_path: Path) -> None:
     assert [Decimal(value).scaleb(-16) for value in raw] == [Decimal(str(p)) for (p,) in expected]
 
 
-def test_rows_of_hftbacktest_are_trades_of_both_sides(made: Record, tmp_path: Path) -> None:
+def test_rows_of_hftbacktest_are_trades_of_both_sides(made: Published, tmp_path: Path) -> None:
     export(made, tmp_path, "hftbacktest")
     rows = npz(tmp_path / "binance-BTCUSDT.npz")
     expected = made.sql(
@@ -247,24 +250,24 @@ def test_names_from_a_venue_make_no_paths(database: Any, tmp_path: Path) -> None
     ],
 )
 def test_what_cannot_be_exported_is_refused(
-    arguments: list[str], code: int, message: str, made: Record, tmp_path: Path
+    arguments: list[str], code: int, message: str, made: Published, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    done = recorder("export", *arguments, "--out", out, "--data-dir", made.layout.root)
+    done = call("export", *arguments, "--out", out, "--data-dir", made.layout.root)
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr
     assert not out.exists()
 
 
-def test_an_existing_file_is_replaced_only_with_force(made: Record, tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced_only_with_force(made: Published, tmp_path: Path) -> None:
     arguments = ["export", "parquet", "--table", "listings", "--json", "--out", tmp_path]
     arguments += ["--data-dir", made.layout.root]
-    first = recorder(*arguments)
+    first = call(*arguments)
     assert json.loads(first.stdout) == {"path": str(tmp_path / "listings.parquet"), "rows": 1}
-    again = recorder(*arguments)
+    again = call(*arguments)
     assert again.returncode == 2
     assert "the file exists" in again.stderr
-    assert recorder(*arguments, "--force").returncode == 0
+    assert call(*arguments, "--force").returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["listings.parquet"]
 
 

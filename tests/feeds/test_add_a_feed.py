@@ -20,6 +20,8 @@ from recorder.tables.normalise import load
 
 from .recording import KEYLESS, PATIENCE, Outcome, capture, recorder
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[2]
 TRADES = [
     {"event": "subscribed", "feed": "trade", "product_ids": ["PI_XBTUSD"]},

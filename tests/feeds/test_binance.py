@@ -9,13 +9,12 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from kit.exchange import Exchange, Talk, capturing, until
 
 from recorder.errors import ConfigError
 from recorder.feed import Instrument, Notice, Options, Plan
 from recorder.feeds.binance import FEED, read
 from recorder.session.line import resubscribe
-
-from .exchange import Exchange, Talk, capturing, until
 
 MARKET, PUBLIC = (
     "wss://fstream.binance.com/market/stream",
@@ -230,6 +229,7 @@ class Binance(Exchange):
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.process
 async def test_1500_streams_are_recorded_within_the_limits(tmp_path: Path) -> None:
     binance = Binance()
     async with binance.open():
@@ -241,6 +241,7 @@ async def test_1500_streams_are_recorded_within_the_limits(tmp_path: Path) -> No
     assert [len(talk.subscribed) for talk in binance.talks] in ([1024, 476], [476, 1024])
 
 
+@pytest.mark.process
 async def test_after_a_reset_and_an_announced_shutdown_the_streams_come_back(
     tmp_path: Path,
 ) -> None:
@@ -259,6 +260,7 @@ async def test_after_a_reset_and_an_announced_shutdown_the_streams_come_back(
     }
 
 
+@pytest.mark.process
 async def test_a_refused_request_is_told_and_recording_goes_on(tmp_path: Path) -> None:
     """Binance names no stream in a refusal, and is silent about one that does not exist."""
     binance = Binance()

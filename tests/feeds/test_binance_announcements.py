@@ -12,13 +12,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from kit.exchange import Exchange, Talk, capturing, until
 from websockets.frames import Frame, Opcode
 
 from recorder.errors import ConfigError
 from recorder.feed import CREDENTIALS, Options, Plan, Refusal
 from recorder.feeds.binance_announcements import FEED
 
-from .exchange import Exchange, Talk, capturing, until
 from .recording import holds
 
 KEY, SECRET = "vmPUZE6mv9SD5VNHk4", "NhqPtmdSJYdKjVHjA7PZj4"
@@ -172,6 +172,7 @@ class Announcements(Exchange):
         talk.socket.process_event = counting  # type: ignore[method-assign]
 
 
+@pytest.mark.process
 async def test_it_stays_connected_and_signs_again_after_a_reset(tmp_path: Path) -> None:
     exchange = Announcements()
     async with exchange.open("/sapi/wss"):

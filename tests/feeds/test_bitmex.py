@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit.exchange import Exchange, Talk, capturing, until
 
 from recorder.errors import ConfigError
 from recorder.feed import Instrument, Notice, Options, Plan
 from recorder.feeds.bitmex import FEED, hours, read
 from recorder.session.line import resubscribe
-
-from .exchange import Exchange, Talk, capturing, until
 
 
 def plans(*channels: str, **options: Any) -> dict[str, Plan]:
@@ -247,6 +246,7 @@ class BitMEX(Exchange):
 HASTY = {"ping_every": 0.3, "silence": 1.5, "send_every": 0.05}
 
 
+@pytest.mark.process
 async def test_a_refused_channel_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
     bitmex = BitMEX()
     async with bitmex.open("/realtime"):
@@ -264,6 +264,7 @@ async def test_a_refused_channel_is_named_and_the_rest_goes_on(tmp_path: Path) -
     assert everything == {"funding", "trade:XBTUSD"}
 
 
+@pytest.mark.process
 async def test_after_a_reset_it_subscribes_again(tmp_path: Path) -> None:
     bitmex = BitMEX()
     async with bitmex.open():

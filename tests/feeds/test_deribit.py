@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit.exchange import Exchange, Talk, capturing, until
 
 from recorder.errors import ConfigError
 from recorder.feed import Instrument, Notice, Options, Plan
 from recorder.feeds import feed
 from recorder.session.line import resubscribe
-
-from .exchange import Exchange, Talk, capturing, until
 
 FEED = feed("deribit")
 BTC, ETH = "trades.BTC-PERPETUAL.100ms", "trades.ETH-PERPETUAL.100ms"
@@ -302,6 +301,7 @@ def answers(talk: Talk) -> int:
     return sum('"public/test"' in message for message in talk.heard)
 
 
+@pytest.mark.process
 async def test_a_capture_lives_by_the_rules_and_comes_back(tmp_path: Path) -> None:
     exchange = Deribit()
     nope = "trades.NOPE-PERPETUAL.100ms"

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit.exchange import Exchange, Talk, capturing, until
 
 from recorder.errors import ConfigError
 from recorder.feed import Instrument, Notice, Options, Plan
 from recorder.feeds import feed
 from recorder.session.line import resubscribe
-
-from .exchange import Exchange, Talk, capturing, until
 
 FEED = feed("hyperliquid")
 
@@ -255,6 +254,7 @@ def pongs(talk: Talk) -> int:
     return talk.sent.count('{"channel":"pong"}')
 
 
+@pytest.mark.process
 async def test_a_capture_lives_by_the_rules_and_comes_back(tmp_path: Path) -> None:
     exchange = Hyperliquid()
     channels = '["trades:BTC", "trades:NOPE", "trades:ETH"]'

@@ -24,6 +24,8 @@ from recorder.simulate.server import Server
 
 from .recording import Outcome, capture, holds, payloads, raw
 
+pytestmark = pytest.mark.process
+
 LISTING_KEY = "dsk_" + "0123456789abcdef" * 4
 MONEY_KEY = 'a key with "quotes", 100 % & more'
 KEYS = {"RECORDER_CRYPTOLISTING_KEY": LISTING_KEY, "RECORDER_SMARTMONEY_KEY": MONEY_KEY}

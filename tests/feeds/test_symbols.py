@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from kit.exchange import Exchange, Talk, until
 
 from recorder.capture.catalogue import VenueListing, keep
 from recorder.feed import Instrument
@@ -21,8 +22,9 @@ from recorder.record.layout import Layout
 from recorder.tables.ingest import Ingest
 from recorder.tables.rules import Rules
 
-from .exchange import Exchange, Talk, until
 from .recording import KEYLESS, payloads, raw
+
+pytestmark = pytest.mark.process
 
 
 class Venue(Exchange):

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit.exchange import Exchange, Talk, capturing, until
 
 from recorder.errors import ConfigError
 from recorder.feed import Notice, Options, Plan
 from recorder.feeds.treeofalpha import FEED
-
-from .exchange import Exchange, Talk, capturing, until
 
 
 def plan(**options: Any) -> Plan:
@@ -83,6 +82,7 @@ class TreeOfAlpha(Exchange):
             await asyncio.sleep(self.pause)
 
 
+@pytest.mark.process
 async def test_its_pings_are_answered_and_a_key_is_sent_again_after_a_reset(
     tmp_path: Path,
 ) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
+from kit.frames import T0, frames_of, marker, table
+
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
 from recorder.record import seal
 from recorder.record.layout import Layout, stem
-
-from .records import T0, frames_of, marker, table
 
 #: No two runs have one name, whatever they record.
 _RUNS = count(1)

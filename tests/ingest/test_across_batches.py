@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from kit.frames import CONNECTION, MS, T0, frames_of, marker
+from kit.lives import TICKERS
+from kit.records import Record
 
 from recorder.clock import ulid
 from recorder.errors import DataError
 from recorder.frame import Frame
 from recorder.tables.ingest import Ingest
 from recorder.tables.normalise import parse
-
-from .records import CONNECTION, MS, T0, Record, frames_of, marker
 
 OTHER = ulid(T0, bytes([2] * 10))
 
@@ -33,43 +34,6 @@ SELECT
 FROM messages;
 """
 )
-
-# A ticker that tells changes only: `whole` marks a whole state.
-TICKERS = """
--- step: messages
-SELECT *, 'event' AS class, NULL AS reason FROM frames;
-
--- step: told
-SELECT
-    id, fresh, json_extract_string(json, '$.s') AS symbol,
-    coalesce(json_extract_string(json, '$.whole') = 'true', false) AS whole,
-    num(json_extract_string(json, '$.rate')) AS rate,
-    num(json_extract_string(json, '$.mark')) AS mark
-FROM all_frames;
-
--- step: filled
-SELECT
-    *, last_value(mark IGNORE NULLS) OVER state AS known_mark
-FROM (
-    SELECT *, sum(whole::INTEGER) OVER (PARTITION BY id.connection, symbol ORDER BY id.seq) AS era
-    FROM (
-        FROM told
-        UNION ALL BY NAME
-        SELECT
-            {'connection': connection, 'seq': seq} AS id, key AS symbol, false AS fresh,
-            false AS whole, num(json_extract_string(state, '$.mark')) AS mark
-        FROM carried WHERE name = 'ticker'
-    )
-)
-WINDOW state AS (PARTITION BY id.connection, symbol, era ORDER BY id.seq);
-
--- state: ticker
-SELECT id.connection, symbol AS key, id.seq, {'mark': known_mark} AS state FROM filled;
-
--- table: funding
-SELECT id.*, 0 AS item, symbol, rate, known_mark AS mark_price
-FROM filled WHERE fresh AND rate IS NOT NULL;
-"""
 
 CONTRACTS = (
     MESSAGES

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from kit.frames import MS, T0, frames_of, table
+from kit.records import Record
+from kit.rows import Bench
 
 from recorder.schema.tables import TABLES
 from recorder.tables import normalise
 
-from .records import MS, T0, Record, Workbench, frames_of, table
 from .test_binance_rows import AGG_TRADE, MARK_PRICE, SELL
 from .test_cryptolisting_rows import NEW, THREE
 from .test_smartmoney_rows import flat
@@ -58,7 +60,7 @@ USELESS = {
 @pytest.mark.parametrize("feed", GOOD)
 @pytest.mark.parametrize("kind", ["text", "binary"])
 def test_what_is_no_message_is_rejected_with_a_reason_and_all_its_bytes(
-    bench: Workbench, feed: str, kind: str
+    bench: Bench, feed: str, kind: str
 ) -> None:
     bench.take(feed, frames_of([*USELESS, GOOD[feed]], kind=kind))
     found = bench.rows("rejects", "seq", "item", "reason", "payload")
@@ -71,7 +73,7 @@ def test_what_is_no_message_is_rejected_with_a_reason_and_all_its_bytes(
 
 
 @pytest.mark.parametrize("opening", [b"[" * 5_000 + b"]" * 5_000, b"[1,[2],null,{}]"])
-def test_an_array_is_rejected_once(bench: Workbench, opening: bytes) -> None:
+def test_an_array_is_rejected_once(bench: Bench, opening: bytes) -> None:
     for feed in GOOD:
         bench.take(feed, frames_of([opening]))
         assert [seq for (seq,) in bench.rows("rejects", "seq")] == [0]
@@ -254,7 +256,7 @@ ODD = {
 
 @pytest.mark.parametrize("feed", GOOD)
 def test_half_right_frames_keep_what_is_right_and_nothing_null_becomes_zero(
-    bench: Workbench, feed: str
+    bench: Bench, feed: str
 ) -> None:
     odd = {name: o for name, o in ODD.items() if o.feed == feed}
     bench.take(feed, frames_of([o.payload for o in odd.values()]))
@@ -270,7 +272,7 @@ def test_half_right_frames_keep_what_is_right_and_nothing_null_becomes_zero(
     assert all(0 < len(reason) < 200 for (reason,) in bench.rows("rejects", "reason"))
 
 
-def test_an_array_of_a_million_wrong_items_is_one_reject(bench: Workbench) -> None:
+def test_an_array_of_a_million_wrong_items_is_one_reject(bench: Bench) -> None:
     payload = '{"stream":"!markPrice@arr","data":[' + "0," * 1_000_000 + "0]}"
     bench.take("binance", frames_of([payload]))
     assert bench.rows(

@@ -9,6 +9,8 @@ from threading import Timer
 
 import duckdb
 import pytest
+from kit.frames import MS, T0, events, frames_of, table
+from kit.records import Record
 
 from recorder.errors import DataError
 from recorder.schema import duck
@@ -17,7 +19,6 @@ from recorder.tables.batch import Batches, Paths, SlowPathError, prepare
 from recorder.tables.ingest import Ingest
 from recorder.tables.rules import Rules
 
-from .records import MS, T0, Record, events, frames_of, table
 from .test_bad_frames import FRAGILE, fragile
 
 SLOW = """

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-
-from .records import CONNECTION, MS, T0, Workbench, frames_of, marker
+from kit.frames import CONNECTION, MS, T0, frames_of, marker
+from kit.rows import Bench
 
 PUBLISHED_MS = T0 // MS + 1_403
 
@@ -43,18 +43,18 @@ LISTING = (
 WHERE = '{"catalogId":48,"catalogName":"New Cryptocurrency Listing"}'
 
 
-def take(bench: Workbench, *payloads: str | bytes) -> None:
+def take(bench: Bench, *payloads: str | bytes) -> None:
     opened = marker(0, "open", T0, CONNECTION, line="A", group="announcements", url="wss://x/")
     frames = frames_of(payloads, first_seq=1, recv_ns=(PUBLISHED_MS + 40) * MS)
     bench.take("binance_announcements", [opened, *frames])
 
 
-def found(bench: Workbench, title: str, catalogue: int) -> list[tuple[Any, ...]]:
+def found(bench: Bench, title: str, catalogue: int) -> list[tuple[Any, ...]]:
     take(bench, announced(title, catalogue))
     return bench.rows("listings", "ticker", "listing_type")
 
 
-def test_a_listing_of_two_coins_is_two_rows_and_one_latency(bench: Workbench) -> None:
+def test_a_listing_of_two_coins_is_two_rows_and_one_latency(bench: Bench) -> None:
     take(bench, LISTED)
     at = PUBLISHED_MS * MS
     title = json.loads(json.loads(LISTED)["data"])["title"]
@@ -95,37 +95,37 @@ def test_a_listing_of_two_coins_is_two_rows_and_one_latency(bench: Workbench) ->
     ],
 )  # fmt: skip
 def test_a_type_and_tickers_are_read_where_a_title_is_of_a_known_form(
-    bench: Workbench, title: str, catalogue: int, expected: list[tuple[Any, ...]]
+    bench: Bench, title: str, catalogue: int, expected: list[tuple[Any, ...]]
 ) -> None:
     assert found(bench, title, catalogue) == expected
 
 
-def test_a_catalogue_may_be_told_as_text_and_data_as_an_object(bench: Workbench) -> None:
+def test_a_catalogue_may_be_told_as_text_and_data_as_an_object(bench: Bench) -> None:
     loose = json.loads(announced("Binance Will List Optimism (OP)", "48"))
     take(bench, json.dumps(loose), json.dumps({**loose, "data": json.loads(loose["data"])}))
     assert bench.rows("listings", "ticker", "listing_type") == [("OP", "spot_listing")] * 2
 
 
-def test_an_announcement_from_before_the_connection_is_a_past_one(bench: Workbench) -> None:
+def test_an_announcement_from_before_the_connection_is_a_past_one(bench: Bench) -> None:
     take(bench, announced("Binance Will List Optimism (OP)", publishDate=PUBLISHED_MS - 5_000))
     assert bench.rows("listings", "backfill") == [(True,)]
     assert bench.rows("latency", "backfill") == [(True,)]
 
 
-def test_times_and_catalogues_that_are_none_are_null(bench: Workbench) -> None:
+def test_times_and_catalogues_that_are_none_are_null(bench: Bench) -> None:
     take(bench, announced("Binance Will List Optimism (OP)", None, publishDate=""))
     columns = ("ticker", "listing_type", "publish_ns", "event_ns", "backfill")
     assert bench.rows("listings", *columns) == [(None, None, None, None, False)]
     assert bench.rows("latency", "seq") == []
 
 
-def test_a_field_of_tomorrow_is_kept(bench: Workbench) -> None:
+def test_a_field_of_tomorrow_is_kept(bench: Bench) -> None:
     take(bench, announced("Binance Will List Optimism (OP)", articleId="280400"))
     [(extra,)] = bench.rows("listings", "extra")
     assert json.loads(extra) == {**json.loads(WHERE), "articleId": "280400"}
 
 
-def test_answers_are_no_announcements(bench: Workbench) -> None:
+def test_answers_are_no_announcements(bench: Bench) -> None:
     take(bench, ACK, ACK.replace("SUCCESS", "FAIL"), REFUSED, '{"error":"x"}')
     assert bench.places() == {}
 
@@ -145,15 +145,13 @@ def test_answers_are_no_announcements(bench: Workbench) -> None:
         (announced("  "), "an announcement without a title"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_rejected_with_a_reason(
-    bench: Workbench, payload: str, reason: str
-) -> None:
+def test_what_is_wrong_is_rejected_with_a_reason(bench: Bench, payload: str, reason: str) -> None:
     take(bench, payload)
     assert bench.rows("rejects", "reason") == [(reason,)]
     assert bench.places() == {1: ["rejects"]}
 
 
-def test_data_cut_anywhere_are_a_row_or_a_reject(bench: Workbench) -> None:
+def test_data_cut_anywhere_are_a_row_or_a_reject(bench: Bench) -> None:
     whole = json.loads(LISTED)
     cuts = [json.dumps({**whole, "data": whole["data"][:n]}) for n in range(len(whole["data"]) + 1)]
     odd = [json.dumps({**whole, "data": whole["data"][:n] + "\x00\\ud8"}) for n in range(0, 300, 7)]

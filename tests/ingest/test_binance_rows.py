@@ -8,10 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from kit.frames import CONNECTION, MS, T0, frames_of, marker
+from kit.recordings import lines, shared
+from kit.rows import TRADED, Bench
 
 from recorder.clock import NS, ulid
-
-from .records import CONNECTION, MS, T0, TRADED, Workbench, frames_of, lines, marker, shared
 
 AGG_TRADE = (
     '{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","E":1791391082024,"a":3478018549,'
@@ -115,14 +116,14 @@ def sent_ms(payload: str | bytes) -> int:
     return int(told.get("data", told)["E"])
 
 
-def ingested(bench: Workbench, *payloads: str | bytes, whale_usd: float = 100_000.0) -> None:
+def ingested(bench: Bench, *payloads: str | bytes, whale_usd: float = 100_000.0) -> None:
     """Ingest the frames, each received 50 ms after the venue sent it."""
     times = [sent_ms(p) * MS + 50 * MS for p in payloads]
     bench.take("binance", frames_of(payloads, recv_ns=times), whale_usd)
 
 
 def test_a_sell_order_closed_a_long_and_a_buy_order_a_short_at_the_average_price(
-    bench: Workbench,
+    bench: Bench,
 ) -> None:
     ingested(bench, SELL, BUY)
     assert bench.sql(f"SELECT {', '.join(LIQUIDATION)} FROM liquidations ORDER BY seq") == [
@@ -137,14 +138,14 @@ def test_a_sell_order_closed_a_long_and_a_buy_order_a_short_at_the_average_price
     ]
 
 
-def test_without_an_average_price_the_price_is_the_limit_and_says_so(bench: Workbench) -> None:
+def test_without_an_average_price_the_price_is_the_limit_and_says_so(bench: Bench) -> None:
     ingested(bench, SELL.replace('"ap":"82651.90"', '"ap":""'))
     assert bench.rows("liquidations", "price", "price_kind", "notional_usd") == [
         (82338.30, "limit", pytest.approx(15644.277))
     ]
 
 
-def test_coin_margined_sizes_are_contracts_of_unknown_value(bench: Workbench) -> None:
+def test_coin_margined_sizes_are_contracts_of_unknown_value(bench: Bench) -> None:
     coin = BUY.replace('"st":1', '"st":2').replace("XRPUSDT", "XRPUSD_PERP")
     ingested(bench, coin)
     columns = ("symbol", "position_side", "quantity", "quantity_unit", "notional_usd")
@@ -153,7 +154,7 @@ def test_coin_margined_sizes_are_contracts_of_unknown_value(bench: Workbench) ->
     ]
 
 
-def test_a_mark_price_gives_its_funding_and_its_two_prices(bench: Workbench) -> None:
+def test_a_mark_price_gives_its_funding_and_its_two_prices(bench: Bench) -> None:
     ingested(bench, COIN_MARGINED_PRICE, MARK_PRICE)
     first = common("btcusd_perp@markPrice@1s", "BTCUSD_PERP", 1790373638000, 0)
     second = common("!markPrice@arr", "BTCUSDT", 1791269856000, 1)
@@ -169,7 +170,7 @@ def test_a_mark_price_gives_its_funding_and_its_two_prices(bench: Workbench) -> 
     ]
 
 
-def test_each_price_of_an_array_has_a_place_of_its_own(bench: Workbench) -> None:
+def test_each_price_of_an_array_has_a_place_of_its_own(bench: Bench) -> None:
     bench.take("binance", frames_of([f"[{MARK_PRICE},{MARK_PRICE}]"]))
     assert bench.rows("prices", "item", "kind") == [
         (0, "mark"), (1, "index"), (2, "mark"), (3, "index")
@@ -177,7 +178,7 @@ def test_each_price_of_an_array_has_a_place_of_its_own(bench: Workbench) -> None
     assert bench.rows("funding", "item") == [(0,), (1,)]
 
 
-def test_an_empty_rate_and_a_funding_time_of_zero_are_null(bench: Workbench) -> None:
+def test_an_empty_rate_and_a_funding_time_of_zero_are_null(bench: Bench) -> None:
     delivery = MARK_PRICE.replace('"r":"0.00000523"', '"r":""').replace("1791273600000", "0")
     ingested(bench, delivery)
     assert bench.rows("funding", "rate", "next_funding_ns", "mark_price") == [
@@ -185,14 +186,14 @@ def test_an_empty_rate_and_a_funding_time_of_zero_are_null(bench: Workbench) -> 
     ]
 
 
-def test_a_price_that_is_missing_is_no_row(bench: Workbench) -> None:
+def test_a_price_that_is_missing_is_no_row(bench: Bench) -> None:
     ingested(bench, MARK_PRICE.replace('"i":"85345.93826087"', '"i":""'))
     assert bench.rows("prices", "kind", "price", *TRADED) == [
         ("mark", 85296.6026087, None, None, None, None, None)
     ]
 
 
-def test_a_trade_at_the_threshold_is_a_whale_and_one_below_it_is_not(bench: Workbench) -> None:
+def test_a_trade_at_the_threshold_is_a_whale_and_one_below_it_is_not(bench: Bench) -> None:
     dear = AGG_TRADE.replace('"q":"0.016"', '"q":"2"').replace("83434.40", "50000.00")
     cheap = dear.replace("50000.00", "49999.99").replace('"m":true', '"m":false')
     ingested(bench, dear, cheap, whale_usd=100_000.0)
@@ -209,13 +210,13 @@ def test_a_trade_at_the_threshold_is_a_whale_and_one_below_it_is_not(bench: Work
     ]
 
 
-def test_the_buyer_who_is_no_maker_bought(bench: Workbench) -> None:
+def test_the_buyer_who_is_no_maker_bought(bench: Bench) -> None:
     ingested(bench, AGG_TRADE.replace('"m":true', '"m":false'), whale_usd=1_000.0)
     assert bench.rows("whales", "side", "notional_usd") == [("buy", pytest.approx(1334.9504))]
 
 
 def test_latency_counts_from_the_event_and_from_the_sending_and_stays_negative(
-    bench: Workbench,
+    bench: Bench,
 ) -> None:
     bench.take("binance", frames_of([AGG_TRADE, SELL], recv_ns=[
         1791391082024 * MS - 20 * MS,
@@ -233,13 +234,13 @@ def test_latency_counts_from_the_event_and_from_the_sending_and_stays_negative(
     ]
 
 
-def test_a_mark_price_has_no_event_time_but_a_network_latency(bench: Workbench) -> None:
+def test_a_mark_price_has_no_event_time_but_a_network_latency(bench: Bench) -> None:
     ingested(bench, MARK_PRICE)
     columns = ("channel", "event_ns", "total_ns", "network_ns")
     assert bench.rows("latency", *columns) == [("markPriceUpdate", None, None, 50 * MS)]
 
 
-def test_an_array_gives_a_row_per_item_and_one_latency(bench: Workbench) -> None:
+def test_an_array_gives_a_row_per_item_and_one_latency(bench: Bench) -> None:
     other = MARK_PRICE.replace("BTCUSDT", "ETHUSDT")
     bench.take("binance", frames_of([f"[{MARK_PRICE},{other},7,{{}}]"]))
     assert bench.rows("funding", "item", "symbol") == [(0, "BTCUSDT"), (1, "ETHUSDT")]
@@ -249,13 +250,13 @@ def test_an_array_gives_a_row_per_item_and_one_latency(bench: Workbench) -> None
     ]
 
 
-def test_acknowledgements_and_errors_are_no_events(bench: Workbench) -> None:
+def test_acknowledgements_and_errors_are_no_events(bench: Bench) -> None:
     told = ['{"result":null,"id":1}', '{"error":{"code":2,"msg":"no"},"id":2}', "[]"]
     bench.take("binance", frames_of(told))
     assert bench.places() == {}
 
 
-def test_the_captured_frames_end_as_exactly_these_rows(bench: Workbench) -> None:
+def test_the_captured_frames_end_as_exactly_these_rows(bench: Bench) -> None:
     captured = lines("captured_2026/binance_usdm.jsonl")
     ingested(bench, *captured, *lines("captured_2026/binance_coinm.jsonl"), whale_usd=1_000.0)
     columns = (
@@ -309,7 +310,7 @@ def test_the_captured_frames_end_as_exactly_these_rows(bench: Workbench) -> None
 # -- what the list of instruments and the spot market add
 
 
-def with_list(bench: Workbench, *payloads: str, whale_usd: float = 1_000.0) -> None:
+def with_list(bench: Bench, *payloads: str, whale_usd: float = 1_000.0) -> None:
     """Ingest the frames after a list of instruments."""
     told = {
         "exchange": "binance",
@@ -324,7 +325,7 @@ def with_list(bench: Workbench, *payloads: str, whale_usd: float = 1_000.0) -> N
     bench.take("binance", [listed, *frames_of(payloads)], whale_usd)
 
 
-def test_a_contract_is_worth_what_the_list_says(bench: Workbench) -> None:
+def test_a_contract_is_worth_what_the_list_says(bench: Bench) -> None:
     coin = BUY.replace('"st":1', '"st":2').replace("XRPUSDT", "BTCUSD_PERP")
     with_list(bench, COIN_MARGINED_TRADE, coin, COIN_MARGINED_PRICE)
     columns = ("symbol", "side", "price", "quantity", "notional_usd", "tx", "asset")
@@ -340,7 +341,7 @@ def test_a_contract_is_worth_what_the_list_says(bench: Workbench) -> None:
     assert bench.rows("funding", "interval_hours", "backfill") == [(8.0, False)]
 
 
-def test_a_contract_of_unknown_value_is_no_whale(bench: Workbench) -> None:
+def test_a_contract_of_unknown_value_is_no_whale(bench: Bench) -> None:
     ingested(bench, COIN_MARGINED_TRADE, whale_usd=1)
     assert bench.rows("whales", "seq") == []
     assert bench.rows("prices", "symbol", "kind", "price", *TRADED) == [
@@ -348,7 +349,7 @@ def test_a_contract_of_unknown_value_is_no_whale(bench: Workbench) -> None:
     ]
 
 
-def test_a_spot_trade_is_a_price_and_may_be_a_whale(bench: Workbench) -> None:
+def test_a_spot_trade_is_a_price_and_may_be_a_whale(bench: Bench) -> None:
     ingested(bench, SPOT_TRADE)
     columns = ("channel", "symbol", "event_ns", "side", "quantity", "notional_usd", "tx")
     assert bench.rows("whales", *columns) == [
@@ -363,7 +364,7 @@ def test_a_spot_trade_is_a_price_and_may_be_a_whale(bench: Workbench) -> None:
     assert bench.rows("latency", "channel", "network_ns") == [("btcusdt@trade", 50 * MS)]
 
 
-def test_a_trade_of_the_insurance_fund_is_no_price(bench: Workbench) -> None:
+def test_a_trade_of_the_insurance_fund_is_no_price(bench: Bench) -> None:
     odd = SPOT_TRADE.replace('"m":false', '"X":"INSURANCE_FUND","m":false')
     ingested(bench, odd, odd.replace("INSURANCE_FUND", "MARKET"))
     assert bench.rows("prices", "seq") == [(1,)]
@@ -372,9 +373,7 @@ def test_a_trade_of_the_insurance_fund_is_no_price(bench: Workbench) -> None:
 
 
 @pytest.mark.parametrize("symbol", ["ETHBTC", "BTCTRY", "USDTTRY"])
-def test_what_is_not_quoted_in_dollars_has_no_value_in_dollars(
-    bench: Workbench, symbol: str
-) -> None:
+def test_what_is_not_quoted_in_dollars_has_no_value_in_dollars(bench: Bench, symbol: str) -> None:
     ingested(bench, SPOT_TRADE.replace("BTCUSDT", symbol), SELL.replace("BTCUSDT", symbol),
              whale_usd=1)  # fmt: skip
     assert bench.rows("whales", "seq") == []
@@ -382,7 +381,7 @@ def test_what_is_not_quoted_in_dollars_has_no_value_in_dollars(
     assert bench.rows("prices", *TRADED) == [(2.0, "base", None, "buy", "12345")]
 
 
-def test_an_announced_shutdown_is_no_event(bench: Workbench) -> None:
+def test_an_announced_shutdown_is_no_event(bench: Bench) -> None:
     wrapped = [f'{{"stream":"","data":{SHUTDOWN}}}', f'{{"event":{SHUTDOWN}}}']
     bench.take("binance", frames_of([SHUTDOWN, *wrapped]))
     assert bench.places() == {}
@@ -394,7 +393,7 @@ def recorded(name: str) -> list[tuple[int, str]]:
     return [(int(Decimal(line[1]) * NS), line[2]) for line in told]
 
 
-def test_the_latencies_of_a_known_recording_come_out_as_known(bench: Workbench) -> None:
+def test_the_latencies_of_a_known_recording_come_out_as_known(bench: Bench) -> None:
     frames = recorded("binance_usdm/cryptofeed_BINANCE_FUTURES.ws.1.0")
     assert len(frames) == 1_535
     times, payloads = [at for at, _ in frames], [text for _, text in frames]
@@ -410,6 +409,6 @@ def test_the_latencies_of_a_known_recording_come_out_as_known(bench: Workbench) 
     assert bench.rows("rejects", "reason") == []
 
 
-def test_a_book_ticker_has_no_table_of_its_own_but_a_latency(bench: Workbench) -> None:
+def test_a_book_ticker_has_no_table_of_its_own_but_a_latency(bench: Bench) -> None:
     bench.take("binance", frames_of([BOOK_TICKER], recv_ns=T0))
     assert bench.places() == {0: ["latency"]}

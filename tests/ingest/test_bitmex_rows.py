@@ -7,22 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit.frames import CONNECTION, MS, T0, frames_of, marker
+from kit.recordings import lines, shared
+from kit.records import Record
+from kit.rows import TRADED, Bench
 
 from recorder.clock import ulid
 from recorder.frame import Frame
-
-from .records import (
-    CONNECTION,
-    MS,
-    T0,
-    TRADED,
-    Record,
-    Workbench,
-    frames_of,
-    lines,
-    marker,
-    shared,
-)
 
 AGAIN = ulid(T0, bytes([2] * 10))
 
@@ -137,13 +128,13 @@ XBTUSDT: dict[str, object] = {
 }
 
 
-def take(bench: Workbench, *payloads: str | bytes, whale_usd: float = 100_000.0) -> None:
+def take(bench: Bench, *payloads: str | bytes, whale_usd: float = 100_000.0) -> None:
     """Ingest the frames of one connection, opened at T0, with the list of instruments."""
     frames = frames_of(payloads, first_seq=1, recv_ns=T0 + 2 * SECOND)
     bench.take("bitmex", [listed(XBTUSD, XBTUSDT), opened(), *frames], whale_usd)
 
 
-def test_a_buy_order_closes_a_short_at_its_limit_and_counts_once(bench: Workbench) -> None:
+def test_a_buy_order_closes_a_short_at_its_limit_and_counts_once(bench: Bench) -> None:
     take(bench, EMPTY, LIQUIDATED, AMENDED, GONE, LIQUIDATED.replace("Buy", "Sell"))
     size = (88195.8, "limit", 2000.0, "contracts", 2000.0, ORDER, False, None)
     assert bench.rows("liquidations", *LIQUIDATION) == [
@@ -175,7 +166,7 @@ def test_an_order_still_open_after_a_reconnect_is_the_same_liquidation(tmp_path:
         assert found == [("00000001", 2000.0, True, None), ("9ce0bda3", 2000.0, False, None)]
 
 
-def test_a_size_of_a_linear_contract_is_worth_its_price(bench: Workbench) -> None:
+def test_a_size_of_a_linear_contract_is_worth_its_price(bench: Bench) -> None:
     take(bench, LIQUIDATED.replace("XBTUSD", "XBTUSDT"), LIQUIDATED.replace("XBTUSD", "XBTM27"))
     assert bench.rows("liquidations", "symbol", "quantity", "quantity_unit", "notional_usd") == [
         ("XBTUSDT", 2000.0, "contracts", pytest.approx(176.3916)),
@@ -183,7 +174,7 @@ def test_a_size_of_a_linear_contract_is_worth_its_price(bench: Workbench) -> Non
     ]
 
 
-def test_a_trade_at_the_threshold_is_a_whale(bench: Workbench) -> None:
+def test_a_trade_at_the_threshold_is_a_whale(bench: Bench) -> None:
     take(bench, TRADE, TRADE.replace('"foreignNotional":900', '"foreignNotional":899.99'),
          whale_usd=900)  # fmt: skip
     assert bench.rows("whales", *WHALE) == [
@@ -201,7 +192,7 @@ def test_a_trade_at_the_threshold_is_a_whale(bench: Workbench) -> None:
 
 
 def test_a_trade_that_does_not_state_its_size_in_coins_is_sized_by_the_list(
-    bench: Workbench,
+    bench: Bench,
 ) -> None:
     bare = TRADE.replace('"homeNotional":0.015813,"foreignNotional":900,', "")
     take(bench, bare, bare.replace("XBTUSD", "XBTM27"))
@@ -224,7 +215,7 @@ def test_a_trade_that_does_not_state_its_size_in_coins_is_sized_by_the_list(
     ],
 )
 def test_what_is_not_quoted_in_dollars_is_no_whale(
-    bench: Workbench, symbol: str, notional: float | None, asset: str
+    bench: Bench, symbol: str, notional: float | None, asset: str
 ) -> None:
     take(bench, TRADE.replace("XBTUSD", symbol), whale_usd=1)
     expected = [] if notional is None else [(notional, asset)]
@@ -232,12 +223,12 @@ def test_what_is_not_quoted_in_dollars_is_no_whale(
     assert bench.rows("prices", "symbol") == [(symbol,)]
 
 
-def test_a_settlement_is_no_trade(bench: Workbench) -> None:
+def test_a_settlement_is_no_trade(bench: Bench) -> None:
     take(bench, TRADE.replace("Regular", "Settlement"), whale_usd=1)
     assert bench.places() == {1: ["latency"]}
 
 
-def test_a_funding_is_told_as_it_is_exchanged_and_again_in_a_partial(bench: Workbench) -> None:
+def test_a_funding_is_told_as_it_is_exchanged_and_again_in_a_partial(bench: Bench) -> None:
     take(bench, FUNDING.replace("insert", "partial").replace("20:00", "12:00"), FUNDING)
     row = (0.000817, 8.0, None, None, None, None)
     assert bench.rows("funding", *FUNDING_ROW) == [
@@ -262,7 +253,7 @@ def test_a_funding_is_told_as_it_is_exchanged_and_again_in_a_partial(bench: Work
     ],
 )
 def test_an_interval_is_a_moment_after_the_beginning_of_2000(
-    bench: Workbench, span: str, hours: float
+    bench: Bench, span: str, hours: float
 ) -> None:
     take(bench, FUNDING.replace("2000-01-01T08:00:00.000Z", span))
     assert bench.rows("funding", "interval_hours") == [(hours,)]
@@ -340,7 +331,7 @@ def test_a_second_line_punches_no_holes_into_the_state(tmp_path: Path) -> None:
     ]
 
 
-def test_open_interest_is_worth_its_contracts(bench: Workbench) -> None:
+def test_open_interest_is_worth_its_contracts(bench: Bench) -> None:
     linear = WHOLE.replace("XBTUSD", "XBTUSDT")
     take(bench, WHOLE, linear)
     columns = ("symbol", "open_interest", "open_interest_usd", "backfill")
@@ -350,7 +341,7 @@ def test_open_interest_is_worth_its_contracts(bench: Workbench) -> None:
     ]
 
 
-def test_a_state_older_than_the_connection_is_a_past_one(bench: Workbench) -> None:
+def test_a_state_older_than_the_connection_is_a_past_one(bench: Bench) -> None:
     take(bench, WHOLE.replace("14:13:21", "14:13:11"))
     assert bench.rows("funding", "backfill") == [(True,)]
     assert bench.rows("latency", "channel", "backfill") == [("instrument:XBTUSD", True)]
@@ -381,7 +372,7 @@ def test_the_last_trade_comes_again_after_a_subscription(tmp_path: Path) -> None
 # -- what is no event, and what is wrong
 
 
-def test_what_is_no_event_has_no_place(bench: Workbench) -> None:
+def test_what_is_no_event_has_no_place(bench: Bench) -> None:
     take(
         bench,
         WELCOME,
@@ -413,15 +404,13 @@ def test_what_is_no_event_has_no_place(bench: Workbench) -> None:
          "an instrument without a time, and without anything that a table holds"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_rejected_with_a_reason(
-    bench: Workbench, payload: str, reason: str
-) -> None:
+def test_what_is_wrong_is_rejected_with_a_reason(bench: Bench, payload: str, reason: str) -> None:
     take(bench, payload)
     assert bench.rows("rejects", "reason") == [(reason,)]
     assert bench.places() == {1: ["rejects"]}
 
 
-def test_a_bad_item_leaves_the_others(bench: Workbench) -> None:
+def test_a_bad_item_leaves_the_others(bench: Bench) -> None:
     two = json.loads(LIQUIDATED)
     two["data"].insert(0, {"symbol": "ETHUSD"})
     take(bench, json.dumps(two))
@@ -429,7 +418,7 @@ def test_a_bad_item_leaves_the_others(bench: Workbench) -> None:
     assert bench.rows("rejects", "item", "reason") == [(0, "a liquidation without a side")]
 
 
-def test_empty_values_are_null(bench: Workbench) -> None:
+def test_empty_values_are_null(bench: Bench) -> None:
     take(bench, LIQUIDATED.replace("88195.8", '""').replace("2000", "null"))
     columns = ("price", "price_kind", "quantity", "quantity_unit", "notional_usd")
     assert bench.rows("liquidations", *columns) == [(None,) * 5]
@@ -438,7 +427,7 @@ def test_empty_values_are_null(bench: Workbench) -> None:
 # -- recorded frames
 
 
-def test_recorded_frames_end_as_exactly_these_rows(bench: Workbench) -> None:
+def test_recorded_frames_end_as_exactly_these_rows(bench: Bench) -> None:
     recorded = lines("bitmex/crypto-msg-parser_bitmex.jsonl")
     frames = [line for line in recorded if line.startswith(b"{")]
     assert (len(recorded), len(frames)) == (35, 33)  # the others are answers of its REST interface
@@ -472,7 +461,7 @@ def test_recorded_frames_end_as_exactly_these_rows(bench: Workbench) -> None:
     assert latency == set(range(1, 34)) - without_a_time
 
 
-def test_documented_items_end_as_exactly_these_rows(bench: Workbench) -> None:
+def test_documented_items_end_as_exactly_these_rows(bench: Bench) -> None:
     tables = {"trade": "trade", "funding": "funding_rate", "instrument": "instrument",
               "liquidation": "liquidation"}  # fmt: skip
     items = {

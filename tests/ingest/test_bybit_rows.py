@@ -8,24 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from kit.frames import CONNECTION, MS, T0, frames_of, marker
+from kit.recordings import lines, shared
+from kit.records import Record, assert_same
+from kit.rows import TRADED, Bench
 
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
 from recorder.schema.tables import TABLES
-
-from .records import (
-    CONNECTION,
-    MS,
-    T0,
-    TRADED,
-    Record,
-    Workbench,
-    assert_same,
-    frames_of,
-    lines,
-    marker,
-    shared,
-)
 
 T0_MS = T0 // MS
 
@@ -106,7 +96,7 @@ def listed(seq: int, *instruments: dict[str, Any], at: int = T0) -> Frame:
 # -- liquidations
 
 
-def test_the_side_is_the_position_s_and_the_price_its_bankruptcy(bench: Workbench) -> None:
+def test_the_side_is_the_position_s_and_the_price_its_bankruptcy(bench: Bench) -> None:
     bench.take("bybit", frames_of([LIQUIDATIONS]))
     channel = "allLiquidation.BTCUSDT"
     assert bench.rows("liquidations", *LIQUIDATION) == [
@@ -137,7 +127,7 @@ def test_the_side_is_the_position_s_and_the_price_its_bankruptcy(bench: Workbenc
     ],
 )
 def test_without_a_list_of_instruments_the_unit_is_only_what_the_spelling_says(
-    bench: Workbench, symbol: str, unit: str | None, notional: float | None
+    bench: Bench, symbol: str, unit: str | None, notional: float | None
 ) -> None:
     payload = LIQUIDATIONS.replace("BTCUSDT", symbol).replace('"0.006"', '"2"')
     bench.take("bybit", frames_of([payload.replace('"82396.90"', '"100"')]))
@@ -145,7 +135,7 @@ def test_without_a_list_of_instruments_the_unit_is_only_what_the_spelling_says(
     assert bench.rows("liquidations", *columns)[0] == (2.0, unit, notional)
 
 
-def test_listed_inverse_contracts_are_dollars(bench: Workbench) -> None:
+def test_listed_inverse_contracts_are_dollars(bench: Bench) -> None:
     inverse = {"symbol": "BTCUSD", "contract_size": 1.0, "contract_unit": "usd"}
     payload = LIQUIDATIONS.replace("BTCUSDT", "BTCUSD").replace('"0.006"', '"500"')
     trade = TRADES.replace("BTCUSDT", "BTCUSD").replace('"v":"2"', '"v":"200000"')
@@ -159,7 +149,7 @@ def test_listed_inverse_contracts_are_dollars(bench: Workbench) -> None:
     ]
 
 
-def test_empty_and_odd_values_are_null(bench: Workbench) -> None:
+def test_empty_and_odd_values_are_null(bench: Bench) -> None:
     odd = LIQUIDATIONS.replace('"0.006"', '""').replace('"82396.90"', '"NaN"')
     bench.take("bybit", frames_of([odd.replace("1791565600992", "0").replace('"Buy"', '"Auto"')]))
     assert bench.rows("liquidations", *LIQUIDATION[7:], "event_ns")[0] == (
@@ -186,7 +176,7 @@ def test_a_past_event_is_marked_and_is_one_row_however_often_it_comes(record: Re
 # -- trades
 
 
-def test_a_trade_at_the_threshold_is_a_whale_and_every_trade_a_price(bench: Workbench) -> None:
+def test_a_trade_at_the_threshold_is_a_whale_and_every_trade_a_price(bench: Bench) -> None:
     bench.take("bybit", frames_of([TRADES]), whale_usd=100_000.0)
     assert bench.rows("whales", *WHALE) == [
         (
@@ -207,12 +197,12 @@ def test_a_trade_at_the_threshold_is_a_whale_and_every_trade_a_price(bench: Work
     ]
 
 
-def test_a_block_trade_says_so(bench: Workbench) -> None:
+def test_a_block_trade_says_so(bench: Bench) -> None:
     bench.take("bybit", frames_of([TRADES]), whale_usd=1.0)
     assert bench.rows("whales", "side", "extra") == [("buy", None), ("sell", '{"BT": true}')]
 
 
-def test_an_inverse_trade_of_unknown_value_is_no_whale(bench: Workbench) -> None:
+def test_an_inverse_trade_of_unknown_value_is_no_whale(bench: Bench) -> None:
     bench.take("bybit", frames_of([OLD_TRADE]), whale_usd=0.0)
     assert bench.places() == {0: ["latency", "prices"]}
     assert bench.rows("prices", *COMMON, "kind", "price", *TRADED) == [
@@ -224,12 +214,12 @@ def test_an_inverse_trade_of_unknown_value_is_no_whale(bench: Workbench) -> None
 
 
 @pytest.mark.parametrize("symbol", ["ETHBTC", "BTCEUR"])
-def test_a_size_of_which_nobody_says_in_what_is_kept_as_sent(bench: Workbench, symbol: str) -> None:
+def test_a_size_of_which_nobody_says_in_what_is_kept_as_sent(bench: Bench, symbol: str) -> None:
     bench.take("bybit", frames_of([TRADES.replace("BTCUSDT", symbol)]))
     assert bench.rows("prices", *TRADED)[0] == (2.0, None, None, "buy", "20f43950-d8dd")
 
 
-def test_latency_is_that_of_the_newest_event(bench: Workbench) -> None:
+def test_latency_is_that_of_the_newest_event(bench: Bench) -> None:
     sent = 1672304486868 * MS
     bench.take("bybit", frames_of([TRADES, BOOK], recv_ns=[sent + 50 * MS, 1790134716201 * MS]))
     columns = ("channel", "symbol", "event_ns", "dispatch_ns", "total_ns", "network_ns", "backfill")
@@ -243,7 +233,7 @@ def test_latency_is_that_of_the_newest_event(bench: Workbench) -> None:
 # -- tickers
 
 
-def test_a_snapshot_gives_funding_open_interest_and_three_prices(bench: Workbench) -> None:
+def test_a_snapshot_gives_funding_open_interest_and_three_prices(bench: Bench) -> None:
     bench.take("bybit", frames_of([SNAPSHOT]))
     first = common("tickers.BTCUSDT", T0_MS, 0)
     assert bench.rows("funding", *FUNDING) == [
@@ -263,7 +253,7 @@ def test_a_snapshot_gives_funding_open_interest_and_three_prices(bench: Workbenc
     assert bench.rows("latency", "event_ns", "dispatch_ns", "backfill") == [(None, T0, False)]
 
 
-def test_a_delta_s_rate_comes_with_what_is_known_since_the_snapshot(bench: Workbench) -> None:
+def test_a_delta_s_rate_comes_with_what_is_known_since_the_snapshot(bench: Bench) -> None:
     bench.take("bybit", frames_of([SNAPSHOT, ticker("delta", markPrice="1"), DELTA]))
     assert bench.rows("funding", *STATE)[1:] == [
         (2, -0.000213, 8.0, T0 + 3600 * NS, 17218.0, 17227.36)
@@ -274,7 +264,7 @@ def test_a_delta_s_rate_comes_with_what_is_known_since_the_snapshot(bench: Workb
     ]
 
 
-def test_what_was_never_said_on_this_connection_is_null(bench: Workbench) -> None:
+def test_what_was_never_said_on_this_connection_is_null(bench: Bench) -> None:
     other = ulid(T0, bytes([3] * 10))
     frames = frames_of([SNAPSHOT]) + frames_of([DELTA], connection=other, recv_ns=T0 + 7 * MS)
     bench.take("bybit", frames)
@@ -282,31 +272,31 @@ def test_what_was_never_said_on_this_connection_is_null(bench: Workbench) -> Non
     assert found == [(0, -0.000213, None, None, 17218.0, None)]
 
 
-def test_a_snapshot_forgets_what_was_before_it(bench: Workbench) -> None:
+def test_a_snapshot_forgets_what_was_before_it(bench: Bench) -> None:
     bare = ticker("snapshot", fundingRate="0.0001", openInterest="5")
     bench.take("bybit", frames_of([SNAPSHOT, bare]))
     assert bench.rows("funding", *STATE)[1:] == [(1, 0.0001, None, None, None, None)]
     assert bench.rows("open_interest", *INTEREST)[1:] == [(1, "BTCUSDT", 5.0, None, None, False)]
 
 
-def test_symbols_do_not_mix(bench: Workbench) -> None:
+def test_symbols_do_not_mix(bench: Bench) -> None:
     bench.take("bybit", frames_of([SNAPSHOT, ticker("delta", symbol="ETHUSDT", fundingRate="0")]))
     assert bench.rows("funding", *STATE)[1:] == [(1, 0.0, None, None, None, None)]
 
 
-def test_an_empty_value_makes_what_was_known_unknown(bench: Workbench) -> None:
+def test_an_empty_value_makes_what_was_known_unknown(bench: Bench) -> None:
     emptied = ticker("delta", indexPrice="", fundingRate="0.1", nextFundingTime="0")
     bench.take("bybit", frames_of([SNAPSHOT, emptied]))
     assert bench.rows("funding", *STATE)[1:] == [(1, 0.1, 8.0, None, 17217.33, None)]
 
 
-def test_a_moment_of_funding_that_is_past_is_not_the_next(bench: Workbench) -> None:
+def test_a_moment_of_funding_that_is_past_is_not_the_next(bench: Bench) -> None:
     late = ticker("delta", T0_MS + 3_600_000, fundingRate="0.1")
     bench.take("bybit", frames_of([SNAPSHOT, late]))
     assert bench.rows("funding", "next_funding_ns") == [(T0 + 3600 * NS,), (None,)]
 
 
-def test_a_dated_future_has_no_funding(bench: Workbench) -> None:
+def test_a_dated_future_has_no_funding(bench: Bench) -> None:
     future = ticker("snapshot", symbol="BTCUSDT-25DEC26", fundingRate="", fundingIntervalHour="",
                     nextFundingTime="0", markPrice="78210.10", openInterest="120.5",
                     openInterestValue="9424317.05")  # fmt: skip
@@ -315,14 +305,14 @@ def test_a_dated_future_has_no_funding(bench: Workbench) -> None:
     assert bench.rows("open_interest", "open_interest_usd") == [(9424317.05,)]
 
 
-def test_the_interval_is_the_list_s_where_the_ticker_does_not_say(bench: Workbench) -> None:
+def test_the_interval_is_the_list_s_where_the_ticker_does_not_say(bench: Bench) -> None:
     facts = {"symbol": "BTCUSDT", "contract_size": 1.0, "contract_unit": "base",
              "funding_interval_hours": 4.0}  # fmt: skip
     bench.take("bybit", [listed(0, facts), *frames_of([DELTA, SNAPSHOT], first_seq=1)])
     assert bench.rows("funding", "interval_hours") == [(4.0,), (8.0,)]
 
 
-def test_inverse_open_interest_is_dollars_only_where_listed(bench: Workbench) -> None:
+def test_inverse_open_interest_is_dollars_only_where_listed(bench: Bench) -> None:
     inverse = ticker("snapshot", symbol="BTCUSD", openInterest="462590534",
                      openInterestValue="5518.71", fundingRate="-0.0000392")  # fmt: skip
     facts = {"symbol": "BTCUSD", "contract_size": 1.0, "contract_unit": "usd"}
@@ -335,7 +325,7 @@ def test_inverse_open_interest_is_dollars_only_where_listed(bench: Workbench) ->
     ]
 
 
-def test_one_side_s_open_interest_is_kept_beside_both_sides(bench: Workbench) -> None:
+def test_one_side_s_open_interest_is_kept_beside_both_sides(bench: Bench) -> None:
     delta = ticker("delta", markPrice="86716.30", openInterestValue="5250990127.10",
                    singleOpenInterestValue="2625495106.91")  # fmt: skip
     bench.take("bybit", frames_of([SNAPSHOT, delta]))
@@ -398,13 +388,13 @@ def test_a_second_line_makes_no_holes_in_what_is_known(record: Record) -> None:
 # -- the rest
 
 
-def test_answers_and_heartbeats_are_no_events(bench: Workbench) -> None:
+def test_answers_and_heartbeats_are_no_events(bench: Bench) -> None:
     refused = '{"success":false,"ret_msg":"error:handler not found,topic:x","op":"subscribe"}'
     bench.take("bybit", frames_of([SUBSCRIBED, refused, *PONGS]))
     assert bench.places() == {}
 
 
-def test_what_cannot_be_used_is_rejected_in_words(bench: Workbench) -> None:
+def test_what_cannot_be_used_is_rejected_in_words(bench: Bench) -> None:
     told = {
         '{"data":{}}': "a message without a topic",
         '{"topic":"publicTrade.BTCUSDT","data":{}}': "publicTrade.BTCUSDT without a list of events",
@@ -423,7 +413,7 @@ def test_what_cannot_be_used_is_rejected_in_words(bench: Workbench) -> None:
     ]
 
 
-def test_the_captured_frames_end_as_exactly_these_rows(bench: Workbench) -> None:
+def test_the_captured_frames_end_as_exactly_these_rows(bench: Bench) -> None:
     names = ("public_trade", "subscription_ack", "subscription_failure", "ticker_linear")
     nautilus = [shared(f"nautilus/bybit/nautilus_ws_{name}.json").read_bytes() for name in names]
     bench.take("bybit", frames_of([*lines("captured_2026/bybit_linear.jsonl"), *nautilus]), 100.0)
@@ -452,7 +442,7 @@ def test_the_captured_frames_end_as_exactly_these_rows(bench: Workbench) -> None
     }  # 6, 8 and 9: a pong, an acknowledgement, a refusal
 
 
-def test_a_recording_of_api_v2_is_read_too(bench: Workbench) -> None:
+def test_a_recording_of_api_v2_is_read_too(bench: Bench) -> None:
     recording = shared("bybit/cryptofeed_BYBIT.ws.26.0").read_text("utf-8")
     told = re.findall(r"^(\d+(?:\.\d+)?): (.*)$", recording, re.MULTILINE)
     assert len(told) == 1_098

@@ -20,6 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.commands import call, start
+from kit.frames import RUN
+from kit.journals import Writer, eventful, seal_all
+from kit.lives import PAST
+from kit.records import Published, assert_same
 
 from recorder import durable
 from recorder.clock import DAY_NS
@@ -33,16 +38,12 @@ from recorder.tables import private
 from recorder.tables.ingest import Ingest
 from recorder.tables.rules import Rules
 
-from .journals import Writer, eventful, seal_all
-from .lives import PAST
-from .records import RUN, Record, assert_same, recorder, start
-
 FEED = "binance"
 NOW = PAST + 3 * DAY_NS
 MB = 1_000_000
 
 
-def recorded(root: Path, seed: str = "compact", blocks: int = 120) -> Record:
+def recorded(root: Path, seed: str = "compact", blocks: int = 120) -> Published:
     """Many small sealed and ingested segments of two days."""
     for day in range(2):
         now = PAST + day * DAY_NS
@@ -50,32 +51,32 @@ def recorded(root: Path, seed: str = "compact", blocks: int = 120) -> Record:
         eventful(writer, Random(f"{seed} {day}"), blocks)
         writer.finish()
     seal_all(Layout(root))
-    record = Record(root)
+    record = Published(root)
     record.ingest()
     return record
 
 
 @pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Record:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Published:
     """A record that every test has a copy of, for it takes long to make."""
     return recorded(tmp_path_factory.mktemp("once"))
 
 
 @pytest.fixture
-def record(once: Record, tmp_path: Path) -> Record:
+def record(once: Published, tmp_path: Path) -> Published:
     """A copy of it in `tmp_path`; its database still shows the original's raw files."""
     shutil.copytree(once.layout.root, tmp_path, symlinks=True, dirs_exist_ok=True)
-    return Record(tmp_path)
+    return Published(tmp_path)
 
 
-def planned(record: Record, target: int = MB, now: int = NOW) -> list[compact.Day]:
+def planned(record: Published, target: int = MB, now: int = NOW) -> list[compact.Day]:
     """What is to be merged; the caller holds the claim."""
     with closing(private.connect(record.layout)) as db:
         done = {row[0] for row in db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()}
     return compact.plan(record.layout, FEED, done, now, target)
 
 
-def merge(record: Record, target: int = MB, now: int = NOW) -> list[compact.Merged]:
+def merge(record: Published, target: int = MB, now: int = NOW) -> list[compact.Merged]:
     """What `recorder prune --compact` does."""
     layout = record.layout
     with private.claimed(layout):
@@ -100,7 +101,7 @@ def globbed(layout: Layout) -> int:
     return int(duckdb.sql(query).fetchall()[0][0])
 
 
-def test_the_frames_are_the_same_in_the_same_order(record: Record, tmp_path: Path) -> None:
+def test_the_frames_are_the_same_in_the_same_order(record: Published, tmp_path: Path) -> None:
     before, tables, rows = frames(record.layout), record.everything(), globbed(record.layout)
     files = len(record.layout.sealed(FEED))
     done = merge(record)
@@ -117,12 +118,12 @@ def test_the_frames_are_the_same_in_the_same_order(record: Record, tmp_path: Pat
 
 
 def test_tables_made_of_merged_files_are_the_same_ledger_and_all(
-    record: Record, tmp_path: Path
+    record: Published, tmp_path: Path
 ) -> None:
     tables = record.everything()
     merge(record, target=12_000)
     assert len(record.layout.sealed(FEED)) > 4
-    done = recorder("ingest", "--rebuild", "--data-dir", tmp_path)
+    done = call("ingest", "--rebuild", "--data-dir", tmp_path)
     assert done.returncode == 0, done.stderr
     assert_same(record.everything(), tables)
     shutil.rmtree(tmp_path / "work")
@@ -131,7 +132,7 @@ def test_tables_made_of_merged_files_are_the_same_ledger_and_all(
     assert verify(record.layout).sound
 
 
-def test_a_merged_file_says_what_it_holds(record: Record) -> None:
+def test_a_merged_file_says_what_it_holds(record: Published) -> None:
     names = sorted(record.layout.sealed(FEED), key=order)
     merge(record)
     ledger = record.sql("SELECT segment, rows, first_recv_ns, last_recv_ns FROM ledger")
@@ -145,7 +146,7 @@ def test_a_merged_file_says_what_it_holds(record: Record) -> None:
     assert sorted(found) == sorted(ledger)
 
 
-def test_merged_files_can_be_merged_with_what_came_late(record: Record, tmp_path: Path) -> None:
+def test_merged_files_can_be_merged_with_what_came_late(record: Published, tmp_path: Path) -> None:
     before, tables = frames(record.layout), record.everything()
     merge(record, target=9_000)
     several = len(record.layout.sealed(FEED))
@@ -188,7 +189,7 @@ def test_groups_are_consecutive_of_one_run_and_day_and_small(
         assert [file.stem for file in group] == line[at : at + len(group)]
 
 
-def test_a_day_that_is_not_over_or_not_sealed_or_not_ingested_is_left(record: Record) -> None:
+def test_a_day_that_is_not_over_or_not_sealed_or_not_ingested_is_left(record: Published) -> None:
     assert merge(record, now=PAST) == []
     layout = record.layout
     done = set(layout.sealed(FEED))
@@ -206,7 +207,7 @@ def test_a_file_without_neighbours_is_compressed_harder_once(tmp_path: Path) -> 
     eventful(writer, Random("alone"), 400)
     writer.finish()
     seal_all(writer.layout)
-    record = Record(tmp_path)
+    record = Published(tmp_path)
     record.ingest()
     before, tables = frames(record.layout), record.everything()
     [done] = merge(record)
@@ -219,7 +220,7 @@ def test_a_file_without_neighbours_is_compressed_harder_once(tmp_path: Path) -> 
     assert_same(record.everything(), tables)
 
 
-def test_a_damaged_original_leaves_the_day_as_it_is(record: Record) -> None:
+def test_a_damaged_original_leaves_the_day_as_it_is(record: Published) -> None:
     path = record.layout.parquet(FEED, record.layout.sealed(FEED)[3])
     table = pq.read_table(path, partitioning=None)
     metadata = pq.read_metadata(path).metadata
@@ -244,7 +245,7 @@ def elsewhere() -> Iterator[Path]:
 
 @pytest.mark.parametrize("target", [9_000, MB])
 def test_where_directories_cannot_be_exchanged_nothing_changes(
-    record: Record, tmp_path: Path, elsewhere: Path, target: int
+    record: Published, tmp_path: Path, elsewhere: Path, target: int
 ) -> None:
     if tmp_path.stat().st_dev == elsewhere.stat().st_dev:
         pytest.skip("temporary directories are on the same file system")
@@ -260,7 +261,7 @@ def test_where_directories_cannot_be_exchanged_nothing_changes(
 # -- crashes, readers, others
 
 
-def test_a_file_copied_in_just_before_the_exchange_is_given_back(record: Record) -> None:
+def test_a_file_copied_in_just_before_the_exchange_is_given_back(record: Published) -> None:
     layout = record.layout
     late = layout.parquet(FEED, stem(PAST, f"{RUN[:-1]}Z", 1))
 
@@ -277,7 +278,7 @@ def test_a_file_copied_in_just_before_the_exchange_is_given_back(record: Record)
 
 @pytest.mark.parametrize("after", [False, True])
 def test_ended_before_or_after_the_exchange_the_next_run_clears_up(
-    record: Record, after: bool
+    record: Published, after: bool
 ) -> None:
     layout, before = record.layout, frames(record.layout)
     with private.claimed(layout):
@@ -294,6 +295,7 @@ def test_ended_before_or_after_the_exchange_the_next_run_clears_up(
     assert compact.left_over(layout) == [] and verify(layout).sound
 
 
+@pytest.mark.process
 def test_kill_dash_nine_at_random_points_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Somebody counts the files' frames all the while: right, or an error, but never wrong."""
     kills = int(os.environ.get("COMPACT_KILLS", "3"))
@@ -304,7 +306,7 @@ def test_kill_dash_nine_at_random_points_loses_and_doubles_nothing(tmp_path: Pat
     while landed < kills:
         root = tmp_path / f"killed{landed}"
         shutil.copytree(source.layout.root, root, symlinks=True)
-        record = Record(root)
+        record = Published(root)
         counts: set[int] = set()
         stopped = threading.Event()
 
@@ -332,7 +334,7 @@ def test_kill_dash_nine_at_random_points_loses_and_doubles_nothing(tmp_path: Pat
                 process.communicate()
                 assert frames(record.layout).equals(before)
                 assert verify(record.layout).sound
-            done = recorder("prune", "--compact", "--data-dir", root)
+            done = call("prune", "--compact", "--data-dir", root)
             assert done.returncode == 0, done.stderr
         finally:
             stopped.set()
@@ -351,15 +353,15 @@ def test_compaction_beside_an_ingest_is_refused(tmp_path: Path) -> None:
         merge(record)
 
 
-def test_the_command_says_what_it_did_and_takes_a_level(record: Record, tmp_path: Path) -> None:
+def test_the_command_says_what_it_did_and_takes_a_level(record: Published, tmp_path: Path) -> None:
     place = ("--data-dir", str(tmp_path))
     files = len(record.layout.sealed(FEED))
-    planned = json.loads(recorder("prune", "--compact", "--dry-run", "--json", *place).stdout)
+    planned = json.loads(call("prune", "--compact", "--dry-run", "--json", *place).stdout)
     assert sum(day["files"] for day in planned["merged"]) == files
     assert len(record.layout.sealed(FEED)) == files
-    done = recorder("prune", "--compact", "--zstd-level", "19", "--target-mb", "1", *place)
+    done = call("prune", "--compact", "--zstd-level", "19", "--target-mb", "1", *place)
     assert done.returncode == 0, done.stderr
     assert f"{FEED} " in done.stdout and "files -> 1" in done.stdout
     path = record.layout.parquet(FEED, record.layout.sealed(FEED)[0])
     assert pq.read_metadata(path).row_group(0).column(5).compression == "ZSTD"
-    assert "no small files" in recorder("prune", "--compact", *place).stderr
+    assert "no small files" in call("prune", "--compact", *place).stderr

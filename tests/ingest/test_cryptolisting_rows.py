@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .records import CONNECTION, MS, US, Workbench, frames_of, lines
+from kit.frames import CONNECTION, MS, US, frames_of
+from kit.recordings import lines
+from kit.rows import Bench
 
 WELCOME = (
     '{"type":"welcome","tier":"premium","maxDistinctIps":2,"maxConnectionsPerIp":5,'
@@ -60,14 +62,14 @@ def listing(  # noqa: PLR0917
     )
 
 
-def ingested(bench: Workbench, *payloads: str | bytes) -> None:
+def ingested(bench: Bench, *payloads: str | bytes) -> None:
     """Ingest the frames; on the wire every one is binary."""
     times = [RECEIVED + i for i in range(len(payloads))]
     bench.take("cryptolisting", frames_of(payloads, kind="binary", recv_ns=times))
 
 
 def test_the_new_schema_has_no_publish_time_and_receive_time_never_stands_in(
-    bench: Workbench,
+    bench: Bench,
 ) -> None:
     ingested(bench, NEW)
     title = "Binance Will List TOKEN (TOKEN)"
@@ -77,7 +79,7 @@ def test_the_new_schema_has_no_publish_time_and_receive_time_never_stands_in(
     ]
 
 
-def test_a_comma_list_of_tickers_is_one_row_each_and_one_latency(bench: Workbench) -> None:
+def test_a_comma_list_of_tickers_is_one_row_each_and_one_latency(bench: Bench) -> None:
     ingested(bench, THREE)
     title = "Binance Will List ABC, DEF and GHI"
     assert bench.rows("listings", *LISTING) == [
@@ -87,27 +89,27 @@ def test_a_comma_list_of_tickers_is_one_row_each_and_one_latency(bench: Workbenc
     assert bench.rows("latency", "total_ns", "network_ns") == [(36 * MS, 30 * MS)]
 
 
-def test_spaces_and_empty_places_in_the_list_are_no_tickers(bench: Workbench) -> None:
+def test_spaces_and_empty_places_in_the_list_are_no_tickers(bench: Bench) -> None:
     ingested(bench, THREE.replace("ABC,DEF,GHI", " ABC , ,DEF,"))
     assert bench.rows("listings", "item", "ticker") == [(0, "ABC"), (1, "DEF")]
 
 
 def test_tests_heartbeats_errors_and_the_free_tiers_notice_are_no_listings(
-    bench: Workbench,
+    bench: Bench,
 ) -> None:
     ingested(bench, WELCOME, HEARTBEAT, ERROR, TEST, FREE, '{"type":"changelog"}')
     for name in ("listings", "latency", "rejects"):
         assert bench.rows(name, "seq") == []
 
 
-def test_what_is_no_listing_names_no_ticker_and_is_kept(bench: Workbench) -> None:
+def test_what_is_no_listing_names_no_ticker_and_is_kept(bench: Bench) -> None:
     ingested(bench, FREE.replace("spot_listing", "not_listing"))
     assert bench.rows("listings", "item", "ticker", "symbol", "listing_type") == [
         (0, None, None, "not_listing")
     ]
 
 
-def test_an_announcement_whose_ticker_moved_to_another_field_is_kept(bench: Workbench) -> None:
+def test_an_announcement_whose_ticker_moved_to_another_field_is_kept(bench: Bench) -> None:
     ingested(bench, NEW.replace('"ticker":"TOKEN"', '"tickers":["TOKEN"]'))
     assert bench.rows("listings", "ticker", "title", "extra") == [
         (None, "Binance Will List TOKEN (TOKEN)", '{"tickers":["TOKEN"]}')
@@ -115,7 +117,7 @@ def test_an_announcement_whose_ticker_moved_to_another_field_is_kept(bench: Work
 
 
 def test_an_announcement_without_a_title_is_kept_and_one_without_both_is_rejected(
-    bench: Workbench,
+    bench: Bench,
 ) -> None:
     bare = NEW.replace('"title":"Binance Will List TOKEN (TOKEN)",', "")
     ingested(bench, bare, bare.replace('"ticker":"TOKEN",', ""))
@@ -125,14 +127,14 @@ def test_an_announcement_without_a_title_is_kept_and_one_without_both_is_rejecte
     ]
 
 
-def test_fields_of_tomorrow_are_kept(bench: Workbench) -> None:
+def test_fields_of_tomorrow_are_kept(bench: Bench) -> None:
     ingested(bench, NEW[:-1] + ',"url":"https://example.org/1","confidence":{"p":0.9}}')
     assert bench.rows("listings", "url", "extra") == [
         ("https://example.org/1", '{"confidence":{"p":0.9}}')
     ]
 
 
-def test_numbers_as_strings_and_words_as_numbers_are_read(bench: Workbench) -> None:
+def test_numbers_as_strings_and_words_as_numbers_are_read(bench: Bench) -> None:
     odd = NEW.replace(":1710345000006000", ':"1710345000006000"').replace('"TOKEN"', "1000")
     ingested(bench, odd.replace(":false", ':"true"'))
     assert bench.rows("listings", "ticker", "dispatch_ns", "abnormal_latency") == [
@@ -140,12 +142,12 @@ def test_numbers_as_strings_and_words_as_numbers_are_read(bench: Workbench) -> N
     ]
 
 
-def test_a_frame_received_before_it_was_sent_has_a_negative_latency(bench: Workbench) -> None:
+def test_a_frame_received_before_it_was_sent_has_a_negative_latency(bench: Bench) -> None:
     bench.take("cryptolisting", frames_of([THREE], recv_ns=DISPATCHED - 1_270 * MS))
     assert bench.rows("latency", "total_ns", "network_ns") == [(-1_264 * MS, -1_270 * MS)]
 
 
-def test_the_documented_frames_of_both_schemas_end_as_exactly_these_rows(bench: Workbench) -> None:
+def test_the_documented_frames_of_both_schemas_end_as_exactly_these_rows(bench: Bench) -> None:
     new = lines("cryptolisting_docs/cryptolisting_new_schema.jsonl")
     old = lines("cryptolisting_docs/cryptolisting_old_schema.jsonl")
     ingested(bench, *new, *old)

@@ -7,22 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit.frames import CONNECTION, MS, T0, frames_of, marker
+from kit.recordings import lines, shared
+from kit.records import Record
+from kit.rows import TRADED, Bench
 
 from recorder.clock import ulid
 from recorder.frame import Frame
-
-from .records import (
-    CONNECTION,
-    MS,
-    T0,
-    TRADED,
-    Record,
-    Workbench,
-    frames_of,
-    lines,
-    marker,
-    shared,
-)
 
 OTHER = ulid(T0, bytes([2] * 10))
 LISTS = ulid(T0, bytes([3] * 10))
@@ -76,7 +67,7 @@ def opened(at: int = T0, connection: str = CONNECTION, line: str = "A") -> Frame
     return marker(0, "open", at, connection, line=line, group="trades", url="wss://x/ws")
 
 
-def taken(bench: Workbench, *payloads: str, whale_usd: float = 100_000.0) -> None:
+def taken(bench: Bench, *payloads: str, whale_usd: float = 100_000.0) -> None:
     """Ingest the frames of a connection, with the venue's list before them."""
     frames = frames_of(payloads, first_seq=1, recv_ns=T0 + MS)
     bench.take("deribit", [listed(), opened(), *frames], whale_usd)
@@ -90,7 +81,7 @@ def common(channel: str, symbol: str, event_ns: int | None, item: int = 0) -> tu
 
 
 def test_the_amount_of_an_inverse_contract_is_dollars_and_that_of_a_linear_one_coins(
-    bench: Workbench,
+    bench: Bench,
 ) -> None:
     linear = {"instrument_name": "SOL_USDC-PERPETUAL", "price": 200.0, "amount": 1_000.0}
     taken(bench, trades({}, {**linear, "direction": "buy", "trade_id": "SOL-7"}))
@@ -122,7 +113,7 @@ def test_the_amount_of_an_inverse_contract_is_dollars_and_that_of_a_linear_one_c
     ]
 
 
-def test_a_contract_that_no_list_names_is_nobody_s_whale_but_has_a_price(bench: Workbench) -> None:
+def test_a_contract_that_no_list_names_is_nobody_s_whale_but_has_a_price(bench: Bench) -> None:
     taken(bench, trades({"instrument_name": "XRP-PERPETUAL"}), whale_usd=0.0)
     assert bench.rows("whales", "seq") == []
     assert bench.rows("prices", "symbol", "kind", "price", "event_ns", *TRADED) == [
@@ -133,12 +124,12 @@ def test_a_contract_that_no_list_names_is_nobody_s_whale_but_has_a_price(bench: 
     ]
 
 
-def test_below_the_threshold_is_no_whale(bench: Workbench) -> None:
+def test_below_the_threshold_is_no_whale(bench: Bench) -> None:
     taken(bench, trades({"amount": 99_999.0}, {"amount": 100_000.0}))
     assert bench.rows("whales", "item") == [(1,)]
 
 
-def test_a_trade_that_cannot_be_read_is_rejected_and_the_others_are_kept(bench: Workbench) -> None:
+def test_a_trade_that_cannot_be_read_is_rejected_and_the_others_are_kept(bench: Bench) -> None:
     taken(bench, trades({"price": None}, {}, {"amount": "much"}))
     assert bench.rows("rejects", "item", "channel", "reason") == [
         (
@@ -150,7 +141,7 @@ def test_a_trade_that_cannot_be_read_is_rejected_and_the_others_are_kept(bench: 
     assert bench.rows("prices", "item") == [(1,)]
 
 
-def test_a_frame_of_trades_counts_from_its_newest(bench: Workbench) -> None:
+def test_a_frame_of_trades_counts_from_its_newest(bench: Bench) -> None:
     taken(bench, trades({}, {"timestamp": T0 // MS + 5}, {"timestamp": T0 // MS + 3}))
     columns = (*COMMON, "dispatch_ns", "total_ns", "line", "backfill")
     assert bench.rows("latency", *columns) == [
@@ -161,7 +152,7 @@ def test_a_frame_of_trades_counts_from_its_newest(bench: Workbench) -> None:
     ]
 
 
-def test_what_happened_before_the_connection_is_backfill(bench: Workbench) -> None:
+def test_what_happened_before_the_connection_is_backfill(bench: Bench) -> None:
     past = T0 // MS - 1
     taken(bench, trades({"timestamp": past, "liquidation": "T"}), TICKER)
     for table in ("whales", "liquidations", "funding", "open_interest"):
@@ -191,7 +182,7 @@ LIQUIDATION = (
     ],
 )
 def test_who_had_to_buy_closed_a_short(
-    bench: Workbench, flag: str, direction: str, sides: list[str | None]
+    bench: Bench, flag: str, direction: str, sides: list[str | None]
 ) -> None:
     taken(bench, trades({"liquidation": flag, "direction": direction}))
     extra = f'{{"liquidation":"{flag}","trade_id":"403691824"}}'
@@ -204,12 +195,12 @@ def test_who_had_to_buy_closed_a_short(
     ]
 
 
-def test_a_trade_without_the_flag_is_no_liquidation(bench: Workbench) -> None:
+def test_a_trade_without_the_flag_is_no_liquidation(bench: Bench) -> None:
     taken(bench, trades({}, {"liquidation": ""}, {"liquidation": None}))
     assert bench.rows("liquidations", "seq") == []
 
 
-def test_the_size_of_a_liquidation_is_said_in_what_is_known(bench: Workbench) -> None:
+def test_the_size_of_a_liquidation_is_said_in_what_is_known(bench: Bench) -> None:
     linear = {"instrument_name": "SOL_USDC-PERPETUAL", "price": 200.0, "amount": 10.0}
     unknown = {"instrument_name": "XRP-PERPETUAL", "contracts": 7.0}
     nothing = {**unknown, "contracts": None, "trade_id": "9"}
@@ -248,7 +239,7 @@ def test_a_second_line_cuts_the_same_trades_into_other_frames(tmp_path: Path) ->
 # -- tickers
 
 
-def test_a_ticker_gives_funding_prices_and_open_interest(bench: Workbench) -> None:
+def test_a_ticker_gives_funding_prices_and_open_interest(bench: Bench) -> None:
     recv = 1765541474086 * MS + 40 * MS
     frames = frames_of([TICKER], first_seq=1, recv_ns=recv)
     bench.take("deribit", [listed(recv - MS), opened(recv - 99 * MS), *frames])
@@ -275,7 +266,7 @@ def test_a_ticker_gives_funding_prices_and_open_interest(bench: Workbench) -> No
     ]
 
 
-def test_open_interest_in_coins_is_worth_the_mark_price(bench: Workbench) -> None:
+def test_open_interest_in_coins_is_worth_the_mark_price(bench: Bench) -> None:
     linear = TICKER.replace("BTC-PERPETUAL", "SOL_USDC-PERPETUAL").replace("1132329370.0", "2.5")
     unknown = TICKER.replace("BTC-PERPETUAL", "XRP-PERPETUAL").replace('"open_interest"', '"x"')
     taken(bench, linear, unknown.replace('"x"', '"open_interest"'), unknown)
@@ -285,7 +276,7 @@ def test_open_interest_in_coins_is_worth_the_mark_price(bench: Workbench) -> Non
     ]
 
 
-def test_the_interest_of_the_moment_is_no_rate_of_an_interval(bench: Workbench) -> None:
+def test_the_interest_of_the_moment_is_no_rate_of_an_interval(bench: Bench) -> None:
     taken(bench, PERPETUAL)
     row = common("perpetual.BTC-PERPETUAL.100ms", "BTC-PERPETUAL", 1571386349530 * MS)
     columns = (*COMMON, "rate", "interval_hours", "mark_price", "index_price", "extra")
@@ -340,12 +331,12 @@ def test_rows_are_the_same_wherever_a_segment_ends(tmp_path: Path, cut: int) -> 
         subscription("chart.trades.BTC-PERPETUAL.1", {"tick": 1654079340000, "close": 1.0}),
     ],
 )
-def test_words_of_control_are_no_events(bench: Workbench, payload: str) -> None:
+def test_words_of_control_are_no_events(bench: Bench, payload: str) -> None:
     taken(bench, payload)
     assert bench.places() == {}
 
 
-def test_a_quote_has_a_latency_and_no_table(bench: Workbench) -> None:
+def test_a_quote_has_a_latency_and_no_table(bench: Bench) -> None:
     taken(bench, QUOTE)
     assert bench.places() == {1: ["latency"]}
     assert bench.rows("latency", "channel", "symbol", "event_ns") == [
@@ -372,7 +363,7 @@ def test_a_quote_has_a_latency_and_no_table(bench: Workbench) -> None:
     ],
 )
 def test_what_cannot_be_used_is_rejected_with_a_reason(
-    bench: Workbench, payload: str, reason: str
+    bench: Bench, payload: str, reason: str
 ) -> None:
     taken(bench, payload)
     [(found,)] = bench.rows("rejects", "reason")
@@ -382,7 +373,7 @@ def test_what_cannot_be_used_is_rejected_with_a_reason(
 # -- recorded frames
 
 
-def test_the_recorded_frames_end_as_exactly_these_rows(bench: Workbench) -> None:
+def test_the_recorded_frames_end_as_exactly_these_rows(bench: Bench) -> None:
     recorded = lines("deribit/crypto-msg-parser_deribit.jsonl")
     bench.take("deribit", frames_of(recorded))
     ticker = ["latency", "open_interest", "prices"]
@@ -416,7 +407,7 @@ def test_the_recorded_frames_end_as_exactly_these_rows(bench: Workbench) -> None
     ]
 
 
-def test_the_documented_frames_end_as_exactly_these_rows(bench: Workbench) -> None:
+def test_the_documented_frames_end_as_exactly_these_rows(bench: Bench) -> None:
     names = ("error", "subscribe_response", "test_request", "ticker", "trades")
     payloads = [
         shared(f"nautilus/deribit/nautilus_ws_{name}.json").read_text("utf-8") for name in names

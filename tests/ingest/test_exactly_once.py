@@ -11,6 +11,10 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from kit.commands import call, recorder, start
+from kit.frames import T0, events, frames_of
+from kit.journals import Writer, eventful, seal_all
+from kit.records import Published, assert_same
 
 from recorder.clock import NS
 from recorder.errors import BusyError
@@ -19,8 +23,11 @@ from recorder.record.layout import Layout
 from recorder.tables.ingest import Ingest
 from recorder.tables.rules import Rules
 
-from .journals import Writer, eventful, seal_all
-from .records import T0, Record, assert_same, events, frames_of, recorder, start
+
+@pytest.fixture
+def record(tmp_path: Path) -> Published:
+    return Published(tmp_path)
+
 
 FEEDS = ["binance", "cryptolisting", "smartmoney"]
 
@@ -32,7 +39,7 @@ def ingest_now(layout: Layout) -> int:
     return frames
 
 
-def test_ingesting_twice_is_ingesting_once(record: Record) -> None:
+def test_ingesting_twice_is_ingesting_once(record: Published) -> None:
     for feed in FEEDS:
         record.seal(feed, frames_of(events(feed) * 3))
     assert record.ingest() == 3 * (5 + 4 + 5)
@@ -53,7 +60,7 @@ def test_a_growing_journal_read_in_pieces_then_sealed_is_one_sealed_file(
     stems = source.layout.active(feed)
     assert len(stems) >= 2
 
-    grown = Record(tmp_path / "grown")
+    grown = Published(tmp_path / "grown")
     with closing(Ingest(grown.layout, Rules)) as work:
         for stem in stems:
             whole = source.layout.journal(feed, stem).read_bytes()
@@ -71,7 +78,7 @@ def test_a_growing_journal_read_in_pieces_then_sealed_is_one_sealed_file(
         work.run()
         work.publish()
     seal_all(source.layout)
-    whole_record = Record(source.layout.root)
+    whole_record = Published(source.layout.root)
     whole_record.ingest()
     expected = whole_record.everything()
     assert_same(grown.everything(), expected)
@@ -85,7 +92,7 @@ def test_a_journal_that_is_read_once_and_still_active_is_told_from_a_sealed_one(
     writer = Writer(tmp_path, "smartmoney")
     stream = writer.open()
     writer.put(stream, *events("smartmoney"))
-    record = Record(tmp_path)
+    record = Published(tmp_path)
     assert record.ingest() == 1 + 5
     assert record.sql("SELECT rows, sealed FROM ledger") == [(6, False)]
     assert record.sql("SELECT count(*) FROM raw") == [(0,)]
@@ -112,7 +119,7 @@ def test_a_journal_sealed_between_listing_and_reading_is_read_from_its_sealed_fi
     writer.put(writer.open(), *events("smartmoney"))
     writer.finish()
     assert ingest_now(SealedMeanwhile(tmp_path)) == 6
-    record = Record(tmp_path)
+    record = Published(tmp_path)
     assert record.sql("SELECT rows, sealed FROM ledger") == [(6, True)]
     assert len(record.rows("whales", "seq")) == 1
 
@@ -134,7 +141,7 @@ def test_frames_written_again_after_a_failed_sync_are_rows_once(tmp_path: Path) 
     writer.beat()
     writer.put(stream, *events("smartmoney"))
     doubted = writer.journal.pulse()
-    record = Record(tmp_path)
+    record = Published(tmp_path)
     assert record.ingest() == 11  # the doubtful ones among them: they can be read
     writer.journal.synced(doubted, OSError(5, "Input/output error"))
     writer.beat()
@@ -167,13 +174,13 @@ def test_segments_are_read_in_the_order_written_though_the_clock_was_set_back(
     writer.put(stream, *events("smartmoney"))
     writer.finish()
     seal_all(writer.layout)
-    record = Record(tmp_path)
+    record = Published(tmp_path)
     assert record.ingest() == 11
     assert record.rows("gaps", "cause") == []
     assert record.sql("SELECT frames, last_seq FROM connections") == [(10, 10)]
 
 
-def test_a_damaged_file_is_named_and_left_out_and_the_rest_is_ingested(record: Record) -> None:
+def test_a_damaged_file_is_named_and_left_out_and_the_rest_is_ingested(record: Published) -> None:
     first = record.seal("smartmoney", frames_of(events("smartmoney")))
     whole = first.read_bytes()
     second = frames_of(events("smartmoney"), first_seq=5, recv_ns=T0 + NS)
@@ -194,7 +201,7 @@ def test_a_damaged_file_is_named_and_left_out_and_the_rest_is_ingested(record: R
 
 
 def test_a_file_that_is_damaged_after_it_was_ingested_takes_nothing_from_the_tables(
-    record: Record,
+    record: Published,
 ) -> None:
     first = record.seal("binance", frames_of(events("binance")))
     record.ingest()
@@ -204,17 +211,17 @@ def test_a_file_that_is_damaged_after_it_was_ingested_takes_nothing_from_the_tab
     assert record.sql("SELECT DISTINCT feed FROM raw") == [("smartmoney",)]
 
 
-def test_the_command_names_a_damaged_file_and_goes_on(record: Record) -> None:
+def test_the_command_names_a_damaged_file_and_goes_on(record: Published) -> None:
     record.seal("smartmoney", frames_of(events("smartmoney"))).write_bytes(b"PAR1")
     record.seal("binance", frames_of(events("binance")))
-    done = recorder("ingest", "--data-dir", record.layout.root)
+    done = call("ingest", "--data-dir", record.layout.root)
     assert done.returncode == 0
     assert "segment left out" in done.stderr and ".parquet" in done.stderr
     assert "5 frames ingested" in done.stderr
     assert done.stdout == ""
 
 
-def test_rebuilding_gives_the_same_tables(record: Record) -> None:
+def test_rebuilding_gives_the_same_tables(record: Published) -> None:
     for feed in FEEDS:
         writer = Writer(record.layout.root, feed)
         eventful(writer, Random(feed), 60)
@@ -223,12 +230,13 @@ def test_rebuilding_gives_the_same_tables(record: Record) -> None:
     seal_all(record.layout)
     record.ingest()
     before = record.everything()
-    done = recorder("ingest", "--rebuild", "--data-dir", record.layout.root)
+    done = call("ingest", "--rebuild", "--data-dir", record.layout.root)
     assert done.returncode == 0, done.stderr
     assert_same(record.everything(), before)
 
 
-def test_a_second_ingest_is_refused_with_the_pid_of_the_first(record: Record) -> None:
+@pytest.mark.process
+def test_a_second_ingest_is_refused_with_the_pid_of_the_first(record: Published) -> None:
     record.seal("binance", frames_of(events("binance")))
     first = start("ingest", "--follow", "--data-dir", record.layout.root)
     try:
@@ -246,7 +254,7 @@ def test_a_second_ingest_is_refused_with_the_pid_of_the_first(record: Record) ->
     assert "everything recorded so far is published" in said
 
 
-def test_an_ingest_that_was_refused_leaves_the_first_ones_lock_alone(record: Record) -> None:
+def test_an_ingest_that_was_refused_leaves_the_first_ones_lock_alone(record: Published) -> None:
     with closing(Ingest(record.layout, Rules)):
         for _ in range(2):
             with pytest.raises(BusyError):
@@ -254,10 +262,11 @@ def test_an_ingest_that_was_refused_leaves_the_first_ones_lock_alone(record: Rec
     record.ingest()
 
 
+@pytest.mark.process
 def test_following_sees_what_is_recorded_while_it_runs_and_the_sealing(tmp_path: Path) -> None:
     writer = Writer(tmp_path, "smartmoney")
     stream = writer.open()
-    record = Record(tmp_path)
+    record = Published(tmp_path)
     process = start("ingest", "--follow", "--data-dir", tmp_path)
     try:
         wait_for(record.layout.database.exists)

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.frames import MS, T0
+from kit.journals import Writer, seal_all
+from kit.records import Record, assert_same
 
 from recorder.clock import NS
 from recorder.schema.tables import TABLES
@@ -20,8 +23,6 @@ from recorder.tables.ingest import Ingest
 from recorder.tables.rules import Rules
 
 from .hosts import SQL, Host, Said, life, trade
-from .journals import Writer, seal_all
-from .records import MS, T0, Record, assert_same
 
 MINUTE = 60 * NS
 Tables = dict[str, list[tuple[Any, ...]]]

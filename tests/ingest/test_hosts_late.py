@@ -8,6 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from kit.commands import call, start
+from kit.frames import MS, RUN, T0, marker
+from kit.records import Record, assert_same
 
 from recorder.clock import NS
 from recorder.frame import Frame
@@ -20,7 +23,6 @@ from recorder.tables.late_files import Hosts, first_late
 from recorder.tables.rules import Rules
 
 from .hosts import Host, Said, life
-from .records import MS, RUN, T0, Record, assert_same, marker, recorder, start
 from .test_hosts import MINUTE, Tables, seal_minutes, tables
 
 FEED = "cryptolisting"
@@ -55,7 +57,7 @@ def as_one(place: Path, hosts: Sequence[Host]) -> Tables:
 
 
 def ingest(record: Record, *more: str) -> str:
-    done = recorder("ingest", *more, "--data-dir", record.layout.root)
+    done = call("ingest", *more, "--data-dir", record.layout.root)
     assert done.returncode == 0, done.stderr
     return done.stderr
 
@@ -111,6 +113,7 @@ def test_what_follows_a_list_of_instruments_is_not_late_for_that(tmp_path: Path)
         assert first_late(work._db, record.layout, FEED, perhaps) is None
 
 
+@pytest.mark.process
 def test_following_says_which_command_makes_late_rows_right(tmp_path: Path) -> None:
     record, hosts = Record(tmp_path / "data"), two_hosts()
     hosts[0].seal(record.layout, hosts[0].pieces(MINUTE))

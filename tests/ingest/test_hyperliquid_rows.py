@@ -8,22 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit.frames import CONNECTION, MS, T0, frames_of, marker
+from kit.recordings import lines, shared
+from kit.records import Record
+from kit.rows import TRADED, Bench
 
 from recorder.clock import ulid
 from recorder.frame import Frame
-
-from .records import (
-    CONNECTION,
-    MS,
-    T0,
-    TRADED,
-    Record,
-    Workbench,
-    frames_of,
-    lines,
-    marker,
-    shared,
-)
 
 OTHER = ulid(T0, bytes([2] * 10))
 ACK = (
@@ -69,7 +60,7 @@ def opened(at: int = T0, connection: str = CONNECTION, line: str = "A") -> Frame
 # -- trades
 
 
-def test_a_large_trade_is_a_whale_with_both_accounts(bench: Workbench) -> None:
+def test_a_large_trade_is_a_whale_with_both_accounts(bench: Bench) -> None:
     bench.take("hyperliquid", frames_of([trades({}, {"sz": "0.5"}, {"side": "A", "tid": 2})]))
     columns = (
         *COMMON, "kind", "wallet", "buyer", "seller", "asset", "action", "side", "price",
@@ -89,7 +80,7 @@ def test_a_large_trade_is_a_whale_with_both_accounts(bench: Workbench) -> None:
     ]
 
 
-def test_every_trade_is_a_last_price_at_its_own_time(bench: Workbench) -> None:
+def test_every_trade_is_a_last_price_at_its_own_time(bench: Bench) -> None:
     later = {"px": "105057", "sz": "0.1", "time": T0 // MS + 1, "side": "A", "tid": 2}
     bench.take("hyperliquid", frames_of([trades({}, later)]))
     assert bench.rows("prices", *COMMON, "kind", "price", *TRADED) == [
@@ -108,15 +99,13 @@ def test_every_trade_is_a_last_price_at_its_own_time(bench: Workbench) -> None:
     ("coin", "asset"),
     [("kPEPE", "kPEPE"), ("xyz:GOLD", "GOLD"), ("PURR/USDC", "PURR"), ("@107", None), ("#0", None)],
 )
-def test_the_asset_is_what_the_coin_s_name_says(
-    bench: Workbench, coin: str, asset: str | None
-) -> None:
+def test_the_asset_is_what_the_coin_s_name_says(bench: Bench, coin: str, asset: str | None) -> None:
     bench.take("hyperliquid", frames_of([trades({"coin": coin})]))
     columns = ("channel", "symbol", "asset")
     assert bench.rows("whales", *columns) == [(f"trades:{coin}", coin, asset)]
 
 
-def test_what_a_trade_does_not_say_is_null(bench: Workbench) -> None:
+def test_what_a_trade_does_not_say_is_null(bench: Bench) -> None:
     nothing: dict[str, Any] = {"users": [], "side": "C", "time": 0, "hash": "0x" + "0" * 64}
     bench.take("hyperliquid", frames_of([trades({**nothing, "tid": None})]))
     columns = ("buyer", "seller", "side", "event_ns", "tx", "extra", "backfill")
@@ -124,7 +113,7 @@ def test_what_a_trade_does_not_say_is_null(bench: Workbench) -> None:
     assert bench.rows("latency", "seq") == []
 
 
-def test_a_trade_that_cannot_be_read_is_rejected_and_the_others_are_kept(bench: Workbench) -> None:
+def test_a_trade_that_cannot_be_read_is_rejected_and_the_others_are_kept(bench: Bench) -> None:
     bad = ({"px": ""}, {"sz": None}, {"coin": None})
     bench.take("hyperliquid", frames_of([trades({}, *bad)]))
     assert bench.rows("rejects", "item", "channel", "reason") == [
@@ -140,7 +129,7 @@ def test_a_trade_that_cannot_be_read_is_rejected_and_the_others_are_kept(bench: 
 # -- what is past
 
 
-def test_trades_before_the_connection_are_backfill_and_no_latency(bench: Workbench) -> None:
+def test_trades_before_the_connection_are_backfill_and_no_latency(bench: Bench) -> None:
     past = trades({"time": T0 // MS - 15_000}, {"time": T0 // MS - 1, "tid": 2})
     mixed = trades({"time": T0 // MS - 1, "tid": 3}, {"time": T0 // MS + 5, "tid": 4})
     bench.take("hyperliquid", [opened(), *frames_of([past, mixed], first_seq=1, recv_ns=T0 + MS)])
@@ -153,7 +142,7 @@ def test_trades_before_the_connection_are_backfill_and_no_latency(bench: Workben
     ]
 
 
-def test_a_coin_s_past_ends_where_its_subscription_was_acknowledged(bench: Workbench) -> None:
+def test_a_coin_s_past_ends_where_its_subscription_was_acknowledged(bench: Bench) -> None:
     """A channel added to a living connection brings its past, too."""
     other = trades({"coin": "ETH", "time": T0 // MS + 500})
     payloads = [
@@ -227,7 +216,7 @@ def test_one_tid_of_two_times_is_two_trades(tmp_path: Path) -> None:
 
 
 def test_a_context_gives_hourly_funding_prices_and_open_interest_without_a_time(
-    bench: Workbench,
+    bench: Bench,
 ) -> None:
     bench.take("hyperliquid", [opened(), *frames_of([CONTEXT], first_seq=1)])
     row = common("activeAssetCtx:BTC", "BTC", None, 1)
@@ -250,7 +239,7 @@ def test_a_context_gives_hourly_funding_prices_and_open_interest_without_a_time(
     assert bench.rows("latency", "seq") == []
 
 
-def test_a_spot_coin_has_prices_only(bench: Workbench) -> None:
+def test_a_spot_coin_has_prices_only(bench: Bench) -> None:
     bench.take("hyperliquid", frames_of([SPOT]))
     assert bench.places() == {0: ["prices"]}
     assert bench.rows("prices", "channel", "symbol", "kind", "price") == [
@@ -258,7 +247,7 @@ def test_a_spot_coin_has_prices_only(bench: Workbench) -> None:
     ]
 
 
-def test_empty_numbers_are_null_and_zero_stays_zero(bench: Workbench) -> None:
+def test_empty_numbers_are_null_and_zero_stays_zero(bench: Bench) -> None:
     empty = CONTEXT.replace('"0.0000018952"', '""').replace('"84143.5"', "null")
     zero = CONTEXT.replace('"0.0000018952"', '"0.0"').replace('"36585.31848"', '"0.0"')
     bench.take("hyperliquid", frames_of([empty, zero]))
@@ -273,7 +262,7 @@ def test_empty_numbers_are_null_and_zero_stays_zero(bench: Workbench) -> None:
 # -- everything else
 
 
-def test_words_of_control_are_no_events(bench: Workbench) -> None:
+def test_words_of_control_are_no_events(bench: Bench) -> None:
     told = [
         "Websocket connection established.",
         '{"channel":"pong"}',
@@ -286,7 +275,7 @@ def test_words_of_control_are_no_events(bench: Workbench) -> None:
     assert bench.places() == {}
 
 
-def test_a_book_has_a_latency_and_no_table(bench: Workbench) -> None:
+def test_a_book_has_a_latency_and_no_table(bench: Bench) -> None:
     bench.take("hyperliquid", frames_of([BOOK], recv_ns=1790232237073 * MS + 9 * MS))
     assert bench.places() == {0: ["latency"]}
     columns = ("channel", "symbol", "total_ns", "network_ns", "backfill")
@@ -309,7 +298,7 @@ def test_a_book_has_a_latency_and_no_table(bench: Workbench) -> None:
     ],
 )
 def test_what_cannot_be_used_is_rejected_with_a_reason(
-    bench: Workbench, payload: str, reason: str
+    bench: Bench, payload: str, reason: str
 ) -> None:
     bench.take("hyperliquid", frames_of([payload]))
     [(found,)] = bench.rows("rejects", "reason")
@@ -319,7 +308,7 @@ def test_what_cannot_be_used_is_rejected_with_a_reason(
 # -- recorded frames
 
 
-def test_the_captured_frames_end_as_exactly_these_rows(bench: Workbench) -> None:
+def test_the_captured_frames_end_as_exactly_these_rows(bench: Bench) -> None:
     bench.take("hyperliquid", frames_of(lines("captured_2026/hyperliquid.jsonl")))
     context = ["funding", "open_interest", "prices"]
     latency = ["latency"]
@@ -336,13 +325,13 @@ def test_the_captured_frames_end_as_exactly_these_rows(bench: Workbench) -> None
     ]
 
 
-def test_contexts_without_names_are_nobody_s(bench: Workbench) -> None:
+def test_contexts_without_names_are_nobody_s(bench: Bench) -> None:
     frame = shared("nautilus/hyperliquid/nautilus_ws_all_dexs_asset_ctxs.json").read_bytes()
     bench.take("hyperliquid", frames_of([frame]))
     assert bench.places() == {}
 
 
-def test_a_recording_s_first_trades_are_its_past(bench: Workbench) -> None:
+def test_a_recording_s_first_trades_are_its_past(bench: Bench) -> None:
     with gzip.open(shared("hyperliquid/hftbacktest_btcusd_20250126.gz"), "rt") as told:
         frames = [line.strip().partition(" ")[::2] for line in told if line.strip()]
     times, payloads = [int(at) for at, _ in frames], [text for _, text in frames]

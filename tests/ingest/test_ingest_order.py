@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.frames import RUN, T0
 
 from recorder.clock import NS
 from recorder.record import layout
@@ -23,8 +24,6 @@ from recorder.tables.ingest_order import (
     perhaps_late,
     plan,
 )
-
-from .records import RUN, T0
 
 
 def name(run: int, at: int, number: int = 1) -> str:

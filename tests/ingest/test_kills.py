@@ -10,9 +10,18 @@ from pathlib import Path
 from random import Random
 
 import duckdb
+import pytest
+from kit.commands import recorder, start
+from kit.journals import Writer, eventful, seal_all
+from kit.records import Published, assert_same
 
-from .journals import Writer, eventful, seal_all
-from .records import Record, assert_same, recorder, start
+
+@pytest.fixture
+def record(tmp_path: Path) -> Published:
+    return Published(tmp_path)
+
+
+pytestmark = pytest.mark.process
 
 KILLS = 10
 
@@ -27,7 +36,7 @@ def make(root: Path) -> None:
             seal_all(writer.layout)
 
 
-def progress(record: Record) -> int:
+def progress(record: Published) -> int:
     """Frames in the private database of a process that is dead."""
     private = record.layout.work / "ingest.duckdb"
     if not private.exists():
@@ -38,7 +47,7 @@ def progress(record: Record) -> int:
         return int(db.execute("SELECT coalesce(sum(rows), 0) FROM ledger").fetchall()[0][0])
 
 
-def wait_until_it_works(record: Record, process: subprocess.Popen[str]) -> None:
+def wait_until_it_works(record: Published, process: subprocess.Popen[str]) -> None:
     """Until the process holds the directory: starting Python takes longer than its work."""
     lock = record.layout.work / ".lock"
     while process.poll() is None:
@@ -50,7 +59,7 @@ def wait_until_it_works(record: Record, process: subprocess.Popen[str]) -> None:
 def test_kill_dash_nine_at_random_points_changes_nothing_in_the_result(tmp_path: Path) -> None:
     make(tmp_path / "killed")
     shutil.copytree(tmp_path / "killed", tmp_path / "quiet")
-    quiet, killed = Record(tmp_path / "quiet"), Record(tmp_path / "killed")
+    quiet, killed = Published(tmp_path / "quiet"), Published(tmp_path / "killed")
     total = quiet.ingest()
     expected = quiet.everything()
 

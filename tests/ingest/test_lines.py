@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from kit.frames import MS, T0, frames_of, marker
+from kit.records import Published, Record
 
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
-
-from .records import MS, T0, Record, frames_of, marker
 
 
 def life(
@@ -45,14 +45,14 @@ def take(record: Record, *lives: list[Frame]) -> None:
     record.take("cryptolisting", sorted((f for one in lives for f in one), key=lambda f: f[:1]))
 
 
-def test_each_event_of_two_lines_is_one_row_and_the_race_is_told(record: Record) -> None:
+def test_each_event_of_two_lines_is_one_row_and_the_race_is_told(published: Published) -> None:
     a = life("A", 1, 0, 9, [(1.000, listing("X")), (2.004, listing("Y")), (4.0, listing("ONLYA"))])
     b = life("B", 1, 0, 9, [(1.003, listing("X")), (2.000, listing("Y")), (5.0, listing("ONLYB"))])
-    take(record, a, b)
-    rows = record.sql("SELECT ticker, recv_ns FROM listings ORDER BY recv_ns")
+    take(published, a, b)
+    rows = published.sql("SELECT ticker, recv_ns FROM listings ORDER BY recv_ns")
     assert [ticker for ticker, _ in rows] == ["X", "Y", "ONLYA", "ONLYB"]
     assert [at - T0 for _, at in rows] == [1_000 * MS, 2_000 * MS, 4_000 * MS, 5_000 * MS]
-    race = record.sql(
+    race = published.sql(
         "SELECT line, arrivals, wins, win_rate, advantage_p50, missed FROM line_race(since := NULL)"
     )
     assert race == [
@@ -61,9 +61,13 @@ def test_each_event_of_two_lines_is_one_row_and_the_race_is_told(record: Record)
     ]
 
 
-def test_every_arrival_stays_in_raw(record: Record) -> None:
-    take(record, life("A", 1, 0, 2, [(1, listing("X"))]), life("B", 1, 0, 2, [(1.1, listing("X"))]))
-    assert record.sql("SELECT count(*) FROM raw WHERE kind = 'binary'") == [(2,)]
+def test_every_arrival_stays_in_raw(published: Published) -> None:
+    take(
+        published,
+        life("A", 1, 0, 2, [(1, listing("X"))]),
+        life("B", 1, 0, 2, [(1.1, listing("X"))]),
+    )
+    assert published.sql("SELECT count(*) FROM raw WHERE kind = 'binary'") == [(2,)]
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from kit.frames import MS, T0, frames_of, marker
+from kit.records import Record
+from kit.rows import Bench
+
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
-
-from .records import MS, T0, Record, Workbench, frames_of, marker
 
 ONE, TWO, THREE = (ulid(T0 + n * NS, bytes(10)) for n in range(3))
 URL = "wss://example.org/ws"
@@ -42,7 +44,7 @@ def gaps(bench: Record) -> list[tuple[object, ...]]:
     return bench.sql(f"SELECT {', '.join(GAP)} FROM gaps ORDER BY from_ns, line")
 
 
-def test_a_connection_has_its_times_its_end_its_counts_and_its_health(bench: Workbench) -> None:
+def test_a_connection_has_its_times_its_end_its_counts_and_its_health(bench: Bench) -> None:
     sent = Frame(T0 + 1 * MS, 0, 1, ONE, "sent", b'{"type":"auth","api_key":"***"}')
     health = {"line": "A", "group": "all", "heard_ns": T0 + 70 * MS}
     clock = {"synchronised": True, "error_ns": 1500, "offset_ns": -3}
@@ -62,7 +64,7 @@ def test_a_connection_has_its_times_its_end_its_counts_and_its_health(bench: Wor
     ]
 
 
-def test_an_open_connection_has_no_end(bench: Workbench) -> None:
+def test_an_open_connection_has_no_end(bench: Bench) -> None:
     bench.take("smartmoney", [opened(T0, ONE), *data(1, T0 + MS, ONE)])
     assert bench.rows("connections", "opened_ns", "closed_ns", "code", "reason", "rtt") == [
         (T0, None, None, None, None)
@@ -70,7 +72,7 @@ def test_an_open_connection_has_no_end(bench: Workbench) -> None:
     assert gaps(bench) == []
 
 
-def test_a_failed_attempt_is_a_connection_that_never_opened_and_no_gap(bench: Workbench) -> None:
+def test_a_failed_attempt_is_a_connection_that_never_opened_and_no_gap(bench: Bench) -> None:
     bench.take("smartmoney", [closed(0, T0, ONE, 503, "refused (HTTP 503)")])
     assert connections(bench) == [
         (
@@ -82,7 +84,7 @@ def test_a_failed_attempt_is_a_connection_that_never_opened_and_no_gap(bench: Wo
 
 
 def test_between_a_close_and_the_next_opening_lies_a_gap_whatever_failed_between(
-    bench: Workbench,
+    bench: Bench,
 ) -> None:
     bench.take("smartmoney", [
         opened(T0, ONE),
@@ -110,7 +112,7 @@ def test_a_gap_that_lasts_has_no_end_until_the_next_opening(record: Record) -> N
     ]
 
 
-def test_a_recorder_that_died_leaves_a_gap_from_its_last_frame(bench: Workbench) -> None:
+def test_a_recorder_that_died_leaves_a_gap_from_its_last_frame(bench: Bench) -> None:
     bench.take("smartmoney", [
         opened(T0, ONE),
         *data(1, T0 + 3 * NS, ONE),
@@ -121,7 +123,7 @@ def test_a_recorder_that_died_leaves_a_gap_from_its_last_frame(bench: Workbench)
     assert bench.rows("connections", "closed_ns") == [(None,), (None,)]
 
 
-def test_a_recorder_that_was_stopped_says_so(bench: Workbench) -> None:
+def test_a_recorder_that_was_stopped_says_so(bench: Bench) -> None:
     bench.take("smartmoney", [
         opened(T0, ONE),
         closed(1, T0 + NS, ONE, 1000, "stopping", heard_ns=T0 + NS),
@@ -131,7 +133,7 @@ def test_a_recorder_that_was_stopped_says_so(bench: Workbench) -> None:
 
 
 def test_a_gap_is_covered_only_by_another_line_of_the_group_that_lived_all_through(
-    bench: Workbench,
+    bench: Bench,
 ) -> None:
     def life(group: str, begin: int, end: int, *, first: int, line: str = "B") -> list[Frame]:
         connection = ulid(T0 + first * NS, b"other line")
@@ -176,14 +178,14 @@ def test_a_hole_in_the_numbers_is_a_gap_that_counts_what_is_missing(record: Reco
     assert record.sql("SELECT frames, last_seq FROM connections") == [(3, 16)]
 
 
-def test_a_beginning_that_is_missing_is_a_gap_too(bench: Workbench) -> None:
+def test_a_beginning_that_is_missing_is_a_gap_too(bench: Bench) -> None:
     bench.take("smartmoney", data(4, T0, ONE))
     assert gaps(bench) == [
         (None, ONE, None, None, T0, "the journal was damaged", 4, False),
     ]
 
 
-def test_a_gap_marker_says_why_the_frames_before_it_are_missing(bench: Workbench) -> None:
+def test_a_gap_marker_says_why_the_frames_before_it_are_missing(bench: Bench) -> None:
     why = "the disk refused and the buffer was full"
     bench.take("smartmoney", [
         opened(T0, ONE),
@@ -195,7 +197,7 @@ def test_a_gap_marker_says_why_the_frames_before_it_are_missing(bench: Workbench
     assert bench.rows("connections", "frames", "last_seq") == [(2, 10)]
 
 
-def test_a_marker_that_cannot_be_read_tells_nothing_and_stops_nothing(bench: Workbench) -> None:
+def test_a_marker_that_cannot_be_read_tells_nothing_and_stops_nothing(bench: Bench) -> None:
     unreadable = [b"", b"\xff", b"not JSON", b"[1]", b"null"]
     kinds = ["open", "stats", "closed", "gap"]
     frames = [
@@ -211,7 +213,7 @@ def test_a_marker_that_cannot_be_read_tells_nothing_and_stops_nothing(bench: Wor
     }  # fmt: skip
 
 
-def test_data_frames_carry_their_connections_line_and_clock_error(bench: Workbench) -> None:
+def test_data_frames_carry_their_connections_line_and_clock_error(bench: Bench) -> None:
     clock = {"synchronised": True, "error_ns": 99, "offset_ns": 0}
     timed = '{"type":"signal","symbol":"B","timestamp":1790000000000}'
     bench.take("smartmoney", [

@@ -12,11 +12,11 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kit.frames import T0, frames_of, table
 
 from recorder.schema.tables import EVENT_TABLES, TABLES
 from recorder.tables import carried_state, normalise
 
-from .records import T0, frames_of, table
 from .test_binance_announcements_rows import FRAMES as BINANCE_ANNOUNCEMENTS
 from .test_binance_rows import (
     AGG_TRADE,

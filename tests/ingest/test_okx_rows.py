@@ -8,23 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit.frames import CONNECTION, MS, T0, frames_of, marker
+from kit.recordings import lines, shared
+from kit.records import Record, assert_same
+from kit.rows import TRADED, Bench
 
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
-
-from .records import (
-    CONNECTION,
-    MS,
-    T0,
-    TRADED,
-    Record,
-    Workbench,
-    assert_same,
-    frames_of,
-    lines,
-    marker,
-    shared,
-)
 
 T0_MS = T0 // MS
 
@@ -116,7 +106,7 @@ def listed(*instruments: dict[str, Any]) -> Frame:
 # -- trades
 
 
-def test_a_trade_is_worth_what_the_list_says_of_its_contract(bench: Workbench) -> None:
+def test_a_trade_is_worth_what_the_list_says_of_its_contract(bench: Bench) -> None:
     trades = [trade("BTC-USDT-SWAP"), trade("BTC-USD-SWAP"), trade("ETH-BTC-SWAP")]
     payloads = [*trades, trade("BTC-USDT-260327"), trade("BTC-USDT", sz="2", side="buy")]
     known = listed(LINEAR, INVERSE, THIRD)
@@ -148,12 +138,12 @@ def test_a_trade_is_worth_what_the_list_says_of_its_contract(bench: Workbench) -
 
 
 @pytest.mark.parametrize(("usd", "whales"), [(400_000.0, 1), (400_000.01, 0)])
-def test_the_threshold_is_in_dollars(bench: Workbench, usd: float, whales: int) -> None:
+def test_the_threshold_is_in_dollars(bench: Bench, usd: float, whales: int) -> None:
     bench.take("okx", [listed(LINEAR), *frames_of([TRADE], first_seq=1)], whale_usd=usd)
     assert len(bench.rows("whales", "tx")) == whales
 
 
-def test_a_contract_counts_from_when_it_was_listed(bench: Workbench) -> None:
+def test_a_contract_counts_from_when_it_was_listed(bench: Bench) -> None:
     later = marker(1, "instruments", T0 + NS, exchange="okx", instruments=[LINEAR])
     frames = [*frames_of([TRADE]), later, *frames_of([TRADE], first_seq=2, recv_ns=T0 + 2 * NS)]
     bench.take("okx", frames, whale_usd=0.0)
@@ -163,7 +153,7 @@ def test_a_contract_counts_from_when_it_was_listed(bench: Workbench) -> None:
 # -- liquidations
 
 
-def test_items_are_counted_over_the_whole_frame(bench: Workbench) -> None:
+def test_items_are_counted_over_the_whole_frame(bench: Bench) -> None:
     bench.take("okx", [listed(LINEAR), *frames_of([LIQUIDATION], first_seq=1)])
     columns = (*COMMON, "position_side", "raw_side", "price", "price_kind", "quantity",
                "quantity_unit", "notional_usd", "backfill")  # fmt: skip
@@ -189,14 +179,14 @@ def test_items_are_counted_over_the_whole_frame(bench: Workbench) -> None:
     ]
 
 
-def test_margin_liquidations_are_in_base_currency_without_a_price(bench: Workbench) -> None:
+def test_margin_liquidations_are_in_base_currency_without_a_price(bench: Bench) -> None:
     margin = liquidations(liquidated(detail(bkPx="", side="", posSide=""), symbol="BTC-USDT"))
     bench.take("okx", frames_of([margin]))
     columns = ("position_side", "price", "price_kind", "quantity", "quantity_unit", "notional_usd")
     assert bench.rows("liquidations", *columns) == [(None, None, None, 8.5, "base", None)]
 
 
-def test_an_instrument_without_details_is_rejected_alone(bench: Workbench) -> None:
+def test_an_instrument_without_details_is_rejected_alone(bench: Bench) -> None:
     frame = liquidations(liquidated(detail()), liquidated(), {"instId": "X", "details": [5, {}]})
     bench.take("okx", frames_of([frame]))
     assert bench.rows("liquidations", "item") == [(0,)]
@@ -241,7 +231,7 @@ def test_liquidations_sent_again_are_marked_and_one_row_each(tmp_path: Path) -> 
 # -- funding, prices, open interest
 
 
-def test_funding_has_its_interval_from_the_next_two_moments(bench: Workbench) -> None:
+def test_funding_has_its_interval_from_the_next_two_moments(bench: Bench) -> None:
     bench.take("okx", frames_of([FUNDING_RATE]))
     at = 1788488645809 * MS
     [row] = bench.rows("funding", *FUNDING)
@@ -258,13 +248,13 @@ def test_funding_has_its_interval_from_the_next_two_moments(bench: Workbench) ->
      ("1788500000000", None), ("1798508800000", None)],
 )  # fmt: skip
 def test_an_interval_that_makes_no_sense_is_unknown(
-    bench: Workbench, following: str, hours: float | None
+    bench: Bench, following: str, hours: float | None
 ) -> None:
     bench.take("okx", frames_of([FUNDING_RATE.replace("1788537600000", following)]))
     assert bench.rows("funding", "interval_hours") == [(hours,)]
 
 
-def test_a_prediction_is_one_only_where_the_venue_makes_it(bench: Workbench) -> None:
+def test_a_prediction_is_one_only_where_the_venue_makes_it(bench: Bench) -> None:
     made = FUNDING_RATE.replace('"nextFundingRate":""', '"nextFundingRate":"0.0002"')
     bench.take("okx", frames_of([FUNDING_RATE, made]))
     assert bench.rows("funding", "predicted_rate") == [(None,), (0.0002,)]
@@ -285,7 +275,7 @@ def test_the_state_before_a_subscription_is_marked_and_not_repeated(record: Reco
     assert record.rows("latency", "seq", "backfill") == [(1, True), (1, True), (2, False)]
 
 
-def test_mark_and_index_prices(bench: Workbench) -> None:
+def test_mark_and_index_prices(bench: Bench) -> None:
     bench.take("okx", frames_of([MARK, INDEX]))
     assert bench.rows("prices", *COMMON, "kind", "price") == [
         (*common("mark-price:BTC-USDT-SWAP", "BTC-USDT-SWAP", T0, 0), "mark", 42310.6),
@@ -293,7 +283,7 @@ def test_mark_and_index_prices(bench: Workbench) -> None:
     ]
 
 
-def test_open_interest_is_in_contracts_and_in_dollars(bench: Workbench) -> None:
+def test_open_interest_is_in_contracts_and_in_dollars(bench: Bench) -> None:
     bench.take("okx", frames_of([INTEREST, INTEREST.replace("1939251795.5", "")]))
     assert bench.rows("open_interest", "open_interest", "open_interest_usd", "extra") == [
         (2216113.01, 1939251795.5, '{"oiCcy":"22161.13"}'),
@@ -304,7 +294,7 @@ def test_open_interest_is_in_contracts_and_in_dollars(bench: Workbench) -> None:
 # -- the rest
 
 
-def test_the_venue_s_time_is_the_event_s_and_none_is_the_sending_s(bench: Workbench) -> None:
+def test_the_venue_s_time_is_the_event_s_and_none_is_the_sending_s(bench: Bench) -> None:
     bench.take("okx", frames_of([TRADE, BOOK], recv_ns=[T0 + 80 * MS, T0 - 20 * MS]))
     columns = ("channel", "symbol", "event_ns", "dispatch_ns", "total_ns", "network_ns")
     assert bench.rows("latency", *columns) == [
@@ -313,7 +303,7 @@ def test_the_venue_s_time_is_the_event_s_and_none_is_the_sending_s(bench: Workbe
     ]
 
 
-def test_answers_heartbeats_and_candles_are_no_events(bench: Workbench) -> None:
+def test_answers_heartbeats_and_candles_are_no_events(bench: Bench) -> None:
     error = '{"event":"error","msg":"wrong channel:x,instId:y","code":"60018","connId":"e1f69f02"}'
     notice = '{"event":"notice","code":"64008","msg":"soon","connId":"a4d3ae55"}'
     rest = '{"code":"0","msg":"","data":[{"instId":"BTC-USD-SWAP","oi":"4092973"}]}'
@@ -322,7 +312,7 @@ def test_answers_heartbeats_and_candles_are_no_events(bench: Workbench) -> None:
     assert bench.places() == {}
 
 
-def test_what_cannot_be_used_is_rejected_in_words(bench: Workbench) -> None:
+def test_what_cannot_be_used_is_rejected_in_words(bench: Bench) -> None:
     told = {
         "ping": "not JSON",
         '{"data":[]}': "a message without a channel",
@@ -343,7 +333,7 @@ def test_what_cannot_be_used_is_rejected_in_words(bench: Workbench) -> None:
     ]
 
 
-def test_the_captured_frames_end_as_exactly_these_rows(bench: Workbench) -> None:
+def test_the_captured_frames_end_as_exactly_these_rows(bench: Bench) -> None:
     names = ("funding_rate", "trades")
     nautilus = [shared(f"nautilus/okx/nautilus_ws_{name}.json").read_bytes() for name in names]
     captured = [*lines("captured_2026/okx.jsonl"), *nautilus]
@@ -379,7 +369,7 @@ def test_the_captured_frames_end_as_exactly_these_rows(bench: Workbench) -> None
     assert bench.rows("rejects", "reason") == []
 
 
-def test_an_older_recording_is_read_too(bench: Workbench) -> None:
+def test_an_older_recording_is_read_too(bench: Bench) -> None:
     old = lines("okx/crypto-msg-parser_okx.jsonl")
     assert len(old) == 50
     bench.take("okx", frames_of(old), whale_usd=0.0)

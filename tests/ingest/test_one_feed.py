@@ -17,6 +17,9 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from kit.frames import T0, events, frames_of
+from kit.journals import Writer
+from kit.records import Record
 
 import recorder
 from recorder.clock import NS
@@ -26,8 +29,6 @@ from recorder.tables.late_files import Hosts
 from recorder.tables.rules import RulesOf
 
 from .hosts import Host, life
-from .journals import Writer
-from .records import T0, Record, events, frames_of
 
 PACKAGE = Path(recorder.__file__).parent
 MOST = 8

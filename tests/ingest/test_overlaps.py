@@ -9,13 +9,13 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.frames import T0, frames_of, marker
+from kit.records import Published, Record
 
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
 from recorder.schema.tables import TABLES
 from recorder.tables import markers
-
-from .records import T0, Record, frames_of, marker
 
 PLANNED = "planned reconnect"
 
@@ -152,10 +152,10 @@ def test_both_connections_of_a_handover_give_one_row(record: Record) -> None:
     assert tickers(record) == ["A", "B", "C", "D", "E"]
 
 
-def test_a_handover_is_no_win_and_no_miss_in_a_race(record: Record) -> None:
-    take(record, *told(*RACE))
-    assert tickers(record) == ["X", "Y", "Z"]
-    race = record.sql("SELECT line, arrivals, wins, missed FROM line_race(since := NULL)")
+def test_a_handover_is_no_win_and_no_miss_in_a_race(published: Published) -> None:
+    take(published, *told(*RACE))
+    assert tickers(published) == ["X", "Y", "Z"]
+    race = published.sql("SELECT line, arrivals, wins, missed FROM line_race(since := NULL)")
     assert race == [("A", 3, 2, 0), ("B", 3, 1, 0)]
 
 

@@ -8,11 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from kit.commands import clean, command
+from kit.frames import T0, events, frames_of
+from kit.records import Published
 
 from recorder.cli.progress import line
 from recorder.tables.backlog import recorded, rows, waiting
-
-from .records import T0, Record, clean, command, events, frames_of
 
 FRAMES = frames_of(events("binance") * 20)
 
@@ -34,7 +35,7 @@ def test_progress_in_words(done: int, total: int, seconds: float, said: str) -> 
 
 
 def test_what_waits_is_what_the_tables_do_not_have(tmp_path: Path) -> None:
-    record = Record(tmp_path)
+    record = Published(tmp_path)
     record.seal("binance", FRAMES)
     assert waiting(record.layout) == recorded(record.layout) == len(FRAMES)
     record.ingest()
@@ -70,9 +71,10 @@ def on_a_terminal(*arguments: str | Path, term: str) -> str:
     return said.decode()
 
 
+@pytest.mark.process
 def test_a_terminal_has_a_bar_and_everything_else_plain_lines(tmp_path: Path) -> None:
     for number, (term, drawn) in enumerate({"xterm": True, "dumb": False}.items()):
-        record = Record(tmp_path / str(number))
+        record = Published(tmp_path / str(number))
         record.seal("binance", FRAMES)
         said = on_a_terminal("ingest", "--data-dir", record.layout.root, term=term)
         assert (f"ingest: {len(FRAMES)} frames, " in said) == drawn

@@ -10,6 +10,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from kit.commands import call, start
+from kit.frames import T0, events, frames_of
+from kit.journals import Writer, seal_all
+from kit.lives import FEED, Life, lived
+from kit.records import Record, assert_same
 
 from recorder.clock import DAY_NS, NS
 from recorder.record.verify import verify
@@ -19,9 +24,6 @@ from recorder.tables.prune import Choice
 from recorder.tables.rebuild.run import MADE, Scope, rebuild
 from recorder.tables.rules import Rules
 
-from .journals import Writer, seal_all
-from .lives import FEED, Life, lived
-from .records import T0, Record, assert_same, events, frames_of, recorder, start
 from .test_rebuild import rules_of
 
 BOTH = Choice(raw_files=True, tables=True)
@@ -173,6 +175,7 @@ def test_a_prune_that_ended_before_the_files_went_is_finished_by_the_next(tmp_pa
     assert verify(layout).sound
 
 
+@pytest.mark.process
 def test_kill_dash_nine_of_a_prune_leaves_a_sound_record(tmp_path: Path) -> None:
     for number in range(2):
         life = lived(tmp_path / f"data{number}", captures=2)
@@ -206,18 +209,18 @@ def test_a_dry_run_lists_what_would_go_with_sizes_and_changes_nothing(tmp_path: 
     monday = life.record.layout.root
     before, files = life.record.everything(), life.record.layout.sealed(FEED)
     arguments = ("prune", "--older-than", "1s", "--raw", "--tables", "--data-dir", monday)
-    said = recorder(*arguments, "--dry-run")
+    said = call(*arguments, "--dry-run")
     assert said.returncode == 0, said.stderr
     assert said.stdout.count("would go: ") >= len(files)
     assert all(f"{name}.parquet" in said.stdout for name in files) and "MB" in said.stdout
     assert_same(life.record.everything(), before)
     assert life.record.layout.sealed(FEED) == files
-    told = json.loads(recorder(*arguments, "--json").stdout)
+    told = json.loads(call(*arguments, "--json").stdout)
     assert len(told["files"]) == len(files) and told["rows"]["whales"] == len(before["whales"])
     assert life.record.layout.sealed(FEED) == []
     assert life.record.rows("whales", "seq") == []
     assert life.record.sql("SELECT count(*) FROM raw") == [(0,)]
-    assert recorder("verify", "--data-dir", monday).returncode == 0
+    assert call("verify", "--data-dir", monday).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -231,7 +234,7 @@ def test_a_dry_run_lists_what_would_go_with_sizes_and_changes_nothing(tmp_path: 
     ],
 )
 def test_what_makes_no_sense_is_refused(tmp_path: Path, arguments: list[str], says: str) -> None:
-    done = recorder("prune", *arguments, "--data-dir", tmp_path / "data")
+    done = call("prune", *arguments, "--data-dir", tmp_path / "data")
     assert done.returncode == 2 and says in done.stderr
 
 
@@ -240,7 +243,7 @@ def test_without_tables_there_is_nothing_to_prune(tmp_path: Path) -> None:
     writer.put(writer.open(), b"{}")
     writer.finish()
     seal_all(writer.layout)
-    done = recorder("prune", "--older-than", "1d", "--raw", "--data-dir", tmp_path)
+    done = call("prune", "--older-than", "1d", "--raw", "--data-dir", tmp_path)
     assert done.returncode == 1 and "recorder ingest" in done.stderr
     assert len(writer.layout.sealed("binance")) == 1
 
@@ -250,7 +253,7 @@ def test_a_prune_beside_an_ingest_is_refused_with_its_pid(tmp_path: Path) -> Non
     work = Ingest(life.record.layout, Rules)
     try:
         place = ("--data-dir", life.record.layout.root)
-        done = recorder("prune", "--older-than", "1d", "--raw", *place)
+        done = call("prune", "--older-than", "1d", "--raw", *place)
         assert done.returncode == 1 and "(pid " in done.stderr
     finally:
         work.close()

@@ -11,12 +11,19 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from kit.commands import call, clean, start
+from kit.frames import T0, frames_of
+from kit.journals import Writer, seal_all
+from kit.records import Published
 
 from recorder.answers import canned
 from recorder.schema.tables import ABOUT, LEDGER, TABLES
 
-from .journals import Writer, seal_all
-from .records import T0, Record, clean, frames_of, recorder, start
+
+@pytest.fixture
+def record(tmp_path: Path) -> Published:
+    return Published(tmp_path)
+
 
 #: Longer for a thorough look.
 SECONDS = float(os.environ.get("RECORDER_TEST_SECONDS", "4"))
@@ -104,10 +111,11 @@ def python(script: str, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.process
 def test_many_readers_meet_no_lock_and_no_torn_state_while_frames_are_ingested(
     tmp_path: Path,
 ) -> None:
-    record = Record(tmp_path)
+    record = Published(tmp_path)
     writer = python(WRITER, tmp_path, SECONDS + 4)
     following = start("ingest", "--follow", "--data-dir", tmp_path)
     try:
@@ -140,13 +148,13 @@ def test_many_readers_meet_no_lock_and_no_torn_state_while_frames_are_ingested(
 
 
 @pytest.fixture
-def published(record: Record) -> Record:
+def published(record: Published) -> Published:
     payloads = ['{"type":"announcement","title":"é","ticker":"A,B"}', b"\xff\x00", ""]
     record.take("cryptolisting", frames_of(payloads, kind="binary"))
     return record
 
 
-def test_every_table_and_column_is_there_in_order_with_a_comment(published: Record) -> None:
+def test_every_table_and_column_is_there_in_order_with_a_comment(published: Published) -> None:
     for table in (ABOUT, LEDGER, *TABLES.values()):
         columns = published.sql(
             f"SELECT column_name, data_type, comment FROM duckdb_columns() "
@@ -168,7 +176,7 @@ def test_the_tables_of_the_design_are_all_there() -> None:
     }  # fmt: skip
 
 
-def test_the_view_raw_shows_frames_as_text_and_as_bytes(published: Record) -> None:
+def test_the_view_raw_shows_frames_as_text_and_as_bytes(published: Published) -> None:
     columns = "feed, date::VARCHAR, recv_ns, recv_time::VARCHAR, seq, kind, text, payload"
     day, first = "2026-09-21", '{"type":"announcement","title":"é","ticker":"A,B"}'
     assert published.sql(f"SELECT {columns} FROM raw ORDER BY seq") == [
@@ -181,7 +189,7 @@ def test_the_view_raw_shows_frames_as_text_and_as_bytes(published: Record) -> No
     assert "NULL if it is not UTF-8" in comment[0][0]
 
 
-def test_each_row_leads_back_to_its_raw_frame(published: Record) -> None:
+def test_each_row_leads_back_to_its_raw_frame(published: Published) -> None:
     assert published.sql(
         "SELECT l.ticker, r.text[:6] FROM listings AS l JOIN raw AS r USING (feed, connection, seq)"
         " ORDER BY item"
@@ -189,7 +197,7 @@ def test_each_row_leads_back_to_its_raw_frame(published: Record) -> None:
 
 
 def test_every_canned_query_answers_as_a_macro_of_the_published_database(
-    published: Record,
+    published: Published,
 ) -> None:
     names = published.sql("SELECT DISTINCT function_name FROM duckdb_functions()")
     for query in canned.load().values():
@@ -198,7 +206,9 @@ def test_every_canned_query_answers_as_a_macro_of_the_published_database(
     assert published.sql("SELECT ticker FROM listings() ORDER BY ticker") == [("A",), ("B",)]
 
 
-def test_an_empty_data_directory_publishes_an_empty_but_complete_database(record: Record) -> None:
+def test_an_empty_data_directory_publishes_an_empty_but_complete_database(
+    record: Published,
+) -> None:
     assert record.ingest() == 0
     assert record.everything() == {name: [] for name in (*TABLES, "ledger")}
     assert record.sql("FROM raw") == []
@@ -208,14 +218,14 @@ def test_an_empty_data_directory_publishes_an_empty_but_complete_database(record
 
 
 def test_the_command_refuses_a_directory_where_nothing_was_recorded(tmp_path: Path) -> None:
-    done = recorder("ingest", "--data-dir", tmp_path / "nothing")
+    done = call("ingest", "--data-dir", tmp_path / "nothing")
     assert done.returncode == 2
     assert "nothing is recorded here" in done.stderr
     assert not (tmp_path / "nothing").exists()
 
 
 def test_a_reader_that_stays_keeps_what_it_opened_while_newer_states_are_published(
-    record: Record,
+    record: Published,
 ) -> None:
     payloads = ['{"type":"announcement","title":"x","ticker":"A"}']
     record.take("cryptolisting", frames_of(payloads))
@@ -227,7 +237,7 @@ def test_a_reader_that_stays_keeps_what_it_opened_while_newer_states_are_publish
 
 
 def test_what_is_published_never_changes_and_stays_for_who_is_about_to_open_it(
-    record: Record,
+    record: Published,
 ) -> None:
     payloads = ['{"type":"announcement","title":"x","ticker":"A"}']
     states: list[tuple[Path, bytes]] = []
@@ -243,20 +253,20 @@ def test_what_is_published_never_changes_and_stays_for_who_is_about_to_open_it(
 
 
 def test_a_data_directory_that_is_moved_keeps_its_database(tmp_path: Path) -> None:
-    record = Record(tmp_path / "here")
+    record = Published(tmp_path / "here")
     record.take("cryptolisting", frames_of(['{"type":"announcement","title":"x","ticker":"A"}']))
     (tmp_path / "here").rename(tmp_path / "there")
-    assert Record(tmp_path / "there").rows("listings", "ticker") == [("A",)]
+    assert Published(tmp_path / "there").rows("listings", "ticker") == [("A",)]
 
 
-def test_a_database_published_as_a_file_gives_way(record: Record) -> None:
+def test_a_database_published_as_a_file_gives_way(record: Published) -> None:
     record.layout.database.write_bytes(b"of an older version")
     record.ingest()
     assert record.sql("FROM listings") == []
 
 
 def test_files_and_quotes_in_the_directorys_name_are_no_sql(tmp_path: Path) -> None:
-    record = Record(tmp_path / "it's [a] *dir*")
+    record = Published(tmp_path / "it's [a] *dir*")
     record.take("cryptolisting", frames_of(["{}"]))
     assert record.sql("SELECT count(*) FROM raw") == [(1,)]
 
@@ -264,7 +274,7 @@ def test_files_and_quotes_in_the_directorys_name_are_no_sql(tmp_path: Path) -> N
 def test_what_is_sealed_in_a_quiet_time_appears_in_raw(tmp_path: Path) -> None:
     writer = Writer(tmp_path, "cryptolisting")
     writer.put(writer.open(), b"{}")
-    record = Record(tmp_path)
+    record = Published(tmp_path)
     record.ingest()
     assert record.sql("SELECT count(*) FROM raw") == [(0,)]
     writer.finish()

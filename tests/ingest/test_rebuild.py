@@ -12,6 +12,11 @@ from typing import Any
 
 import duckdb
 import pytest
+from kit.commands import call, start
+from kit.frames import RUN, T0, events, frames_of
+from kit.journals import Writer, eventful, seal_all
+from kit.lives import DOUBLED, FEED, FEWER, SQL, Life, lived
+from kit.records import Record, assert_same
 
 from recorder.clock import DAY_NS, NS
 from recorder.errors import BusyError, DataError, UsageError
@@ -32,9 +37,6 @@ from recorder.tables.rebuild.run import (
 from recorder.tables.rebuild.run import Life as Alive
 from recorder.tables.rules import Rules
 
-from .journals import Writer, eventful, seal_all
-from .lives import DOUBLED, FEED, FEWER, SQL, Life, lived
-from .records import RUN, T0, Record, assert_same, events, frames_of, recorder, start
 from .test_kills import wait_until_it_works
 
 Tables = dict[str, list[tuple[Any, ...]]]
@@ -175,7 +177,7 @@ def test_killed_anywhere_a_rebuild_has_happened_or_not(record: Record) -> None:
         process.kill()
         process.communicate()
         assert_same(record.everything(), before)
-    done = recorder("ingest", "--data-dir", record.layout.root)
+    done = call("ingest", "--data-dir", record.layout.root)
     assert done.returncode == 0, done.stderr
     assert_same(record.everything(), before)
     assert not (record.layout.work / "rebuild").exists()
@@ -281,11 +283,11 @@ def test_older_tables_are_migrated_by_a_rebuild_and_newer_ones_refused(record: R
             db.execute("UPDATE about SET value = $v WHERE name = 'schema'", {"v": str(found)})
         with pytest.raises(DataError, match=f"{word} version .{found}.(.|\n)*--rebuild"):
             Ingest(record.layout, Rules)
-        said = recorder("ingest", "--data-dir", record.layout.root)
+        said = call("ingest", "--data-dir", record.layout.root)
         assert said.returncode == 1 and "--rebuild" in said.stderr
         with pytest.raises(DataError, match="--rebuild"):
             rebuild(record.layout, Rules, Scope(("binance",)))
-        done = recorder("ingest", "--rebuild", "--data-dir", record.layout.root)
+        done = call("ingest", "--rebuild", "--data-dir", record.layout.root)
         assert done.returncode == 0, done.stderr
         assert_same(record.everything(), before)
 
@@ -366,17 +368,17 @@ def test_the_command_shows_the_difference_in_words_and_as_json(record: Record) -
     record.ingest(whale_usd=1e9)
     assert record.sql("SELECT count(*) FROM whales") == [(0,)]
     place = ("--data-dir", record.layout.root)
-    said = recorder("ingest", "--diff", *place)
+    said = call("ingest", "--diff", *place)
     assert said.returncode == 0, said.stderr
     assert "binance whales: 0 rows changed, 1 added, 0 removed, 0 the same" in said.stdout
     assert "BTCUSDT" in said.stdout and "--rebuild" in said.stderr
-    told = json.loads(recorder("ingest", "--diff", "--json", *place).stdout)
+    told = json.loads(call("ingest", "--diff", "--json", *place).stdout)
     assert told["differs"] and {one["table"] for one in told["tables"]} >= {"whales", "prices"}
     assert record.sql("SELECT count(*) FROM whales") == [(0,)]
-    done = recorder("ingest", "--rebuild", "--feed", "binance", *place)
+    done = call("ingest", "--rebuild", "--feed", "binance", *place)
     assert done.returncode == 0, done.stderr
     assert record.sql("SELECT count(*) FROM whales") == [(1,)]
-    assert "no row would change" in recorder("ingest", "--diff", *place).stderr
+    assert "no row would change" in call("ingest", "--diff", *place).stderr
 
 
 @pytest.mark.parametrize(
@@ -392,7 +394,7 @@ def test_the_command_shows_the_difference_in_words_and_as_json(record: Record) -
 )
 def test_what_makes_no_sense_is_refused(record: Record, arguments: list[str], says: str) -> None:
     record.seal("binance", frames_of(events("binance")))
-    done = recorder("ingest", *arguments, "--data-dir", record.layout.root)
+    done = call("ingest", *arguments, "--data-dir", record.layout.root)
     assert done.returncode == 2 and says in done.stderr
     assert not record.layout.database.exists()
 
@@ -419,7 +421,7 @@ def test_ingest_says_which_rows_older_sql_made(record: Record) -> None:
     record.ingest()
     with duckdb.connect(str(private.database(record.layout))) as db:
         db.execute("UPDATE ledger SET normaliser = 'older'")
-    said = recorder("ingest", "--data-dir", record.layout.root).stderr
+    said = call("ingest", "--data-dir", record.layout.root).stderr
     assert "1 segments of 'binance'" in said and "--rebuild --feed binance" in said
 
 

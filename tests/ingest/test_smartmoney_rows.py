@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
+from kit.frames import MS, T0, frames_of
+from kit.rows import Bench
 
 from recorder.schema.tables import TABLES
-
-from .records import MS, T0, Workbench, frames_of
 
 TIME_MS = T0 // MS - 250
 NEXT_MS = T0 // MS + 3_600_000
@@ -128,7 +128,7 @@ def wrapped(kind: str, channel: str, fields: dict[str, Any]) -> str:
     return json.dumps({"type": kind, "channel": channel, "payload": fields})
 
 
-def row(bench: Workbench, name: str, seq: int) -> dict[str, Any]:
+def row(bench: Bench, name: str, seq: int) -> dict[str, Any]:
     """A frame's only row, without NULLs and without its way back to raw."""
     columns = [c.name for c in TABLES[name].columns]
     found = bench.sql(f"SELECT {', '.join(columns)} FROM {name} WHERE seq = {seq}")
@@ -140,7 +140,7 @@ def row(bench: Workbench, name: str, seq: int) -> dict[str, Any]:
     return {name: v for name, v in told.items() if v is not None and name not in place}
 
 
-def test_every_documented_event_becomes_its_row_flat_and_wrapped_alike(bench: Workbench) -> None:
+def test_every_documented_event_becomes_its_row_flat_and_wrapped_alike(bench: Bench) -> None:
     payloads = []
     for kind, channel, _, fields, _ in EVENTS:
         payloads += [flat(kind, fields), wrapped(kind, channel, fields)]
@@ -155,7 +155,7 @@ def test_every_documented_event_becomes_its_row_flat_and_wrapped_alike(bench: Wo
 
 @pytest.mark.parametrize("event", EVENTS[:1] + EVENTS[2:3], ids=["whale", "funding"])
 def test_a_time_that_is_no_documented_field_gives_event_time_and_latency(
-    bench: Workbench, event: tuple[str, str, str, dict[str, Any], dict[str, Any]]
+    bench: Bench, event: tuple[str, str, str, dict[str, Any], dict[str, Any]]
 ) -> None:
     kind, channel, name, fields, columns = event
     timed = {**fields, "timestamp": TIME_MS}
@@ -168,7 +168,7 @@ def test_a_time_that_is_no_documented_field_gives_event_time_and_latency(
         assert row(bench, "latency", seq)["total_ns"] == 250 * MS
 
 
-def test_a_time_in_another_form_is_no_event_time_but_is_kept(bench: Workbench) -> None:
+def test_a_time_in_another_form_is_no_event_time_but_is_kept(bench: Bench) -> None:
     fields = {"symbol": "BTC", "signal_type": "x"}
     times = [TIME_MS // 1000, TIME_MS * 1000, "2026-09-21T14:13:20Z", 0]
     payloads = [flat("signal", {**fields, "timestamp": time}) for time in times]
@@ -180,7 +180,7 @@ def test_a_time_in_another_form_is_no_event_time_but_is_kept(bench: Workbench) -
     assert bench.rows("latency", "seq") == []
 
 
-def test_unknown_fields_are_kept_whatever_they_are_called(bench: Workbench) -> None:
+def test_unknown_fields_are_kept_whatever_they_are_called(bench: Bench) -> None:
     odd = {
         "a.b": 1,
         'quote"d': [1, {"x": None}],
@@ -194,7 +194,7 @@ def test_unknown_fields_are_kept_whatever_they_are_called(bench: Workbench) -> N
     assert row(bench, "whales", 0)["extra"] == odd
 
 
-def test_undocumented_types_and_events_without_their_subject_are_rejected(bench: Workbench) -> None:
+def test_undocumented_types_and_events_without_their_subject_are_rejected(bench: Bench) -> None:
     told = {
         '{"type":"moon_phase","symbol":"BTC"}': "unknown message type moon_phase",
         '{"wallet":"0x1"}': "a message without a type",
@@ -210,7 +210,7 @@ def test_undocumented_types_and_events_without_their_subject_are_rejected(bench:
     ]
 
 
-def test_answers_to_our_own_messages_are_no_events(bench: Workbench) -> None:
+def test_answers_to_our_own_messages_are_no_events(bench: Bench) -> None:
     kinds = ["pong", "authenticated", "subscribed", "unsubscribed", "error", "heartbeat"]
     bench.take("smartmoney", frames_of([flat(kind, {"channel": "whales:BTC"}) for kind in kinds]))
     assert bench.places() == {}

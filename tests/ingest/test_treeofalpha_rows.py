@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-
-from .records import CONNECTION, MS, T0, Workbench, frames_of, marker
+from kit.frames import CONNECTION, MS, T0, frames_of, marker
+from kit.rows import Bench
 
 FOUND_MS = T0 // MS + 1_139
 
@@ -59,13 +59,13 @@ ALERT = (
 )  # fmt: skip
 
 
-def take(bench: Workbench, *payloads: str | bytes) -> None:
+def take(bench: Bench, *payloads: str | bytes) -> None:
     opened = marker(0, "open", T0, CONNECTION, line="A", group="news", url="wss://x/")
     frames = frames_of(payloads, first_seq=1, recv_ns=(FOUND_MS + 40) * MS)
     bench.take("treeofalpha", [opened, *frames])
 
 
-def test_an_exchange_s_listing_is_a_row_per_ticker_that_its_title_names(bench: Workbench) -> None:
+def test_an_exchange_s_listing_is_a_row_per_ticker_that_its_title_names(bench: Bench) -> None:
     take(bench, LISTED)
     at, told = FOUND_MS * MS, json.loads(LISTED)
     assert bench.rows("listings", *LISTING) == [
@@ -81,7 +81,7 @@ def test_an_exchange_s_listing_is_a_row_per_ticker_that_its_title_names(bench: W
     assert bench.rows("latency", *columns) == [("news", "binance", at, at, 40 * MS, False)]
 
 
-def test_any_other_news_is_an_alert_and_nothing_is_lost(bench: Workbench) -> None:
+def test_any_other_news_is_an_alert_and_nothing_is_lost(bench: Bench) -> None:
     take(bench, BLOG, TWEET)
     at, blog, tweet = FOUND_MS * MS, json.loads(BLOG), json.loads(TWEET)
     assert bench.rows("alerts", *ALERT) == [
@@ -115,25 +115,25 @@ def test_any_other_news_is_an_alert_and_nothing_is_lost(bench: Workbench) -> Non
     ],
 )  # fmt: skip
 def test_a_type_is_told_only_by_a_title_of_a_known_form(
-    bench: Workbench, source: str, title: str, expected: list[tuple[Any, ...]]
+    bench: Bench, source: str, title: str, expected: list[tuple[Any, ...]]
 ) -> None:
     take(bench, news(source=source, title=title))
     assert bench.rows("listings", "ticker", "listing_type") == expected
 
 
-def test_a_translated_title_names_a_ticker_once(bench: Workbench) -> None:
+def test_a_translated_title_names_a_ticker_once(bench: Bench) -> None:
     take(bench, UPBIT)
     assert bench.rows("listings", "exchange", "ticker", "listing_type", "title") == [
         ("upbit", "ARB", "spot_listing", json.loads(UPBIT)["title"])
     ]
 
 
-def test_who_only_writes_about_an_exchange_is_none(bench: Workbench) -> None:
+def test_who_only_writes_about_an_exchange_is_none(bench: Bench) -> None:
     take(bench, news(source="Blogs", title="THE BLOCK: Binance Will List Foo (FOO)"))
     assert bench.places() == {1: ["alerts", "latency"]}
 
 
-def test_news_without_a_time_is_kept(bench: Workbench) -> None:
+def test_news_without_a_time_is_kept(bench: Bench) -> None:
     take(bench, news(title="x", source="Blogs", time="soon"))
     assert bench.rows("alerts", "title", "event_ns", "backfill") == [("x", None, False)]
     assert bench.rows("latency", "seq") == []
@@ -141,13 +141,13 @@ def test_news_without_a_time_is_kept(bench: Workbench) -> None:
     assert json.loads(extra)["time"] == "soon"
 
 
-def test_news_from_before_the_connection_is_past(bench: Workbench) -> None:
+def test_news_from_before_the_connection_is_past(bench: Bench) -> None:
     take(bench, BLOG.replace(str(FOUND_MS), str(FOUND_MS - 5_000)))
     assert bench.rows("alerts", "backfill") == [(True,)]
     assert bench.rows("latency", "backfill") == [(True,)]
 
 
-def test_talk_is_no_news(bench: Workbench) -> None:
+def test_talk_is_no_news(bench: Bench) -> None:
     take(bench, "ping", "pong", USER, "Logged in as someone", '{"error":"invalid key"}')
     assert bench.places() == {}
 
@@ -161,8 +161,6 @@ def test_talk_is_no_news(bench: Workbench) -> None:
         ("[1]", "JSON, but not an object: array"),
     ],
 )
-def test_what_is_wrong_is_rejected_with_a_reason(
-    bench: Workbench, payload: str, reason: str
-) -> None:
+def test_what_is_wrong_is_rejected_with_a_reason(bench: Bench, payload: str, reason: str) -> None:
     take(bench, payload)
     assert bench.rows("rejects", "reason") == [(reason,)]

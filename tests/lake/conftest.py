@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from ingest.records import T0, Record, events, frames_of, marker
+from kit import lakes
+from kit.frames import T0, events, frames_of, marker
+from kit.records import Published
 
 from recorder.clock import NS, ulid
 from recorder.record.layout import Layout
-from tests.lake import lakes
 
 DAY = 86_400 * NS
 FEEDS = ("binance", "smartmoney")
@@ -34,7 +35,7 @@ class Both:
 @pytest.fixture(scope="session")
 def both(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Both:
     place = tmp_path_factory.mktemp("both")
-    record = Record(place / "data")
+    record = Published(place / "data")
     shutil.copytree(sample / "raw", record.layout.raw)
     for day in range(3):
         for feed in FEEDS:
@@ -44,7 +45,7 @@ def both(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Both:
     return Both(record.layout, str(place / "lake"))
 
 
-def _record(record: Record, feed: str, day: int) -> None:
+def _record(record: Published, feed: str, day: int) -> None:
     """One day of a feed on two lines; B brings most of it a moment later."""
     at = T0 + day * DAY
     payloads = [

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from ingest.lives import FEED, Life
-from ingest.records import Record, assert_same
+from kit.lives import FEED, Life
+from kit.records import Published, assert_same
 
 from recorder.lake.place import Place
 from recorder.tables.rules import Rules
@@ -25,13 +25,13 @@ THREE = ("cryptolisting", "okx", "bybit")
 
 
 @pytest.fixture(scope="module", params=LINES)
-def record(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Record:
+def record(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Published:
     """Every feed's frames, in three files each."""
     return worlds.record(tmp_path_factory.mktemp("world"), lines=LINES[request.param])
 
 
 @pytest.fixture(scope="module")
-def expected(record: Record) -> Tables:
+def expected(record: Published) -> Tables:
     return worlds.local(record)
 
 
@@ -42,7 +42,7 @@ def test_the_worlds_have_something_of_everything(expected: Tables) -> None:
 
 
 def test_every_feed_s_rows_are_those_of_one_machine(
-    record: Record, expected: Tables, tmp_path: Path
+    record: Published, expected: Tables, tmp_path: Path
 ) -> None:
     one = worlds.engine(record.layout.root, tables=Place.of(str(tmp_path)), unit_bytes=1)
     done = worlds.take(one)
@@ -95,7 +95,7 @@ def test_what_a_feed_s_own_sql_remembers_goes_on_from_file_to_file(tmp_path: Pat
 
 
 def test_missing_and_repeated_frame_numbers_are_noted_as_on_one_machine(tmp_path: Path) -> None:
-    record = Record(tmp_path)
+    record = Published(tmp_path)
     some = worlds.frames("cryptolisting")
     record.seal("cryptolisting", some[:30])
     record.seal("cryptolisting", some[34:60])

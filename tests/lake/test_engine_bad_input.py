@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from ingest.records import Record, assert_same
+from kit.records import Published, assert_same
 
 from recorder.errors import DataError
 from recorder.lake import delta
@@ -28,13 +28,13 @@ def feed(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def files(tmp_path: Path, feed: str) -> list[Path]:
     """Four files of a feed."""
-    return worlds.cut(Record(tmp_path), feed, worlds.frames(feed), files=4)
+    return worlds.cut(Published(tmp_path), feed, worlds.frames(feed), files=4)
 
 
 def without(root: Path, bad: Path) -> worlds.Tables:
     """What one machine makes of the record without a file."""
     bad.rename(root / "aside")
-    found = worlds.local(Record(root))
+    found = worlds.local(Published(root))
     (root / "aside").rename(bad)
     return found
 
@@ -56,7 +56,7 @@ def test_a_damaged_file_is_left_out_and_listed(
 
 
 def test_half_a_file_is_left_out_until_it_is_whole(files: list[Path], tmp_path: Path) -> None:
-    last, record = files[-1], Record(tmp_path)
+    last, record = files[-1], Published(tmp_path)
     whole = last.read_bytes()
     last.write_bytes(whole[: len(whole) // 2])
     one = worlds.engine(tmp_path)
@@ -80,7 +80,7 @@ def test_a_file_of_a_newer_recorder_is_left_out(files: list[Path], tmp_path: Pat
 
 
 def test_what_is_no_sealed_file_changes_nothing(files: list[Path], tmp_path: Path) -> None:
-    expected = worlds.local(Record(tmp_path))
+    expected = worlds.local(Published(tmp_path))
     beside = files[0].parent
     (beside / "notes.parquet").write_text("not ours")
     (beside / f"{files[0].stem}.parquet.1.tmp").write_bytes(b"half")

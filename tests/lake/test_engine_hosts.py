@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.records import Record, assert_same
+from kit.records import Published, assert_same
 
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
@@ -35,7 +35,7 @@ def of_line(some: list[Frame], line: str) -> list[Frame]:
     return [f for f in some if f.connection in mine or (line == "A" and f.connection not in known)]
 
 
-def seal(record: Record, feed: str, some: list[Frame]) -> list[Path]:
+def seal(record: Published, feed: str, some: list[Frame]) -> list[Path]:
     """Each line's frames in a run of its own, the files in the order in which they end."""
     paths: list[tuple[int, Path]] = []
     for line, files in FILES.items():
@@ -53,7 +53,7 @@ def seal(record: Record, feed: str, some: list[Frame]) -> list[Path]:
 
 @pytest.mark.parametrize("batch_bytes", [1 << 30, 1], ids=["in one batch", "file by file"])
 def test_two_hosts_lines_make_the_rows_of_one_machine(tmp_path: Path, batch_bytes: int) -> None:
-    record = Record(tmp_path)
+    record = Published(tmp_path)
     for feed in FEEDS:
         seal(record, feed, worlds.frames(feed, lines="AB", captures=1))
     one = worlds.engine(tmp_path, batch_bytes=batch_bytes)
@@ -68,7 +68,7 @@ def test_two_hosts_lines_make_the_rows_of_one_machine(tmp_path: Path, batch_byte
 
 @pytest.mark.parametrize("feed", FEEDS)
 def test_while_hosts_still_record_what_has_no_copy_yet_waits(feed: str, tmp_path: Path) -> None:
-    record = Record(tmp_path)
+    record = Published(tmp_path)
     begin = time.time_ns() - 60 * NS
     some = worlds.frames(feed, lines="AB", captures=1, start=begin, reason="stopping")
     files = seal(record, feed, some)
@@ -89,7 +89,7 @@ def test_while_hosts_still_record_what_has_no_copy_yet_waits(feed: str, tmp_path
 
 
 def test_a_host_whose_files_come_when_all_is_over_is_named(tmp_path: Path) -> None:
-    some, record = worlds.frames("cryptolisting", lines="AB", captures=1), Record(tmp_path)
+    some, record = worlds.frames("cryptolisting", lines="AB", captures=1), Published(tmp_path)
     said: list[str] = []
     one = worlds.engine(tmp_path, warn=said.append)
     for line, number in (("A", 1), ("B", 2)):

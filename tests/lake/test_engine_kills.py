@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from ingest.records import Record, assert_same
+from kit.records import Published, assert_same
 
 from recorder.errors import BusyError
 from recorder.lake import claim, delta
@@ -22,14 +22,16 @@ from recorder.schema.tables import TABLES
 from . import worlds
 from .dying import DIED
 
+pytestmark = pytest.mark.process
+
 FEED = "cryptolisting"
 _FRAMES = [column.name for column in TABLES["connections"].columns].index("frames")
 
 
 @pytest.fixture
-def record(tmp_path: Path) -> Record:
+def record(tmp_path: Path) -> Published:
     """One feed in two files, which are two batches."""
-    made = Record(tmp_path)
+    made = Published(tmp_path)
     worlds.cut(made, FEED, worlds.frames(FEED, captures=1), files=2)
     return made
 
@@ -56,7 +58,7 @@ def seen(one: Place) -> set[str]:
 
 @pytest.mark.parametrize("share", range(4))
 def test_a_driver_killed_after_any_commit_leaves_whole_batches(
-    record: Record, share: int, tmp_path_factory: pytest.TempPathFactory
+    record: Published, share: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The first batch is there; the second one's driver dies, at every step."""
     expected = worlds.local(record)
@@ -83,7 +85,7 @@ def test_a_driver_killed_after_any_commit_leaves_whole_batches(
     assert steps > 2
 
 
-def test_a_driver_killed_again_and_again_gets_there(record: Record) -> None:
+def test_a_driver_killed_again_and_again_gets_there(record: Published) -> None:
     expected = worlds.local(record)
     codes = [run_until(record.layout.root, number) for number in (25, 3, 9)]
     assert codes[0] == DIED
@@ -92,7 +94,7 @@ def test_a_driver_killed_again_and_again_gets_there(record: Record) -> None:
     assert_same(worlds.lake(one), expected)
 
 
-def test_of_two_drivers_one_works_and_one_is_told(record: Record) -> None:
+def test_of_two_drivers_one_works_and_one_is_told(record: Published) -> None:
     one = worlds.engine(record.layout.root)
     with delta.Writer(one.tables) as first:
         with pytest.raises(BusyError, match="another ingest works here"):
@@ -130,7 +132,7 @@ def test_of_drivers_that_start_at_once_exactly_one_works(tmp_path: Path, there: 
     assert (len(entered), len(told)) == (1, 3)
 
 
-def test_who_was_taken_over_can_commit_nothing_more(record: Record) -> None:
+def test_who_was_taken_over_can_commit_nothing_more(record: Published) -> None:
     one = worlds.engine(record.layout.root, batch_bytes=1)
     with pytest.raises(BusyError, match="took over"), delta.Writer(one.tables) as first:
         assert first.rows("ledger").num_rows == 0

@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bucket.seaweed import SECRET, Seaweed, serving, weed
-from ingest.records import Record, assert_same, clean
+from kit.commands import clean
+from kit.records import Published, assert_same
+from kit.seaweed import SECRET, Seaweed, serving, weed
 from pyarrow import fs
 
 from recorder.lake.place import Place
 
 from . import worlds
+
+pytestmark = pytest.mark.process
 
 KINDS = ("cryptolisting", "okx")
 
@@ -33,7 +36,7 @@ def aws(store: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def send(record: Record, place: Place) -> None:
+def send(record: Published, place: Place) -> None:
     """Put a record's sealed files into a bucket."""
     root = str(record.layout.raw)
     fs.copy_files(root, place.path, fs.LocalFileSystem(), place.files)

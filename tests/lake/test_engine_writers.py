@@ -14,12 +14,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from bucket.seaweed import Seaweed, serving, weed
-from ingest.records import Record, assert_same, clean
+from kit.commands import clean
+from kit.records import Published, assert_same
+from kit.seaweed import Seaweed, serving, weed
 
 from recorder.lake.place import Place
 
 from . import worlds
+
+pytestmark = pytest.mark.process
 
 COMMITS = int(os.environ.get("RECORDER_TEST_COMMITS", "2"))
 FEEDS = ("binance", "cryptolisting", "smartmoney")
@@ -36,7 +39,7 @@ def store(tmp_path: Path) -> Iterator[Seaweed]:
 def test_concurrent_commits_are_all_there_once(
     store: Seaweed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, hosts = Record(tmp_path / "whole"), []
+    whole, hosts = Published(tmp_path / "whole"), []
     for feed in FEEDS:
         worlds.cut(whole, feed, worlds.frames(feed), files=COMMITS)
         place = f"feed={feed}"

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from kit import lakes
 
 import recorder
 from recorder.answers import canned, database, sandbox
@@ -22,7 +23,6 @@ from recorder.lake.place import Place
 from recorder.lake.run import Engine
 from recorder.schema.tables import TABLES
 from recorder.tables.rules import Rules
-from tests.lake import lakes
 
 from .conftest import Both
 

@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from kit import lakes
+from kit.seaweed import Seaweed, serving, weed
 
 import recorder
 from recorder.answers import canned
 from recorder.errors import CredentialsError, DataError, StoreError
 from recorder.lake import read
 from recorder.lake.place import Place
-from tests.bucket.seaweed import Seaweed, serving, weed
-from tests.lake import lakes
 
 from .conftest import Both
+
+pytestmark = pytest.mark.process
 
 QUERIES = canned.load()
 

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from kit.commands import call
+
 from .conftest import Both
-
-
-def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("RECORDER_")}
-    return subprocess.run(
-        [sys.executable, "-m", "recorder", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=kept | environment,
-    )
 
 
 def test_the_commands_answer_from_a_lake(both: Both) -> None:
     asked = [
-        command("query", "coverage", "--tables-url", both.tables_url),
-        command("query", "coverage", RECORDER_TABLES_URL=both.tables_url),
-        command("sql", "FROM coverage()", "--tables-url", both.tables_url),
-        command("query", "coverage", "--data-dir", str(both.layout.root)),
+        call("query", "coverage", "--tables-url", both.tables_url),
+        call("query", "coverage", RECORDER_TABLES_URL=both.tables_url),
+        call("sql", "FROM coverage()", "--tables-url", both.tables_url),
+        call("query", "coverage", "--data-dir", str(both.layout.root)),
         # The environment's lake gives way to a data directory that is named.
-        command(
+        call(
             "query", "coverage", "--data-dir", str(both.layout.root), RECORDER_TABLES_URL="/no/lake"
         ),
     ]
@@ -41,10 +32,10 @@ def test_the_commands_answer_from_a_lake(both: Both) -> None:
 
 def test_the_commands_read_raw_frames_of_a_bucket(both: Both) -> None:
     place = ["--tables-url", both.tables_url, "--raw-url", both.raw_url]
-    race = command("query", "line_race", "-p", "since", "2026-01-01", *place)
+    race = call("query", "line_race", "-p", "since", "2026-01-01", *place)
     assert race.returncode == 0, race.stderr
     assert len(race.stdout.splitlines()) == 5
-    frames = command("sql", "SELECT count(*) AS n FROM raw", *place)
+    frames = call("sql", "SELECT count(*) AS n FROM raw", *place)
     assert int(frames.stdout.splitlines()[1]) > 1342
 
 
@@ -53,19 +44,19 @@ def test_one_s_own_query_may_call_macros(both: Both, tmp_path: Path) -> None:
         "-- title: Feeds\n-- description: Them.\n-- example: recorder query mine\n"
         "SELECT DISTINCT c.feed AS feed FROM coverage() c ORDER BY c.feed\n"
     )
-    done = command("query", "mine", "--query-dir", str(tmp_path), "--tables-url", both.tables_url)
+    done = call("query", "mine", "--query-dir", str(tmp_path), "--tables-url", both.tables_url)
     assert done.stdout.split() == ["feed", "binance", "cryptolisting", "smartmoney"], done.stderr
 
 
 def test_a_lake_and_a_directory_at_once_are_refused(both: Both) -> None:
-    done = command("query", "coverage", "--tables-url", both.tables_url, "--data-dir", "data")
+    done = call("query", "coverage", "--tables-url", both.tables_url, "--data-dir", "data")
     assert done.returncode == 2
     assert "--tables-url: is given beside --data-dir" in done.stderr
 
 
 def test_a_refusal_is_one_message(tmp_path: Path) -> None:
     for name in (["query", "coverage"], ["sql", "FROM prices"]):
-        done = command(*name, "--tables-url", str(tmp_path))
+        done = call(*name, "--tables-url", str(tmp_path))
         assert done.returncode == 1
         assert done.stderr.startswith(f"recorder: file://{tmp_path}: holds no lake yet\n  ")
         assert done.stdout == ""
@@ -82,6 +73,7 @@ def test_the_shell_is_offered_the_lake_s_feeds(both: Both) -> None:
     assert offered == ["binance", "cryptolisting", "smartmoney"]
 
 
+@pytest.mark.process
 def test_without_the_package_the_extra_is_named(both: Both) -> None:
     code = (
         "import sys; sys.modules['deltalake'] = None\n"

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ingest.records import T0
+from kit import lakes
+from kit.frames import T0
 
 from recorder.answers import canned
 from recorder.clock import NS
@@ -24,7 +25,6 @@ from recorder.lake.place import Place
 from recorder.lake.tables import SHAPES
 from recorder.schema import duck
 from recorder.schema.tables import TABLES, Table
-from tests.lake import lakes
 
 DAY = 86_400 * NS
 FIRST = dt.date(2026, 9, 21)
@@ -198,9 +198,10 @@ def test_a_moment_as_of_which_is_asked_leaves_out_later_days(lake: str) -> None:
 
 
 def test_raw_files_of_other_days_and_feeds_stay_closed(tmp_path: Path) -> None:
-    from ingest.records import Record, frames_of
+    from kit.frames import frames_of
+    from kit.records import Published
 
-    record = Record(tmp_path)
+    record = Published(tmp_path)
     for feed in ("one", "two"):
         for day in range(2):
             record.seal(feed, frames_of(["{}"], recv_ns=T0 + day * DAY))

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit import lakes
 
 from benchmarks import sizing
 from benchmarks.fit import Cost, cores_needed, fit, pays_off
 from recorder.lake import read
-from tests.lake import lakes
 
 from .conftest import Both
 

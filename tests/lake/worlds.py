@@ -13,8 +13,9 @@ from random import Random
 from typing import Any
 
 import pyarrow as pa
-from ingest.records import MS, Record, frames_of, marker, table
 from ingest.test_mutated_frames import GOLDEN
+from kit.frames import MS, frames_of, marker, table
+from kit.records import Published
 
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
@@ -38,9 +39,9 @@ DUSK = 1_790_035_190 * NS
 _SYMBOLS = ("BTCUSDT", "BTC-USDT-SWAP", "BTC-USD-SWAP", "XBTUSD", "XBTUSDT", "BTC-PERPETUAL")
 
 
-def record(root: Path, kinds: Iterable[str] = KINDS, files: int = 3, **how: Any) -> Record:
+def record(root: Path, kinds: Iterable[str] = KINDS, files: int = 3, **how: Any) -> Published:
     """A data directory with so many sealed files of each of these feeds, see `frames`."""
-    made = Record(root)
+    made = Published(root)
     for kind in kinds:
         cut(made, kind, frames(kind, **how), files)
     return made
@@ -97,7 +98,7 @@ def _listed(at: int, connection: str, number: int) -> Frame:
     return marker(0, "instruments", at, connection, exchange="venue", instruments=instruments)
 
 
-def cut(made: Record, kind: str, some: Sequence[Frame], files: int) -> list[Path]:
+def cut(made: Published, kind: str, some: Sequence[Frame], files: int) -> list[Path]:
     """Seal frames as so many files, one after the other."""
     size = -(-len(some) // files)
     return [made.seal(kind, some[at : at + size]) for at in range(0, len(some), size)]
@@ -121,7 +122,7 @@ def engine(root: Path, **how: Any) -> Engine:
 
 
 def rules(feed: str, kind: str) -> Rules:
-    """As `Record.ingest` has them."""
+    """As `Published.ingest` has them."""
     del kind
     return Rules(feed)
 
@@ -154,7 +155,7 @@ _LEDGER = [c.name for c in LEDGER.columns if c.name != "journal_offset"]
 
 
 def everything(place: Place) -> Tables:
-    """Every row of a lake that a reader sees, as `Record.everything` gives a database's."""
+    """Every row of a lake that a reader sees, as `Published.everything` gives a database's."""
     about = delta.about(place)
     assert about is not None
     found = {}
@@ -185,7 +186,7 @@ def without_clock_errors(tables: Tables) -> Tables:
     return {**tables, "latency": sorted(rows, key=repr)}
 
 
-def local(made: Record) -> Tables:
+def local(made: Published) -> Tables:
     """What one machine makes of the record, in a directory beside."""
     made.ingest()
     return without_clock_errors(made.everything())
@@ -196,6 +197,6 @@ def lake(one: Engine) -> Tables:
     return without_clock_errors(everything(one.tables))
 
 
-def sealed(made: Record) -> Iterator[Path]:
+def sealed(made: Published) -> Iterator[Path]:
     """Every sealed file."""
     return made.layout.raw.glob("*/*/*.parquet")

@@ -23,6 +23,8 @@ from ingest.records import Record, start
 import recorder
 import recorder.errors
 
+pytestmark = pytest.mark.process
+
 ORIGIN = Path(__file__).with_name("origin")
 PUBLISHED = Path(__file__).parents[2].parent / "shared" / "origin"
 

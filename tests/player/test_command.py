@@ -12,6 +12,8 @@ from ingest.records import recorder, start
 
 from .records import MS, T0, frames_of, write
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:

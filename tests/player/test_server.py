@@ -19,6 +19,8 @@ from recorder.player.server import Address, listening
 from .records import MS, T0, frames_of, marker, write
 from .serving import closing, eventually, everything, serving
 
+pytestmark = pytest.mark.process
+
 AUTH = json.dumps({"type": "auth", "api_key": "any"})
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from captures import PATIENCE, eventually, write_settings
+from kit.captures import PATIENCE, eventually, write_settings
 
 LONG = 2 * PATIENCE
 

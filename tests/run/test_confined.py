@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from ingest.records import clean
+from kit.commands import clean
 
 from recorder.record.layout import Layout
 
 from . import confined
+
+pytestmark = pytest.mark.process
 
 pytestmark = pytest.mark.skipif(not confined.POSSIBLE, reason="numbers of calls: x86-64 only")
 

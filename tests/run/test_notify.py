@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from captures import capturing, eventually
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import Peer, serving
+from kit.captures import capturing, eventually
+from kit.servers import Peer, serving
 
 from recorder import durable, log
 from recorder.capture import notify

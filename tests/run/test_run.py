@@ -11,11 +11,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from captures import eventually, journals, litter, received, recorded
-from servers import Peer, serving
+from kit.captures import eventually, journals, litter, received, recorded
+from kit.servers import Peer, serving
 
 from .runs import LONG, RULES, alive, running
 from .service_manager import hears, managing
+
+pytestmark = pytest.mark.process
 
 TRADE = b'{"e":"aggTrade","E":1790000000123,"a":%d,"s":"BTCUSDT","p":"83434.%d","q":"5","m":true}'
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from captures import eventually
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.captures import eventually
 
 from recorder.backoff import Backoff
 from recorder.supervision import supervise

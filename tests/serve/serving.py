@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ingest.records import start
+from kit.commands import start
 from websockets.sync.client import ClientConnection, connect
 
 DEADLINE = 60.0

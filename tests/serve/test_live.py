@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ingest.journals import Writer, seal_all
-from ingest.records import Record, events
+from kit.frames import events
+from kit.journals import Writer, seal_all
+from kit.records import Published
 from websockets.exceptions import ConnectionClosed
 
 import recorder
@@ -19,6 +20,8 @@ from recorder.clock import Clock
 from recorder.serve.live_event import TABLES, LiveEvent
 
 from .serving import Live, Served, serving
+
+pytestmark = pytest.mark.process
 
 ALL = {"tables": list(TABLES)}
 
@@ -56,7 +59,7 @@ def put(writer: Writer, stream: Any, number: int) -> None:
 
 def test_a_client_gets_what_the_tables_say_later(data: Path, served: Served) -> None:
     """Nothing is there at first; journals grow and are sealed, ingest publishes between."""
-    record = Record(data)
+    record = Published(data)
     with served.live() as live:
         assert live.next("hello")["events"] == []
         live.say(filter=ALL)
@@ -219,7 +222,7 @@ def test_a_frame_is_found_in_the_journal_and_once_it_is_sealed(data: Path, serve
     assert before["text"].encode() in events("binance", 1)
     assert before["recv_ns"] == event["recv_ns"]
     writer.finish()
-    seal_all(Record(data).layout)
+    seal_all(Published(data).layout)
     assert served.ask(f"/api/frame?{query}").json == before
     raw = served.ask(f"/api/frame?{query}&download=1")
     assert raw.body == before["text"].encode()
@@ -231,7 +234,7 @@ def test_a_frame_is_found_in_the_journal_and_once_it_is_sealed(data: Path, serve
 
 
 def test_a_damaged_database_stops_questions_and_not_the_page(data: Path) -> None:
-    record = Record(data)
+    record = Published(data)
     writer = Writer(data, "binance", now=now_ns())
     stream = writer.open()
     put(writer, stream, 1)
@@ -254,7 +257,7 @@ def test_pruning_under_it_ends_nothing(data: Path, served: Served) -> None:
         put(writer, stream, 1)
         live.events(1)
         writer.finish()
-        seal_all(Record(data).layout)
+        seal_all(Published(data).layout)
         shutil.rmtree(data / "raw")
         put(writer, stream, 2)
         assert live.events(1)

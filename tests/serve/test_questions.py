@@ -15,6 +15,8 @@ from recorder.serve.ask import QueryPool
 
 from .serving import Served, serving
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def served(sample: Path) -> Iterator[Served]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.records import recorder
+from kit.commands import recorder
 from websockets.exceptions import InvalidStatus
 
 from recorder.cli.serve import _token
@@ -37,6 +37,7 @@ def locked(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         yield served
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:8787", "localhost.evil.example", ""]
 )
@@ -46,6 +47,7 @@ def test_a_foreign_host_is_refused(open_server: Served, host: str) -> None:
     assert b"data_dir" not in reply.body
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
 def test_a_foreign_origin_is_refused(open_server: Served, origin: str) -> None:
     assert open_server.ask("/api/meta", Origin=origin).status == 403
@@ -54,6 +56,7 @@ def test_a_foreign_origin_is_refused(open_server: Served, origin: str) -> None:
     assert refused.value.response.status_code == 403
 
 
+@pytest.mark.process
 def test_what_another_site_makes_a_browser_ask_is_refused(open_server: Served) -> None:
     asked = open_server.ask("/api/status", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="no-cors")
     assert asked.status == 403
@@ -61,6 +64,7 @@ def test_what_another_site_makes_a_browser_ask_is_refused(open_server: Served) -
     assert link.status == 200
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "path",
     [
@@ -81,6 +85,7 @@ def test_no_path_leads_outside(open_server: Served, path: str) -> None:
     assert set(reply.json) == {"error", "where", "next"}
 
 
+@pytest.mark.process
 def test_every_answer_carries_the_headers(open_server: Served) -> None:
     for path in ("/", "/api/meta", "/nothing", "/page/style.css"):
         headers = open_server.ask(path).headers
@@ -89,21 +94,25 @@ def test_every_answer_carries_the_headers(open_server: Served) -> None:
         assert headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.process
 def test_a_body_that_is_too_large_is_refused(open_server: Served) -> None:
     reply = open_server.ask("/api/sql.json", "POST", b'{"sql": "' + b"x" * 100_000 + b'"}')
     assert reply.status == 413
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"sql": 1}', b"\xff"])
 def test_a_body_that_is_no_question_is_refused(open_server: Served, body: bytes) -> None:
     assert open_server.ask("/api/sql.json", "POST", body).status == 400
 
 
+@pytest.mark.process
 def test_a_wrong_method_is_refused(open_server: Served) -> None:
     assert open_server.ask("/api/sql.json").status == 405
     assert open_server.ask("/api/meta", "DELETE").status == 405
 
 
+@pytest.mark.process
 def test_without_the_token_nothing_is_told(locked: Served) -> None:
     for path in ("/", "/api/meta", "/api/status", "/metrics", "/readyz", "/page/app.js"):
         assert locked.ask(path).status == 401, path
@@ -116,6 +125,7 @@ def test_without_the_token_nothing_is_told(locked: Served) -> None:
     assert locked.ask("/login").status == 200
 
 
+@pytest.mark.process
 def test_the_token_opens_for_machines_and_by_the_form(locked: Served) -> None:
     assert locked.ask("/api/meta", Authorization=f"Bearer {TOKEN}").status == 200
     form = {"Content_Type": "application/x-www-form-urlencoded"}
@@ -149,6 +159,7 @@ def test_a_service_manager_s_credential_is_a_token(
         _token(everywhere, tmp_path / "serve_token")
 
 
+@pytest.mark.process
 def test_others_are_let_in_with_a_token_only(sample: Path, tmp_path: Path) -> None:
     asked = recorder("serve", "--data-dir", sample, "--host", "0.0.0.0", "--port", "0")
     assert asked.returncode == 2
@@ -161,6 +172,7 @@ def test_others_are_let_in_with_a_token_only(sample: Path, tmp_path: Path) -> No
     assert "others can read this file" in asked.stderr
 
 
+@pytest.mark.process
 def test_a_port_in_use_is_said_with_what_to_do(sample: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -170,6 +182,7 @@ def test_a_port_in_use_is_said_with_what_to_do(sample: Path) -> None:
     assert "--port" in asked.stderr
 
 
+@pytest.mark.process
 def test_without_a_data_directory_it_does_not_start(tmp_path: Path) -> None:
     asked = recorder("serve", "--data-dir", tmp_path / "none", "--port", "0")
     assert asked.returncode == 1

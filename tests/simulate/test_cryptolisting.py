@@ -11,6 +11,8 @@ from recorder.simulate.admission import ConnectionLimits
 
 from .clients import KEY, PATIENCE, drained, eventually, hear, listings, receive, say, until
 
+pytestmark = pytest.mark.process
+
 OTHER_KEY = "dsk_" + "f" * 64
 
 

@@ -11,6 +11,8 @@ from recorder.simulate.server import ServiceOptions
 
 from .clients import drained, hear, listings, money, receive, subscribed, talk
 
+pytestmark = pytest.mark.process
+
 AUTH = '{"type":"auth","api_key":"key"}'
 FUNDING = '{"type":"subscribe","channel":"derivatives:funding"}'
 FLOWS = '{"type":"subscribe","channel":"onchain:flows"}'

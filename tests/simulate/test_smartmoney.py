@@ -8,6 +8,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from .clients import money, receive, say, subscribed, talk, until
 
+pytestmark = pytest.mark.process
+
 CHANNELS = {
     "whales:ANYCOIN": ("whale_update", {"wallet", "asset", "size_usd"}),
     "derivatives:funding": ("funding_rate", {"symbol", "rate", "exchange"}),

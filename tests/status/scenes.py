@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from ingest.journals import Writer, seal_all
-from ingest.records import T0, Record
+from kit.frames import T0
+from kit.journals import Writer, seal_all
+from kit.records import Published
 
 from recorder import durable, frame
 from recorder.clock import NS, Clock, Sync, ulid
@@ -32,7 +33,7 @@ class World:
         self.writer = Writer(root, FEED)
         self.locks: dict[str, int] = {}
         self.lines: dict[str, Stream] = {}
-        self.record = Record(root)
+        self.record = Published(root)
 
     # -- what happens
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ingest.journals import Writer
-from ingest.records import recorder
+from kit.commands import call
+from kit.journals import Writer
 
 from recorder import durable
 from recorder.clock import NS, Clock
@@ -29,27 +29,28 @@ def recorded(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_status_tells_people_and_machines_the_same(recorded: Path) -> None:
-    plain = recorder("status", "--data-dir", recorded)
+    plain = call("status", "--data-dir", recorded)
     assert plain.returncode == 0, plain.stderr
     assert plain.stdout.startswith(f"healthy  {recorded} on ")
     assert f"pid {os.getpid()}" in plain.stdout
     assert "feed binance: state=fresh" in plain.stdout
     assert "connection binance all: line=A state=open" in plain.stdout
-    told = json.loads(recorder("status", "--data-dir", recorded, "--json").stdout)
+    told = json.loads(call("status", "--data-dir", recorded, "--json").stdout)
     assert told["healthy"] and told["feeds"][0]["connections"][0]["line"] == "A"
 
 
 def test_health_is_an_exit_code_with_reasons(recorded: Path, tmp_path: Path) -> None:
-    good = recorder("health", "--data-dir", recorded)
+    good = call("health", "--data-dir", recorded)
     assert (good.returncode, good.stdout) == (0, "healthy\n"), good.stderr
     empty = tmp_path / "none"
-    bad = recorder("health", "--data-dir", empty, "--wait", "0.1")
+    bad = call("health", "--data-dir", empty, "--wait", "0.1")
     assert (bad.returncode, bad.stdout) == (10, "unhealthy\n")
     assert f"critical: {empty}: nothing is recorded here\n" in bad.stderr
-    told = json.loads(recorder("health", "--data-dir", empty, "--json").stdout)
+    told = json.loads(call("health", "--data-dir", empty, "--json").stdout)
     assert told["healthy"] is False and told["problems"][0]["next"]
 
 
+@pytest.mark.process
 def test_health_loads_no_database_engine(recorded: Path) -> None:
     import subprocess
     import sys
@@ -68,7 +69,7 @@ def test_health_loads_no_database_engine(recorded: Path) -> None:
 
 def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
     for command in (["status", "--data-dir"], ["top"]):
-        done = recorder(*command, tmp_path / "none")
+        done = call(*command, tmp_path / "none")
         assert done.returncode == 2 and done.stdout == ""
         assert "no such data directory" in done.stderr and "recorder capture" in done.stderr
     assert not (tmp_path / "none").exists()

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ingest.journals import Writer, seal_all
-from ingest.records import T0, Record
+from kit.frames import T0
+from kit.journals import Writer, seal_all
+from kit.records import Published
 
 from recorder import durable, frame
 from recorder.clock import NS, Clock
@@ -23,7 +24,7 @@ class Quiet:
     """A feed that sends a frame a minute and whose tables are up to date; the clock is ours."""
 
     def __init__(self, root: Path) -> None:
-        self.record = Record(root)
+        self.record = Published(root)
         self.lock = durable.claim(Layout(root).journal_dir(FEED) / ".lock", "a test")
         os.utime(Layout(root).journal_dir(FEED) / ".lock", ns=(T0, T0))
         self.writer = Writer(root, FEED)

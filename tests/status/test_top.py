@@ -13,8 +13,8 @@ import pytest
 
 pytest.importorskip("textual")
 
-from ingest.journals import Writer
-from ingest.records import events
+from kit.frames import events
+from kit.journals import Writer
 from textual.pilot import Pilot
 from textual.widgets import DataTable, RichLog, Static, TabbedContent
 
@@ -133,12 +133,14 @@ def remote(layout: Layout) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.process
 def test_a_remote_status_is_the_same(remote: str, layout: Layout) -> None:
     found = Remote(remote + "/", "s3cret").status()
     assert isinstance(found, Status)
     assert found.feeds == Watcher(layout, clock=Clock(lambda: found.at_ns)).look().feeds
 
 
+@pytest.mark.process
 def test_the_error_says_why_a_remote_status_is_unavailable(remote: str) -> None:
     with pytest.raises(CredentialsError, match="HTTP 401"):
         Remote(remote, "wrong").status()

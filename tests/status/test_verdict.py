@@ -167,6 +167,7 @@ def promtool() -> str:
     return found
 
 
+@pytest.mark.process
 def test_prometheus_takes_the_rules(promtool: str) -> None:
     done = subprocess.run(
         [promtool, "check", "rules", RULES], capture_output=True, text=True, check=False, timeout=60
@@ -175,6 +176,7 @@ def test_prometheus_takes_the_rules(promtool: str) -> None:
     assert f"SUCCESS: {len(CONDITIONS) + 1} rules found" in done.stdout
 
 
+@pytest.mark.process
 def test_prometheus_fires_what_the_verdict_says(promtool: str, ask: Ask, tmp_path: Path) -> None:
     unknown = {"name": "no status", "input_series": series(text(None))}
     groups = [unknown | {"interval": "10s", "alert_rule_test": list(expected(set(), down=True))}]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from ingest.journals import Writer, seal_all
-from ingest.records import T0, Record
+from kit.frames import T0
+from kit.journals import Writer, seal_all
+from kit.records import Published
 
 from recorder import durable, frame
 from recorder.clock import NS, Clock, ulid
@@ -201,7 +202,7 @@ def test_it_goes_on_from_the_tables_and_what_they_have_not_seen(scene: Scene) ->
     writer.finish()
     seal_all(scene.layout)
     writer.put(second, b"in the tables")
-    record = Record(scene.layout.root)
+    record = Published(scene.layout.root)
     record.ingest()
     writer.put(second, b"x" * 4_000, b"beyond them, sealed")
     writer.finish()

@@ -5,12 +5,3 @@ process, commits one kind of fault many times, and compares what is on disk with
 `suite.CLASSES` names them all. `test_short.py` runs a few tries of each; the full run is
 `python -m benchmarks.reliability`, which also publishes the figures.
 """
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-_CAPTURE = str(Path(__file__).parents[1] / "capture")
-if _CAPTURE not in sys.path:  # its scripted servers and captures serve here too
-    sys.path.append(_CAPTURE)

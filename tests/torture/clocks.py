@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from random import Random
 
-from captures import capturing, eventually, rows
+from kit.captures import capturing, eventually, rows
 
 from recorder.frame import Frame
 

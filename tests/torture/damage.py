@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from captures import rows
+from kit.captures import rows
 
 from recorder.frame import Frame
 from recorder.record import seal

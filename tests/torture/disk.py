@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from random import Random
 
-from captures import capturing, eventually, rows
+from kit.captures import capturing, eventually, rows
 
 from recorder.frame import Frame
 

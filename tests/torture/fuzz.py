@@ -11,8 +11,8 @@ from random import Random
 from typing import Any
 
 import duckdb
-from captures import capturing, eventually, received, rows
-from servers import Message
+from kit.captures import capturing, eventually, received, rows
+from kit.servers import Message
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 

@@ -7,7 +7,7 @@ import json
 from random import Random
 from typing import Any
 
-from servers import Message
+from kit.servers import Message
 
 from recorder.feeds import feed as feed_of
 

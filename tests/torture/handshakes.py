@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from captures import Story, Told, capturing, eventually, marker, received, rows, tell
-from servers import Peer, Script
+from kit.captures import Story, Told, capturing, eventually, marker, received, rows, tell
+from kit.servers import Peer, Script
 from websockets.asyncio.server import ServerConnection, serve
 
 from .kills import clean

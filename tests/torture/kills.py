@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 
 import duckdb
-from captures import capturing, eventually, journals, litter, rows
+from kit.captures import capturing, eventually, journals, litter, rows
 
 from recorder.record.layout import Layout
 from recorder.record.verify import verify

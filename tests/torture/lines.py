@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 
 import duckdb
-from captures import capturing, eventually
+from kit.captures import capturing, eventually
 from websockets.asyncio.server import ServerConnection, serve
 
 from .kills import clean

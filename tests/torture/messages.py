@@ -8,8 +8,8 @@ import zlib
 from pathlib import Path
 from random import Random
 
-from captures import PATIENCE, capturing, eventually, received, recorded
-from servers import CONT, OPCODES, PING, Message, Peer, encode, serving
+from kit.captures import PATIENCE, capturing, eventually, received, recorded
+from kit.servers import CONT, OPCODES, PING, Message, Peer, encode, serving
 
 from .disk import peak_mb
 from .kills import clean

@@ -11,8 +11,8 @@ from pathlib import Path
 from random import Random
 
 import duckdb
-from captures import capturing, eventually, rows
-from servers import Peer, serving
+from kit.captures import capturing, eventually, rows
+from kit.servers import Peer, serving
 
 from recorder.frame import Frame
 from recorder.record.layout import Layout

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from captures import received
-from servers import Message
+from kit.captures import received
+from kit.servers import Message
 
 from recorder.frame import Frame
 

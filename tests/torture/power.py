@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from captures import capturing, eventually, rows
+from kit.captures import capturing, eventually, rows
 
 from recorder.frame import BINARY, TEXT
 from recorder.record.journal.block import Block, records, scan, seed

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 
 import pyarrow.parquet as pq
-from servers import Message
+from kit.servers import Message
 
 from recorder.record.layout import Layout
 

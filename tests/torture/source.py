@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from random import Random
 
-from servers import Message
+from kit.servers import Message
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 

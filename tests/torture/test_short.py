@@ -11,6 +11,8 @@ import pytest
 from .outcome import CannotRunHereError, Outcome, Scale
 from .suite import CLASSES
 
+pytestmark = pytest.mark.process
+
 _SEED = int(os.environ.get("TORTURE_SEED", "1"))
 #: These wait for timers most of their time: begun first, they overlap with the others.
 _WAITING = ("accept, then close", "refused and dripping handshakes", "half-open TCP")

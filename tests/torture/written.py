@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from random import Random
 
-from servers import Message
+from kit.servers import Message
 
 from recorder import frame
 from recorder.clock import NS, Clock, ulid

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ingest.records import clean, command
+from kit.commands import clean, command
 
 from .made import Pump, fill
 

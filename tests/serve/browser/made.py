@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from ingest.journals import Writer
-from ingest.records import MS, Record, frames_of, marker
+from kit.frames import MS, frames_of, marker
+from kit.journals import Writer
+from kit.records import Published
 
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
@@ -102,7 +103,7 @@ def _life(begin: int, end: int, line: str, frames: Iterable[tuple[int, bytes]]) 
 
 def fill(root: Path, now: int) -> None:
     """A week of one feed with gaps, a few hours of market, a minute of two simulated services."""
-    record, dice = Record(root), random.Random(7)
+    record, dice = Published(root), random.Random(7)
     midnight = now - now % DAY
     for back, lengths in ((5, (20.0,)), (4, (9.0, 14.5)), (3, (23.9,)), (2, (8.0, 15.8))):
         at = midnight - back * DAY + MINUTE

@@ -13,6 +13,8 @@ import pytest
 from .conftest import Served
 from .made import EVIL, Pump
 
+pytestmark = pytest.mark.process
+
 WAIT_MS = 60_000
 ROWS = 250
 

@@ -10,6 +10,8 @@ import pytest
 from .conftest import Served
 from .looks import complaints, inaccessible
 
+pytestmark = pytest.mark.process
+
 WAIT_MS = 60_000
 SIZES = {"desk": (1440, 900), "phone": (390, 844)}
 

@@ -10,10 +10,46 @@ from recorder.clock import NS
 
 from .journals import Writer, seal_all
 from .records import Record
-from .test_across_batches import TICKERS
+
+# A ticker that tells changes only: `whole` marks a whole state.
+TICKERS = """
+-- step: messages
+SELECT *, 'event' AS class, NULL AS reason FROM frames;
+
+-- step: told
+SELECT
+    id, fresh, json_extract_string(json, '$.s') AS symbol,
+    coalesce(json_extract_string(json, '$.whole') = 'true', false) AS whole,
+    num(json_extract_string(json, '$.rate')) AS rate,
+    num(json_extract_string(json, '$.mark')) AS mark
+FROM all_frames;
+
+-- step: filled
+SELECT
+    *, last_value(mark IGNORE NULLS) OVER state AS known_mark
+FROM (
+    SELECT *, sum(whole::INTEGER) OVER (PARTITION BY id.connection, symbol ORDER BY id.seq) AS era
+    FROM (
+        FROM told
+        UNION ALL BY NAME
+        SELECT
+            {'connection': connection, 'seq': seq} AS id, key AS symbol, false AS fresh,
+            false AS whole, num(json_extract_string(state, '$.mark')) AS mark
+        FROM carried WHERE name = 'ticker'
+    )
+)
+WINDOW state AS (PARTITION BY id.connection, symbol, era ORDER BY id.seq);
+
+-- state: ticker
+SELECT id.connection, symbol AS key, id.seq, {'mark': known_mark} AS state FROM filled;
+
+-- table: funding
+SELECT id.*, 0 AS item, symbol, rate, known_mark AS mark_price
+FROM filled WHERE fresh AND rate IS NOT NULL;
+"""
 
 FEED = "toy"
-#: 2020-09-13 12:26:40 UTC: old by any machine's clock.
+#: 2020-09-13 12:26:40 UTC: long ago by any machine's clock.
 PAST = 1_600_000_000 * NS
 
 SQL = (

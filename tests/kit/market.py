@@ -6,17 +6,18 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from ingest.records import MS, T0, Record, marker
-
 from recorder.clock import NS
 from recorder.frame import Frame
+
+from .frames import MS, T0, marker
+from .records import Published
 
 LISTED = 20  # the second after T0 at which NEWC is announced
 
 
-def record(root: Path) -> Record:
+def record(root: Path) -> Published:
     """Two minutes of a market with a cascade, and a listing; every trade is a whale's."""
-    made = Record(root)
+    made = Published(root)
     made.seal("binance", list(market("01" + "A" * 24)))
     made.seal("cryptolisting", list(news("01" + "B" * 24)))
     made.ingest(whale_usd=0.01)
