@@ -6,12 +6,11 @@ import os
 import signal
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from recorder.cli import options
+from recorder.cli import options, types
 
 if TYPE_CHECKING:
     from recorder.alerts.delivery import Delivery
@@ -23,13 +22,12 @@ if TYPE_CHECKING:
     epilog="\b\nExamples:\n  recorder alerts\n  recorder alerts --once\n"
     "  recorder alerts --test big_liquidation"
 )
-@options.config
-@options.data_dir
+@options.directory
 @click.option("--once", is_flag=True, help="Look once at what is new since the last run, and end.")
 @click.option("--test", "tried", metavar="RULE", help="Send a made-up alert of this rule, and end.")
 @click.option(
     "--catch-up",
-    type=options.Length(),
+    type=types.Length(),
     default="15m",
     show_default=True,
     help="After a restart, look at rows up to this age.",
@@ -38,13 +36,11 @@ if TYPE_CHECKING:
 @click.pass_context
 def alerts(
     ctx: click.Context,
-    config_path: Path | None,
-    data_dir: Path | None,
+    where: options.RecordOptions,
     once: bool,
     tried: str | None,
     catch_up: Duration,
-    log_format: str,
-    log_level: str,
+    logs: options.LogOptions,
 ) -> None:
     """Watch for what the rules say, and tell who should know.
 
@@ -52,27 +48,25 @@ def alerts(
     or one on the recorder's health. Each row is told at most once per rule, over restarts too.
     Everything told is in DATA_DIR/work/alerts.jsonl. Ctrl-C or SIGTERM ends it.
     """
-    from recorder import log
     from recorder.alerts.service import Service, plan
     from recorder.clock import NS
     from recorder.errors import UsageError
-    from recorder.settings.config import load
 
     if once and tried:
         raise UsageError("--once and --test exclude each other")
-    settings = load(config_path, data_dir=data_dir)
+    settings = where.settings()
     made = plan(settings, os.environ)
-    log.configure(made.hide, level=log_level, json=log_format == "json")
+    say = logs.begin(made.hide)
     for name, to in settings.destinations.items():
         if to.token is not None:
             better = "the environment, or a token_file of mode 0600"
-            log.logger().warning("a token stands in the settings file", of=name, better=better)
+            say.warning("a token stands in the settings file", of=name, better=better)
     if tried:
         ctx.exit(_try(made, tried))
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    service = Service(made, log.logger(), once=once)
+    service = Service(made, say, once=once)
     try:
         now_ns = time.time_ns()
         service.begin((now_ns - catch_up.before(now_ns)) / NS)

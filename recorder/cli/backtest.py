@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recorder.cli import options
+from recorder.cli import options, types
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,9 +29,9 @@ Examples:
 @click.command(epilog=_EXAMPLES)
 @click.argument("strategy")
 @click.option(
-    "--from", "since", type=options.Moment(), help="Begin at this time: ISO 8601, '2h ago'."
+    "--from", "since", type=types.Moment(), help="Begin at this time: ISO 8601, '2h ago'."
 )
-@click.option("--to", "until", type=options.Moment(), help="End before this time.")
+@click.option("--to", "until", type=types.Moment(), help="End before this time.")
 @click.option("--feed", "feeds", multiple=True, help="Only events of this feed; repeatable.")
 @click.option("--symbol", "symbols", multiple=True, help="Only events of this symbol; repeatable.")
 @click.option("--table", "tables", multiple=True, help="Only events of this table; repeatable.")
@@ -60,8 +60,7 @@ Examples:
     help="Draw the equity: in the terminal, or into FILE.png or FILE.svg.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The outcome as one JSON object.")
-@options.config
-@options.data_dir
+@options.directory
 def backtest(
     strategy: str,
     since: int | None,
@@ -77,8 +76,7 @@ def backtest(
     equity: Path | None,
     plot: str | None,
     as_json: bool,
-    config_path: Path | None,
-    data_dir: Path | None,
+    where: options.RecordOptions,
 ) -> None:
     """Run a strategy over the tables, and say what came of it.
 
@@ -88,18 +86,17 @@ def backtest(
     """
     from recorder.backtest import Market, run
     from recorder.backtest.named import strategy as named
-    from recorder.cli.answers import How
-    from recorder.settings.config import load
+    from recorder.cli.answers import AnswerOptions
     from recorder.stream import event
     from recorder.stream.span import between
     from recorder.times import exact
 
-    How(plot=plot).check()
+    AnswerOptions(plot=plot).check()
     files = [(path, _form(path)) for path in (fills, equity) if path is not None]
     market = Market(_latency(latency, reaction), _costs(costs))
     wanted = event.wanted(between(since, until), feeds or None, symbols or None)
     found = named(strategy)
-    place = load(config_path, data_dir=data_dir).data_dir
+    place = where.settings().data_dir
     with _bar(place, _tables(found, tables), wanted) as progress:
         result = run(
             found,

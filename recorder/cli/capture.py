@@ -26,8 +26,7 @@ _STATUS_SECONDS = 10.0
     epilog="\b\nExamples:\n  recorder capture\n  recorder capture --feed binance --duration 60\n"
     "  recorder capture --shard 3/8"
 )
-@options.config
-@options.data_dir
+@options.directory
 @click.option("--feed", "only", multiple=True, help="Record only this feed; may be repeated.")
 @options.shard
 @click.option(
@@ -42,14 +41,12 @@ _STATUS_SECONDS = 10.0
 @click.pass_context
 def capture(
     ctx: click.Context,
-    config_path: Path | None,
-    data_dir: Path | None,
+    where: options.RecordOptions,
     only: tuple[str, ...],
     shard: str | None,
     duration: float | None,
     connect_timeout: float | None,
-    log_format: str,
-    log_level: str,
+    logs: options.LogOptions,
 ) -> None:
     """Record every frame of the configured feeds until stopped.
 
@@ -58,22 +55,21 @@ def capture(
     at once (what was received is safe, and is sealed at the next start). SIGHUP reads the settings
     again: feeds and channels come and go without a gap in what stays.
     """
-    from recorder import log
     from recorder.capture.capture import Capture
     from recorder.capture.notify import Notifier
     from recorder.cli.reload import Reload, Selection
     from recorder.redact import Redactor
 
-    selection = Selection(config_path, data_dir, only, shard)
+    selection = Selection(where, only, shard)
     chosen = selection.read()
     redactor = Redactor(chosen.secrets)
     _check_writable(chosen.settings.data_dir)
-    log.configure(redactor, level=log_level, json=log_format == "json")
-    chosen.warn(log.logger())
+    say = logs.begin(redactor)
+    chosen.warn(say)
     notifier = Notifier(os.environ)
-    run = Capture(chosen.settings, chosen.sources, redactor, log.logger(), notifier=notifier)
+    run = Capture(chosen.settings, chosen.sources, redactor, say, notifier=notifier)
     reload = Reload(selection, chosen, run)
-    with _display(run, chosen.settings.data_dir, wanted=log_format == "text"):
+    with _display(run, chosen.settings.data_dir, wanted=not logs.json):
         code = asyncio.run(_main(run, reload, duration, connect_timeout))
     ctx.exit(code)
 

@@ -84,14 +84,10 @@ def _recorded(ctx: click.Context, query: Query, column: str) -> list[str]:
     ]
     known = ["connections"] if column in {"feed", "line"} else []
     try:
-        from recorder.cli.answers import How
+        from recorder.cli.options import RecordOptions
 
-        how = How(
-            config=ctx.params.get("config_path"),
-            given_data_dir=ctx.params.get("data_dir"),
-            given_tables_url=ctx.params.get("tables_url"),
-        )
-        source = how.source()
+        names_of = ("config", "data_dir", "tables_url")
+        source = RecordOptions(**{name: ctx.params.get(name) for name in names_of}).source()
         # Of a lake only what is small is read.
         return _distinct(source, known if source.tables_url else names or known, column)
     except Exception:  # completion offers nothing rather than an error

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from recorder.cli import options
 
 
 @click.command(epilog="\b\nExamples:\n  recorder config\n  recorder config --changed --json")
-@options.config
-@options.data_dir
+@options.directory
 @click.option("--changed", is_flag=True, help="Only what is not a default.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
-def config(config_path: Path | None, data_dir: Path | None, changed: bool, as_json: bool) -> None:
+def config(where: options.RecordOptions, changed: bool, as_json: bool) -> None:
     """Show the settings that hold, and where each comes from: a flag, a variable, the file.
 
     What may hold a secret is said to be set, never shown. docs/settings.md says what each means.
     """
     import json
 
-    from recorder.settings.config import load
     from recorder.settings.origins import settings_of
 
-    settings = load(config_path, data_dir=data_dir)
-    flags = {"data_dir": data_dir} if data_dir is not None else {}
+    settings = where.settings()
+    flags = {"data_dir": where.data_dir} if where.data_dir is not None else {}
     found = [
         one
-        for one in settings_of(settings, flags, config_path or Path("recorder.toml"))
+        for one in settings_of(settings, flags, where.file)
         if not (changed and one.origin == "default")
     ]
     if as_json:

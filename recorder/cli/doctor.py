@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from recorder.cli import options
 
 
 @click.command(epilog="\b\nExamples:\n  recorder doctor\n  recorder doctor --connect")
-@options.config
-@options.data_dir
+@options.directory
 @click.option("--connect", is_flag=True, help="Also open and close each endpoint once.")
 @click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
 @click.pass_context
 def doctor(
     ctx: click.Context,
-    config_path: Path | None,
-    data_dir: Path | None,
+    where: options.RecordOptions,
     connect: bool,
     as_json: bool,
 ) -> None:
@@ -32,11 +28,10 @@ def doctor(
 
     from recorder.answers.cells import visible
     from recorder.redact import Redactor
-    from recorder.settings.config import load
     from recorder.settings.keys import key_of, secrets_of
     from recorder.status.doctor import examine
 
-    settings = load(config_path, data_dir=data_dir)
+    settings = where.settings()
     checks = list(examine(settings))
     if connect and all(check.ok is not False for check in checks if check.name.startswith("feed")):
         import asyncio

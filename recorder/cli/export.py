@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recorder.cli import options
+from recorder.cli import options, types
 
 if TYPE_CHECKING:
     from recorder.export.job import Job
@@ -35,10 +35,8 @@ _FORMATS = {
     type=click.Path(file_okay=False, path_type=Path),
     help="The directory to write into.",
 )
-@click.option(
-    "--since", type=options.Moment(), help="Only what was received at or after this time."
-)
-@click.option("--until", type=options.Moment(), help="Only what was received before this time.")
+@click.option("--since", type=types.Moment(), help="Only what was received at or after this time.")
+@click.option("--until", type=types.Moment(), help="Only what was received before this time.")
 @click.option("--feed", "feeds", multiple=True, help="Only this feed; may be repeated.")
 @click.option("--symbol", "symbols", multiple=True, help="Only this symbol; may be repeated.")
 @click.option("--table", "tables", multiple=True, help="parquet: only this table; may be repeated.")
@@ -48,8 +46,7 @@ _FORMATS = {
 @click.option("--as-parquet", is_flag=True, help="ohlcv: Parquet instead of CSV.")
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 @click.option("--json", "as_json", is_flag=True, help="Print each file as a JSON object.")
-@options.config
-@options.data_dir
+@options.directory
 def export(
     format_: str,
     out: Path,
@@ -64,8 +61,7 @@ def export(
     as_parquet: bool,
     force: bool,
     as_json: bool,
-    config_path: Path | None,
-    data_dir: Path | None,
+    where: options.RecordOptions,
 ) -> None:
     """Write a part of the record into files that other programs read.
 
@@ -73,13 +69,12 @@ def export(
     hftbacktest (.npz). The names of the files go to stdout; gaps in the range, and what a format
     cannot hold, are said on stderr.
     """
-    from recorder.settings.config import load
     from recorder.stream import event
     from recorder.stream.span import between
 
     wanted = event.wanted(between(since, until), feeds or None, symbols or None)
     write = _writer(format_, tables, types, bucket, kind, as_parquet)
-    data = load(config_path, data_dir=data_dir).data_dir
+    data = where.settings().data_dir
     _run(data, out, wanted, write, force=force, as_json=as_json)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from recorder.cli import options
@@ -13,8 +11,7 @@ from recorder.cli import options
     epilog="\b\nExamples:\n  recorder health\n"
     "  recorder health --wait 60 --data-dir /var/lib/recorder"
 )
-@options.config
-@options.data_dir
+@options.directory
 @click.option(
     "--wait",
     type=click.FloatRange(0, 86_400),
@@ -27,8 +24,7 @@ from recorder.cli import options
 @click.pass_context
 def health(
     ctx: click.Context,
-    config_path: Path | None,
-    data_dir: Path | None,
+    where: options.RecordOptions,
     wait: float,
     as_json: bool,
 ) -> None:
@@ -42,10 +38,9 @@ def health(
     from dataclasses import asdict
 
     from recorder.record.layout import Layout
-    from recorder.settings.config import load
     from recorder.status import Watcher
 
-    settings = load(config_path, data_dir=data_dir)
+    settings = where.settings()
     watcher = Watcher(Layout(settings.data_dir), settings, history=False)
     until = time.monotonic() + wait
     found = watcher.look()

@@ -7,12 +7,11 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from recorder.cli import options
+from recorder.cli import options, types
 
 if TYPE_CHECKING:
     from recorder.record.layout import Layout
@@ -31,15 +30,13 @@ _AWAY_SECONDS = 5.0
     "  recorder ingest --rebuild --feed binance --from 2026-09-01 --to 2026-09-08\n"
     "  recorder ingest --engine spark --master spark://host:7077 --tables-url s3://bucket/tables"
 )
-@options.config
-@options.data_dir
-@options.raw_url
+@options.record
 @click.option("--follow", is_flag=True, help="Go on: ingest and publish as capture records.")
 @click.option("--rebuild", is_flag=True, help="Make the tables' rows anew from the raw record.")
 @click.option("--diff", is_flag=True, help="Show what --rebuild would change; change nothing.")
 @click.option("--feed", "feeds", multiple=True, help="With these two: only this feed (repeatable).")
-@click.option("--from", "from_ns", type=options.Moment(), help="... rows received from then on,")
-@click.option("--to", "to_ns", type=options.Moment(), help="... and before then.")
+@click.option("--from", "from_ns", type=types.Moment(), help="... rows received from then on,")
+@click.option("--to", "to_ns", type=types.Moment(), help="... and before then.")
 @click.option("--json", "as_json", is_flag=True, help="With --diff: one JSON object.")
 @click.option(
     "--settle",
@@ -64,9 +61,7 @@ _AWAY_SECONDS = 5.0
 )
 @options.logging
 def ingest(
-    config_path: Path | None,
-    data_dir: Path | None,
-    raw_url: str | None,
+    where: options.RecordOptions,
     follow: bool,
     rebuild: bool,
     diff: bool,
@@ -79,8 +74,7 @@ def ingest(
     master: str | None,
     tables_url: str | None,
     take_over: bool,
-    log_format: str,
-    log_level: str,
+    logs: options.LogOptions,
 ) -> None:
     """Normalise recorded frames into the tables of DATA_DIR/recorder.duckdb.
 
@@ -93,37 +87,26 @@ def ingest(
     With --engine lake or spark sealed files become rows of Delta tables in a bucket, batch by
     batch: docs/cluster.md.
     """
-    from recorder import log
-    from recorder.bucket.remote import layout_of
     from recorder.cli import lake
     from recorder.cli.hosts import Lateness
     from recorder.clock import NS
-    from recorder.errors import UsageError
-    from recorder.redact import Redactor
-    from recorder.settings.config import load
     from recorder.tables.ingest import Ingest
     from recorder.tables.late_files import Hosts
     from recorder.tables.rebuild.run import clear
     from recorder.tables.rules import RulesOf
 
-    _check(rebuild=rebuild, diff=diff, follow=follow, ranged=bool(feeds or from_ns or to_ns),
-           as_json=as_json)  # fmt: skip
-    how = lake.How(engine, master, tables_url, take_over)
+    ranged = bool(feeds) or from_ns is not None or to_ns is not None
+    _check(rebuild=rebuild, diff=diff, follow=follow, ranged=ranged, as_json=as_json)
+    how = lake.LakeOptions(engine, master, tables_url, take_over)
     how.check(rebuild=rebuild, diff=diff)
-    settings = load(config_path, data_dir=data_dir, raw_url=raw_url)
-    log.configure(Redactor(), level=log_level, json=log_format == "json")
+    settings, say = where.settings(), logs.begin()
     if engine != "local":
-        lake.ingest(settings, how, log.logger().warning, follow=follow)
+        lake.ingest(settings, how, say.warning, follow=follow)
         return
-    layout = layout_of(settings.data_dir, settings.raw_url, cache_gb=settings.bucket.cache_gb,
-                       warn=log.logger().warning)  # fmt: skip
-    if not follow and not layout.feeds():
-        raise UsageError(
-            "nothing is recorded here",
-            where=str(layout.root),
-            hint="record something first: recorder capture, or recorder demo",
-        )
-    say, rules = log.logger(), RulesOf(layout, settings)
+    layout = where.layout(settings, warn=say.warning)
+    if not follow:
+        options.check_recorded(layout)
+    rules = RulesOf(layout, settings)
     if rebuild or diff:
         scope = _scope(layout, feeds, from_ns, to_ns)
         if diff:

@@ -23,7 +23,7 @@ _POLL_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class How:
+class LakeOptions:
     """What the command line says of a lake."""
 
     engine: str  # local, lake or spark
@@ -48,7 +48,9 @@ class How:
             )
 
 
-def ingest(settings: Settings, how: How, warn: Callable[[str], None], *, follow: bool) -> None:
+def ingest(
+    settings: Settings, how: LakeOptions, warn: Callable[[str], None], *, follow: bool
+) -> None:
     """Take new sealed files into the lake, once or until stopped."""
     from recorder.lake.place import Place
     from recorder.lake.run import Engine
@@ -76,7 +78,7 @@ def ingest(settings: Settings, how: How, warn: Callable[[str], None], *, follow:
 
 
 @contextmanager
-def _spread(how: How) -> Iterator[Spread]:
+def _spread(how: LakeOptions) -> Iterator[Spread]:
     if how.master is None:
         from recorder.lake.run import here
 

@@ -6,12 +6,11 @@ import dataclasses
 import json
 import time
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from recorder.cli import options
+from recorder.cli import options, types
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,10 +27,8 @@ _MB = 1_000_000
     epilog="\b\nExamples:\n  recorder prune --older-than 90d --raw --dry-run\n"
     "  recorder prune --older-than 90d --raw --tables\n  recorder prune --compact"
 )
-@options.config
-@options.data_dir
-@options.raw_url
-@click.option("--older-than", "age", type=options.Length(), help="What goes, e.g. 90d, 36h, 4w.")
+@options.record
+@click.option("--older-than", "age", type=types.Length(), help="What goes, e.g. 90d, 36h, 4w.")
 @click.option("--raw", "raw_files", is_flag=True, help="Remove raw files that are so old.")
 @click.option("--tables", is_flag=True, help="Remove table rows that are so old.")
 @click.option("--force", is_flag=True, help="Remove also raw files that were never ingested.")
@@ -49,9 +46,7 @@ _MB = 1_000_000
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def prune(
-    config_path: Path | None,
-    data_dir: Path | None,
-    raw_url: str | None,
+    where: options.RecordOptions,
     age: Duration | None,
     raw_files: bool,
     tables: bool,
@@ -71,20 +66,17 @@ def prune(
 
     With a bucket (--raw-url), --raw removes its objects too. Files that go there are not merged.
     """
-    from recorder.bucket.remote import layout_of
     from recorder.record.compact import recover
     from recorder.record.layout import Layout
-    from recorder.settings.config import load
     from recorder.tables import private
     from recorder.tables.prune import Choice
 
     _check(age, raw_files=raw_files or tables, compact=compact)
-    settings = load(config_path, data_dir=data_dir, raw_url=raw_url)
+    settings = where.settings()
     layout, how = Layout(settings.data_dir), settings.prune
     if compact and settings.raw_url is not None:
         _refuse_to_merge()
-    cache_gb = settings.bucket.cache_gb
-    everywhere = layout_of(settings.data_dir, settings.raw_url, cache_gb=cache_gb)
+    everywhere = where.layout(settings)
     if raw_files and not dry_run:
         everywhere.check_removal()
     with private.claimed(layout), closing(private.connect(layout)) as db:

@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from recorder.answers import canned
-from recorder.cli import answers, complete
+from recorder.cli import answers, complete, options
 from recorder.errors import UsageError, did_you_mean
 
 #: Where a query without a topic stands in the menu, and the topics' order before it.
@@ -61,7 +61,8 @@ def _parameters(
     shell_complete=_parameters,
     help="Set a parameter. Times may be ISO 8601, an epoch, or e.g. '2h ago'.",
 )
-@answers.asking
+@answers.shown
+@options.tables
 @click.option(
     "--query-dir",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -72,7 +73,8 @@ def _parameters(
 def query(
     name: str | None,
     parameters: tuple[tuple[str, str], ...],
-    how: answers.How,
+    how: answers.AnswerOptions,
+    where: options.RecordOptions,
     query_dir: Path | None,
     menu: bool,
     help_params: bool,
@@ -90,7 +92,7 @@ def query(
     if help_params:
         _print_parameters(queries[name])
         return
-    _answer(queries[name], _given(parameters), how, mine=query_dir is not None)
+    _answer(queries[name], _given(parameters), how, where, mine=query_dir is not None)
 
 
 def _queries(query_dir: Path | None) -> dict[str, canned.Query]:
@@ -145,14 +147,21 @@ def _print_parameters(query: canned.Query) -> None:
     click.echo(formatter.getvalue() + f"\nExample: {query.example}")
 
 
-def _answer(query: canned.Query, given: Mapping[str, str], how: answers.How, *, mine: bool) -> None:
+def _answer(
+    query: canned.Query,
+    given: Mapping[str, str],
+    how: answers.AnswerOptions,
+    where: options.RecordOptions,
+    *,
+    mine: bool,
+) -> None:
     from recorder.answers import database
 
     for name in given:  # a wrong name needs no database to be found
         query.parameter(name)
     how.check()
     # A query of one's own may call any macro.
-    with how.source().connect(None if mine else query) as connection:
+    with where.source().connect(None if mine else query) as connection:
         try:
             table = canned.run(connection, query, given)
         except RuntimeError as error:  # DuckDB's word for Ctrl-C

@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,9 +13,10 @@ from recorder.capture.capture import Capture
 from recorder.capture.catalogue import VenueListing
 from recorder.capture.sources import FeedSource, sources
 from recorder.capture.symbols import Symbols, known
+from recorder.cli.options import RecordOptions
 from recorder.errors import ConfigError, RecorderError, did_you_mean
 from recorder.record.layout import Layout
-from recorder.settings.config import Settings, load
+from recorder.settings.config import Settings
 from recorder.settings.keys import key_of, secrets_of
 
 #: Of `[capture]`: what decides which channels come, and so follows a reload.
@@ -54,8 +54,7 @@ class Chosen:
 class Selection:
     """The command line's part of the settings."""
 
-    config_path: Path | None
-    data_dir: Path | None
+    where: RecordOptions
     only: tuple[str, ...]
     shard: str | None = None
 
@@ -65,19 +64,14 @@ class Selection:
         Raises:
             ConfigError, CredentialsError: something is wrong with them.
         """
-        share = None if self.shard is None else {"shard": self.shard}
-        settings = load(self.config_path, data_dir=self.data_dir, capture=share)
-        settings = _only(settings, self.only)
+        share = {} if self.shard is None else {"capture": {"shard": self.shard}}
+        settings = _only(self.where.settings(**share), self.only)
         keys = {name: key_of(name, feed, os.environ) for name, feed in settings.feeds.items()}
         secrets = tuple(_secrets(settings, keys))
-        if may_be_none and not settings.feeds and self._file.is_file():
+        if may_be_none and not settings.feeds and self.where.file.is_file():
             return Chosen(settings, [], keys, secrets)
         lists = known(Layout(settings.data_dir), settings.feeds)
         return Chosen(settings, sources(settings, keys, lists), keys, secrets)
-
-    @property
-    def _file(self) -> Path:
-        return self.config_path or Path("recorder.toml")
 
 
 def _only(settings: Settings, names: tuple[str, ...]) -> Settings:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import click
 
-from recorder.cli import options
+from recorder.cli import options, types
 
 if TYPE_CHECKING:
     from recorder.player.iterate import Played
@@ -31,15 +31,13 @@ Examples:
 
 
 @click.command(epilog=_EXAMPLES)
-@options.config
-@options.data_dir
-@options.raw_url
+@options.record
 @click.option("--feed", "feeds", multiple=True, help="Feed to replay; repeatable.  [default: all]")
 @click.option("--channel", "channels", multiple=True, help="Only frames of this channel.")
 @click.option(
-    "--from", "since", type=options.Moment(), help="Begin at this time: ISO 8601, '2h ago'."
+    "--from", "since", type=types.Moment(), help="Begin at this time: ISO 8601, '2h ago'."
 )
-@click.option("--to", "until", type=options.Moment(), help="End before this time.")
+@click.option("--to", "until", type=types.Moment(), help="End before this time.")
 @click.option(
     "--speed", default="max", show_default=True, help="1 as recorded, 10 ten times as fast, or max."
 )
@@ -85,9 +83,7 @@ Examples:
 @click.option("--from-now", is_flag=True, help="Alter frames: move the times they carry to now.")
 @options.logging
 def replay(
-    config_path: Path | None,
-    data_dir: Path | None,
-    raw_url: str | None,
+    where: options.RecordOptions,
     feeds: tuple[str, ...],
     channels: tuple[str, ...],
     since: int | None,
@@ -103,8 +99,7 @@ def replay(
     stay: bool,
     too_slow: str,
     from_now: bool,
-    log_format: str,
-    log_level: str,
+    logs: options.LogOptions,
 ) -> None:
     """Emit recorded frames again, in order, at any speed: to stdout, or to WebSocket clients.
 
@@ -112,19 +107,14 @@ def replay(
     the recorded frames of what it asked for, byte by byte. /control takes {"do": "pause"}, resume,
     {"do": "seek", "to": TIME}, {"do": "speed", "speed": 10} and status.
     """
-    from recorder import log
-    from recorder.bucket.remote import layout_of
     from recorder.errors import UsageError
     from recorder.player.iterate import chosen, services, speed_of
     from recorder.player.iterate import replay as replayed
     from recorder.player.stage import Play
     from recorder.redact import Redactor
-    from recorder.settings.config import load
     from recorder.stream.span import between
 
-    settings = load(config_path, data_dir=data_dir, raw_url=raw_url)
-    layout = layout_of(settings.data_dir, settings.raw_url, cache_gb=settings.bucket.cache_gb)
-    wanted = between(since, until)
+    layout, wanted = where.layout(), between(since, until)
     if not addresses:
         _only_serving(
             key, certificate, clients - 1, drops, loop, stay, too_slow != "wait", from_now
@@ -147,7 +137,7 @@ def replay(
         from_now=from_now,
     )
     places = _places(addresses, names, key)
-    log.configure(Redactor([key] if key else []), level=log_level, json=log_format == "json")
+    logs.begin(Redactor([key] if key else []))
     _serve(play, places, Guard(key, _tls(certificate)))
 
 

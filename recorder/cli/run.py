@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
 import click
@@ -22,40 +21,21 @@ _WATCHERS_PATIENCE = 15.0
 
 
 @click.command(epilog="\b\nExamples:\n  recorder run\n  recorder run --no-serve --data-dir data")
-@options.config
-@options.data_dir
+@options.directory
 @options.shard
 @click.option("--no-ingest", is_flag=True, help="Leave the tables to another process.")
 @click.option("--no-serve", is_flag=True, help="Without the page.")
-@click.option("--host", help="For serve: the address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65_535), help="For serve: the port to listen on.")
-@click.option(
-    "--token-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="For serve: ask for the token in this file.",
-)
-@click.option(
-    "--allow-host",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    help="For serve: a further name under which the page is opened (repeatable).",
-)
+@options.page(None)
 @options.logging
 @click.pass_context
 def run(
     ctx: click.Context,
-    config_path: Path | None,
-    data_dir: Path | None,
+    where: options.RecordOptions,
     shard: str | None,
     no_ingest: bool,
     no_serve: bool,
-    host: str | None,
-    port: int | None,
-    token_file: Path | None,
-    names: tuple[str, ...],
-    log_format: str,
-    log_level: str,
+    page: options.PageOptions,
+    logs: options.LogOptions,
 ) -> None:
     """Record, ingest, serve and alert on one machine: all of it, for months.
 
@@ -64,25 +44,15 @@ def run(
     tables get the last frame; a second Ctrl-C ends all at once. SIGHUP makes capture read its
     settings again, and tries once more what had ended for good.
     """
-    from recorder import log
     from recorder.capture.notify import Notifier
     from recorder.cli.reload import Selection
     from recorder.redact import Redactor
     from recorder.supervision.stderr import StderrWriter, line_format
     from recorder.supervision.supervisor import Supervisor
 
-    chosen = Selection(config_path, data_dir, (), shard).read()  # what is wrong is said once
-    stderr, line_of = StderrWriter(), line_format(json=log_format == "json")
-    log.configure(
-        Redactor(chosen.secrets),
-        level=log_level,
-        json=log_format == "json",
-        stream=cast(TextIO, stderr),
-    )
-    everyone = _given(config=config_path, data_dir=data_dir, log_format=log_format,
-                      log_level=log_level)  # fmt: skip
-    page = _given(host=host, port=port, token_file=token_file)
-    page += tuple(word for name in names for word in ("--allow-host", name))
+    chosen = Selection(where, (), shard).read()  # one process reports what is wrong
+    stderr, line_of = StderrWriter(), line_format(json=logs.json)
+    say = logs.begin(Redactor(chosen.secrets), cast(TextIO, stderr))
     wanted = {
         "ingest": not no_ingest,
         "serve": not no_serve,
@@ -92,11 +62,12 @@ def run(
     def on_line(name: str, line: str) -> None:
         stderr.write(line_of(name, line))
 
-    specs = _specs(everyone, _given(shard=shard), page)
+    everyone = (*where.words(), *logs.words())
+    specs = _specs(everyone, options.words(shard=shard), page.words())
     supervisor = Supervisor(
         [spec for spec in specs if wanted.get(spec.name, True)],
         on_line,
-        log.logger(),
+        say,
         notifier=Notifier(os.environ),
     )
     try:
@@ -104,16 +75,6 @@ def run(
     finally:
         stderr.close()
     ctx.exit(code)
-
-
-def _given(**options: object) -> tuple[str, ...]:
-    """Those options that were given, as arguments."""
-    given = {name: value for name, value in options.items() if value is not None}
-    return tuple(
-        word
-        for name, value in given.items()
-        for word in (f"--{name.replace('_', '-')}", str(value))
-    )
 
 
 def _specs(

@@ -24,28 +24,8 @@ _SHORTEST_TOKEN = 16
     epilog="\b\nExamples:\n  recorder serve\n"
     "  recorder serve --host 0.0.0.0 --token-file /etc/recorder/token"
 )
-@options.config
-@options.data_dir
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65_535),
-    default=8787,
-    show_default=True,
-    help="Port to listen on; 0 takes a free one.",
-)
-@click.option(
-    "--token-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help=f"Ask for the token in this file.  [env {_VARIABLE} holds the token itself]",
-)
-@click.option(
-    "--allow-host",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    help="A further name under which the page is opened, e.g. a proxy's (repeatable).",
-)
+@options.directory
+@options.page(8787)
 @click.option(
     "--share",
     type=click.FloatRange(0.05, 1.0),
@@ -56,33 +36,26 @@ _SHORTEST_TOKEN = 16
 @click.option("--open", "browse", is_flag=True, help="Open the page in the browser.")
 @options.logging
 def serve(
-    config_path: Path | None,
-    data_dir: Path | None,
-    host: str,
-    port: int,
-    token_file: Path | None,
-    names: tuple[str, ...],
+    where: options.RecordOptions,
+    page: options.PageOptions,
     share: float,
     browse: bool,
-    log_format: str,
-    log_level: str,
+    logs: options.LogOptions,
 ) -> None:
     """Watch the record live in the browser, while it is recorded.
 
     Reads the journals and recorder.duckdb, and nothing else; capture never knows of it. Only this
     machine can connect, unless --host says otherwise, which needs a token. Prints the page's URL.
     """
-    from recorder import log
     from recorder.errors import DataError
     from recorder.priority import behind_capture
-    from recorder.redact import Redactor
     from recorder.serve import server, start
-    from recorder.settings.config import load
 
-    settings = load(config_path, data_dir=data_dir)
-    bind = server.Bind(host, port)
-    token = _token(bind, token_file)
-    log.configure(Redactor(), level=log_level, json=log_format == "json")
+    settings = where.settings()
+    assert page.host is not None and page.port is not None  # they have defaults
+    bind = server.Bind(page.host, page.port)
+    token = _token(bind, page.token_file)
+    logs.begin()
     if not settings.data_dir.is_dir():
         hint = (
             "record something first: recorder capture, or recorder demo; or name another --data-dir"
@@ -96,7 +69,7 @@ def serve(
         if browse:
             click.launch(url)
 
-    app = start.app(settings, start.ServeOptions(bind.host, token, names, share))
+    app = start.app(settings, start.ServeOptions(bind.host, token, page.allow_host, share))
     behind_capture(_NICE)
     server.run(app, listener, started)
 

@@ -8,19 +8,14 @@ from typing import Any
 
 import click
 
+from recorder.cli import options
+
 SERVICES = ("cryptolisting", "smartmoney")
 
 
 @click.command(epilog="\b\nExample:\n  recorder simulate smartmoney --port 8765 --rate 50")
 @click.argument("service", type=click.Choice(SERVICES))
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=0,
-    show_default=True,
-    help="Port to listen on; 0 takes a free one.",
-)
+@options.address(0)
 @click.option(
     "--rate",
     type=click.FloatRange(0, 100_000),

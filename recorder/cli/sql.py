@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recorder.answers.cells import visible
-from recorder.cli import answers
+from recorder.cli import answers, options
 from recorder.errors import RecorderError, UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ class _Sql(click.Command):
     type=click.Path(path_type=Path, dir_okay=False),
     help="Read the SQL from a file.",
 )
-@answers.asking
+@answers.shown
+@options.tables
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0),
@@ -77,7 +78,8 @@ class _Sql(click.Command):
 def sql(
     text: str | None,
     file: Path | None,
-    how: answers.How,
+    how: answers.AnswerOptions,
+    where: options.RecordOptions,
     timeout: float,
     limit: int | None,
     memory: int,
@@ -94,7 +96,7 @@ def sql(
     question = _question(text, file)
     limits = sandbox.Limits(timeout or None, limit, memory, threads)
     how.check()
-    with how.source().sandboxed(limits) as connection:
+    with where.source().sandboxed(limits) as connection:
         age = database.freshness(connection)
         with _ending(limits), _bounded(limits):
             answer = sandbox.run(connection, question, limits)
@@ -109,9 +111,9 @@ def _title(question: str) -> str:
     return visible(said) if first.startswith("--") and said else "Answer"
 
 
-def _show(table: pa.Table, how: answers.How, title: str, note: str) -> None:
+def _show(table: pa.Table, how: answers.AnswerOptions, title: str, note: str) -> None:
     plan = table.column_names == ["explain_key", "explain_value"]
-    if plan and how.format is None and how.plot is None:
+    if plan and how.format_ is None and how.plot is None:
         click.echo("\n".join(table["explain_value"].to_pylist()))  # a drawing, not a cell
         return
     answers.show(table, how, title=title, note=note)

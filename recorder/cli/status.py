@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog="\b\nExamples:\n  recorder status\n  recorder status --watch\n  recorder status --json"
 )
-@options.config
-@options.data_dir
+@options.directory
 @click.option("--json", "as_json", is_flag=True, help="The status as JSON; watched, one a line.")
 @click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
 @click.option(
@@ -33,9 +31,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Seconds between two looks, with --watch.",
 )
-def status(
-    config_path: Path | None, data_dir: Path | None, as_json: bool, watch: bool, every: float
-) -> None:
+def status(where: options.RecordOptions, as_json: bool, watch: bool, every: float) -> None:
     """Show how the recorder in a data directory fares: connections, rates, gaps of today, disk.
 
     It reads files only, so it can be asked at any time, of a running recorder or of none.
@@ -47,7 +43,7 @@ def status(
     from recorder.status import Watcher
     from recorder.status.view import lines, panels
 
-    layout, settings = there(config_path, data_dir)
+    layout, settings = there(where)
     watcher = Watcher(layout, settings)
     terminal = sys.stdout.isatty()
     with contextlib.suppress(KeyboardInterrupt):
@@ -66,7 +62,7 @@ def status(
             _wait(every)
 
 
-def there(config_path: Path | None, data_dir: Path | None) -> tuple[Layout, Settings]:
+def there(where: options.RecordOptions) -> tuple[Layout, Settings]:
     """The data directory and the settings.
 
     Raises:
@@ -74,9 +70,8 @@ def there(config_path: Path | None, data_dir: Path | None) -> tuple[Layout, Sett
     """
     from recorder.errors import UsageError
     from recorder.record.layout import Layout
-    from recorder.settings.config import load
 
-    settings = load(config_path, data_dir=data_dir)
+    settings = where.settings()
     layout = Layout(settings.data_dir)
     if not layout.root.is_dir():
         raise UsageError(

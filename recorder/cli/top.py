@@ -20,7 +20,7 @@ from recorder.cli import options
     type=click.Path(dir_okay=False, exists=True, path_type=Path),
     help="The token of a remote `recorder serve`.  [env RECORDER_SERVE_TOKEN holds it itself]",
 )
-def top(place: str | None, config_path: Path | None, token_file: Path | None) -> None:
+def top(place: str | None, config: Path | None, token_file: Path | None) -> None:
     """Watch connections, rates, gaps, events and problems live in the terminal.
 
     PLACE is a data directory on this machine, or the URL of a `recorder serve`. Needs the extra
@@ -44,5 +44,5 @@ def top(place: str | None, config_path: Path | None, token_file: Path | None) ->
         return
     from recorder.cli.status import there
 
-    layout, settings = there(config_path, Path(place) if place else None)
+    layout, settings = there(options.RecordOptions(config, Path(place) if place else None))
     Top(Directory(layout, settings)).run()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 
 import click
 
@@ -17,9 +16,7 @@ _MB = 1_000_000
     epilog="\b\nExamples:\n  recorder upload\n"
     "  recorder upload --raw-url s3://bucket/prefix --dry-run"
 )
-@options.config
-@options.data_dir
-@options.raw_url
+@options.record
 @click.option(
     "--keep-hours",
     type=click.FloatRange(min=0),
@@ -30,9 +27,7 @@ _MB = 1_000_000
 @click.pass_context
 def upload(
     ctx: click.Context,
-    config_path: Path | None,
-    data_dir: Path | None,
-    raw_url: str | None,
+    where: options.RecordOptions,
     keep_hours: float | None,
     dry_run: bool,
     as_json: bool,
@@ -48,9 +43,8 @@ def upload(
     from recorder.bucket.upload import HOUR_NS, run
     from recorder.errors import ConfigError
     from recorder.record.layout import Layout
-    from recorder.settings.config import load
 
-    settings = load(config_path, data_dir=data_dir, raw_url=raw_url)
+    settings = where.settings()
     if settings.raw_url is None:
         hint = "name it with --raw-url s3://bucket/prefix, or set raw_url"
         raise ConfigError("no bucket is set", where="raw_url", hint=hint)

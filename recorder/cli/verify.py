@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import click
 
@@ -13,16 +12,12 @@ from recorder.cli import options
 @click.command(
     epilog="\b\nExamples:\n  recorder verify\n  recorder verify --data-dir data/sample --json"
 )
-@options.config
-@options.data_dir
-@options.raw_url
+@options.record
 @click.option("--json", "as_json", is_flag=True, help="The whole report as one JSON object.")
 @click.pass_context
 def verify(
     ctx: click.Context,
-    config_path: Path | None,
-    data_dir: Path | None,
-    raw_url: str | None,
+    where: options.RecordOptions,
     as_json: bool,
 ) -> None:
     """Prove what was recorded: every checksum, every number, every day, and the ledger.
@@ -33,20 +28,10 @@ def verify(
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    from recorder.bucket.remote import layout_of
-    from recorder.errors import UsageError
     from recorder.record.verify import verify as examine
-    from recorder.settings.config import load
 
-    settings = load(config_path, data_dir=data_dir, raw_url=raw_url)
-    cache_gb = settings.bucket.cache_gb
-    layout = layout_of(settings.data_dir, settings.raw_url, cache_gb=cache_gb, refetch=True)
-    if not layout.feeds():
-        raise UsageError(
-            "nothing is recorded here",
-            where=str(layout.root),
-            hint="record something first: recorder capture, or recorder demo",
-        )
+    layout = where.layout(fetch_again=True)
+    options.check_recorded(layout)
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} frames verified"))
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

@@ -1,0 +1,69 @@
+"""Types of the command line's values: times, durations, shares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from recorder.times import Duration
+
+
+class Moment(click.ParamType[int]):
+    """A moment in the grammar of `recorder.times`: `2026-01-31T12:00Z`, `2h ago`, an epoch."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the moment in ns since epoch."""
+        import time
+
+        from recorder.errors import UsageError
+        from recorder.times import parse_moment
+
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_moment(value, time.time_ns())
+        except UsageError as error:
+            self.fail(f"{error.what}; {error.hint}")
+
+
+class Length(click.ParamType["Duration"]):
+    """A duration in the grammar of `recorder.times`: `90d`, `36h`, `3mo`, `15 minutes`."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Duration:
+        """Return the duration."""
+        from recorder.errors import UsageError
+        from recorder.times import Duration, parse_duration
+
+        if isinstance(value, Duration):
+            return value
+        try:
+            return parse_duration(value)
+        except UsageError as error:
+            self.fail(f"{error.what}; {error.hint}")
+
+
+class Part(click.ParamType[str]):
+    """A host's share, such as `3/8`."""
+
+    name = "i/n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the share as text.
+
+        Raises:
+            click.BadParameter: it is not a share.
+        """
+        from recorder.shard import parse
+
+        try:
+            return str(parse(value))
+        except ValueError as error:
+            self.fail(str(error))
