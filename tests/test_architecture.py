@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "recorder"
 RANKS = (
     "version",
     "errors",
+    "reporter",
     "clock",
     "times",  # what people write of times
     "frame",

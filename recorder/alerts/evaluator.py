@@ -7,7 +7,7 @@ to the couriers. So a row is sent at most once, wherever a crash comes.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -30,6 +30,7 @@ from recorder.alerts.health import Watch
 from recorder.alerts.rule import Rule
 from recorder.alerts.seen import Seen
 from recorder.clock import NS, Clock, ulid
+from recorder.reporter import Reporter
 from recorder.status.model import Problem, Status
 from recorder.stream.event import Event
 from recorder.times import age, duration
@@ -59,12 +60,12 @@ class Sentry:
         self,
         chosen: Sequence[Rule],
         judge: Judge,
-        warn: Callable[[str], None],
+        reporter: Reporter,
         *,
         clock: Clock | None = None,
         at_once: bool = False,
     ) -> None:
-        self._judge, self._warn, self._clock = judge, warn, clock or Clock()
+        self._judge, self._reporter, self._clock = judge, reporter, clock or Clock()
         self._rulings = {one.name: _ruling(one, at_once=at_once) for one in chosen}
         self.seen = Seen(self._clock.wall_ns())
 
@@ -120,7 +121,7 @@ class Sentry:
     def _complain(self, ruling: _Ruling, what: str) -> None:
         if ruling.warned_at is None or self._now - ruling.warned_at >= _REPEAT:
             ruling.warned_at = self._now
-            self._warn(f"alerts.{ruling.rule.name}.when {what}")
+            self._reporter.warn(f"alerts.{ruling.rule.name}.when {what}")
 
     def _admit(self, ruling: _Ruling, event: Event) -> list[Alert]:
         rule = ruling.rule
@@ -220,7 +221,9 @@ class Sentry:
         away = max(0.0, (now - state["at_ns"]) / NS)
         if seen.upto_ns < now - int(catch_up * NS):
             missed, back = age(seen.upto_ns, now), duration(int(catch_up * NS))
-            self._warn(f"the last run ended {missed} ago: only rows of the last {back} are checked")
+            self._reporter.warn(
+                f"the last run ended {missed} ago: only rows of the last {back} are checked"
+            )
             seen = Seen(now - int(catch_up * NS))
         self.seen = seen
         for name, kept in state["health"].items():

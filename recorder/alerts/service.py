@@ -22,6 +22,7 @@ from recorder.clock import NS, Clock
 from recorder.errors import ConfigError, RecorderError, UsageError, did_you_mean
 from recorder.record.layout import Layout
 from recorder.redact import Redactor
+from recorder.reporter import Reporter
 from recorder.settings.config import Settings
 from recorder.settings.keys import secrets_of, token_of
 from recorder.stream.event import Filter
@@ -92,8 +93,9 @@ class Service:
         self._clock = clock or Clock()
         self._layout = Layout(made.settings.data_dir)
         self._lock = durable.claim(self._layout.work / "alerts.lock", "an alerts process")
-        self._book = Log(self._layout, made.hide, log.warning)
-        self._sentry = Sentry(made.rules, made.judge, log.warning, clock=clock, at_once=once)
+        self._reporter = Reporter(log.warning)
+        self._book = Log(self._layout, made.hide, self._reporter)
+        self._sentry = Sentry(made.rules, made.judge, self._reporter, clock=clock, at_once=once)
         self._couriers: dict[str, Courier] = {}
         self._saved = self._looked = float("-inf")
         self._follower: Follower | None = None
@@ -134,7 +136,7 @@ class Service:
             Filter(Span(since_ns)),
             pace=_PACE,
             clock=self._clock,
-            warn=self._say.warning,
+            reporter=self._reporter,
         )
 
     def _watch(self) -> Watcher | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from recorder.alerts.delivery import Delivery
 from recorder.answers.cells import json_of
 from recorder.record.layout import Layout
 from recorder.redact import Redactor
+from recorder.reporter import Reporter
 
 #: A log of this size is put aside, and the one put aside before goes.
 _LOG_BYTES = 32 << 20
@@ -34,8 +34,8 @@ def log_path(layout: Layout) -> Path:
 class Log:
     """Appends to the log; each line is one `write()`. Safe to use from several threads."""
 
-    def __init__(self, layout: Layout, hide: Redactor, warn: Callable[[str], None]) -> None:
-        self.path, self._hide, self._warn = log_path(layout), hide, warn
+    def __init__(self, layout: Layout, hide: Redactor, reporter: Reporter) -> None:
+        self.path, self._hide, self._reporter = log_path(layout), hide, reporter
         self._lock = threading.Lock()
         durable.make_directory(layout.work)
 
@@ -63,7 +63,7 @@ class Log:
             with self._lock:
                 self._append(line.encode())
         except OSError as error:  # that the disk is full must be told all the more
-            self._warn(f"{self.path} cannot be written: {error.strerror}")
+            self._reporter.warn(f"{self.path} cannot be written: {error.strerror}")
 
     def _append(self, line: bytes) -> None:
         if self.path.exists() and self.path.stat().st_size > _LOG_BYTES:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from recorder.bucket import spool
 from recorder.errors import StoreError
 from recorder.record.layout import Layout, day_of
+from recorder.reporter import QUIET, Reporter
 
 if TYPE_CHECKING:
     from recorder.bucket.store import BucketListing, Store
@@ -30,12 +31,12 @@ def layout_of(
     *,
     cache_gb: float = 10.0,
     refetch: bool = False,
-    warn: Callable[[str], None] = lambda text: None,
+    reporter: Reporter = QUIET,
 ) -> Layout:
     """Return the layout of the record: the data directory, and the bucket at `raw_url` if set.
 
-    With `refetch`, files in the cache are fetched again. `warn` is called when the bucket becomes
-    unavailable.
+    With `refetch`, files in the cache are fetched again. `reporter` is warned when the bucket
+    becomes unavailable.
 
     Raises:
         ConfigError: `raw_url` is not the URL of a bucket.
@@ -46,7 +47,8 @@ def layout_of(
     from recorder.bucket.store import Store
 
     cache = data_dir / "work" / "cache"
-    mirror = Mirror(Store(raw_url), cache, int(cache_gb * spool.GB), refetch=refetch, warn=warn)
+    budget = int(cache_gb * spool.GB)
+    mirror = Mirror(Store(raw_url), cache, budget, refetch=refetch, reporter=reporter)
     mirror.look()
     return Mirrored(data_dir, mirror)
 
@@ -62,7 +64,7 @@ class Mirror:
     cache: Path
     cache_bytes: int
     refetch: bool = False
-    warn: Callable[[str], None] = lambda text: None
+    reporter: Reporter = QUIET
     _listing: BucketListing | None = None
     _until: float = 0.0
     _unavailable: bool = False
@@ -86,7 +88,7 @@ class Mirror:
                 if self._listing is None or outdated(self._listing):
                     raise
                 if not self._unavailable:
-                    self.warn(f"using the last listing of the bucket: {error}")
+                    self.reporter.warn(f"using the last listing of the bucket: {error}")
                 self._unavailable = True
             took = time.monotonic() - start
             self._until = time.monotonic() + max(_FRESH_SECONDS, _FRESH_FACTOR * took)

@@ -14,7 +14,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -27,14 +26,12 @@ from recorder.clock import NS
 from recorder.errors import BusyError, DataError, RecorderError, StoreError
 from recorder.priority import behind_capture
 from recorder.record.layout import Layout
+from recorder.reporter import QUIET, Reporter
 
 HOUR_NS = 3600 * NS
 
 #: The exit code if the bucket is unavailable: neither the settings nor a file are at fault.
 AWAY = 75
-
-Warn = Callable[[str], None]
-Progress = Callable[[int], None]
 
 
 @dataclass(slots=True)
@@ -52,12 +49,11 @@ def run(
     layout: Layout,
     store: Store,
     keep_ns: int,
-    warn: Warn,
-    progress: Progress = lambda size: None,
+    reporter: Reporter = QUIET,
 ) -> UploadResult:
     """Upload the waiting files, oldest first; drop uploaded files that are older than `keep_ns`.
 
-    `warn` is called for each file that cannot be uploaded, `progress(bytes)` after each file.
+    `reporter` is warned of each file that cannot be uploaded, and takes progress in bytes.
 
     Raises:
         BusyError: another process uploads from this data directory.
@@ -68,16 +64,18 @@ def run(
     try:
         result = UploadResult()
         for file in spool.waiting(layout, store.url):
-            _try(layout, store, file, result, warn)
-            progress(file.bytes)
-        _drop(layout, store, keep_ns, result, warn)
+            _try(layout, store, file, result, reporter)
+            reporter.progress(file.bytes)
+        _drop(layout, store, keep_ns, result, reporter)
         result.waiting = len(spool.waiting(layout, store.url))
         return result
     finally:
         os.close(lock)
 
 
-def _try(layout: Layout, store: Store, file: SpooledFile, result: UploadResult, warn: Warn) -> None:
+def _try(
+    layout: Layout, store: Store, file: SpooledFile, result: UploadResult, reporter: Reporter
+) -> None:
     """Upload one file; warn if that fails because of the file."""
     try:
         sent = send(layout, store, file)
@@ -85,7 +83,7 @@ def _try(layout: Layout, store: Store, file: SpooledFile, result: UploadResult, 
         return  # pruned just now
     except (DataError, OSError) as error:
         result.failed += 1
-        warn(f"not sent: {error}")
+        reporter.warn(f"not sent: {error}")
         return
     result.files += sent
     result.bytes += file.bytes if sent else 0
@@ -117,7 +115,9 @@ def send(layout: Layout, store: Store, file: SpooledFile) -> bool:
     return bool(data)
 
 
-def _drop(layout: Layout, store: Store, keep_ns: int, result: UploadResult, warn: Warn) -> None:
+def _drop(
+    layout: Layout, store: Store, keep_ns: int, result: UploadResult, reporter: Reporter
+) -> None:
     """Remove local files that are old enough, if the bucket has them."""
     now_ns = time.time_ns()
     for file in spool.files(layout):
@@ -127,7 +127,8 @@ def _drop(layout: Layout, store: Store, keep_ns: int, result: UploadResult, warn
             file.path.unlink(missing_ok=True)
             result.dropped += 1
         else:
-            warn(f"{store.where(file.feed, file.stem)}: removed or changed after it was sent")
+            where = store.where(file.feed, file.stem)
+            reporter.warn(f"{where}: removed or changed after it was sent")
         spool.forget(layout, file.feed, file.stem)
 
 
@@ -142,7 +143,7 @@ def main(arguments: list[str]) -> int:
         if hours == "--check":
             Store(url, attempts=1).check_writable()
             return 0
-        result = run(layout, Store(url), int(float(hours) * HOUR_NS), _warn)
+        result = run(layout, Store(url), int(float(hours) * HOUR_NS), Reporter(_warn))
         code = 1 if result.failed else 0
     except BusyError:
         code = 0  # another process is uploading

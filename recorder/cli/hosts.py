@@ -7,30 +7,32 @@ from typing import TYPE_CHECKING
 
 from recorder.clock import iso
 from recorder.record.layout import Layout, run_of
+from recorder.reporter import Reporter
 
 if TYPE_CHECKING:
     from recorder.tables.late_files import Late
     from recorder.tables.rules import Rules
 
-Warn = Callable[[str], None]
-
 
 class Lateness:
-    """Hears of late files: keeps them for `renew`; or, while following, says what to do."""
+    """Takes late segments: keeps them for `renew`; or, while following, warns and says what to do.
 
-    def __init__(self, warn: Warn, *, following: bool) -> None:
-        self.found: list[Late] = []
-        self._warn, self._following = warn, following
-        self._told: set[tuple[str, str]] = set()
+    A run of a feed is warned of once.
+    """
+
+    def __init__(self, reporter: Reporter, *, following: bool) -> None:
+        self.segments: list[Late] = []
+        self._reporter, self._following = reporter, following
+        self._warned: set[tuple[str, str]] = set()
 
     def __call__(self, late: Late) -> bool:
-        """True if the feed is to be left as it is: its rows are made anew."""
+        """Return True if the feed is to be left as it is, because its rows are rebuilt."""
         if not self._following:
-            self.found.append(late)
+            self.segments.append(late)
             return True
-        if (late.feed, run_of(late.stem)) not in self._told:
-            self._told.add((late.feed, run_of(late.stem)))
-            self._warn(
+        if (late.feed, run_of(late.stem)) not in self._warned:
+            self._warned.add((late.feed, run_of(late.stem)))
+            self._reporter.warn(
                 f"{late.stem} of '{late.feed}' came late: frames that another host brought too may "
                 f"be rows twice. End this ingest, then: recorder ingest --rebuild --feed "
                 f"{late.feed} --from {iso(late.from_ns)}"
@@ -38,18 +40,22 @@ class Lateness:
         return False
 
 
-def renew(layout: Layout, rules: Callable[[str], Rules], found: list[Late], warn: Warn) -> None:
-    """Make the rows of late feeds anew, from where they came late on; says so, and what it cannot.
+def renew(
+    layout: Layout, rules: Callable[[str], Rules], segments: list[Late], reporter: Reporter
+) -> None:
+    """Rebuild the rows of late segments' feeds from there on; warn of it, and of what fails.
 
     The caller must not hold the tables.
     """
     from recorder.errors import RecorderError
     from recorder.tables.rebuild.run import Scope, rebuild
 
-    for late in found:
+    for late in segments:
         since = iso(late.from_ns)
-        warn(f"'{late.feed}': {late.stem} came late; rows are made anew from {since} on")
+        reporter.warn(f"'{late.feed}': {late.stem} came late; rows are made anew from {since} on")
         try:
-            rebuild(layout, rules, Scope((late.feed,), late.from_ns, None, late.wait_ns), warn)
+            rebuild(layout, rules, Scope((late.feed,), late.from_ns, None, late.wait_ns), reporter)
         except RecorderError as error:
-            warn(f"rows of '{late.feed}' could not be made anew, some may be there twice: {error}")
+            reporter.warn(
+                f"rows of '{late.feed}' could not be made anew, some may be there twice: {error}"
+            )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,9 @@ from recorder.cli import options, types
 
 if TYPE_CHECKING:
     from recorder.record.layout import Layout
+    from recorder.reporter import Reporter
     from recorder.tables.ingest import Ingest
+    from recorder.tables.late_files import Hosts
     from recorder.tables.rebuild.difference import Difference
     from recorder.tables.rebuild.run import Scope
     from recorder.tables.rules import RulesOf
@@ -90,6 +91,7 @@ def ingest(
     from recorder.cli import lake
     from recorder.cli.hosts import Lateness
     from recorder.clock import NS
+    from recorder.reporter import Reporter
     from recorder.tables.ingest import Ingest
     from recorder.tables.late_files import Hosts
     from recorder.tables.rebuild.run import clear
@@ -100,27 +102,28 @@ def ingest(
     how = lake.LakeOptions(engine, master, tables_url, take_over)
     how.check(rebuild=rebuild, diff=diff)
     settings, say = where.settings(), logs.begin()
+    reporter = Reporter(say.warning)
     if engine != "local":
-        lake.ingest(settings, how, say.warning, follow=follow)
+        lake.ingest(settings, how, reporter, follow=follow)
         return
-    layout = where.layout(settings, warn=say.warning)
+    layout = where.layout(settings, reporter=reporter)
     if not follow:
         options.check_recorded(layout)
     rules = RulesOf(layout, settings)
     if rebuild or diff:
         scope = _scope(layout, feeds, from_ns, to_ns)
         if diff:
-            _diff(layout, rules, scope, say.warning, as_json=as_json)
+            _diff(layout, rules, scope, reporter, as_json=as_json)
             return
-        _rebuild(layout, rules, scope, say.warning)
+        _rebuild(layout, rules, scope, reporter)
     settle_ns = int(settle * NS)
     if follow:
-        hosts = Hosts(Lateness(say.warning, following=True), settle_ns)
-        with closing(Ingest(layout, rules, say.warning, hosts)) as work:
+        hosts = Hosts(Lateness(reporter, following=True), settle_ns)
+        with closing(Ingest(layout, rules, reporter, hosts)) as work:
             clear(layout)
-            _follow(work, say.warning)
+            _follow(work, reporter)
         return
-    frames = _everything(layout, rules, settle_ns, say.warning)
+    frames = _everything(layout, rules, settle_ns, reporter)
     if rebuild:
         click.echo(f"rows made anew in {layout.database}", err=True)
     if frames or not rebuild:
@@ -153,17 +156,17 @@ def _scope(layout: Layout, feeds: tuple[str, ...], from_ns: int | None, to_ns: i
     return Scope(feeds, from_ns, to_ns)
 
 
-def _rebuild(layout: Layout, rules: RulesOf, scope: Scope, warn: Callable[[str], None]) -> None:
+def _rebuild(layout: Layout, rules: RulesOf, scope: Scope, reporter: Reporter) -> None:
     from recorder.cli import progress
     from recorder.tables.backlog import recorded
     from recorder.tables.rebuild.run import rebuild
 
-    with progress.frames("made anew", recorded(layout, scope.feeds)) as tell:
-        rebuild(layout, rules, scope, warn, tell)
+    with progress.frames("made anew", recorded(layout, scope.feeds), reporter) as shown:
+        rebuild(layout, rules, scope, shown)
 
 
 def _diff(
-    layout: Layout, rules: RulesOf, scope: Scope, warn: Callable[[str], None], *, as_json: bool
+    layout: Layout, rules: RulesOf, scope: Scope, reporter: Reporter, *, as_json: bool
 ) -> None:
     import dataclasses
     import json
@@ -172,8 +175,8 @@ def _diff(
     from recorder.tables.backlog import recorded
     from recorder.tables.rebuild.difference import differences
 
-    with progress.frames("compared", recorded(layout, scope.feeds)) as tell:
-        found = differences(layout, rules, scope, warn, tell)
+    with progress.frames("compared", recorded(layout, scope.feeds), reporter) as shown:
+        found = differences(layout, rules, scope, shown)
     if as_json:
         tables = [dataclasses.asdict(one) for one in found]
         click.echo(json.dumps({"differs": any(one.any for one in found), "tables": tables}))
@@ -213,63 +216,72 @@ def _tell_outdated(layout: Layout, rules: RulesOf) -> None:
         )
 
 
-def _everything(layout: Layout, rules: RulesOf, settle_ns: int, warn: Callable[[str], None]) -> int:
-    """Ingest what there is; feeds of which files came late are made anew. How many frames."""
+def _everything(layout: Layout, rules: RulesOf, settle_ns: int, reporter: Reporter) -> int:
+    """Ingest what there is, and rebuild feeds of which files came late; return how many frames."""
+    from recorder.cli import progress
     from recorder.cli.hosts import Lateness, renew
     from recorder.tables.backlog import waiting
-    from recorder.tables.ingest import Ingest
     from recorder.tables.late_files import Hosts
-    from recorder.tables.rebuild.run import clear
 
-    count, lateness = waiting(layout), Lateness(warn, following=False)
-    with closing(Ingest(layout, rules, warn, Hosts(lateness, settle_ns))) as work:
-        clear(layout)
-        frames = _once(work, count)
-    if lateness.found:
-        renew(layout, rules, lateness.found, warn)
-        with closing(Ingest(layout, rules, warn, Hosts(settle_ns=settle_ns))) as work:
-            frames += _once(work, 0)
+    lateness = Lateness(reporter, following=False)
+    with progress.frames("ingest", waiting(layout), reporter) as shown:
+        frames, waits = _once(layout, rules, shown, Hosts(lateness, settle_ns))
+    _say_what_waits(waits)
+    if lateness.segments:
+        renew(layout, rules, lateness.segments, reporter)
+        with progress.frames("ingest", 0, reporter) as shown:
+            more, waits = _once(layout, rules, shown, Hosts(settle_ns=settle_ns))
+        _say_what_waits(waits)
+        frames += more
     return frames
 
 
-def _once(work: Ingest, waiting: int) -> int:
-    from recorder.cli import progress
+def _once(
+    layout: Layout, rules: RulesOf, reporter: Reporter, hosts: Hosts
+) -> tuple[int, list[str]]:
+    """Ingest and publish; return how many frames, and the feeds of which the newest wait."""
+    from recorder.tables.ingest import Ingest
+    from recorder.tables.rebuild.run import clear
 
-    with progress.frames("ingest", waiting) as tell:
-        total = work.run(tell)
+    with closing(Ingest(layout, rules, reporter, hosts)) as work:
+        clear(layout)
+        total = work.run()
         work.publish()
-    for feed in sorted(work.waits):
+        return total, sorted(work.waits)
+
+
+def _say_what_waits(feeds: list[str]) -> None:
+    for feed in feeds:
         click.echo(
             f"the newest frames of '{feed}' wait for files of other hosts (--settle 0: at once)",
             err=True,
         )
-    return total
 
 
-def _ran(work: Ingest, warn: Callable[[str], None]) -> bool:
-    """One pass; False where the bucket went away meanwhile: it comes back."""
+def _ran(work: Ingest, reporter: Reporter) -> bool:
+    """Run one pass; return False if the bucket is unavailable at the moment."""
     from recorder.errors import StoreError
 
     try:
         work.run()
     except StoreError as error:
-        warn(f"not ingested yet: {error}")
+        reporter.warn(f"not ingested yet: {error}")
         return False
     return True
 
 
-def _follow(work: Ingest, warn: Callable[[str], None]) -> None:
+def _follow(work: Ingest, reporter: Reporter) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     work.run()
     work.publish()
     while not stop.is_set():
-        if not _ran(work, warn):
+        if not _ran(work, reporter):
             stop.wait(_AWAY_SECONDS)
         if work.publish_due():
             work.publish()
         stop.wait(_POLL_SECONDS)
-    _ran(work, warn)
+    _ran(work, reporter)
     work.publish()
     print("ingest stopped; everything recorded so far is published", file=sys.stderr)

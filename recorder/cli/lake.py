@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recorder.errors import BusyError, StoreError, UsageError
+from recorder.reporter import Reporter
 
 if TYPE_CHECKING:
     from recorder.lake.run import Done, Engine, Spread
@@ -48,9 +49,7 @@ class LakeOptions:
             )
 
 
-def ingest(
-    settings: Settings, how: LakeOptions, warn: Callable[[str], None], *, follow: bool
-) -> None:
+def ingest(settings: Settings, how: LakeOptions, reporter: Reporter, *, follow: bool) -> None:
     """Take new sealed files into the lake, once or until stopped."""
     from recorder.lake.place import Place
     from recorder.lake.run import Engine
@@ -66,13 +65,13 @@ def ingest(
         raw=Place.of(raw, where="--raw-url"),
         tables=Place.of(url),
         rules=partial(rules_of, settings),
-        warn=warn,
+        reporter=reporter,
     )
     engine.raw.store().check()
     engine.tables.check()
     with _spread(how) as engine.spread:
         if follow:
-            _follow(engine, how.take_over, warn)
+            _follow(engine, how.take_over)
         else:
             _say(engine, _once(engine, take_over=how.take_over))
 
@@ -93,7 +92,7 @@ def _spread(how: LakeOptions) -> Iterator[Spread]:
 def _once(engine: Engine, *, take_over: bool) -> Done:
     from recorder.lake.delta import Writer
 
-    with Writer(engine.tables, take_over=take_over, warn=engine.warn) as writer:
+    with Writer(engine.tables, take_over=take_over, reporter=engine.reporter) as writer:
         return engine.run(writer)
 
 
@@ -105,7 +104,7 @@ def _say(engine: Engine, done: Done) -> None:
     )
 
 
-def _follow(engine: Engine, take_over: bool, warn: Callable[[str], None]) -> None:
+def _follow(engine: Engine, take_over: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -114,7 +113,7 @@ def _follow(engine: Engine, take_over: bool, warn: Callable[[str], None]) -> Non
         try:
             done = _once(engine, take_over=False)
         except (StoreError, BusyError) as error:
-            warn(f"not ingested yet: {error}")
+            engine.reporter.warn(f"not ingested yet: {error}")
             continue
         if done.files or done.skipped:
             _say(engine, done)

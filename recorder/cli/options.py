@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from recorder.lake.source import TableSource
     from recorder.record.layout import Layout
     from recorder.redact import Redactor
+    from recorder.reporter import Reporter
     from recorder.settings.config import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -64,23 +65,27 @@ class RecordOptions:
         settings: Settings | None = None,
         *,
         fetch_again: bool = False,
-        warn: Callable[[str], None] = lambda text: None,
+        reporter: Reporter | None = None,
     ) -> Layout:
         """Return the data directory, with the bucket of `settings` (None: read them), if any.
 
-        With `fetch_again` files that were fetched before are not trusted. `warn` is called when
-        the bucket becomes unreachable.
+        With `fetch_again` files that were fetched before are not trusted. `reporter`
+        (None: nobody) is warned when the bucket becomes unavailable.
 
         Raises:
             ConfigError: the settings are wrong.
             StoreError, CredentialsError: the bucket cannot be read.
         """
         from recorder.bucket.remote import layout_of
+        from recorder.reporter import QUIET
 
         known = self.settings() if settings is None else settings
-        cache_gb = known.bucket.cache_gb
         return layout_of(
-            known.data_dir, known.raw_url, cache_gb=cache_gb, refetch=fetch_again, warn=warn
+            known.data_dir,
+            known.raw_url,
+            cache_gb=known.bucket.cache_gb,
+            refetch=fetch_again,
+            reporter=reporter or QUIET,
         )
 
     def source(self) -> TableSource:

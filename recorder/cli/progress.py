@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from recorder.clock import NS
+from recorder.reporter import QUIET, Reporter
 from recorder.times import duration
 
 if TYPE_CHECKING:
@@ -29,48 +31,52 @@ def line(what: str, done: int, total: int, seconds: float) -> str:
 
 
 @contextmanager
-def frames(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Gives the function that is told of frames as they are done; `total` are expected.
+def frames(what: str, total: int, reporter: Reporter = QUIET) -> Iterator[Reporter]:
+    """Give a reporter that shows progress in frames, from the first report on, and warns as before.
 
-    More may come: then how long it will take is no longer known.
+    `total` frames are expected. More may come: then the time left is not known.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
     console = Console(stderr=True)
     if not console.is_terminal or console.is_dumb_terminal:
-        yield _lines(what, total)
+        yield replace(reporter, progress=_lines(what, total))
         return
-    with Progress(BarColumn(), TextColumn("{task.description}"), console=console) as progress:
-        yield _bar(progress, what, total)
+    progress = Progress(BarColumn(), TextColumn("{task.description}"), console=console)
+    try:
+        yield replace(reporter, progress=_bar(progress, what, total))
+    finally:
+        progress.stop()
 
 
 def _bar(progress: Progress, what: str, total: int) -> Callable[[int], None]:
     begin, done = time.monotonic(), 0
     task = progress.add_task(what, total=total or None)
 
-    def tell(count: int) -> None:
+    def show(count: int) -> None:
         nonlocal done
         done += count
-        said = line(what, done, total, time.monotonic() - begin)
+        progress.start()
+        text = line(what, done, total, time.monotonic() - begin)
         # A bar without an end moves to and fro: as much is known.
         progress.update(
-            task, completed=done, total=total if done <= total else None, description=said
+            task, completed=done, total=total if done <= total else None, description=text
         )
 
-    return tell
+    return show
 
 
 def _lines(what: str, total: int) -> Callable[[int], None]:
-    begin = said = time.monotonic()
+    begin = printed = time.monotonic()
     done = 0
 
-    def tell(count: int) -> None:
-        nonlocal done, said
+    def show(count: int) -> None:
+        nonlocal done, printed
         done += count
         now = time.monotonic()
-        if now - said >= EVERY_SECONDS:
-            said = now
+        if now - printed >= EVERY_SECONDS:
+            printed = now
             click.echo(line(what, done, total, now - begin), err=True)
 
-    return tell
+    return show

@@ -165,8 +165,8 @@ def _compact(
     files = [
         layout.parquet(day.feed, file.stem) for day in days for one in day.groups for file in one
     ]
-    with progress.frames("merge", backlog.rows(files)) as tell:
-        return [_did(compact.compact(layout, day, level=level, tell=tell)) for day in days]
+    with progress.frames("merge", backlog.rows(files)) as reporter:
+        return [_did(compact.compact(layout, day, level=level, reporter=reporter)) for day in days]
 
 
 def _would(day: Day) -> dict[str, Any]:

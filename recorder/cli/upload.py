@@ -43,6 +43,7 @@ def upload(
     from recorder.bucket.upload import HOUR_NS, run
     from recorder.errors import ConfigError
     from recorder.record.layout import Layout
+    from recorder.reporter import Reporter
 
     settings = where.settings()
     if settings.raw_url is None:
@@ -55,7 +56,7 @@ def upload(
     if not dry_run:
         store.check_writable()
         hours = settings.bucket.keep_local_hours if keep_hours is None else keep_hours
-        done = run(layout, store, int(hours * HOUR_NS), _warn)
+        done = run(layout, store, int(hours * HOUR_NS), Reporter(_warn))
         told, failed = dataclasses.asdict(done), done.failed
     click.echo(
         json.dumps({"to": store.url, "dry_run": dry_run, **told}) if as_json else _said(told)

@@ -29,6 +29,7 @@ def verify(
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
     from recorder.record.verify import verify as examine
+    from recorder.reporter import Reporter
 
     layout = where.layout(fetch_again=True)
     options.check_recorded(layout)
@@ -36,7 +37,7 @@ def verify(
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} frames verified"))
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("verify", total=None)
-        report = examine(layout, lambda frames: progress.advance(task, frames))
+        report = examine(layout, Reporter(progress=lambda frames: progress.advance(task, frames)))
     if as_json:
         import json
 

@@ -25,6 +25,7 @@ from recorder.lake.errors import told
 from recorder.lake.place import Place
 from recorder.lake.tables import ABOUT, BOOKS, SHAPES
 from recorder.lake.write import Added
+from recorder.reporter import QUIET, Reporter
 from recorder.schema.tables import SCHEMA_VERSION
 from recorder.version import __version__
 
@@ -90,7 +91,7 @@ class Writer:
     """The one writer of a lake, from `with` to its end.
 
     A thread renews its claim every `renew_seconds`. The claim lapses after 120 s in which no
-    renewal succeeded, so the first of several failures in a row is passed to `warn`.
+    renewal succeeded, so `reporter` is warned of the first of several failures in a row.
 
     Raises:
         BusyError: another one works here (and `take_over` is not set), or took over.
@@ -103,11 +104,11 @@ class Writer:
         *,
         take_over: bool = False,
         clock: Callable[[], int] = time.time_ns,
-        warn: Callable[[str], None] = lambda text: None,
+        reporter: Reporter = QUIET,
         renew_seconds: float = RENEW_SECONDS,
     ) -> None:
         self._place, self._take_over, self._clock = place, take_over, clock
-        self._warn, self._renew_seconds = warn, renew_seconds
+        self._reporter, self._renew_seconds = reporter, renew_seconds
         self._claim = Claim.now(clock())
         self._lock, self._ended, self._lost = threading.Lock(), threading.Event(), False
         self._renewing = threading.Thread(target=self._renew, daemon=True)
@@ -312,7 +313,8 @@ class Writer:
                 failing = False
             except Exception as error:
                 if not failing:
-                    self._warn(f"this ingest's claim was not renewed, trying again: {error}")
+                    what = f"this ingest's claim was not renewed, trying again: {error}"
+                    self._reporter.warn(what)
                 failing = True
 
 

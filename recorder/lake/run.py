@@ -18,6 +18,7 @@ from recorder.lake.raw import RawFile, listed
 from recorder.lake.survey import Look, Survey, survey
 from recorder.lake.task import make
 from recorder.record.layout import run_of
+from recorder.reporter import QUIET, Reporter
 from recorder.tables.rules import Rules
 
 T = TypeVar("T")
@@ -90,14 +91,16 @@ class Known:
 
 @dataclass(slots=True)
 class Engine:
-    """What a run has to know; `warn` hears of what is left out, `tell` of frames taken in."""
+    """Ingests into a lake.
+
+    `reporter` is warned of what is left out, and takes progress in frames.
+    """
 
     raw: Place
     tables: Place
     rules: RulesOf
     spread: Spread = here
-    warn: Callable[[str], None] = lambda text: None
-    tell: Callable[[int], None] = lambda frames: None
+    reporter: Reporter = QUIET
     batch_bytes: int = plan.BATCH_BYTES
     unit_bytes: int = plan.UNIT_BYTES
 
@@ -147,7 +150,7 @@ class Engine:
             done.batches += 1
             done.files += sum(share.files for share in shares)
             done.frames += (frames := sum(share.frames for share in shares))
-            self.tell(frames)
+            self.reporter.progress(frames)
         known.hear(surveys)
         return [file for share in shares for file in share.left]
 
@@ -166,11 +169,12 @@ class Engine:
             ]
         for share in shares:
             for text in (text for one in share.made for text in one.warnings):
-                self.warn(text)
+                self.reporter.warn(text)
             for file in share.late:
-                self.warn(f"came late, frames of it may be rows twice: {file.feed} {file.stem}")
+                name = f"{file.feed} {file.stem}"
+                self.reporter.warn(f"came late, frames of it may be rows twice: {name}")
 
     def _leave_out(self, skipped: dict[str, str], done: Done) -> None:
         for stem, why in skipped.items():
-            self.warn(f"file left out: {stem}: {why}")
+            self.reporter.warn(f"file left out: {stem}: {why}")
         done.skipped |= skipped

@@ -23,6 +23,7 @@ from recorder.lake.seed import HASH_TO_LAKE, KNOWN, Alone, Whole
 from recorder.lake.tables import BOOKS, EVENTS, SHAPES
 from recorder.lake.write import Added, written
 from recorder.record.layout import Layout
+from recorder.reporter import Reporter
 from recorder.schema import duck
 from recorder.tables import private
 from recorder.tables.ingest import Ingest
@@ -129,7 +130,7 @@ def _ingest(unit: Unit, layout: Layout, directory: Path) -> tuple[int, list[str]
         known = unit.seed.put(layout, unit.feed, rules.load())
     else:
         unit.seed.put(layout, unit.feed)
-    with closing(Ingest(layout, lambda feed: rules, warnings.append)) as work:
+    with closing(Ingest(layout, lambda feed: rules, Reporter(warnings.append))) as work:
         work.run()
     return known, warnings
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from recorder.record import merged, raw, seal
 from recorder.record.digest import Digest
 from recorder.record.layout import Layout, day_of, order
 from recorder.record.merged import Held
+from recorder.reporter import QUIET, Reporter
 
 #: A merged file's row groups: what one part of a reader's work is.
 _ROWS = 131_072
@@ -111,10 +112,8 @@ def plan(layout: Layout, feed: str, done: Collection[str], now_ns: int, target: 
     return [Day(feed, date, found) for date, found in by_day.items()]
 
 
-def compact(
-    layout: Layout, planned: Day, *, level: int, tell: Callable[[int], None] = lambda frames: None
-) -> Merged:
-    """Merge a day's files as planned. The caller holds the claim; `tell(frames)` hears of progress.
+def compact(layout: Layout, planned: Day, *, level: int, reporter: Reporter = QUIET) -> Merged:
+    """Merge a day's files as planned; report progress in frames. The caller holds the claim.
 
     Raises:
         DataError: an original is damaged, what was written is not what was read, or the file
@@ -122,7 +121,7 @@ def compact(
     """
     place = _directory(layout, planned.feed, planned.date)
     before = _sizes(place)
-    stage = prepare(layout, planned, level=level, tell=tell)
+    stage = prepare(layout, planned, level=level, reporter=reporter)
     with _or_nothing(stage, place):
         durable.exchange(stage, place)
     _clear(stage, place)
@@ -131,9 +130,7 @@ def compact(
     return Merged(planned.feed, planned.date, len(before), len(after), *sizes)
 
 
-def prepare(
-    layout: Layout, planned: Day, *, level: int, tell: Callable[[int], None] = lambda frames: None
-) -> Path:
+def prepare(layout: Layout, planned: Day, *, level: int, reporter: Reporter = QUIET) -> Path:
     """Make the directory that is to be the day's: merged files, and links to all others.
 
     Raises:
@@ -146,7 +143,7 @@ def prepare(
     names = _sizes(place).keys()
     for group in chosen:
         paths = [layout.parquet(feed, file.stem) for file in group]
-        _merge(paths, stage / paths[0].name, level, tell)
+        _merge(paths, stage / paths[0].name, level, reporter)
     replaced = {f"{file.stem}.parquet" for group in chosen for file in group}
     with _or_nothing(stage, place):
         for name in names - replaced:
@@ -211,7 +208,7 @@ def _clear(stage: Path, place: Path) -> None:
 # -- one merged file
 
 
-def _merge(paths: Sequence[Path], target: Path, level: int, tell: Callable[[int], None]) -> None:
+def _merge(paths: Sequence[Path], target: Path, level: int, reporter: Reporter) -> None:
     held: list[Held] = []
     metadata: dict[str, str] = {}
     read = Digest()
@@ -224,7 +221,7 @@ def _merge(paths: Sequence[Path], target: Path, level: int, tell: Callable[[int]
     def parts() -> Iterator[pa.Table]:
         for part in _gathered(_checked(paths)):
             read.update(part)
-            tell(len(part))
+            reporter.progress(len(part))
             yield part
 
     listed = {merged.SEGMENTS: merged.told(held)}

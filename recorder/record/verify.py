@@ -8,7 +8,7 @@ what it claims to have ingested.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from recorder.errors import DataError
 from recorder.record import compact, merged, raw
 from recorder.record.journal.block import Damage
 from recorder.record.layout import Layout, day_of, order
+from recorder.reporter import QUIET, Reporter
 from recorder.schema import duck
 
 _EPOCH = "1970-01-01"
@@ -63,13 +64,13 @@ class Report:
         return not any(finding.wrong for finding in self.findings)
 
 
-def verify(layout: Layout, tell: Callable[[int], None] = lambda frames: None) -> Report:
-    """Read everything under a data directory; `tell(frames)` hears of progress."""
+def verify(layout: Layout, reporter: Reporter = QUIET) -> Report:
+    """Read everything under a data directory; `reporter` takes progress in frames."""
     report = Report()
     rows: dict[str, int] = {}
     pruned = _pruned(layout)
     for name in layout.feeds():
-        walk = _Walk(layout, name, report, tell)
+        walk = _Walk(layout, name, report, reporter)
         walk.go_on_after(pruned.get(name, []))
         walk.run()
         report.feeds.append(walk.feed)
@@ -90,10 +91,8 @@ def verify(layout: Layout, tell: Callable[[int], None] = lambda frames: None) ->
 class _Walk:
     """One feed's segments, oldest first, and where each connection's numbers stand."""
 
-    def __init__(
-        self, layout: Layout, name: str, report: Report, tell: Callable[[int], None]
-    ) -> None:
-        self._layout, self._name, self._tell = layout, name, tell
+    def __init__(self, layout: Layout, name: str, report: Report, reporter: Reporter) -> None:
+        self._layout, self._name, self._reporter = layout, name, reporter
         self._findings = report.findings
         self._next: dict[str, int] = {}
         self._met: set[str] = set()
@@ -198,7 +197,7 @@ class _Walk:
         )
         for run in runs.to_pylist():
             self._numbers(table, run, where)
-        self._tell(len(table))
+        self._reporter.progress(len(table))
 
     def _numbers(self, table: pa.Table, run: dict[str, int | str], where: str) -> None:
         """Compare one connection's frames in a part with what their numbers promise."""

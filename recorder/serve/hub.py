@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from recorder.errors import RecorderError
+from recorder.reporter import Reporter
 from recorder.serve.client import LiveClient, message
 from recorder.serve.filters import EventFilter
 from recorder.serve.live_event import TABLES, LiveEvent
@@ -55,9 +56,9 @@ class Hub:
         follow: Callable[[], Follower],
         poller: StatusPoller,
         past: Callable[[], list[Event]],
-        warn: Callable[[str], object],
+        reporter: Reporter,
     ) -> None:
-        self._follow, self.poller, self._past, self._warn = follow, poller, past, warn
+        self._follow, self.poller, self._past, self._reporter = follow, poller, past, reporter
         self.series = LiveSeries()
         self._latencies = metrics.Latencies()
         self.clients: set[LiveClient] = set()
@@ -162,7 +163,7 @@ class Hub:
 
     def _failed(self, error: RecorderError) -> None:
         if str(error) != str(self.error):
-            self._warn(str(error))
+            self._reporter.warn(str(error))
         self.error = error
 
     def _follow_record(self) -> None:

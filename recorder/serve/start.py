@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from recorder import log
 from recorder.answers import database
 from recorder.record.layout import Layout
+from recorder.reporter import Reporter
 from recorder.serve import poller
 from recorder.serve.app import Parts, create
 from recorder.serve.ask import QueryPool
@@ -53,7 +54,7 @@ def app(settings: Settings, options: ServeOptions) -> Starlette:
         follow=lambda: _follower(layout, settings, options.share),
         poller=poller.StatusPoller(layout, watch),
         past=lambda: past(layout),
-        warn=log.logger().warning,
+        reporter=Reporter(log.logger().warning),
     )
     pool = QueryPool(str(settings.data_dir))
     access = Access(options.token, names_of(options.host, options.names))
@@ -63,8 +64,8 @@ def app(settings: Settings, options: ServeOptions) -> Starlette:
 def _follower(layout: Layout, settings: Settings, share: float) -> Follower:
     pace = Pace(poll=0.005, hold=0.0, history=_HISTORY, share=share)
     wanted = event.Filter(Span(time.time_ns()))
-    rules, warn = RulesOf(layout, settings), log.logger().warning
-    return Follower.open(layout, rules, FOLLOWED, wanted, pace=pace, warn=warn)
+    rules, reporter = RulesOf(layout, settings), Reporter(log.logger().warning)
+    return Follower.open(layout, rules, FOLLOWED, wanted, pace=pace, reporter=reporter)
 
 
 def past(layout: Layout) -> list[Event]:

@@ -21,6 +21,7 @@ from recorder.answers import database
 from recorder.clock import Clock
 from recorder.errors import DataError, UsageError, did_you_mean
 from recorder.record.layout import Layout
+from recorder.reporter import Reporter
 from recorder.schema.tables import LEDGER
 from recorder.stream import event
 from recorder.stream.asof import AsOf
@@ -77,13 +78,13 @@ class Follower:
     """
 
     def __init__(
-        self, begun: Begun, wanted: Filter, pace: Pace, clock: Clock, warn: Callable[[str], None]
+        self, begun: Begun, wanted: Filter, pace: Pace, clock: Clock, reporter: Reporter
     ) -> None:
         self.late = 0
         self.layout = begun.layout
         self._memory, self._tail, self._past = begun.memory, begun.tail, begun.past
         self._eager, self._turns = begun.eager, begun.turns
-        self._wanted, self._pace, self._clock, self._warn = wanted, pace, clock, warn
+        self._wanted, self._pace, self._clock, self._reporter = wanted, pace, clock, reporter
         self._waiting: list[tuple[Place, Event]] = []
         self._now_ns = self._forgot_ns = 0
         self._stopped = False
@@ -100,9 +101,11 @@ class Follower:
         *,
         pace: Pace | None = None,
         clock: Clock | None = None,
-        warn: Callable[[str], None] = warnings.warn,
+        reporter: Reporter = Reporter(warnings.warn),  # noqa: B008 - frozen
     ) -> Follower:
         """Copy what ingest has published into memory, and follow what is recorded from there on.
+
+        `reporter` is warned of files and feeds that are left out.
 
         Raises:
             DataError: the tables are of another version.
@@ -111,8 +114,8 @@ class Follower:
         wanted, pace, clock = wanted or Filter(), pace or Pace(), clock or Clock()
         _check_feeds(layout, wanted)
         past: Iterator[Event] = iter(())
-        published = _published(layout, pace, warn)
-        memory, tail = MemoryTables(rules, tables, wanted), Tail(layout, warn)
+        published = _published(layout, pace, reporter)
+        memory, tail = MemoryTables(rules, tables, wanted), Tail(layout, reporter)
         if published is not None:
             _begin_behind(published, memory, tail, pace.history_ns)
             past = event.read(published, tables, wanted)
@@ -122,7 +125,7 @@ class Follower:
             begun = replace(begun, eager=Eager(memory, rules, tables), turns=Turns(pace.share))
             for feed in layout.feeds():
                 tail.pass_over(feed, clock.wall_ns() - pace.history_ns)
-        return cls(begun, wanted, pace, clock, warn)
+        return cls(begun, wanted, pace, clock, reporter)
 
     @property
     def as_of(self) -> AsOf:
@@ -195,7 +198,7 @@ class Follower:
                     if self._pace.share is None:
                         raise
                     self._wrong.add(feed)
-                    self._warn(f"'{feed}' is left out: {error}")
+                    self._reporter.warn(f"'{feed}' is left out: {error}")
 
     def _look_at(self, feed: str) -> None:
         began, before, some = time.monotonic(), time.thread_time(), False
@@ -236,9 +239,7 @@ def _check_feeds(layout: Layout, wanted: Filter) -> None:
             raise UsageError(f"no feed '{feed}' in the record", hint=hint)
 
 
-def _published(
-    layout: Layout, pace: Pace, warn: Callable[[str], None]
-) -> duckdb.DuckDBPyConnection | None:
+def _published(layout: Layout, pace: Pace, reporter: Reporter) -> duckdb.DuckDBPyConnection | None:
     """Open the published tables; None if there are none, or none that can be read.
 
     Raises:
@@ -252,7 +253,7 @@ def _published(
     except DataError as error:
         if pace.share is None:
             raise
-        warn(f"following without the tables: {error}")
+        reporter.warn(f"following without the tables: {error}")
         return None
     return published
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from recorder.errors import DataError
 from recorder.record import raw
 from recorder.record.layout import Layout, began_ns, order
+from recorder.reporter import Reporter
 
 #: How coarse the time of a directory may be.
 _GRAIN_NS = 100_000_000
@@ -57,11 +58,11 @@ class _Listed:
 class Tail:
     """Reads what was added to journals and sealed files since it looked last.
 
-    `warn(text)` hears of files that cannot be read; they are left out.
+    `reporter` is warned of files that cannot be read; they are left out.
     """
 
-    def __init__(self, layout: Layout, warn: Callable[[str], None]) -> None:
-        self._layout, self._warn = layout, warn
+    def __init__(self, layout: Layout, reporter: Reporter) -> None:
+        self._layout, self._reporter = layout, reporter
         self._segments: dict[str, _Read] = {}
         self._listed: dict[str, _Listed] = {}
         self._feeds: tuple[float, list[str]] = (-math.inf, [])
@@ -128,7 +129,7 @@ class Tail:
             pass  # a journal that held no frame was cleared away, or the file was pruned
         except DataError as error:
             known.done = True
-            self._warn(f"segment left out: {error}")
+            self._reporter.warn(f"segment left out: {error}")
 
     def _journal(self, feed: str, stem: str, known: _Read) -> Iterator[pa.Table]:
         for part in raw.of_journal(self._layout.journal(feed, stem), known.offset):

@@ -17,6 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from recorder.errors import DataError
+from recorder.reporter import QUIET, Reporter
 from recorder.schema.raw import RAW
 from recorder.tables import arrivals, bisect, carried_state, instruments, markers, normalise
 from recorder.tables.normalise import Normaliser
@@ -93,7 +94,7 @@ def note_nothing() -> None:
 class Batches:
     """Turns frames of one feed into rows of the current database of `db`, batch by batch.
 
-    `warn(text)` is called for frames that break the feed's SQL.
+    `reporter` is warned of frames that break the feed's SQL, and of what takes the slow path.
     """
 
     def __init__(
@@ -101,9 +102,9 @@ class Batches:
         db: duckdb.DuckDBPyConnection,
         feed: str,
         rules: Rules,
-        warn: Callable[[str], None] = lambda text: None,
+        reporter: Reporter = QUIET,
     ) -> None:
-        self._db, self._feed, self._rules, self._warn = db, feed, rules, warn
+        self._db, self._feed, self._rules, self._reporter = db, feed, rules, reporter
 
     @cached_property
     def _normaliser(self) -> Normaliser | None:
@@ -132,7 +133,8 @@ class Batches:
             self._commit(new, note)
         except _FrameError as first:
             bad = self._broken(new, first.error)
-            self._warn(f"{len(bad)} frames of '{self._feed}' break its SQL; they are in rejects")
+            what = f"{len(bad)} frames of '{self._feed}' break its SQL; they are in rejects"
+            self._reporter.warn(what)
             try:
                 self._commit(new, note, bad)
             except _FrameError as second:
@@ -161,7 +163,8 @@ class Batches:
                 raise
             # `take` finds and names a bad frame or a damaged file; warn of anything else here.
             if error is caught or isinstance(error, duckdb.OutOfMemoryException):
-                self._warn(f"files of '{self._feed}' are taken frame by frame: {_first(error)}")
+                what = f"files of '{self._feed}' are taken frame by frame: {_first(error)}"
+                self._reporter.warn(what)
             raise SlowPathError(_first(error)) from error
         finally:
             with suppress(duckdb.Error):

@@ -22,6 +22,7 @@ from recorder.record import footers, merged
 from recorder.record.footers import Footers
 from recorder.record.layout import Layout, began_ns, order, run_of
 from recorder.record.merged import Held
+from recorder.reporter import QUIET, Reporter
 from recorder.tables import ledger, markers, private
 from recorder.tables.batch import Batches, Paths, SlowPathError, transaction
 from recorder.tables.ingest_order import (
@@ -65,8 +66,9 @@ _RECENT_NS = 3600 * NS
 class Ingest:
     """Holds the private database of one data directory; close it when done.
 
-    `rules(feed)` says how a feed is normalised; `warn(text)` is called for what is left out.
-    `hosts` says what to do where files of several hosts come one after the other.
+    `rules(feed)` says how a feed is normalised. `reporter` is warned of what is left out, and
+    takes progress in frames, batch by batch. `hosts` says what to do where files of several hosts
+    come one after the other.
 
     Raises:
         BusyError: another ingest works here.
@@ -77,10 +79,10 @@ class Ingest:
         self,
         layout: Layout,
         rules: Callable[[str], Rules],
-        warn: Callable[[str], None] = lambda text: None,
+        reporter: Reporter = QUIET,
         hosts: Hosts = Hosts(),  # noqa: B008 - frozen
     ) -> None:
-        self._layout, self._rules, self._warn, self._hosts = layout, rules, warn, hosts
+        self._layout, self._rules, self._reporter, self._hosts = layout, rules, reporter, hosts
         #: Feeds of which frames wait for files of other hosts.
         self.waits: dict[str, Waiting] = {}
         self._footers = Footers(layout)
@@ -101,14 +103,12 @@ class Ingest:
         self._db.close()
         os.close(self._lock)
 
-    def run(self, tell: Callable[[int], None] = lambda frames: None) -> int:
-        """Ingest everything there is now, sealed or still in a journal; return how many frames.
-
-        `tell(frames)` is called after each batch.
-        """
+    def run(self) -> int:
+        """Ingest everything there is now, sealed or still in a journal; return how many frames."""
         total = 0
+        self._reporter.progress(0)
         for feed in self._layout.feeds():
-            frames = self._feed(feed, tell)
+            frames = self._feed(feed)
             # At first also without frames: a kill may have come between the last ones and this.
             if frames or feed not in self._gaps_made:
                 with transaction(self._db):
@@ -120,7 +120,7 @@ class Ingest:
 
     # -- one feed
 
-    def _feed(self, feed: str, tell: Callable[[int], None]) -> int:
+    def _feed(self, feed: str) -> int:
         """Take everything there is of one feed, step by step; return how many frames."""
         active = frozenset(self._layout.active(feed))
         segments = self._segments(feed, active)
@@ -136,7 +136,7 @@ class Ingest:
         if until_ns < LAST and stems:
             self.waits[feed] = Waiting(until_ns, stems)
         take = {True: self._take_whole, False: self._take_frames}
-        return sum(take[step.whole](feed, step, tell) for step in steps)
+        return sum(take[step.whole](feed, step) for step in steps)
 
     def _segments(self, feed: str, active: frozenset[str]) -> list[Segment]:
         """Return the segments that may hold more than the ledger knows."""
@@ -191,22 +191,22 @@ class Ingest:
 
     def _batches_of(self, feed: str) -> Batches:
         if feed not in self._batches:
-            self._batches[feed] = Batches(self._db, feed, self._rules(feed), self._warn)
+            self._batches[feed] = Batches(self._db, feed, self._rules(feed), self._reporter)
         return self._batches[feed]
 
     # -- whole files
 
-    def _take_whole(self, feed: str, step: Step, tell: Callable[[int], None]) -> int:
+    def _take_whole(self, feed: str, step: Step) -> int:
         """Take new sealed files of one run as they are; frame by frame where that needs a look."""
         frames, files = 0, ((stem, self._whole(feed, stem)) for stem in step.stems)
         for group in groups(files, _GROUP_ROWS):
             taken = self._take_files(feed, group) if isinstance(group, list) else 0
             if taken:
-                tell(taken)
+                self._reporter.progress(taken)
                 frames += taken
                 continue
             stems = [file.path.stem for file in group] if isinstance(group, list) else [group]
-            frames += sum(self._take_frames(feed, Step((stem,)), tell) for stem in stems)
+            frames += sum(self._take_frames(feed, Step((stem,))) for stem in stems)
         return frames
 
     def _whole(self, feed: str, stem: str) -> File | None:
@@ -235,7 +235,7 @@ class Ingest:
 
     # -- frame by frame
 
-    def _take_frames(self, feed: str, step: Step, tell: Callable[[int], None]) -> int:
+    def _take_frames(self, feed: str, step: Step) -> int:
         """Take what is left of segments, in order of time, window by window."""
         frames, left = 0, set(step.stems)
         while left := left - {path.stem for path in self._skipped}:
@@ -252,7 +252,7 @@ class Ingest:
                     for piece in window.slices:
                         self._leave_out(feed, piece.stem, error)
                     break
-                tell(window.rows)
+                self._reporter.progress(window.rows)
                 frames += window.rows
             else:
                 break
@@ -300,7 +300,7 @@ class Ingest:
         path = Layout.parquet(self._layout, feed, stem)  # its place here, wherever it is
         if path not in self._skipped:
             self._skipped.add(path)
-            self._warn(f"segment left out: {error}")
+            self._reporter.warn(f"segment left out: {error}")
 
     # -- publishing
 

@@ -58,6 +58,7 @@ class Directory:
         import time
 
         from recorder.clock import NS
+        from recorder.reporter import QUIET
         from recorder.stream.event import DEFAULT_TABLES, Filter
         from recorder.stream.live import Follower
         from recorder.stream.span import Span
@@ -66,7 +67,7 @@ class Directory:
         since = Filter(span=Span(time.time_ns() - 60 * NS))
         rules = RulesOf(self._layout, self._settings)
         tables = [name for name in DEFAULT_TABLES if name not in _HIGH_RATE]
-        follower = Follower.open(self._layout, rules, tables, since, warn=lambda text: None)
+        follower = Follower.open(self._layout, rules, tables, since, reporter=QUIET)
         try:
             while not stopped():
                 yield [_row(event) for event in follower.ready()]

@@ -18,6 +18,7 @@ from recorder.clock import NS, Clock
 from recorder.errors import UsageError
 from recorder.feeds import KINDS
 from recorder.feeds import feed as feed_of
+from recorder.reporter import Reporter
 from recorder.stream import event
 from recorder.stream.event import Event
 from recorder.stream.glance import Glance, can
@@ -56,7 +57,7 @@ def test_a_feed_whose_sql_is_wrong_is_left_out_and_the_others_go_on(tmp_path: Pa
     pace = Pace(poll=0.01, hold=0.0, share=SHARE)
     follower = Follower.open(
         layout, lambda feed: rules[feed], TABLES, pace=pace, clock=Clock(lambda: T0),
-        warn=said.append,
+        reporter=Reporter(said.append),
     )  # fmt: skip
     found = list(follower.ready(everything=True))
     follower.close()

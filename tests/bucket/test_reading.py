@@ -23,6 +23,7 @@ from recorder.clock import NS
 from recorder.errors import StoreError
 from recorder.record.layout import Layout, stem
 from recorder.record.verify import Report, verify
+from recorder.reporter import Reporter
 from recorder.tables import backlog, private, prune
 from recorder.tables.ingest import Ingest
 from recorder.tables.prune import Choice
@@ -66,7 +67,7 @@ def mirrored(root: Path, bucket: Bucket, **more: Any) -> Mirrored:
 def ingest(layout: Layout, warnings: list[str] | None = None) -> int:
     """Ingest and publish once."""
     said = [] if warnings is None else warnings
-    with closing(Ingest(layout, Rules, said.append)) as work:
+    with closing(Ingest(layout, Rules, Reporter(said.append))) as work:
         frames = work.run()
         work.publish()
     return frames
@@ -93,10 +94,10 @@ def test_it_is_verified_ingested_and_rebuilt_as_in_a_directory(
     assert [layout.sealed(f) for f in FEEDS] == [local.layout.sealed(f) for f in FEEDS]
     assert ingest(local.layout) == ingest(layout) == 34
     assert_same(remote.everything(), local.everything())
-    anew = mirrored(remote.layout.root, bucket, anew=True)
+    anew = mirrored(remote.layout.root, bucket, refetch=True)
     assert told(verify(anew)) == told(verify(local.layout)) and verify(anew).sound
     assert ingest(layout) == 0
-    rebuild(layout, Rules, Scope(("binance",), None, None), print)
+    rebuild(layout, Rules, Scope(("binance",), None, None), Reporter(print))
     assert_same(remote.everything(), local.everything())
 
 
@@ -177,7 +178,7 @@ def test_pruning_removes_objects_and_keeps_what_proves_the_record(
     pruned = "SELECT * EXCLUDE (bytes) FROM pruned ORDER BY ALL"
     assert remote.sql(pruned) == local.sql(pruned) != []
     assert_same(remote.everything(), coverage)
-    again = mirrored(remote.layout.root, bucket, anew=True)
+    again = mirrored(remote.layout.root, bucket, refetch=True)
     assert verify(again).sound and ingest(again) == 0
 
 
@@ -253,7 +254,7 @@ def test_a_bucket_that_goes_away_is_taken_as_it_was(folder: Bucket, tmp_path: Pa
     sent(record, folder)
     layout = mirrored(record.layout.root, folder)
     there, said = layout.sealed("binance"), list[str]()
-    layout.mirror.warn, layout.mirror._until = said.append, 0.0
+    layout.mirror.reporter, layout.mirror._until = Reporter(said.append), 0.0
     place.rename(tmp_path / "away")
     assert layout.sealed("binance") == there and "no such bucket" in said[0]
     with pytest.raises(StoreError):
@@ -292,7 +293,7 @@ def test_what_cannot_be_read_is_named_and_left_out(bucket: Bucket, tmp_path: Pat
     assert any("another version" in text for text in warnings)
     assert_same(record.everything(), good.everything())
 
-    report = verify(mirrored(record.layout.root, bucket, anew=True))
+    report = verify(mirrored(record.layout.root, bucket, refetch=True))
     wrong = {finding.where: finding.what for finding in report.findings if finding.wrong}
     assert wrong.keys() == {store.where("binance", one) for one in name}
     assert "another version" in wrong[store.where("binance", name[2])]
@@ -311,7 +312,7 @@ def test_a_file_here_that_differs_from_its_object_is_told_of(
     run(record.layout, folder.store, spool.GB * 10**9, print)
     first = spool.files(record.layout)[0]
     first.path.write_bytes(spool.files(record.layout)[1].path.read_bytes() + b"x")
-    report = verify(mirrored(record.layout.root, folder, anew=True))
+    report = verify(mirrored(record.layout.root, folder, refetch=True))
     found = [f.what for f in report.findings if f.where == str(first.path)]
     assert "is not what the bucket has under its name" in found
 

@@ -20,6 +20,7 @@ from recorder.bucket.upload import HOUR_NS, UploadResult, run
 from recorder.clock import NS
 from recorder.errors import BusyError, StoreError
 from recorder.record.layout import Layout
+from recorder.reporter import Reporter
 
 from .conftest import Asked, Bucket
 
@@ -54,7 +55,7 @@ def held(store: Store) -> dict[tuple[str, str], bytes]:
 def sent(layout: Layout, store: Store, keep_hours: float = 24) -> tuple[UploadResult, list[str]]:
     """One run, and what it warned of."""
     said: list[str] = []
-    return run(layout, store, int(keep_hours * HOUR_NS), said.append), said
+    return run(layout, store, int(keep_hours * HOUR_NS), Reporter(said.append)), said
 
 
 def test_every_file_is_sent_and_stays_here_meanwhile(anywhere: Bucket, tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_files_are_sent_oldest_first(anywhere: Bucket, tmp_path: Path) -> None:
     expected = [file.stem for file in spool.waiting(layout, store.url)]
     assert expected == sorted(expected)
     seen: list[int] = []
-    run(layout, store, HOUR_NS, seen.append, lambda _: seen.append(len(held(store))))  # type: ignore[arg-type]
+    run(layout, store, HOUR_NS, Reporter(seen.append, lambda _: seen.append(len(held(store)))))  # type: ignore[arg-type]
     assert seen == [1, 2, 3, 4, 5, 6]
 
 

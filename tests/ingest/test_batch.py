@@ -13,6 +13,7 @@ from kit.frames import MS, T0, events, frames_of, table
 from kit.records import Record
 
 from recorder.errors import DataError
+from recorder.reporter import Reporter
 from recorder.schema import duck
 from recorder.tables import publish
 from recorder.tables.batch import Batches, Paths, SlowPathError, prepare
@@ -73,7 +74,7 @@ def test_a_frame_that_breaks_the_sql_is_rejected_and_the_others_are_rows(
 ) -> None:
     warnings: list[str] = []
     rules = Rules(fragile(tmp_path, FRAGILE))
-    batches = Batches(db, "fragile", rules, warnings.append)
+    batches = Batches(db, "fragile", rules, Reporter(warnings.append))
     frames = table(frames_of(['{"score":1}', '{"score":"high"}', '{"score":2}']))
     assert batches.take(frames) == frames
     assert db.sql("SELECT seq FROM signals ORDER BY seq").fetchall() == [(0,), (2,)]
@@ -96,7 +97,7 @@ def test_whole_files_are_one_transaction_or_take_the_slow_path(
     db: duckdb.DuckDBPyConnection, record: Record, tmp_path: Path
 ) -> None:
     warnings: list[str] = []
-    batches = Batches(db, "fragile", Rules(fragile(tmp_path, FRAGILE)), warnings.append)
+    batches = Batches(db, "fragile", Rules(fragile(tmp_path, FRAGILE)), Reporter(warnings.append))
 
     def sealed(score: str, first_seq: int) -> Path:
         return record.seal("fragile", frames_of([f'{{"score":{score}}}'] * 3, first_seq=first_seq))
@@ -133,7 +134,7 @@ def test_a_note_that_fails_takes_the_slow_path_with_a_warning(
     db: duckdb.DuckDBPyConnection, record: Record
 ) -> None:
     warnings: list[str] = []
-    batches = Batches(db, "binance", Rules("binance"), warnings.append)
+    batches = Batches(db, "binance", Rules("binance"), Reporter(warnings.append))
     with pytest.raises(SlowPathError):
         batches.take_files(
             [[record.seal("binance", frames_of(events("binance")))]],
@@ -153,7 +154,9 @@ def test_an_interrupted_query_ends_ingest_and_nothing_is_kept(
     record.seal("slow", frames_of([b"{}"] * 3))
     sql = tmp_path / "slow.sql"
     sql.write_text(SLOW)
-    with closing(Ingest(record.layout, lambda feed: Rules(sql), record.warnings.append)) as work:
+    with closing(
+        Ingest(record.layout, lambda feed: Rules(sql), Reporter(record.warnings.append))
+    ) as work:
         timer = Timer(1.0, work._db.interrupt)
         timer.start()
         with pytest.raises(duckdb.InterruptException):
@@ -166,7 +169,7 @@ def test_an_interrupted_query_ends_ingest_and_nothing_is_kept(
 
 def test_a_ledger_that_refuses_the_note_is_said(record: Record) -> None:
     path = record.seal("binance", frames_of(events("binance")))
-    with closing(Ingest(record.layout, Rules, record.warnings.append)) as work:
+    with closing(Ingest(record.layout, Rules, Reporter(record.warnings.append))) as work:
         # As after a feed's directory got another name: its segments are another feed's.
         work._db.execute(
             "INSERT INTO ledger BY NAME SELECT 'older' AS feed, $stem AS segment, "

@@ -33,6 +33,7 @@ from recorder.record import compact, merged, raw
 from recorder.record.compact import Small, groups
 from recorder.record.layout import Layout, day_of, order, stem
 from recorder.record.verify import verify
+from recorder.reporter import Reporter
 from recorder.schema.raw import RAW
 from recorder.tables import private
 from recorder.tables.ingest import Ingest
@@ -271,7 +272,7 @@ def test_a_file_copied_in_just_before_the_exchange_is_given_back(record: Publish
 
     with private.claimed(layout):
         day = planned(record)[0]
-        compact.compact(layout, day, level=3, tell=copied_meanwhile)
+        compact.compact(layout, day, level=3, reporter=Reporter(progress=copied_meanwhile))
     assert late.stem in layout.sealed(FEED)
     assert len([name for name in layout.sealed(FEED) if day_of(name) == day.date]) == 2
 

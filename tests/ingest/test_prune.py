@@ -18,6 +18,7 @@ from kit.records import Record, assert_same
 
 from recorder.clock import DAY_NS, NS
 from recorder.record.verify import verify
+from recorder.reporter import Reporter
 from recorder.tables import private, prune
 from recorder.tables.ingest import Ingest
 from recorder.tables.prune import Choice
@@ -96,7 +97,7 @@ def test_a_rebuild_keeps_the_rows_of_pruned_raw(tmp_path: Path) -> None:
     before = life.record.everything()
     pruned(life.record, life.begun[2], RAW)
     for scope in (Scope(), Scope((FEED,)), Scope(from_ns=life.begun[1])):
-        rebuild(life.record.layout, rules_of(life), scope, life.record.warnings.append)
+        rebuild(life.record.layout, rules_of(life), scope, Reporter(life.record.warnings.append))
         life.ingest()
         assert_same(life.record.everything(), before)
     assert verify(life.record.layout).sound

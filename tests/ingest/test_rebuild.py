@@ -21,6 +21,7 @@ from kit.records import Record, assert_same
 from recorder.clock import DAY_NS, NS
 from recorder.errors import BusyError, DataError, UsageError
 from recorder.record.layout import stem
+from recorder.reporter import Reporter
 from recorder.schema.tables import SCHEMA_VERSION
 from recorder.tables import normalise, private
 from recorder.tables.ingest import Ingest
@@ -49,7 +50,7 @@ def rules_of(life: Life) -> Callable[[str], Rules]:
 
 def renew(life: Life, scope: Scope) -> Tables:
     """Rebuild, publish, and give back everything."""
-    rebuild(life.record.layout, rules_of(life), scope, life.record.warnings.append)
+    rebuild(life.record.layout, rules_of(life), scope, Reporter(life.record.warnings.append))
     life.ingest()
     return life.record.everything()
 
@@ -249,7 +250,9 @@ def test_rows_that_cannot_be_made_anew_are_not_dropped(tmp_path: Path) -> None:
     path.write_bytes(kept[:-30])
     for scope in (Scope(), Scope((FEED,)), Scope(to_ns=life.begun[1])):
         with pytest.raises(DataError, match="restore damaged files"):
-            rebuild(life.record.layout, rules_of(life), scope, life.record.warnings.append)
+            rebuild(
+                life.record.layout, rules_of(life), scope, Reporter(life.record.warnings.append)
+            )
     assert str(path) in life.record.warnings[0]
     path.write_bytes(kept)
     life.sql.write_text(SQL.replace("SELECT", "SELECT no_such_column,", 1))

@@ -17,6 +17,7 @@ import duckdb
 from recorder.frame import Frame
 from recorder.record import seal
 from recorder.record.layout import Layout, stem
+from recorder.reporter import Reporter
 from recorder.schema import duck
 from recorder.schema.tables import LEDGER, TABLES
 from recorder.tables import private
@@ -79,7 +80,7 @@ class Record:
         def rules(feed: str) -> Rules:
             return Rules(sql or feed, whale_usd)
 
-        return Ingest(self.layout, rules, self.warnings.append)
+        return Ingest(self.layout, rules, Reporter(self.warnings.append))
 
     @contextmanager
     def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:

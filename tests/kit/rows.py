@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from recorder.frame import Frame
+from recorder.reporter import Reporter
 from recorder.schema.tables import ABOUT, EVENT_TABLES
 from recorder.tables.ingest import Ingest
 from recorder.tables.rules import Rules
@@ -30,7 +31,7 @@ class Bench(Record):
         super().__init__(root)
         self._whale_usd = 0.0
         empty_tables(self.layout)
-        self._work = Ingest(self.layout, self._rules, self.warnings.append)
+        self._work = Ingest(self.layout, self._rules, Reporter(self.warnings.append))
 
     def _rules(self, feed: str) -> Rules:
         return Rules(feed, self._whale_usd)

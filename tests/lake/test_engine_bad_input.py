@@ -11,6 +11,7 @@ from kit.records import Published, assert_same
 from recorder.errors import DataError
 from recorder.lake import delta
 from recorder.lake.place import Place
+from recorder.reporter import Reporter
 from recorder.schema.raw import RAW
 from recorder.tables.rules import Rules
 
@@ -72,7 +73,7 @@ def test_a_file_of_a_newer_recorder_is_left_out(files: list[Path], tmp_path: Pat
     rows = pq.read_table(newer, partitioning=None).cast(RAW)
     pq.write_table(rows.replace_schema_metadata({"recorder.schema": "2"}), newer)
     one, said = worlds.engine(tmp_path), list[str]()
-    one.warn = said.append
+    one.reporter = Reporter(said.append)
     done = worlds.take(one)
     assert list(done.skipped) == [newer.stem]
     assert "another version (record schema 2" in said[0]
@@ -104,7 +105,7 @@ def test_a_feed_whose_sql_is_wrong_keeps_no_other_from_its_rows(tmp_path: Path) 
         return Rules(wrong if feed == "binance" else feed)
 
     one, said = worlds.engine(tmp_path, rules=rules), list[str]()
-    one.warn = said.append
+    one.reporter = Reporter(said.append)
     done = worlds.take(one)
     assert (done.files, len(done.skipped)) == (3, 3)
     assert any("the SQL that normalises 'binance'" in text for text in said)

@@ -16,6 +16,7 @@ from recorder.clock import NS, ulid
 from recorder.frame import Frame
 from recorder.lake import delta, waiting
 from recorder.lake.waiting import PATIENCE_NS, Life, moment
+from recorder.reporter import Reporter
 from recorder.tables.ingest_order import LAST
 
 from . import worlds
@@ -91,7 +92,7 @@ def test_while_hosts_still_record_what_has_no_copy_yet_waits(feed: str, tmp_path
 def test_a_host_whose_files_come_when_all_is_over_is_named(tmp_path: Path) -> None:
     some, record = worlds.frames("cryptolisting", lines="AB", captures=1), Published(tmp_path)
     said: list[str] = []
-    one = worlds.engine(tmp_path, warn=said.append)
+    one = worlds.engine(tmp_path, reporter=Reporter(said.append))
     for line, number in (("A", 1), ("B", 2)):
         assert not said
         run = ulid(some[0].recv_ns, line.encode() * 10)

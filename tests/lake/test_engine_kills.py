@@ -17,6 +17,7 @@ from recorder.errors import BusyError
 from recorder.lake import claim, delta
 from recorder.lake.claim import Claim
 from recorder.lake.place import Place
+from recorder.reporter import Reporter
 from recorder.schema.tables import TABLES
 
 from . import worlds
@@ -158,7 +159,7 @@ def test_a_claim_that_cannot_be_renewed_is_warned_of_once(tmp_path: Path) -> Non
             go.release()
             assert arrived.acquire(timeout=60)
 
-    with delta.Writer(place, clock=clock, warn=warnings.append, renew_seconds=0.01):
+    with delta.Writer(place, clock=clock, reporter=Reporter(warnings.append), renew_seconds=0.01):
         assert arrived.acquire(timeout=60)
         renewals(2)
         assert warnings == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -11,6 +10,7 @@ import duckdb
 from recorder.clock import NS, iso
 from recorder.record import merged
 from recorder.record.layout import Layout
+from recorder.reporter import Reporter
 from recorder.tables import arrivals
 from recorder.tables.rebuild.rebuild_scope import FIRST, LAST, Life, Part, Scope, Unit, part_of
 
@@ -74,9 +74,9 @@ def _second(stem: str) -> int:
 
 
 def parts(
-    db: duckdb.DuckDBPyConnection, layout: Layout, scope: Scope, warn: Callable[[str], None]
+    db: duckdb.DuckDBPyConnection, layout: Layout, scope: Scope, reporter: Reporter
 ) -> list[Part]:
-    """What to make anew of a scope, feed by feed; `warn` hears of what cannot be."""
+    """Return what to rebuild of a scope, feed by feed; warn of what cannot be rebuilt."""
     found = []
     for feed in scope.feeds or layout.feeds():
         known = _known(db, feed)
@@ -84,12 +84,12 @@ def parts(
         part = part_of(feed, units, gone, known.lives, scope)
         if gone:
             since = iso(part.from_ns) if part else "none"
-            warn(
+            reporter.warn(
                 f"raw of {len(gone)} segments of '{feed}' is gone: rows before it stay as they "
                 f"were made (made anew from: {since})"
             )
         if part and part.kept:
-            warn(
+            reporter.warn(
                 f"{len(part.kept)} connections of '{feed}' reach back to where raw is gone: "
                 "their rows stay as they were made"
             )

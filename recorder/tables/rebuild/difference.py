@@ -11,8 +11,9 @@ from typing import Any
 import duckdb
 
 from recorder.record.layout import Layout
+from recorder.reporter import QUIET, Reporter
 from recorder.tables import private
-from recorder.tables.rebuild.run import MADE, Part, Scope, Tell, Warn, made_beside, taken
+from recorder.tables.rebuild.run import MADE, Part, Scope, made_beside, taken
 from recorder.tables.rules import Rules
 
 _EXAMPLES = 3
@@ -40,8 +41,7 @@ def differences(
     layout: Layout,
     rules: Callable[[str], Rules],
     scope: Scope = Scope(),  # noqa: B008  # frozen
-    warn: Warn = lambda text: None,
-    tell: Tell = lambda frames: None,
+    reporter: Reporter = QUIET,
 ) -> list[Difference]:
     """Compare what is in the tables with what the SQL of now makes of the same frames.
 
@@ -55,7 +55,7 @@ def differences(
     found = []
     with (
         private.claimed(layout),
-        made_beside(layout, rules, scope, warn, tell) as (parts, fresh),
+        made_beside(layout, rules, scope, reporter) as (parts, fresh),
         closing(private.connect(layout)) as db,
     ):
         private.attach(db, fresh, "fresh")

@@ -17,6 +17,7 @@ from recorder import durable
 from recorder.errors import DataError
 from recorder.record import merged
 from recorder.record.layout import Layout
+from recorder.reporter import QUIET, Reporter
 from recorder.schema import duck
 from recorder.schema.tables import SCHEMA_VERSION, TABLES
 from recorder.tables import private
@@ -32,7 +33,7 @@ from recorder.tables.rebuild.rebuild_scope import (
     start_of,
     taken,
 )
-from recorder.tables.rebuild.scratch import Tell, Warn, clear, filled, made_beside
+from recorder.tables.rebuild.scratch import clear, filled, made_beside
 from recorder.tables.rules import Rules
 
 __all__ = [
@@ -41,9 +42,7 @@ __all__ = [
     "Life",
     "Part",
     "Scope",
-    "Tell",
     "Unit",
-    "Warn",
     "border_of",
     "clear",
     "made_beside",
@@ -67,8 +66,7 @@ def rebuild(
     layout: Layout,
     rules: Callable[[str], Rules],
     scope: Scope = _EVERYTHING,
-    warn: Warn = lambda text: None,
-    tell: Tell = lambda frames: None,
+    reporter: Reporter = QUIET,
 ) -> None:
     """Make rows anew from raw. What readers see changes with the next publishing.
 
@@ -80,9 +78,9 @@ def rebuild(
     """
     with private.claimed(layout):
         if not _carries(layout, scope):
-            _all_anew(layout, rules, warn, tell)
+            _all_anew(layout, rules, reporter)
             return
-        with made_beside(layout, rules, scope, warn, tell) as (parts, fresh):
+        with made_beside(layout, rules, scope, reporter) as (parts, fresh):
             if scope.whole and _make_up_all(layout, parts):
                 _replace(layout, fresh)
             else:
@@ -129,10 +127,10 @@ def _gone(path: Path, layout: Layout) -> int:
     return len({row[0] for row in done} - there)
 
 
-def _all_anew(layout: Layout, rules: Callable[[str], Rules], warn: Warn, tell: Tell) -> None:
+def _all_anew(layout: Layout, rules: Callable[[str], Rules], reporter: Reporter) -> None:
     """Everything, in a new database that then takes the old one's name."""
     parts = [Part(feed, FIRST, FIRST, LAST, ()) for feed in layout.feeds()]
-    with filled(layout, parts, rules, warn, tell) as fresh:
+    with filled(layout, parts, rules, reporter) as fresh:
         _replace(layout, fresh)
 
 

@@ -18,6 +18,7 @@ import duckdb
 
 from recorder.errors import DataError, UsageError
 from recorder.record.layout import Layout
+from recorder.reporter import Reporter
 from recorder.schema import duck
 from recorder.schema.tables import TABLES
 from recorder.tables import private
@@ -27,9 +28,6 @@ from recorder.tables.late_files import Hosts
 from recorder.tables.rebuild import coverage
 from recorder.tables.rebuild.rebuild_scope import FIRST, Part, Scope
 from recorder.tables.rules import Rules
-
-Warn = Callable[[str], None]
-Tell = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ def clear(layout: Layout) -> None:
 
 @contextmanager
 def filled(
-    layout: Layout, parts: Sequence[Part], rules: Callable[[str], Rules], warn: Warn, tell: Tell
+    layout: Layout, parts: Sequence[Part], rules: Callable[[str], Rules], reporter: Reporter
 ) -> Iterator[Path]:
     """The path of a database in which the parts are made anew, and closed."""
     clear(layout)
@@ -95,8 +93,8 @@ def filled(
         for part in parts:
             if part.start_ns > FIRST:
                 _seed(layout, scratch, part)
-        with closing(Ingest(scratch, rules, warn, Hosts(until=until))) as work:
-            work.run(tell)
+        with closing(Ingest(scratch, rules, reporter, Hosts(until=until))) as work:
+            work.run()
         yield private.database(scratch)
     finally:
         clear(layout)
@@ -104,7 +102,7 @@ def filled(
 
 @contextmanager
 def made_beside(
-    layout: Layout, rules: Callable[[str], Rules], scope: Scope, warn: Warn, tell: Tell
+    layout: Layout, rules: Callable[[str], Rules], scope: Scope, reporter: Reporter
 ) -> Iterator[tuple[list[Part], Path]]:
     """What can be made anew of a scope, and the closed scratch database that holds it.
 
@@ -116,12 +114,12 @@ def made_beside(
         UsageError: nothing of the scope can be made anew.
     """
     with closing(private.connect(layout)) as db:
-        parts = coverage.parts(db, layout, scope, warn)
+        parts = coverage.parts(db, layout, scope, reporter)
         done = _sealed(db)
     if not parts:
         hint = "see what there is: recorder query coverage"
         raise UsageError("nothing there to make anew", where=str(layout.root), hint=hint)
-    with filled(layout, parts, rules, warn, tell) as fresh:
+    with filled(layout, parts, rules, reporter) as fresh:
         _check_complete(layout, parts, done, fresh)
         yield parts, fresh
 
