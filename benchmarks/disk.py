@@ -23,11 +23,13 @@ from benchmarks import machine, mixed, report
 from benchmarks.report import Figures
 from recorder import frame
 from recorder.clock import DAY_NS, Clock, ulid
-from recorder.record import compact, raw, seal
+from recorder.record import compact, seal
 from recorder.record.journal import sync
 from recorder.record.journal.block import RECORD
 from recorder.record.journal.writer import Journal, Limits, Reports, Stream
 from recorder.record.layout import Layout
+from recorder.record.sealed import columns
+from recorder.schema.raw import RAW
 
 RATIO = 0.9
 #: Frames recorded by others; not part of this repository.
@@ -150,7 +152,7 @@ def _pulse(journal: Journal) -> None:
 def json_lines(layout: Layout, feed: str) -> bytes:
     """Return the JSON lines that a simple recorder would write: one per frame, payload as text."""
     parts = itertools.chain.from_iterable(
-        raw.of_parquet(layout.parquet(feed, stem)) for stem in layout.sealed(feed)
+        columns(layout.parquet(feed, stem), RAW.names) for stem in layout.sealed(feed)
     )
     rows = itertools.chain.from_iterable(part.to_pylist() for part in parts)
     kept = ("recv_ns", "connection", "seq", "kind")

@@ -13,6 +13,9 @@ from functools import cache
 NS = 1_000_000_000
 DAY_NS = 86_400 * NS
 
+#: After every receive time (ns).
+LAST = 1 << 62
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:

@@ -28,6 +28,7 @@ from recorder.record.journal.block import (
 from recorder.record.journal.sync import run
 from recorder.record.journal.writer import Journal, Limits, Reports, Stream
 from recorder.record.layout import Layout, number_of
+from recorder.record.read import cut_of
 
 STEM = "20260101T000000Z-01JD8XYZABCDEFGHJKMNPQRSTV-000001"
 SALT = seed(STEM)
@@ -231,8 +232,6 @@ def test_a_full_buffer_leaves_a_gap_marker_that_counts_the_missing(tmp_path: Pat
 
 
 def test_after_a_failed_sync_the_frames_are_written_again_elsewhere(tmp_path: Path) -> None:
-    from recorder.record.seal import cuts
-
     hand = HandClock()
     journal = make_journal(tmp_path, hand)
     stream = Stream(ulid(T0, bytes(10)))
@@ -247,12 +246,12 @@ def test_after_a_failed_sync_the_frames_are_written_again_elsewhere(tmp_path: Pa
     beat(journal)
     layout = Layout(tmp_path)
     first, second = layout.active("toy")
-    cut = cuts(layout, "toy")
-    assert list(cut) == [first]
+    cut = cut_of(layout, "toy", first)
+    assert cut is not None and cut_of(layout, "toy", second) is None
     before = [
         f.payload
         for b in reader.blocks(layout.journal("toy", first))
-        if isinstance(b, Block) and b.start < cut[first]
+        if isinstance(b, Block) and b.start < cut
         for f in reader.frames_of(b)
     ]
     after = [f.payload for f in reader.frames(layout.journal("toy", second))]

@@ -20,8 +20,9 @@ import pyarrow.dataset as ds
 
 from recorder.answers import database
 from recorder.errors import CredentialsError, StoreError
+from recorder.record.footers import opens
 from recorder.record.layout import day_of
-from recorder.schema.raw import RAW, RAW_COLUMNS, opens
+from recorder.schema.raw import RAW, RAW_COLUMNS
 
 if TYPE_CHECKING:
     from recorder.bucket.store import Store

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 from pyarrow import compute
 
+from recorder.clock import LAST
 from recorder.lake import plan, transfer, waiting
 from recorder.lake.delta import Writer
 from recorder.lake.place import Place
@@ -22,7 +23,6 @@ from recorder.lake.write import Added, written
 from recorder.record.layout import run_of
 from recorder.stream import glance
 from recorder.tables import arrivals, normalise
-from recorder.tables.ingest_order import LAST
 from recorder.tables.normalise import Normaliser
 from recorder.tables.rules import Rules
 

@@ -9,14 +9,14 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from recorder.errors import DataError
 from recorder.lake import transfer
 from recorder.lake.place import Place
 from recorder.lake.raw import RawFile, bring
-from recorder.record import merged, raw
+from recorder.record.footers import footer
 from recorder.record.layout import Layout
+from recorder.record.sealed import check
 from recorder.schema import duck
 from recorder.schema.raw import RAW
 from recorder.tables import batch, markers
@@ -70,10 +70,10 @@ def _one(db: duckdb.DuckDBPyConnection, place: Place, file: RawFile) -> Survey:
 
 
 def _survey(db: duckdb.DuckDBPyConnection, file: RawFile, path: Path) -> Survey:
-    kind = _whole(path)
-    held = tuple(one.stem for one in merged.held_in(path))
-    rows = pq.read_metadata(path).num_rows
-    if not rows:
+    check(path)
+    known = footer(path)
+    kind, held = known.kind, tuple(one.stem for one in known.held)
+    if not known.rows:
         return Survey(file, kind=kind, held=held)
     batch.read_files(db, [path])
     markers.look(db)
@@ -81,21 +81,8 @@ def _survey(db: duckdb.DuckDBPyConnection, file: RawFile, path: Path) -> Survey:
     seen = db.sql("FROM seen").to_arrow_table()
     lists = db.sql("FROM batch WHERE kind = 'instruments'").to_arrow_table().cast(RAW)
     return Survey(
-        file, rows, first, last, kind, held, transfer.packed(seen), transfer.packed(lists)
+        file, known.rows, first, last, kind, held, transfer.packed(seen), transfer.packed(lists)
     )
-
-
-def _whole(path: Path) -> str:
-    """The kind of the feed, of a file whose every page is as it was written.
-
-    Raises:
-        DataError: it is not, or a newer recorder wrote it.
-    """
-    with raw.sealed_file(path, verify=True) as file:
-        told = file.metadata.metadata or {}
-        for _ in file.iter_batches():
-            pass
-        return str(told.get(b"recorder.kind", b"").decode("utf-8", "replace"))
 
 
 def table(rows: bytes) -> pa.Table:

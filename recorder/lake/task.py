@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 import duckdb
 import pyarrow as pa
 
+from recorder.clock import LAST
 from recorder.lake import transfer, waiting
 from recorder.lake.place import Place
 from recorder.lake.raw import RawFile, bring
@@ -27,7 +28,6 @@ from recorder.reporter import Reporter
 from recorder.schema import duck
 from recorder.tables import private
 from recorder.tables.ingest import Ingest
-from recorder.tables.ingest_order import LAST
 from recorder.tables.rules import Rules
 
 #: Rows written at once.

@@ -10,19 +10,16 @@ much was taken (`begun`). A line that stopped, or was not heard of for long, is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from recorder.clock import NS
+from recorder.clock import LAST, NS
 from recorder.lake.raw import RawFile
-from recorder.record import raw
 from recorder.record.layout import Layout, run_of
-from recorder.tables.ingest_order import LAST
+from recorder.record.sealed import columns, keep_first
 
 #: A host that was not heard of for so long is not waited for.
 PATIENCE_NS = 900 * NS
@@ -73,36 +70,21 @@ def back(layout: Layout, files: Sequence[RawFile], until_ns: int) -> tuple[RawFi
     waiting = []
     for file in files:
         path, run = layout.parquet(file.feed, file.stem), run_of(file.stem)
-        count, latest[run] = _before(path, until_ns, latest.get(run, -LAST))
-        if count < pq.read_metadata(path).num_rows:
+        count, frames, latest[run] = _before(path, until_ns, latest.get(run, -LAST))
+        if count < frames:
             waiting.append(file)
-            _cut(path, count)
+            keep_first(path, count)
     return tuple(waiting)
 
 
-def _before(path: Path, until_ns: int, latest: int) -> tuple[int, int]:
-    """How many frames of a file came before a moment, and its latest stamp."""
-    count = 0
-    for part in raw.of_parquet(path):
+def _before(path: Path, until_ns: int, latest: int) -> tuple[int, int, int]:
+    """Return how many frames of a file came before a moment, of how many, and its latest stamp."""
+    count = frames = 0
+    for part in columns(path, ["recv_ns"]):
         stamps = part["recv_ns"]
         if latest < until_ns:
             rising = pc.cumulative_max(stamps.combine_chunks(), start=latest)
             count += int(pc.sum(pc.less(rising, until_ns)).as_py() or 0)
         latest = max(latest, pc.max(stamps).as_py())
-    return count, latest
-
-
-def _cut(path: Path, count: int) -> None:
-    """Leave the first frames of a file, or nothing of it; it may be a link to one."""
-    parts = list(_first(path, count))
-    path.unlink()
-    if parts:
-        pq.write_table(pa.concat_tables(parts), path, compression="zstd", compression_level=1)
-
-
-def _first(path: Path, count: int) -> Iterator[pa.Table]:
-    for part in raw.of_parquet(path):
-        if count <= 0:
-            return
-        yield part.slice(0, count)
-        count -= len(part)
+        frames += len(part)
+    return count, frames, latest

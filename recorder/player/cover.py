@@ -16,8 +16,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recorder.player.run import numbers
 from recorder.record.gaps import Lifetime, Longest
+from recorder.record.merge import numbers
 from recorder.stream.span import Gap
 
 _DATA = pa.array(["text", "binary"])

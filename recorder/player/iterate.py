@@ -17,11 +17,12 @@ import pyarrow as pa
 from recorder.errors import UsageError, did_you_mean
 from recorder.player.cover import Cover, Note
 from recorder.player.merge import before, merged
-from recorder.player.run import numbers, runs
+from recorder.player.run import runs
 from recorder.player.silence import nothing_recorded
 from recorder.player.timeline import MAX, Timeline
 from recorder.record.layout import Layout
-from recorder.record.raw import kind_of
+from recorder.record.merge import numbers
+from recorder.record.read import kind_of
 from recorder.service import Service
 from recorder.services import service as service_of
 from recorder.stream.span import Gap, Span

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from recorder.clock import NS
 from recorder.player.cover import Cover, Note
 from recorder.player.merge import before, merged
-from recorder.player.run import Run, numbers
+from recorder.player.run import Run
 from recorder.player.wire import Wire, encoded
+from recorder.record.merge import numbers
 from recorder.service import Service
 from recorder.stream.span import Span
 

@@ -8,8 +8,9 @@ from recorder.clock import iso
 from recorder.errors import DataError
 from recorder.player.cover import Cover
 from recorder.player.merge import before
-from recorder.player.run import first_second, numbers, runs
-from recorder.record.layout import Layout
+from recorder.player.run import runs
+from recorder.record.layout import Layout, began_ns
+from recorder.record.merge import numbers
 from recorder.stream.span import FOR_EVER, Span
 
 
@@ -35,7 +36,7 @@ def around(layout: Layout, feed: str, span: Span) -> str:
         last = numbers(batch.column("recv_ns"))[-1]
     causes = {gap.cause for gap in cover.open_gaps(span.since_ns) if gap.cause}
     cause = ", ".join(sorted(causes)) or "the recorder ended without closing"
-    starts = map(first_second, {*layout.active(feed), *layout.sealed(feed)})
+    starts = map(began_ns, {*layout.active(feed), *layout.sealed(feed)})
     after = min((start for start in starts if start >= span.until_ns - 1), default=None)
     told = [f"the last frame before it came at {iso(last)} ({cause})"] if last else []
     told += [f"the next came at {iso(after)}"] if after else []

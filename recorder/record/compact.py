@@ -25,10 +25,11 @@ import pyarrow.compute as pc
 from recorder import durable
 from recorder.clock import NS, day
 from recorder.errors import DataError
-from recorder.record import merged, raw, seal
+from recorder.record import footers, seal, sealed
 from recorder.record.digest import Digest
+from recorder.record.footers import Held
 from recorder.record.layout import Layout, day_of, order
-from recorder.record.merged import Held
+from recorder.record.sealed import sealed_file
 from recorder.reporter import QUIET, Reporter
 
 #: A merged file's row groups: what one part of a reader's work is.
@@ -83,6 +84,13 @@ def groups(files: Iterable[Small], target: int) -> list[list[Small]]:
     return [group for group in found if len(group) > 1 or any(f.free and f.fresh for f in group)]
 
 
+def _is_merged(path: Path) -> bool:
+    try:
+        return bool(footers.footer(path).held)
+    except (DataError, FileNotFoundError):
+        return False
+
+
 def _place(stem: str) -> tuple[str, str]:
     return day_of(stem), order(stem)[:26]
 
@@ -102,9 +110,8 @@ def plan(layout: Layout, feed: str, done: Collection[str], now_ns: int, target: 
     for stem in layout.sealed(feed):
         closed = day_of(stem) < day(now_ns - _CLOSED_NS) and day_of(stem) not in waiting
         path = layout.parquet(feed, stem)
-        held = merged.stems_in(path)
-        free = closed and all(one in done for one in held)
-        fresh = free and not merged.is_merged(path)
+        free = closed and all(one in done for one in footers.stems_in(path, stem))
+        fresh = free and not _is_merged(path)
         small.append(Small(stem, path.stat().st_size, free, fresh))
     by_day: dict[str, list[list[Small]]] = {}
     for group in groups(small, target):
@@ -197,9 +204,9 @@ def _clear(stage: Path, place: Path) -> None:
 
     That is a file whose segments the day does not hold: copied in by somebody else.
     """
-    there = {stem for path in place.glob("*.parquet") for stem in merged.stems_in(path)}
+    there = {stem for path in place.glob("*.parquet") for stem in footers.stems_in(path, path.stem)}
     for path in stage.glob("*.parquet"):
-        if there.isdisjoint(merged.stems_in(path)):
+        if there.isdisjoint(footers.stems_in(path, path.stem)):
             path.rename(place / path.name)
             durable.sync_directory(place)
     shutil.rmtree(stage)
@@ -213,10 +220,10 @@ def _merge(paths: Sequence[Path], target: Path, level: int, reporter: Reporter) 
     metadata: dict[str, str] = {}
     read = Digest()
     for path in paths:
-        with raw.sealed_file(path) as file:
-            told = file.metadata.metadata or {}
-            metadata = metadata or _ours(told)
-            held += merged.read(told, str(path)) or [_whole(path)]
+        with sealed_file(path) as file:
+            known = file.metadata.metadata or {}
+            metadata = metadata or _ours(known)
+            held += footers.segments_of(known, str(path)) or [_whole(path)]
 
     def parts() -> Iterator[pa.Table]:
         for part in _gathered(_checked(paths)):
@@ -224,10 +231,10 @@ def _merge(paths: Sequence[Path], target: Path, level: int, reporter: Reporter) 
             reporter.progress(len(part))
             yield part
 
-    listed = {merged.SEGMENTS: merged.told(held)}
+    listed = {footers.SEGMENTS: footers.encoded(held)}
     seal.write(target, parts(), metadata | listed, level=level)
     written = Digest()
-    with raw.sealed_file(target, verify=True) as file:
+    with sealed_file(target, verify=True) as file:
         for group in range(file.num_row_groups):
             written.update(file.read_row_group(group))
     same = written.hexdigest() == read.hexdigest() and written.rows == sum(one.rows for one in held)
@@ -239,30 +246,27 @@ def _merge(paths: Sequence[Path], target: Path, level: int, reporter: Reporter) 
 def _ours(metadata: dict[bytes, bytes]) -> dict[str, str]:
     """What the originals say of themselves, but what holds for each of them alone."""
     names = {k.decode(): v.decode("utf-8", "replace") for k, v in metadata.items()}
-    own = {raw.CHECKSUM, merged.SEGMENTS}
+    own = {sealed.CHECKSUM, footers.SEGMENTS}
     return {k: v for k, v in names.items() if k.startswith("recorder.") and k not in own}
 
 
 def _whole(path: Path) -> Held:
-    with raw.sealed_file(path) as file:
+    with sealed_file(path) as file:
         rows, stamps = file.metadata.num_rows, file.read(columns=["recv_ns"])["recv_ns"]
     span = pc.min_max(stamps).as_py()
     return Held(path.stem, rows, span["min"], span["max"])
 
 
 def _checked(paths: Sequence[Path]) -> Iterator[pa.Table]:
-    """The frames of all files, in order; each file's values are compared with its checksum."""
+    """Yield the frames of all files, in order; compare each file's values with its checksum."""
     for path in paths:
-        sums = []
-        with raw.sealed_file(path, verify=True) as file:
-            told = (file.metadata.metadata or {}).get(raw.CHECKSUM.encode())
-            for group in range(file.num_row_groups):
-                table = file.read_row_group(group)
-                sums.append(raw.checksum(table))
-                yield table
-        if told is not None and told.decode("utf-8", "replace") != raw.combined(sums):
-            hint = "restore it from a copy; the day stays as it is"
-            raise DataError("its values are not those sealed", where=str(path), hint=hint)
+        try:
+            with sealed_file(path, verify=True) as file:
+                for _, table in sealed.verified(file, path):
+                    yield table
+        except DataError as error:
+            error.hint = "restore it from a copy; the day stays as it is"
+            raise
 
 
 def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:

@@ -7,10 +7,14 @@ it depends neither on Parquet's encoding nor on where a table or an Arrow buffer
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recorder.errors import DataError
+from recorder.record.footers import segments_of
+from recorder.record.sealed import sealed_file
 from recorder.schema.raw import RAW
 
 
@@ -39,6 +43,31 @@ class Digest:
         """Return the digest of all frames taken in so far, as 64 hexadecimal digits."""
         parts = [sums.digest() for sums in (*self._values, *self._lengths.values())]
         return hashlib.sha256(b"".join((self.rows.to_bytes(8, "little"), *parts))).hexdigest()
+
+
+def digests_in(path: Path) -> dict[str, str]:
+    """Read a sealed file in full and return the digest of each segment that it holds.
+
+    Raises:
+        DataError: the file is damaged, is not a sealed file, or holds other rows than it lists.
+        FileNotFoundError: it is gone.
+    """
+    with sealed_file(path, verify=True) as file:
+        held = segments_of(file.metadata.metadata, str(path))
+        sizes = [(one.stem, one.rows) for one in held] or [(path.stem, file.metadata.num_rows)]
+        if sum(rows for _, rows in sizes) != file.metadata.num_rows:
+            raise DataError("lists other segments than it holds", where=str(path))
+        found: dict[str, str] = {}
+        ahead, sums = list(reversed(sizes)), Digest()
+        for index in range(file.num_row_groups):
+            table = file.read_row_group(index, use_threads=False)
+            while ahead and len(table) >= ahead[-1][1] - sums.rows:
+                stem, rows = ahead.pop()
+                left = rows - sums.rows
+                sums.update(table.slice(0, left))
+                found[stem], table, sums = sums.hexdigest(), table.slice(left), Digest()
+            sums.update(table)
+        return found
 
 
 def _bytes(values: pa.Array) -> bytes | memoryview:

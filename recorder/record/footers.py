@@ -1,9 +1,14 @@
-"""What sealed files say of themselves in their footers: sizes, spans, connections that ended."""
+"""What sealed files say of themselves in their footers, before a frame is read.
+
+A merged file holds several segments of a day, in order. It bears the name of the first one, and its
+footer lists them all, so that the ledger, a rebuild and a verification know each of them.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
@@ -11,31 +16,140 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recorder.errors import DataError
-from recorder.record import raw
-from recorder.record.layout import Layout
+from recorder.record.layout import Layout, is_stem
+from recorder.record.sealed import CHECKSUM, Source, columns, parquet_file
+from recorder.schema.raw import RAW, check_version
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+#: The metadata key of a merged file's segments: JSON, a list of [stem, rows, first ns, last ns].
+SEGMENTS = "recorder.segments"
 
 #: The most files that are remembered.
 _MOST = 10_000
 
 
-class Size(NamedTuple):
-    """The frames of a sealed file, and their bytes before compression."""
+class Held(NamedTuple):
+    """A segment within a merged file: its frames, and the times (ns) of the first and the last."""
 
+    stem: str
+    rows: int
+    first_ns: int
+    last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """What a Parquet file says of itself; `ours` is False where it is not a sealed file."""
+
+    ours: bool
     rows: int
     bytes: int
+    """Its size before compression."""
+    span: tuple[int, int] | None
+    """The smallest and the largest receive time (ns) by its statistics."""
+    kind: str
+    """The kind of its feed."""
+    held: tuple[Held, ...]
+    """The segments in it; none where it holds one segment alone."""
+    checksum: str | None
 
 
-def size(path: Path) -> Size | None:
-    """Return the size of a sealed file; None if it cannot be read as one."""
-    try:
-        with raw.sealed_file(path) as file:
-            groups = (file.metadata.row_group(i) for i in range(file.num_row_groups))
-            return Size(file.metadata.num_rows, sum(group.total_byte_size for group in groups))
-    except (OSError, pa.ArrowException, DataError):
+def footer(source: Source) -> Footer:
+    """Read a file's footer.
+
+    Raises:
+        DataError: the file is damaged, or is not Parquet.
+        FileNotFoundError: it is gone.
+    """
+    with parquet_file(source) as file:
+        about, text = file.metadata, file.metadata.metadata or {}
+        ours = file.schema_arrow.equals(RAW)
+        try:
+            check_version(text, source)
+        except DataError:
+            ours = False
+        groups = [about.row_group(index) for index in range(about.num_row_groups)]
+        checksum = text.get(CHECKSUM.encode())
+        return Footer(
+            ours,
+            int(about.num_rows),
+            sum(int(group.total_byte_size) for group in groups),
+            _span([group.column(0) for group in groups]),
+            text.get(b"recorder.kind", b"").decode("utf-8", "replace"),
+            segments_of(text, str(source)),
+            None if checksum is None else checksum.decode("utf-8", "replace"),
+        )
+
+
+def _span(columns: Sequence[pq.ColumnChunkMetaData]) -> tuple[int, int] | None:
+    if not columns or any(column.path_in_schema != "recv_ns" for column in columns):
         return None
+    known = [column.statistics for column in columns]
+    if not all(one is not None and one.has_min_max for one in known):
+        return None
+    return min(one.min for one in known), max(one.max for one in known)
+
+
+def opens(source: Source) -> bool:
+    """Return True if a file is Parquet, as far as its footer says."""
+    try:
+        pq.read_schema(source)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
+
+
+def encoded(held: Sequence[Held]) -> str:
+    """Return the metadata text that lists these segments."""
+    return json.dumps(held)
+
+
+def segments_of(metadata: Mapping[bytes, bytes] | None, where: str = "") -> tuple[Held, ...]:
+    """Return the segments that a file's metadata lists; none for a file of one segment.
+
+    Raises:
+        DataError: the list cannot be decoded.
+    """
+    text = (metadata or {}).get(SEGMENTS.encode())
+    if text is None:
+        return ()
+    try:
+        held = tuple(Held(*entry) for entry in json.loads(text))
+        if not all(is_stem(one.stem) and one.rows > 0 for one in held):
+            raise ValueError
+    except (ValueError, TypeError):
+        raise DataError("its list of segments cannot be read", where=where) from None
+    return held
+
+
+def stems_in(source: Source, name: str) -> list[str]:
+    """Return the stems of all segments that the sealed file `name` holds.
+
+    Of a file that is damaged or gone that is its own name.
+    """
+    try:
+        return [one.stem for one in footer(source).held] or [name]
+    except (DataError, FileNotFoundError):
+        return [name]
+
+
+def stems_of(layout: Layout, feed: str, name: str) -> list[str]:
+    """Do the same for a layout's sealed file; one in a bucket is not fetched for that."""
+    try:
+        return stems_in(layout.look(feed, name), name)
+    except FileNotFoundError:
+        return [name]
+
+
+def files(layout: Layout, feed: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the name of every sealed file of a feed, and the stems of what it holds."""
+    for name in layout.sealed(feed):
+        yield name, stems_of(layout, feed, name)
+
+
+# -- footers, remembered
 
 
 @dataclass(slots=True)
@@ -49,7 +163,7 @@ class Footers:
     def span(self, feed: str, stem: str) -> tuple[int, int] | None:
         """Return the receive times (ns) of a file's first and last frame; None if not known yet."""
         if (feed, stem) not in self._spans:
-            span = _span(self.layout, feed, stem)
+            span = _span_of(self.layout, feed, stem)
             if span is None:
                 return None
             _keep(self._spans, (feed, stem), span)
@@ -68,23 +182,17 @@ def _keep(known: dict[K, V], key: K, value: V) -> None:
     known[key] = value
 
 
-def _span(layout: Layout, feed: str, stem: str) -> tuple[int, int] | None:
+def _span_of(layout: Layout, feed: str, stem: str) -> tuple[int, int] | None:
     try:
-        with pq.ParquetFile(layout.look(feed, stem)) as file:
-            groups = [file.metadata.row_group(i).column(0) for i in range(file.num_row_groups)]
-            known = [group.statistics for group in groups if group.path_in_schema == "recv_ns"]
-    except (OSError, pa.ArrowException, DataError):
+        return footer(layout.look(feed, stem)).span
+    except (DataError, FileNotFoundError):
         return None
-    if not known or len(known) < len(groups) or not all(one and one.has_min_max for one in known):
-        return None
-    return min(one.min for one in known), max(one.max for one in known)
 
 
 def _all_ended(layout: Layout, feed: str, stem: str) -> bool:
     try:
-        with raw.sealed_file(layout.look(feed, stem)) as file:
-            table = file.read(["connection", "kind"])
-    except (OSError, DataError):
+        table = pa.concat_tables(columns(layout.look(feed, stem), ["connection", "kind"]))
+    except (DataError, FileNotFoundError):
         return False
     lived = table.filter(pc.not_equal(table["kind"], "instruments"))
     ended = lived.filter(pc.equal(lived["kind"], "closed"))

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -29,12 +28,13 @@ from recorder import durable
 from recorder.errors import DataError
 from recorder.priority import behind_capture
 from recorder.record import damaged, heads
-from recorder.record.digest import Digest
+from recorder.record.digest import Digest, digests_in
 from recorder.record.journal import reader
 from recorder.record.journal.block import Damage
 from recorder.record.layout import Layout, order, run_of
-from recorder.record.merged import digests_in
-from recorder.record.raw import CHECKSUM, checksum, combined, of_journal, sealed_file
+from recorder.record.read import about, cut_of
+from recorder.record.rows import of_journal
+from recorder.record.sealed import CHECKSUM, checksum, combined, sealed_file
 from recorder.schema.raw import RAW, RAW_VERSION
 
 #: zstd's level where none is said: what capture's machine hardly notices.
@@ -123,7 +123,10 @@ class Sealed:
 
 
 def seal(layout: Layout, feed: str, stem: str, *, level: int = LEVEL) -> Sealed | None:
-    """Seal one journal at zstd's `level`; None if it is gone, or another process has it.
+    """Seal one journal at zstd's `level`.
+
+    None if it is gone, another process has it, or a journal that it replaces is not sealed yet:
+    only this one says where that one has to be cut.
 
     The journal is deleted when a sealed file was read back in full and has the digest of all its
     blocks, and the head of its run says so. A journal with damage that is not a cut last block is
@@ -174,8 +177,7 @@ class _Contents:
 
     def __init__(self, layout: Layout, feed: str, stem: str) -> None:
         self._source, self._feed, self._stem = layout.journal(feed, stem), feed, stem
-        about = reader.about(self._source)
-        self._about = json.loads(about) if about else {}
+        self._about = about(self._source)
         self._cut = _cut(layout, feed, stem)
         self._digest = Digest()
         self._numbers: dict[str, tuple[int, int]] = {}
@@ -269,7 +271,7 @@ def _cut(layout: Layout, feed: str, stem: str) -> int | None:
 
     Only what the later journals were read to hold counts, not what one of them says.
     """
-    cut = cuts(layout, feed).get(stem)
+    cut = cut_of(layout, feed, stem)
     if cut is None:
         return None
     wanted = set(_frames(layout.journal(feed, stem), cut))
@@ -288,19 +290,6 @@ def _frames(path: Path, start: int) -> Iterator[tuple[str, int, int, bytes]]:
             for frame in reader.frames_of(block):
                 same = hashlib.sha256(frame.kind.encode() + b"\0" + frame.payload).digest()
                 yield frame.connection, frame.seq, frame.recv_ns, same
-
-
-def cuts(layout: Layout, feed: str) -> dict[str, int]:
-    """Return the journals whose end was written again into a later one: stem -> byte to cut at."""
-    found: dict[str, int] = {}
-    for stem in layout.active(feed):
-        try:
-            about = reader.about(layout.journal(feed, stem))
-        except FileNotFoundError:
-            continue
-        if about:
-            found.update((old, at) for old, at in json.loads(about).get("replaces", []))
-    return found
 
 
 def waiting(layout: Layout, feed: str) -> list[str]:

@@ -1,8 +1,8 @@
 """Verifying a record: is every frame there that its own numbers promise, and readable?
 
-Walks a data directory and believes nothing: every block's and page's checksum is computed, every
-connection's numbers are counted, every frame's day is compared with its place, the ledger with
-what it claims to have ingested.
+Reads a data directory and trusts nothing: it computes the checksum of every block, page and value,
+counts every connection's numbers, and compares every frame's day with its place, and the ledger
+with the files.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -18,9 +17,10 @@ import pyarrow.compute as pc
 
 from recorder.clock import DAY_NS, iso
 from recorder.errors import DataError
-from recorder.record import compact, merged, raw
+from recorder.record import compact, footers, read
 from recorder.record.journal.block import Damage
-from recorder.record.layout import Layout, day_of, order
+from recorder.record.layout import Layout, day_of
+from recorder.record.read import Position, Reader
 from recorder.reporter import QUIET, Reporter
 from recorder.schema import duck
 
@@ -71,13 +71,13 @@ def verify(layout: Layout, reporter: Reporter = QUIET) -> Report:
     pruned = _pruned(layout)
     for name in layout.feeds():
         walk = _Walk(layout, name, report, reporter)
-        walk.go_on_after(pruned.get(name, []))
+        walk.skip(pruned.get(name, []))
         walk.run()
         report.feeds.append(walk.feed)
         rows |= walk.rows
     report.findings += _ledger(layout, rows)
     for foreign in layout.foreign():
-        what = "is none of ours: its name says no feed, day and segment"
+        what = "is not a sealed file: its name says no feed, day and segment"
         report.findings.append(Finding(what, foreign, "left alone; move it away", wrong=False))
     for path in compact.left_over(layout):
         what, remedy = (
@@ -89,21 +89,22 @@ def verify(layout: Layout, reporter: Reporter = QUIET) -> Report:
 
 
 class _Walk:
-    """One feed's segments, oldest first, and where each connection's numbers stand."""
+    """One feed's segments, oldest first, and the next number of each connection."""
 
     def __init__(self, layout: Layout, name: str, report: Report, reporter: Reporter) -> None:
         self._layout, self._name, self._reporter = layout, name, reporter
+        self._reader = Reader(layout, name, verify=True)
         self._findings = report.findings
         self._next: dict[str, int] = {}
-        self._met: set[str] = set()
+        self._connections: set[str] = set()
         self.feed = FeedReport(name)
         self.rows: dict[str, int] = {}
 
-    def go_on_after(self, pruned: list[_Pruned]) -> None:
-        """Take the numbers of pruned segments for read; what was put back is read again."""
+    def skip(self, pruned: list[_Pruned]) -> None:
+        """Count the numbers of pruned segments as read, unless their files were put back."""
         if not pruned:
             return
-        there = {stem for _, held in merged.files(self._layout, self._name) for stem in held}
+        there = {stem for _, held in footers.files(self._layout, self._name) for stem in held}
         gone = [segment for segment in pruned if segment.stem not in there]
         for segment in gone:
             for connection, last in segment.last_seqs.items():
@@ -114,73 +115,63 @@ class _Walk:
             self._note(what, str(self._layout.raw / f"feed={self._name}"), "nothing: on purpose")
 
     def run(self) -> None:
+        """Read every segment."""
         layout, name = self._layout, self._name
-        sealed, active = set(layout.sealed(name)), set(layout.active(name))
-        # By run and number: the time in front goes back when the wall clock is set back.
-        for stem in sorted(sealed | active, key=order):
-            if stem in sealed:
-                self._parquet(stem)
-            else:
-                self._journal(stem, layout.journal(name, stem))
-            if stem in sealed and stem in active:
-                where = str(layout.journal(name, stem))
-                self._note("sealed, and its journal is still there", where, "the next capture")
+        for stem in read.stems(layout, name):
+            self._segment(stem)
         for stem in layout.differing(name):
             where = str(layout.parquet(name, stem))
             self._wrong("is not what the bucket has under its name", where, "compare the two")
-        self.feed.connections = len(self._met)
+        self.feed.connections = len(self._connections)
         leftovers = (layout.raw / f"feed={name}").glob("date=*/*.tmp")
         for path in leftovers:
             self._note("an unfinished sealed file", str(path), "it may be deleted")
 
-    def _parquet(self, stem: str) -> None:
-        self.feed.segments += 1
+    def _segment(self, stem: str) -> None:
+        at = self._reader.read.setdefault(stem, Position())
+        damage: list[Damage] = []
+        self._reader.damage = damage
+        journal = self._layout.journal(self._name, stem)
         where = self._layout.where(self._name, stem)
-        sums = []
         try:
-            path = self._layout.parquet(self._name, stem)
-            with raw.sealed_file(path, verify=True) as file:
-                held = merged.read(file.metadata.metadata, where)
-                self.rows |= {one.stem: one.rows for one in held}
-                if not held:
-                    self.rows[stem] = file.metadata.num_rows
-                elif sum(one.rows for one in held) != file.metadata.num_rows:
-                    self._wrong("lists other segments than it holds", where, "restore it")
-                for group in range(file.num_row_groups):
-                    table = file.read_row_group(group)
-                    sums.append(raw.checksum(table))
-                    self._part(table, stem, where)
-                told = (file.metadata.metadata or {}).get(raw.CHECKSUM.encode())
+            for table in self._reader.parts(stem):
+                self._part(table, stem, str(journal) if at.offset else where)
         except DataError as error:
             self._wrong(error.what, where, "restore this file from a copy")
-            return
         except FileNotFoundError:
-            self._wrong("went away meanwhile", where, "merged or pruned just now? verify again")
+            self._wrong("went away meanwhile", where, "pruned just now? verify again")
+        if journal.exists() and not at.whole:
+            self.feed.journals += 1
+            self._damage(damage, str(journal))
             return
-        if told is None:
-            self._note("carries no checksum of its values", where, "it was not sealed by us")
-        elif told.decode("utf-8", "replace") != raw.combined(sums):
-            self._wrong("its values are not those sealed", where, "restore it from a copy")
+        self.feed.segments += 1
+        if journal.exists():
+            what = "sealed, and its journal is still there"
+            self._note(what, str(journal), "the next capture")
+        if at.whole:
+            self._footer(stem, where)
 
-    def _journal(self, stem: str, path: Path) -> None:
-        self.feed.journals += 1
-        damage: list[Damage] = []
-        rows = 0
+    def _footer(self, stem: str, where: str) -> None:
+        """Compare what a file that was read says of itself with what it holds."""
         try:
-            for part in raw.of_journal(path, damage=damage):
-                rows += len(part.table)
-                self._part(part.table, stem, str(path))
+            known = footers.footer(self._layout.look(self._name, stem))
         except FileNotFoundError:
-            self._parquet(stem)  # sealed just now
-            return
+            return  # merged just now
+        self.rows |= {one.stem: one.rows for one in known.held} or {stem: known.rows}
+        if known.held and sum(one.rows for one in known.held) != known.rows:
+            self._wrong("lists other segments than it holds", where, "restore it")
+        if known.checksum is None:
+            self._note("carries no checksum of its values", where, "another program wrote it")
+
+    def _damage(self, damage: list[Damage], where: str) -> None:
         for hurt in damage:
             size = hurt.end - hurt.start
             if hurt.torn:
                 what = f"a torn tail of {size} bytes from byte {hurt.start}"
-                self._note(what, str(path), "usual after a crash; sealing cuts it off")
+                self._note(what, where, "usual after a crash; sealing cuts it off")
             else:
                 what = f"{size} damaged bytes from byte {hurt.start}"
-                self._wrong(what, str(path), "the frames there are lost; the gap is recorded")
+                self._wrong(what, where, "the frames there are lost; the gap is recorded")
 
     def _part(self, table: pa.Table, stem: str, where: str) -> None:
         feed, stamps = self.feed, pc.min_max(table["recv_ns"]).as_py()
@@ -200,10 +191,10 @@ class _Walk:
         self._reporter.progress(len(table))
 
     def _numbers(self, table: pa.Table, run: dict[str, int | str], where: str) -> None:
-        """Compare one connection's frames in a part with what their numbers promise."""
+        """Compare one connection's frames in a part with the numbers to expect."""
         connection = str(run["connection"])
         first, last, count = int(run["seq_min"]), int(run["seq_max"]), int(run["seq_count"])
-        self._met.add(connection)
+        self._connections.add(connection)
         expected = self._next.get(connection, 0)
         self._next[connection] = max(expected, last + 1)
         if first == expected and last - first + 1 == count:
@@ -271,8 +262,8 @@ def _ledger(layout: Layout, rows: dict[str, int]) -> Iterator[Finding]:
     except duckdb.Error as error:
         yield Finding(f"cannot be read: {str(error).splitlines()[0]}", where, rebuild)
         return
-    for stem, claimed, sealed in claims:
+    for stem, claimed, whole in claims:
         there = rows.get(stem)
-        if there is not None and (there < claimed or (sealed and there != claimed)):
+        if there is not None and (there < claimed or (whole and there != claimed)):
             what = f"says {claimed} frames of segment {stem}, whose file holds {there}"
             yield Finding(what, where, rebuild)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from recorder.errors import DISTRIBUTION, DataError
 
@@ -45,12 +42,3 @@ def check_version(metadata: Mapping[bytes, bytes] | None, where: object) -> None
         what = f"was written by another version (record schema {said}; this one reads "
         hint = f"update the recorder: pip install --upgrade {DISTRIBUTION}"
         raise DataError(f"{what}{RAW_VERSION})", where=str(where), hint=hint)
-
-
-def opens(source: Path | BinaryIO) -> bool:
-    """True if a file is Parquet, as far as its footer says."""
-    try:
-        pq.read_schema(source)
-    except (OSError, pa.ArrowException):
-        return False
-    return True

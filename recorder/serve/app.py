@@ -23,6 +23,7 @@ from starlette.staticfiles import StaticFiles
 
 from recorder.answers import canned
 from recorder.errors import BusyError, DataError, RecorderError, UsageError
+from recorder.record.find import FramePlace
 from recorder.record.layout import Layout
 from recorder.schema.tables import TABLES
 from recorder.serve import calendar, frames, guard, menu, parameters, sockets
@@ -191,14 +192,14 @@ class Routes:
             parameters.number(request, name, None, 0, (1 << 63) - 1) for name in ("seq", "recv_ns")
         ]
         feed, connection = parameters.text(request, "feed"), parameters.text(request, "connection")
-        place = frames.Place(feed, connection, *numbers)
+        place = FramePlace(feed, connection, *numbers)
         async with self._frames:
-            found = await asyncio.to_thread(frames.find, self._parts.layout, place)
+            found = await asyncio.to_thread(frames.read, self._parts.layout, place)
         if request.query_params.get("download"):
             name = f"frame-{place.recv_ns}-{place.seq}.bin"
             headers = {"content-disposition": f'attachment; filename="{name}"'}
             return Response(found.payload, 200, headers, "application/octet-stream")
-        return _json(frames.told(place, found))
+        return _json(frames.encoded(place, found))
 
 
 # -- responses

@@ -20,7 +20,9 @@ import pyarrow as pa
 from recorder.answers import database
 from recorder.clock import Clock
 from recorder.errors import DataError, UsageError, did_you_mean
+from recorder.record.follow import Follow
 from recorder.record.layout import Layout
+from recorder.record.read import Position
 from recorder.reporter import Reporter
 from recorder.schema.tables import LEDGER
 from recorder.stream import event
@@ -29,7 +31,6 @@ from recorder.stream.event import Event, Filter, Place
 from recorder.stream.incremental import Eager, Turns
 from recorder.stream.memory import MemoryTables
 from recorder.stream.span import check_version
-from recorder.stream.tail import Tail
 from recorder.tables.rules import Rules
 
 #: How often rows that are too old are dropped from memory.
@@ -63,7 +64,7 @@ class Begun:
 
     layout: Layout
     memory: MemoryTables
-    tail: Tail
+    tail: Follow
     past: Iterator[Event]
     eager: Eager | None = None
     turns: Turns | None = None
@@ -115,7 +116,7 @@ class Follower:
         _check_feeds(layout, wanted)
         past: Iterator[Event] = iter(())
         published = _published(layout, pace, reporter)
-        memory, tail = MemoryTables(rules, tables, wanted), Tail(layout, reporter)
+        memory, tail = MemoryTables(rules, tables, wanted), Follow(layout, reporter)
         if published is not None:
             _begin_behind(published, memory, tail, pace.history_ns)
             past = event.read(published, tables, wanted)
@@ -124,7 +125,7 @@ class Follower:
             memory.db.execute("SET threads = 1")
             begun = replace(begun, eager=Eager(memory, rules, tables), turns=Turns(pace.share))
             for feed in layout.feeds():
-                tail.pass_over(feed, clock.wall_ns() - pace.history_ns)
+                tail.skip_before(feed, clock.wall_ns() - pace.history_ns)
         return cls(begun, wanted, pace, clock, reporter)
 
     @property
@@ -259,11 +260,12 @@ def _published(layout: Layout, pace: Pace, reporter: Reporter) -> duckdb.DuckDBP
 
 
 def _begin_behind(
-    published: duckdb.DuckDBPyConnection, memory: MemoryTables, tail: Tail, history_ns: int
+    published: duckdb.DuckDBPyConnection, memory: MemoryTables, tail: Follow, history_ns: int
 ) -> None:
     """Copy the published tables, and let the tail begin behind the frames that are in them."""
-    sql = f"SELECT segment, rows, journal_offset, sealed, last_recv_ns FROM {LEDGER.name}"  # noqa: S608
-    ledger = published.execute(sql).fetchall()
-    tail.begin({name: (rows, at, sealed) for name, rows, at, sealed, _ in ledger})
-    newest = max((row[4] or 0 for row in ledger), default=0)
+    names = "feed, segment, rows, journal_offset, sealed, last_recv_ns"
+    ledger = published.execute(f"SELECT {names} FROM {LEDGER.name}").fetchall()  # noqa: S608
+    for feed, stem, *position, _ in ledger:
+        tail.begin(feed, {stem: Position(*position)})
+    newest = max((row[-1] or 0 for row in ledger), default=0)
     memory.copy(published, newest - history_ns)

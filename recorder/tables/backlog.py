@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import BinaryIO
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from recorder.answers import database
-from recorder.errors import RecorderError
+from recorder.errors import DataError, RecorderError
+from recorder.record.footers import footer
 from recorder.record.layout import Layout
+from recorder.record.sealed import Source
 
 
 def waiting(layout: Layout) -> int:
@@ -49,10 +48,10 @@ def rows(paths: Iterable[Path]) -> int:
     return sum(map(_rows, paths))
 
 
-def _rows(source: Path | BinaryIO) -> int:
+def _rows(source: Source) -> int:
     try:
-        return int(pq.read_metadata(source).num_rows)
-    except (OSError, pa.ArrowException):
+        return footer(source).rows
+    except (DataError, FileNotFoundError):
         return 0
 
 

@@ -16,17 +16,16 @@ import pyarrow as pa
 from pyarrow import compute
 
 from recorder import durable
-from recorder.clock import DAY_NS, NS
+from recorder.clock import DAY_NS, LAST, NS
 from recorder.errors import DataError
-from recorder.record import footers, merged
-from recorder.record.footers import Footers
+from recorder.record.footers import Footers, Held, footer
 from recorder.record.layout import Layout, began_ns, order, run_of
-from recorder.record.merged import Held
+from recorder.record.merge import RunLeft, Window, windows
+from recorder.record.read import Reader
 from recorder.reporter import QUIET, Reporter
 from recorder.tables import ledger, markers, private
 from recorder.tables.batch import Batches, Paths, SlowPathError, transaction
 from recorder.tables.ingest_order import (
-    LAST,
     File,
     Segment,
     Span,
@@ -41,7 +40,6 @@ from recorder.tables.ingest_order import (
     wait_from,
 )
 from recorder.tables.late_files import Hosts, first_late
-from recorder.tables.merge_runs import Known, Run, Window, windows
 from recorder.tables.publish import Publisher
 from recorder.tables.rules import Rules
 
@@ -212,10 +210,13 @@ class Ingest:
     def _whole(self, feed: str, stem: str) -> File | None:
         """Return a sealed file; None if it cannot be opened, is empty, or its frames are large."""
         path = self._layout.parquet(feed, stem)
-        size = footers.size(path)
-        if size is None or not size.rows or size.bytes > _LARGE_FRAME * size.rows:
+        try:
+            known = footer(path)
+        except (DataError, FileNotFoundError):
             return None
-        return File(path, *size)
+        if not known.ours or not known.rows or known.bytes > _LARGE_FRAME * known.rows:
+            return None
+        return File(path, known.rows, known.bytes)
 
     def _take_files(self, feed: str, files: Sequence[File]) -> int:
         """Take whole files in one transaction; return how many frames, 0 if they need a look."""
@@ -223,7 +224,7 @@ class Ingest:
 
         def note(paths: Paths) -> None:
             for path in paths:
-                held = merged.held_in(path)
+                held = footer(path).held
                 ledger.note_file(self._db, feed, path, held, batches.fingerprint)
 
         try:
@@ -239,15 +240,15 @@ class Ingest:
         """Take what is left of segments, in order of time, window by window."""
         frames, left = 0, set(step.stems)
         while left := left - {path.stem for path in self._skipped}:
-            notes = {stem: ledger.known(self._db, stem) for stem in left}
+            reader = Reader(
+                self._layout, feed, {stem: ledger.known(self._db, stem) for stem in left}
+            )
             reading = [
-                Run(self._layout, feed, run, notes.__getitem__,
-                    ledger.latest_of(self._db, feed, run[0]))
-                for run in runs(left)
-            ]  # fmt: skip
+                RunLeft(reader, run, ledger.latest_of(self._db, feed, run[0])) for run in runs(left)
+            ]
             for window in windows(reading, _full, step.until_ns):
                 try:
-                    self._window(feed, notes, window)
+                    self._window(feed, window)
                 except DataError as error:
                     for piece in window.slices:
                         self._leave_out(feed, piece.stem, error)
@@ -258,21 +259,17 @@ class Ingest:
                 break
         return frames
 
-    def _window(self, feed: str, notes: dict[str, Known], window: Window) -> None:
+    def _window(self, feed: str, window: Window) -> None:
         """Take a window's frames, and note which files are read to their end."""
         ended = self._ended(feed, window)
-        for piece in window.slices:
-            known = notes[piece.stem]
-            known.rows += len(piece.table)
-            known.offset = known.offset if piece.offset is None else piece.offset
 
         def note() -> None:
             for piece in window.slices:
                 times = compute.min_max(piece.table["recv_ns"]).as_py()
                 span = Span(piece.stem, times["min"], times["max"])
-                ledger.note_frames(self._db, feed, span, notes[piece.stem], batches.fingerprint)
+                ledger.note_frames(self._db, feed, span, piece.end, batches.fingerprint)
             for stem, held in ended.items():
-                ledger.note_end(self._db, stem, notes[stem].rows, held)
+                ledger.note_end(self._db, stem, window.ended[stem].rows, held)
 
         batches = self._batches_of(feed)
         if window.slices:
@@ -282,12 +279,12 @@ class Ingest:
                 note()
         self._changed |= bool(ended)  # their frames are in the view `raw` now
 
-    def _ended(self, feed: str, window: Window) -> dict[str, list[Held]]:
+    def _ended(self, feed: str, window: Window) -> dict[str, tuple[Held, ...]]:
         """Return the segments held by each file that is read to its end; leave damaged ones out."""
         held, failed = {}, list(window.failed)
         for stem in window.ended:
             try:
-                held[stem] = merged.held_in(self._layout.parquet(feed, stem))
+                held[stem] = footer(self._layout.parquet(feed, stem)).held
             except DataError as error:
                 failed.append((stem, error))
             except FileNotFoundError:

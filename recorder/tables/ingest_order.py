@@ -17,11 +17,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
-from recorder.clock import NS
+from recorder.clock import LAST, NS
 from recorder.record.layout import began_ns, order, run_of
-
-#: After every receive time (ns).
-LAST = 1 << 62
 
 #: The moment until which frames are taken advances by the minute: each time, a part of the same
 #: files is read again.

@@ -19,12 +19,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recorder.clock import LAST
 from recorder.errors import DataError
 from recorder.record.layout import Layout
+from recorder.record.read import Reader
 from recorder.tables.arrivals import MARGIN_NS, QUIET_NS
-from recorder.tables.ingest_order import LAST
 from recorder.tables.ledger import known, latest_of
-from recorder.tables.merge_runs import frames_left
 
 
 class Late(NamedTuple):
@@ -75,7 +75,7 @@ def _beyond(
 ) -> int | None:
     """Return when (ns) a segment's new frames begin, if another line was ingested beyond that."""
     try:
-        tables = frames_left(layout, feed, stem, known(db, stem))
+        tables = Reader(layout, feed, {stem: known(db, stem)}).parts(stem)
         left = [part for table in tables if (part := _left(table)) is not None]
     except (FileNotFoundError, DataError):
         return None  # ingest warns of it

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import duckdb
 
+from recorder.clock import LAST
+from recorder.record.footers import Held
 from recorder.record.layout import day_of, number_of, run_of
-from recorder.record.merged import Held
-from recorder.tables.ingest_order import LAST, Span
-from recorder.tables.merge_runs import Known
+from recorder.record.read import Position
+from recorder.tables.ingest_order import Span
 
 # -- reading
 
@@ -24,12 +25,12 @@ def states(db: duckdb.DuckDBPyConnection, feed: str) -> dict[str, bool]:
     )
 
 
-def known(db: duckdb.DuckDBPyConnection, stem: str) -> Known:
+def known(db: duckdb.DuckDBPyConnection, stem: str) -> Position:
     """Return how much of a segment was ingested."""
     rows = db.execute(
         "SELECT rows, journal_offset FROM ledger WHERE segment = $stem", {"stem": stem}
     ).fetchall()
-    return Known(*rows[0]) if rows else Known()
+    return Position(*rows[0]) if rows else Position()
 
 
 _BEFORE = """
@@ -81,7 +82,7 @@ ON CONFLICT (segment) DO UPDATE SET
 
 
 def note_frames(
-    db: duckdb.DuckDBPyConnection, feed: str, span: Span, known: Known, sql: str | None
+    db: duckdb.DuckDBPyConnection, feed: str, span: Span, known: Position, sql: str | None
 ) -> None:
     """Write how much of a segment is ingested now: `known`, of which frames of this `span` are new.
 

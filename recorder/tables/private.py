@@ -11,9 +11,9 @@ import duckdb
 
 from recorder import durable
 from recorder.errors import DataError
+from recorder.record.footers import opens
 from recorder.record.layout import Layout
 from recorder.schema import duck
-from recorder.schema.raw import opens
 from recorder.schema.tables import PRUNED, SCHEMA_VERSION
 from recorder.tables import batch, publish
 from recorder.version import __version__

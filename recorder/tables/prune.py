@@ -14,16 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from recorder import durable
 from recorder.clock import DAY_NS, NS, day
 from recorder.errors import DataError
-from recorder.record import merged, raw
+from recorder.record import footers, sealed
 from recorder.record.layout import Layout, day_of
 from recorder.schema.tables import TABLES
 from recorder.tables.batch import transaction
@@ -108,7 +105,7 @@ def _old(layout: Layout, limit_ns: int) -> Iterator[RawFile]:
             if last_ns is None:
                 last_ns = _end_of(day_of(stem))
             if last_ns < limit_ns:
-                stems = tuple(merged.stems_of(layout, feed, stem))
+                stems = tuple(footers.stems_of(layout, feed, stem))
                 where, size = layout.where(feed, stem), layout.size(feed, stem)
                 yield RawFile(feed, stem, where, stems, rows, size)
 
@@ -118,15 +115,12 @@ def _end_of(date: str) -> int:
 
 
 def _extent(layout: Layout, feed: str, stem: str) -> tuple[int, int | None]:
-    """How many frames a file holds, and its last receive time by its statistics; None: unknown."""
+    """Return a file's frames, and its last receive time by its statistics; None: unknown."""
     try:
-        about = pq.read_metadata(layout.look(feed, stem))
-    except (OSError, pa.ArrowException):
+        known = footers.footer(layout.look(feed, stem))
+    except (DataError, FileNotFoundError):
         return 0, None
-    groups = [about.row_group(i).column(0) for i in range(about.num_row_groups)]
-    if not all(group.is_stats_set and group.path_in_schema == "recv_ns" for group in groups):
-        return about.num_rows, None
-    return about.num_rows, max((group.statistics.max for group in groups), default=None)
+    return known.rows, None if known.span is None else known.span[1]
 
 
 def apply(
@@ -167,10 +161,10 @@ def _remove(chosen: Plan) -> None:
 def _marks(layout: Layout, file: RawFile, at: int) -> Iterator[tuple[object, ...]]:
     """The rows of `pruned` for one file's segments."""
     try:
-        held = merged.held_in(layout.look(file.feed, file.stem))
+        held = footers.footer(layout.look(file.feed, file.stem)).held
         last_seqs = _last_seqs(layout.look(file.feed, file.stem))
     except (DataError, FileNotFoundError):
-        held, last_seqs = [], {}
+        held, last_seqs = (), {}
     rows = {one.stem: one.rows for one in held} or {file.stems[0]: file.rows}
     for stem in file.stems:
         first = stem == file.stems[0]
@@ -178,11 +172,9 @@ def _marks(layout: Layout, file: RawFile, at: int) -> Iterator[tuple[object, ...
         yield file.feed, stem, rows[stem], file.bytes if first else 0, at, told
 
 
-def _last_seqs(source: Path | BinaryIO) -> dict[str, int]:
-    found: dict[str, int] = {}
-    with raw.sealed_file(source) as file:
-        for batch in file.iter_batches(columns=["connection", "seq"]):
-            ends = pa.Table.from_batches([batch])
-            for run in ends.group_by("connection").aggregate([("seq", "max")]).to_pylist():
-                found[run["connection"]] = max(found.get(run["connection"], -1), run["seq_max"])
-    return found
+def _last_seqs(source: sealed.Source) -> dict[str, int]:
+    last: dict[str, int] = {}
+    for table in sealed.columns(source, ["connection", "seq"]):
+        for run in table.group_by("connection").aggregate([("seq", "max")]).to_pylist():
+            last[run["connection"]] = max(last.get(run["connection"], -1), run["seq_max"])
+    return last

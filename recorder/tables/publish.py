@@ -12,8 +12,9 @@ import duckdb
 
 from recorder import durable
 from recorder.answers import canned
+from recorder.record.footers import opens
 from recorder.record.layout import Layout
-from recorder.schema.raw import RAW_COLUMNS, opens
+from recorder.schema.raw import RAW_COLUMNS
 from recorder.schema.tables import ABOUT, LEDGER, PRUNED, TABLES
 from recorder.tables.batch import transaction
 

@@ -9,7 +9,7 @@ from recorder.errors import ConfigError
 from recorder.feed import WHALE_USD
 from recorder.feeds import feed as feed_of
 from recorder.record.layout import Layout
-from recorder.record.raw import kind_of
+from recorder.record.read import kind_of
 from recorder.tables import normalise
 from recorder.tables.normalise import Normaliser
 

@@ -30,7 +30,7 @@ async def test_capture_loads_neither_duckdb_nor_pyarrow_from_its_start_to_its_en
     loaded = set(re.findall(r"^import time:.*\| +(\S+)$", child.said, re.MULTILINE))
     assert "recorder.capture.capture" in loaded and "websockets.asyncio.client" in loaded
     assert not {name for name in loaded if name.split(".")[0] in {"duckdb", "pyarrow", "numpy"}}
-    assert not {"recorder.record.seal", "recorder.record.raw", "recorder.tables.ingest"} & loaded
+    assert not {"recorder.record.seal", "recorder.record.rows", "recorder.tables.ingest"} & loaded
     assert not {"recorder.service", "recorder.services"} & loaded
     kinds = [frame.kind for frame in recorded(data, "mine")[0] if frame.kind != "stats"]
     assert kinds == ["open", *["text"] * 200, "closed"]

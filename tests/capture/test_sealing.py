@@ -17,12 +17,12 @@ from kit.captures import journals, litter, rows
 from recorder import frame
 from recorder.clock import NS, Clock, ulid
 from recorder.record import heads, seal
+from recorder.record.digest import digests_in
 from recorder.record.journal import reader
 from recorder.record.journal.block import RECORD, Block
 from recorder.record.journal.sync import run
 from recorder.record.journal.writer import Journal, Limits, Reports, Stream
 from recorder.record.layout import Layout, number_of
-from recorder.record.merged import digests_in
 
 _T0 = 1_767_225_600 * NS
 

@@ -29,7 +29,7 @@ from kit.records import Published, assert_same
 from recorder import durable
 from recorder.clock import DAY_NS
 from recorder.errors import BusyError, DataError
-from recorder.record import compact, merged, raw
+from recorder.record import compact, footers, sealed
 from recorder.record.compact import Small, groups
 from recorder.record.layout import Layout, day_of, order, stem
 from recorder.record.verify import verify
@@ -137,12 +137,12 @@ def test_a_merged_file_says_what_it_holds(record: Published) -> None:
     names = sorted(record.layout.sealed(FEED), key=order)
     merge(record)
     ledger = record.sql("SELECT segment, rows, first_recv_ns, last_recv_ns FROM ledger")
-    held = [one for _, stems in merged.files(record.layout, FEED) for one in stems]
+    held = [one for _, stems in footers.files(record.layout, FEED) for one in stems]
     assert sorted(held, key=order) == names
     found = [
         tuple(one)
         for name in record.layout.sealed(FEED)
-        for one in merged.held_in(record.layout.parquet(FEED, name))
+        for one in footers.footer(record.layout.parquet(FEED, name)).held
     ]
     assert sorted(found) == sorted(ledger)
 
@@ -213,7 +213,9 @@ def test_a_file_without_neighbours_is_compressed_harder_once(tmp_path: Path) -> 
     before, tables = frames(record.layout), record.everything()
     [done] = merge(record)
     assert (done.before, done.after) == (1, 1)
-    assert [merged.is_merged(record.layout.parquet(FEED, s)) for s in record.layout.sealed(FEED)]
+    assert all(
+        footers.footer(record.layout.parquet(FEED, s)).held for s in record.layout.sealed(FEED)
+    )
     assert frames(record.layout).equals(before) and verify(record.layout).sound
     assert merge(record) == []
     shutil.rmtree(tmp_path / "work")
@@ -226,7 +228,7 @@ def test_a_damaged_original_leaves_the_day_as_it_is(record: Published) -> None:
     table = pq.read_table(path, partitioning=None)
     metadata = pq.read_metadata(path).metadata
     altered = table.set_column(5, RAW.field("payload"), pa.array([b"x"] * len(table)))
-    kept = {raw.CHECKSUM: metadata[raw.CHECKSUM.encode()]}
+    kept = {sealed.CHECKSUM: metadata[sealed.CHECKSUM.encode()]}
     pq.write_table(altered.cast(RAW).replace_schema_metadata(kept), path)
     before = sorted(path.parent.iterdir())
     with pytest.raises(DataError, match="not those sealed"):

@@ -12,13 +12,13 @@ from kit.commands import call, start
 from kit.frames import MS, RUN, T0, marker
 from kit.records import Record, assert_same
 
-from recorder.clock import NS
+from recorder.clock import LAST, NS
 from recorder.frame import Frame
 from recorder.record.layout import stem
 from recorder.record.verify import verify
 from recorder.tables import ledger
 from recorder.tables.ingest import Ingest
-from recorder.tables.ingest_order import LAST, Span, perhaps_late, turns, wait_from
+from recorder.tables.ingest_order import Span, perhaps_late, turns, wait_from
 from recorder.tables.late_files import Hosts, first_late
 from recorder.tables.rules import Rules
 

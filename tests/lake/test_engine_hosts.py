@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kit.records import Published, assert_same
 
-from recorder.clock import NS, ulid
+from recorder.clock import LAST, NS, ulid
 from recorder.frame import Frame
 from recorder.lake import delta, waiting
 from recorder.lake.waiting import PATIENCE_NS, Life, moment
 from recorder.reporter import Reporter
-from recorder.tables.ingest_order import LAST
 
 from . import worlds
 

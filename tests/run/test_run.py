@@ -75,19 +75,12 @@ async def test_whoever_is_killed_comes_back_and_the_record_is_whole(tmp_path: Pa
 def frames_of(data: Path) -> int:
     """How many trades are on disk, sealed or not."""
     from recorder.record.layout import Layout
-    from recorder.record.raw import of_journal, of_parquet
+    from recorder.record.read import Reader, stems
 
-    layout, total = Layout(data), 0
-    try:
-        for stem in layout.sealed("mine"):
-            for table in of_parquet(layout.parquet("mine", stem), 0):
-                total += table.column("kind").to_pylist().count("text")
-        for stem in layout.active("mine"):
-            if not layout.parquet("mine", stem).exists():
-                for part in of_journal(layout.journal("mine", stem), 0):
-                    total += part.table.column("kind").to_pylist().count("text")
-    except FileNotFoundError:  # sealed just now
-        return 0
+    reader, total = Reader(Layout(data), "mine", columns=["kind"]), 0
+    for stem in stems(reader.record, "mine"):
+        for table in reader.parts(stem):
+            total += table.column("kind").to_pylist().count("text")
     return total
 
 

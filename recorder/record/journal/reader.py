@@ -13,6 +13,9 @@ from recorder.record.journal.block import ABOUT, Block, Damage, records, scan, s
 #: How much of a journal is read at a time; more only where one block is larger.
 _WINDOW = 4 << 20
 
+#: How much is read first of a journal of which only the description is wanted.
+_HEAD = 64 << 10
+
 #: What one bad sector makes unreadable at most.
 _PAGE = 4096
 
@@ -26,7 +29,7 @@ def blocks(path: Path, start: int = 0) -> Iterator[Block | Damage]:
     Raises:
         FileNotFoundError: the journal was sealed and is gone.
     """
-    numbers = _Numbers()
+    numbers = Numbers()
     with path.open("rb") as file:
         for found in _scanned(file.fileno(), seed(path.stem), start):
             if isinstance(found, Damage):
@@ -35,9 +38,9 @@ def blocks(path: Path, start: int = 0) -> Iterator[Block | Damage]:
                 yield found if numbers.take(found) else Damage(found.start, found.end, False)
 
 
-def _scanned(fd: int, salt: int, position: int) -> Iterator[Block | Damage]:
+def _scanned(fd: int, salt: int, position: int, least: int = _WINDOW) -> Iterator[Block | Damage]:
     """Scan a file window by window: a mapped file would kill the process at a bad sector."""
-    limit, width = os.fstat(fd).st_size, _WINDOW
+    limit, width = os.fstat(fd).st_size, least
     while position < limit:
         window = _read(fd, position, min(width, limit - position))
         ends = position + len(window) >= limit or not window
@@ -49,7 +52,7 @@ def _scanned(fd: int, salt: int, position: int) -> Iterator[Block | Damage]:
             reached = found.end
         if ends:
             return
-        width = _WINDOW if reached > position else 2 * width
+        width = least if reached > position else 2 * width
         position = reached
 
 
@@ -74,23 +77,30 @@ def _read(fd: int, position: int, size: int) -> bytes:
     return b"".join(pages)
 
 
-class _Numbers:
-    """Which frame numbers of each connection have been read."""
+class Numbers:
+    """The frame numbers of each connection that were read."""
 
     def __init__(self) -> None:
         self._next: dict[str, int] = {}
         self._holes: list[tuple[str, int, int]] = []
 
     def take(self, block: Block) -> bool:
-        """Note a block's numbers; False if they were read before."""
-        name, first, end = block.connection, block.first_seq, block.first_seq + block.frames
-        expected = self._next.get(name, 0)
+        """Note a block's numbers; return False if they were read before."""
+        return self.add(block.connection, block.first_seq, block.first_seq + block.frames)
+
+    def add(self, connection: str, first: int, end: int) -> bool:
+        """Note the numbers from `first` to before `end`; return False if they were read before."""
+        expected = self._next.get(connection, 0)
         if first < expected:
-            return self._fill(name, first, end)
+            return self._fill(connection, first, end)
         if first > expected:
-            self._holes.append((name, expected, first))
-        self._next[name] = end
+            self._holes.append((connection, expected, first))
+        self._next[connection] = end
         return True
+
+    def behind(self, connection: str) -> int:
+        """Return the number behind the last one that was read of a connection; 0 if none was."""
+        return self._next.get(connection, 0)
 
     def _fill(self, name: str, first: int, end: int) -> bool:
         for hole in self._holes:
@@ -108,7 +118,7 @@ def _describes(block: Block) -> bool:
 def about(path: Path) -> bytes:
     """Return the journal's own description (JSON), empty if it is damaged."""
     with path.open("rb") as file:
-        first = next(_scanned(file.fileno(), seed(path.stem), 0), None)
+        first = next(_scanned(file.fileno(), seed(path.stem), 0, _HEAD), None)
     if isinstance(first, Block) and _describes(first):
         return next(records(first))[1]
     return b""

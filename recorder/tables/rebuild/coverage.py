@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import duckdb
 
 from recorder.clock import NS, iso
-from recorder.record import merged
+from recorder.record.footers import files
 from recorder.record.layout import Layout
 from recorder.reporter import Reporter
 from recorder.tables import arrivals
@@ -47,7 +47,7 @@ def _known(db: duckdb.DuckDBPyConnection, feed: str) -> _Known:
 
 def _units(layout: Layout, feed: str, known: _Known) -> tuple[list[Unit], list[Unit]]:
     """The feed's units on disk, and the segments that were ingested but are gone."""
-    there = [(stem, tuple(held)) for stem, held in merged.files(layout, feed)]
+    there = [(stem, tuple(held)) for stem, held in files(layout, feed)]
     names = {stem for stem, _ in there}
     there += [(stem, (stem,)) for stem in layout.active(feed) if stem not in names]
     units = []

@@ -15,7 +15,7 @@ import duckdb
 
 from recorder import durable
 from recorder.errors import DataError
-from recorder.record import merged
+from recorder.record.footers import files
 from recorder.record.layout import Layout
 from recorder.reporter import QUIET, Reporter
 from recorder.schema import duck
@@ -118,7 +118,7 @@ def _carries(layout: Layout, scope: Scope) -> bool:
 
 def _gone(path: Path, layout: Layout) -> int:
     """How many ingested segments are no longer in raw, by tables of any version."""
-    there = {s for feed in layout.feeds() for _, held in merged.files(layout, feed) for s in held}
+    there = {s for feed in layout.feeds() for _, held in files(layout, feed) for s in held}
     try:
         with duck.connect(path) as db:
             done = db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()
