@@ -398,6 +398,7 @@ def test_an_unknown_feed_is_answered_with_the_nearest(here: Here) -> None:
 # -- completion
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_completion_script_is_printed(here: Here, shell: str) -> None:
     outcome = here.run("completion", shell)

@@ -63,6 +63,7 @@ def test_free_disk_is_told_in_hours_at_the_recorded_rate(tmp_path: Path) -> None
     assert re.search(r"GB free; at the present 1[12]\.\d MB an hour full in ", says), says
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("keys", "ok"), [(None, True), (frozenset({"dsk_" + "0" * 64}), False)])
 async def test_an_endpoint_is_reached_or_its_refusal_is_told(
     tmp_path: Path, keys: frozenset[str] | None, ok: bool

@@ -30,7 +30,7 @@ def test_a_shared_option_means_the_same_on_each_command() -> None:
             flag = one.opts[0]
             if flag in SHARED and (name, flag) not in OTHERS:
                 text = (getattr(one, "help", None) or "").removeprefix("For serve: ").lower()
-                meanings[flag].add((text, str(one.type)))
+                meanings[flag].add((text, repr(one.type.to_info_dict())))
     assert {flag: len(found) for flag, found in meanings.items()} == dict.fromkeys(SHARED, 1)
 
 

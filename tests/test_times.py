@@ -429,7 +429,7 @@ def by_command(place: Path, text: str) -> set[tuple[str, str]]:
 
 def by_page(place: Path, text: str) -> set[tuple[str, str]]:
     params = {"since": text, "limit": "null"}
-    asked = answer.Question(str(place), "query", Limits(), "listings", params=params)
+    asked = answer.QueryRequest(str(place), "query", Limits(), "listings", params=params)
     told = json.loads(answer.answer(asked))
     names = [column["name"] for column in told["columns"]]
     rows = [dict(zip(names, row, strict=True)) for row in told["rows"]]

@@ -132,6 +132,7 @@ def test_a_rule_is_tried_and_what_arrives_is_marked(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.process
 def test_one_look_tells_what_is_new_since_the_last_one(tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     note = [sys.executable, "-c", f"import sys; open({str(out)!r}, 'a').write(sys.stdin.read())"]

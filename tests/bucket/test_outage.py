@@ -19,6 +19,7 @@ from recorder.bucket.remote import layout_of
 from recorder.bucket.upload import run
 from recorder.record.layout import Layout
 from recorder.record.verify import verify
+from recorder.reporter import Reporter
 
 from .conftest import Bucket
 from .test_upload import contents, held
@@ -123,7 +124,8 @@ def test_an_outage_fills_the_spool_and_stops_nothing(mortal: Seaweed, tmp_path: 
         finally:
             child.kill()
             child.wait(120)
-    run(layout, store, spool.GB * 10**9, print)  # what did not go within its last half minute
+    # What did not go within its last half minute.
+    run(layout, store, spool.GB * 10**9, Reporter(print))
     assert spool.waiting(layout, url) == []
     assert held(store) == contents(layout)  # byte for byte, and nothing else
     assert store.listing().foreign == []
@@ -158,7 +160,7 @@ def test_files_are_dropped_while_it_records(bucket: Bucket, tmp_path: Path) -> N
         finally:
             child.kill()
             child.wait(120)
-    run(layout, bucket.store, 0, print)  # what did not go within its last half minute
+    run(layout, bucket.store, 0, Reporter(print))  # what did not go within its last half minute
     assert contents(layout) == {}
     done = verify(layout_of(layout.root, bucket.url))
     assert done.sound and done.feeds[0].frames > 0

@@ -54,7 +54,7 @@ def filled(root: Path) -> Published:
 
 def sent(record: Published, bucket: Bucket) -> None:
     """Move all sealed files of a record into a bucket."""
-    done = run(record.layout, bucket.store, 0, print)
+    done = run(record.layout, bucket.store, 0, Reporter(print))
     assert done.waiting == 0 and spool.files(record.layout) == []
 
 
@@ -125,7 +125,7 @@ def test_files_here_and_there_are_one_record(folder: Bucket, tmp_path: Path) -> 
     old = spool.files(record.layout)[:4]
     for file in old:
         os.utime(file.path, ns=(1, 1))
-    run(record.layout, folder.store, spool.GB, print)  # the old ones are there alone, now
+    run(record.layout, folder.store, spool.GB, Reporter(print))  # the old ones are there alone, now
     assert len(spool.files(record.layout)) == 2
     layout = mirrored(tmp_path / "record", folder)
     assert ingest(layout) == ingest(local.layout) == 34
@@ -309,7 +309,7 @@ def test_a_file_here_that_differs_from_its_object_is_told_of(
     folder: Bucket, tmp_path: Path
 ) -> None:
     record = filled(tmp_path / "data")
-    run(record.layout, folder.store, spool.GB * 10**9, print)
+    run(record.layout, folder.store, spool.GB * 10**9, Reporter(print))
     first = spool.files(record.layout)[0]
     first.path.write_bytes(spool.files(record.layout)[1].path.read_bytes() + b"x")
     report = verify(mirrored(record.layout.root, folder, refetch=True))

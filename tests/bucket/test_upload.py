@@ -153,7 +153,7 @@ def test_one_process_sends_at_a_time(anywhere: Bucket, tmp_path: Path) -> None:
         with pytest.raises(BusyError, match="upload is already running"):
             sent(layout, anywhere.store)
 
-    assert run(layout, anywhere.store, HOUR_NS, print, again).files == 2
+    assert run(layout, anywhere.store, HOUR_NS, Reporter(print, again)).files == 2
 
 
 @pytest.mark.process

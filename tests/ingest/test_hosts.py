@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.frames import MS, T0
 from kit.journals import Writer, seal_all
-from kit.records import Record, assert_same
+from kit.records import Published, assert_same
 
 from recorder.clock import NS
+from recorder.reporter import Reporter
 from recorder.schema.tables import TABLES
 from recorder.tables import ingest
 from recorder.tables.ingest import Ingest
@@ -40,7 +41,7 @@ def every_second(seconds: int, late_ns: int = 0) -> Said:
     return [(at * NS + late_ns, trade(at)) for at in range(1, seconds)]
 
 
-def tables(record: Record, feed: str = "toy") -> Tables:
+def tables(record: Published, feed: str = "toy") -> Tables:
     """Every row of a feed, without its name."""
     return {
         name: record.sql(f"SELECT * EXCLUDE (feed) FROM {name} WHERE feed = '{feed}' ORDER BY ALL")
@@ -50,7 +51,7 @@ def tables(record: Record, feed: str = "toy") -> Tables:
 
 def as_one(place: Path, sql: Path, *hosts: Host) -> Tables:
     """The tables of a record in which one run received all frames, in order of time."""
-    record = Record(place)
+    record = Published(place)
     one = merged("toy", *hosts)
     one.seal(record.layout, [one.frames])
     record.ingest(sql=sql)
@@ -70,7 +71,7 @@ def ten_minutes() -> list[Host]:
     return [Host(1, "toy", a), Host(2, "toy", b), Host(3, "toy", c, begun=300)]
 
 
-def seal_minutes(record: Record, hosts: list[Host]) -> None:
+def seal_minutes(record: Published, hosts: list[Host]) -> None:
     """Files of a minute each; no two hosts rotate at the same moment."""
     for host, phase in zip(hosts, (0, 17, 41), strict=False):
         host.seal(record.layout, host.pieces(MINUTE, phase * NS))
@@ -80,7 +81,7 @@ def seal_minutes(record: Record, hosts: list[Host]) -> None:
 def test_copies_on_other_hosts_are_found_in_files_of_a_minute(
     tmp_path: Path, sql: Path, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
-    record, hosts = Record(tmp_path / "data"), ten_minutes()
+    record, hosts = Published(tmp_path / "data"), ten_minutes()
     seal_minutes(record, hosts)
     monkeypatch.setattr(ingest, "_BATCH_ROWS", rows)
     record.ingest(sql=sql)
@@ -94,18 +95,18 @@ def test_copies_on_other_hosts_are_found_in_files_of_a_minute(
 def test_an_ingest_that_ends_between_two_windows_goes_on_there(
     tmp_path: Path, sql: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record, hosts = Record(tmp_path / "data"), ten_minutes()
+    record, hosts = Published(tmp_path / "data"), ten_minutes()
     seal_minutes(record, hosts)
     monkeypatch.setattr(ingest, "_BATCH_ROWS", 150)
 
     def interrupt(frames: int) -> None:
         raise KeyboardInterrupt
 
-    begun = 0
+    reporter, begun = Reporter(progress=interrupt), 0
     while True:
-        with closing(Ingest(record.layout, lambda feed: Rules(sql))) as work:
+        with closing(Ingest(record.layout, lambda feed: Rules(sql), reporter)) as work:
             try:
-                work.run(interrupt)
+                work.run()
             except KeyboardInterrupt:
                 begun += 1
                 continue
@@ -117,7 +118,7 @@ def test_an_ingest_that_ends_between_two_windows_goes_on_there(
 
 def test_journals_of_two_runs_are_read_abreast_while_they_grow(tmp_path: Path, sql: Path) -> None:
     """Where a part of a journal is taken, the next pass goes on at the very next block."""
-    record = Record(tmp_path / "data")
+    record = Published(tmp_path / "data")
     random = Random("journals")
     writers = [Writer(record.layout.root, "toy", rotate_bytes=2_000) for _ in "AB"]
     streams = [w.open(line, "trades 1/2") for w, line in zip(writers, "AB", strict=True)]
@@ -135,7 +136,7 @@ def test_journals_of_two_runs_are_read_abreast_while_they_grow(tmp_path: Path, s
         writer.finish()
     seal_all(record.layout)
     record.ingest(sql=sql)
-    fresh = Record(tmp_path / "fresh")
+    fresh = Published(tmp_path / "fresh")
     shutil.copytree(record.layout.raw, fresh.layout.raw)
     fresh.ingest(sql=sql)
     assert_same(tables(record), tables(fresh))
@@ -147,7 +148,7 @@ def test_journals_of_two_runs_are_read_abreast_while_they_grow(tmp_path: Path, s
 def test_a_damaged_file_of_one_host_is_left_out_and_the_others_are_taken(
     tmp_path: Path, sql: Path
 ) -> None:
-    record, hosts = Record(tmp_path / "data"), ten_minutes()[:2]
+    record, hosts = Published(tmp_path / "data"), ten_minutes()[:2]
     seal_minutes(record, hosts)
     paths = sorted(record.layout.raw.rglob("*.parquet"))
     hurt = next(p for p in paths if hosts[1].run in p.name and p.name.endswith("-000004.parquet"))
@@ -194,7 +195,7 @@ class Shared:
     """One ingest for many small feeds, for it takes time to make the tables."""
 
     def __init__(self, root: Path, sql: Path) -> None:
-        self.record, self.number = Record(root), 0
+        self.record, self.number = Published(root), 0
         self.work = Ingest(self.record.layout, lambda feed: Rules(sql))
 
     def rows(self, feed: str) -> Tables:

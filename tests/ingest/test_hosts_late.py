@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from kit.commands import call, start
 from kit.frames import MS, RUN, T0, marker
-from kit.records import Record, assert_same
+from kit.records import Published, assert_same
 
 from recorder.clock import LAST, NS
 from recorder.frame import Frame
@@ -48,7 +48,7 @@ def two_hosts(group: str = "announcements 1/2", other: str = "") -> list[Host]:
 
 def as_one(place: Path, hosts: Sequence[Host]) -> Tables:
     """The tables of a record of all these files, which are all there at once."""
-    record = Record(place)
+    record = Published(place)
     for host in hosts:
         host.segments = 0
     seal_minutes(record, list(hosts))
@@ -56,7 +56,7 @@ def as_one(place: Path, hosts: Sequence[Host]) -> Tables:
     return tables(record, FEED)
 
 
-def ingest(record: Record, *more: str) -> str:
+def ingest(record: Published, *more: str) -> str:
     done = call("ingest", *more, "--data-dir", record.layout.root)
     assert done.returncode == 0, done.stderr
     return done.stderr
@@ -66,7 +66,7 @@ def ingest(record: Record, *more: str) -> str:
 
 
 def test_rows_are_made_anew_where_another_host_s_files_come_late(tmp_path: Path) -> None:
-    record, hosts = Record(tmp_path / "data"), two_hosts()
+    record, hosts = Published(tmp_path / "data"), two_hosts()
     pieces = hosts[1].pieces(MINUTE, 17 * NS)
     hosts[0].seal(record.layout, hosts[0].pieces(MINUTE))
     hosts[1].seal(record.layout, pieces[:2])
@@ -83,7 +83,7 @@ def test_rows_are_made_anew_where_another_host_s_files_come_late(tmp_path: Path)
 
 @pytest.mark.parametrize("why", ["another group", "it was before", "it came after"])
 def test_where_nothing_overlaps_late_files_are_simply_taken(tmp_path: Path, why: str) -> None:
-    record, hosts = Record(tmp_path / "data"), two_hosts(other="announcements 2/2")
+    record, hosts = Published(tmp_path / "data"), two_hosts(other="announcements 2/2")
     if why != "another group":
         shift = 3600 * (1 if why == "it came after" else -1)
         frames = life(2, "A", [(shift * NS + 5, listing(1))], opened=shift * NS,
@@ -99,7 +99,7 @@ def test_where_nothing_overlaps_late_files_are_simply_taken(tmp_path: Path, why:
 
 def test_what_follows_a_list_of_instruments_is_not_late_for_that(tmp_path: Path) -> None:
     """A venue's list has a connection of its own, of no group."""
-    record, hosts = Record(tmp_path / "data"), two_hosts(other="announcements 2/2")
+    record, hosts = Published(tmp_path / "data"), two_hosts(other="announcements 2/2")
     for host in hosts:
         name = host.run[:-1] + "0"
         host.frames.insert(0, marker(0, "instruments", host.frames[0].recv_ns, name))
@@ -115,7 +115,7 @@ def test_what_follows_a_list_of_instruments_is_not_late_for_that(tmp_path: Path)
 
 @pytest.mark.process
 def test_following_says_which_command_makes_late_rows_right(tmp_path: Path) -> None:
-    record, hosts = Record(tmp_path / "data"), two_hosts()
+    record, hosts = Published(tmp_path / "data"), two_hosts()
     hosts[0].seal(record.layout, hosts[0].pieces(MINUTE))
     ingest(record)
     hosts[1].seal(record.layout, hosts[1].pieces(MINUTE, 17 * NS))
@@ -132,7 +132,7 @@ def test_following_says_which_command_makes_late_rows_right(tmp_path: Path) -> N
 
 
 def test_late_files_whose_time_was_pruned_are_taken_and_it_is_said(tmp_path: Path) -> None:
-    record, hosts = Record(tmp_path / "data"), two_hosts()
+    record, hosts = Published(tmp_path / "data"), two_hosts()
     hosts[0].seal(record.layout, hosts[0].pieces(MINUTE))
     ingest(record)
     for name in record.layout.sealed(FEED):
@@ -150,7 +150,7 @@ def test_late_files_whose_time_was_pruned_are_taken_and_it_is_said(tmp_path: Pat
 
 def test_young_frames_wait_while_several_hosts_record(tmp_path: Path) -> None:
     """What is older than the settling time, to the minute, is taken; all of it when it is over."""
-    record = Record(tmp_path / "data")
+    record = Published(tmp_path / "data")
     begun = (time.time_ns() - T0) // NS - 1200
     said = [(at * NS, listing(at)) for at in range(begun + 5, begun + 1195, 10)]
     hosts = [
@@ -228,7 +228,7 @@ def test_a_run_keeps_its_order_when_its_clock_is_set_back() -> None:
 
 
 def test_one_host_s_gap_is_covered_by_the_other_s_line(tmp_path: Path) -> None:
-    record = Record(tmp_path / "data")
+    record = Published(tmp_path / "data")
     lived = life(1, "A", listings(5, 100), closed=100 * NS, group="g")
     again = life(1, "A", listings(165, 300), opened=160 * NS, closed=300 * NS, group="g")
     b = life(2, "B", listings(5, 300, 3 * MS), closed=310 * NS, group="g")
@@ -257,7 +257,7 @@ def skewed(frames: list[Frame], by_ns: int) -> list[Frame]:
 def test_a_host_whose_clock_is_minutes_off_brings_rows_twice_and_loses_none(
     tmp_path: Path, minutes: int, rows: int
 ) -> None:
-    record = Record(tmp_path / "data")
+    record = Published(tmp_path / "data")
     a = life(1, "A", listings(5, 300), closed=300 * NS, group="g")
     b = life(2, "B", listings(5, 300, 3 * MS), closed=300 * NS, group="g")
     told = {"line": "B", "group": "g", "clock": {"synchronised": False, "error_ns": 16_000_000}}

@@ -14,7 +14,7 @@ from kit.commands import call, start
 from kit.frames import T0, events, frames_of
 from kit.journals import Writer, seal_all
 from kit.lives import FEED, Life, lived
-from kit.records import Record, assert_same
+from kit.records import Published, assert_same
 
 from recorder.clock import DAY_NS, NS
 from recorder.record.verify import verify
@@ -27,11 +27,18 @@ from recorder.tables.rules import Rules
 
 from .test_rebuild import rules_of
 
+
+@pytest.fixture
+def record(tmp_path: Path) -> Published:
+    """An empty data directory; readers see what a rebuild or a prune publishes."""
+    return Published(tmp_path)
+
+
 BOTH = Choice(raw_files=True, tables=True)
 RAW = Choice(raw_files=True)
 
 
-def pruned(record: Record, limit: int, choice: Choice) -> prune.Plan:
+def pruned(record: Published, limit: int, choice: Choice) -> prune.Plan:
     """What `recorder prune --older-than` does, up to a moment instead of an age."""
     with private.claimed(record.layout), closing(private.connect(record.layout)) as db:
         plan = prune.plan(db, record.layout, limit, choice)
@@ -40,7 +47,7 @@ def pruned(record: Record, limit: int, choice: Choice) -> prune.Plan:
     return plan
 
 
-def coverage(record: Record) -> list[tuple[object, ...]]:
+def coverage(record: Published) -> list[tuple[object, ...]]:
     return record.sql("FROM coverage()")
 
 
@@ -104,7 +111,7 @@ def test_a_rebuild_keeps_the_rows_of_pruned_raw(tmp_path: Path) -> None:
     assert "stay as they were made" in life.record.warnings[0]
 
 
-def test_a_rebuild_keeps_a_feed_of_which_all_raw_is_pruned(record: Record) -> None:
+def test_a_rebuild_keeps_a_feed_of_which_all_raw_is_pruned(record: Published) -> None:
     record.seal("smartmoney", frames_of(events("smartmoney")))
     record.seal("binance", frames_of(events("binance"), recv_ns=T0 + DAY_NS))
     record.ingest()

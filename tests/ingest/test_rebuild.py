@@ -16,7 +16,7 @@ from kit.commands import call, start
 from kit.frames import RUN, T0, events, frames_of
 from kit.journals import Writer, eventful, seal_all
 from kit.lives import DOUBLED, FEED, FEWER, SQL, Life, lived
-from kit.records import Record, assert_same
+from kit.records import Published, assert_same
 
 from recorder.clock import DAY_NS, NS
 from recorder.errors import BusyError, DataError, UsageError
@@ -40,6 +40,13 @@ from recorder.tables.rules import Rules
 
 from .test_kills import wait_until_it_works
 
+
+@pytest.fixture
+def record(tmp_path: Path) -> Published:
+    """An empty data directory; readers see what a rebuild or a prune publishes."""
+    return Published(tmp_path)
+
+
 Tables = dict[str, list[tuple[Any, ...]]]
 
 
@@ -58,7 +65,7 @@ def renew(life: Life, scope: Scope) -> Tables:
 def whole(life: Life, place: Path) -> Tables:
     """What a record's raw files give when nothing was ingested before."""
     shutil.copytree(life.record.layout.raw, place / "raw")
-    fresh = Record(place)
+    fresh = Published(place)
     normalise.load.cache_clear()
     fresh.ingest(sql=life.sql)
     return fresh.everything()
@@ -130,7 +137,7 @@ def test_journals_still_written_are_part_of_a_rebuild(tmp_path: Path) -> None:
     assert_same(life.record.everything(), whole(life, tmp_path / "fresh"))
 
 
-def test_one_feed_anew_leaves_the_others_alone(record: Record) -> None:
+def test_one_feed_anew_leaves_the_others_alone(record: Published) -> None:
     for feed in ("binance", "smartmoney"):
         record.seal(feed, frames_of(events(feed)))
     record.ingest()
@@ -163,7 +170,8 @@ def test_readers_see_one_state_or_the_other(tmp_path: Path) -> None:
     assert seen == {expected, 2 * expected}
 
 
-def test_killed_anywhere_a_rebuild_has_happened_or_not(record: Record) -> None:
+@pytest.mark.process
+def test_killed_anywhere_a_rebuild_has_happened_or_not(record: Published) -> None:
     for number, feed in enumerate(("binance", "smartmoney")):
         writer = Writer(record.layout.root, feed, rotate_bytes=8_000)
         eventful(writer, Random(number), 80)
@@ -277,7 +285,7 @@ def test_with_all_raw_gone_a_rebuild_says_so_and_changes_nothing(tmp_path: Path)
 # -- another version's tables
 
 
-def test_older_tables_are_migrated_by_a_rebuild_and_newer_ones_refused(record: Record) -> None:
+def test_older_tables_are_migrated_by_a_rebuild_and_newer_ones_refused(record: Published) -> None:
     record.seal("binance", frames_of(events("binance")))
     record.ingest()
     before = record.everything()
@@ -295,7 +303,7 @@ def test_older_tables_are_migrated_by_a_rebuild_and_newer_ones_refused(record: R
         assert_same(record.everything(), before)
 
 
-def test_rows_of_another_version_whose_raw_is_gone_are_not_dropped(record: Record) -> None:
+def test_rows_of_another_version_whose_raw_is_gone_are_not_dropped(record: Published) -> None:
     record.seal("binance", frames_of(events("binance")))
     gone = record.seal("binance", frames_of(events("binance"), first_seq=5, recv_ns=T0 + NS))
     record.ingest()
@@ -306,7 +314,7 @@ def test_rows_of_another_version_whose_raw_is_gone_are_not_dropped(record: Recor
         rebuild(record.layout, Rules)
 
 
-def test_a_private_database_that_is_none_is_made_anew(record: Record) -> None:
+def test_a_private_database_that_is_none_is_made_anew(record: Published) -> None:
     record.seal("binance", frames_of(events("binance")))
     record.ingest()
     before = record.everything()
@@ -316,7 +324,7 @@ def test_a_private_database_that_is_none_is_made_anew(record: Record) -> None:
     assert_same(record.everything(), before)
 
 
-def test_a_rebuild_beside_an_ingest_is_refused(record: Record) -> None:
+def test_a_rebuild_beside_an_ingest_is_refused(record: Published) -> None:
     record.seal("binance", frames_of(events("binance")))
     work = Ingest(record.layout, Rules)
     try:
@@ -366,7 +374,7 @@ def test_frames_recorded_since_are_no_difference(tmp_path: Path) -> None:
     assert not any(one.any for one in compared(life).values())
 
 
-def test_the_command_shows_the_difference_in_words_and_as_json(record: Record) -> None:
+def test_the_command_shows_the_difference_in_words_and_as_json(record: Published) -> None:
     record.seal("binance", frames_of(events("binance")))
     record.ingest(whale_usd=1e9)
     assert record.sql("SELECT count(*) FROM whales") == [(0,)]
@@ -395,7 +403,7 @@ def test_the_command_shows_the_difference_in_words_and_as_json(record: Record) -
         (["--rebuild", "--from", "soon"], "is not a time"),
     ],
 )
-def test_what_makes_no_sense_is_refused(record: Record, arguments: list[str], says: str) -> None:
+def test_what_makes_no_sense_is_refused(record: Published, arguments: list[str], says: str) -> None:
     record.seal("binance", frames_of(events("binance")))
     done = call("ingest", *arguments, "--data-dir", record.layout.root)
     assert done.returncode == 2 and says in done.stderr
@@ -419,7 +427,7 @@ def test_segments_of_older_sql_are_counted_until_they_are_made_anew(tmp_path: Pa
     assert_same(life.record.everything(), whole(life, tmp_path / "fresh"))
 
 
-def test_ingest_says_which_rows_older_sql_made(record: Record) -> None:
+def test_ingest_says_which_rows_older_sql_made(record: Published) -> None:
     record.seal("binance", frames_of(events("binance")))
     record.ingest()
     with duckdb.connect(str(private.database(record.layout))) as db:

@@ -9,7 +9,7 @@ from random import Random
 from recorder.clock import NS
 
 from .journals import Writer, seal_all
-from .records import Record
+from .records import Published
 
 # A ticker that tells changes only: `whole` marks a whole state.
 TICKERS = """
@@ -76,7 +76,7 @@ class Life:
     """A feed's record, written one capture after another."""
 
     def __init__(self, root: Path, seed: str = "life") -> None:
-        self.record = Record(root)
+        self.record = Published(root)
         self.random = Random(seed)
         self.now = PAST
         self.number = 0

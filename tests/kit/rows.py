@@ -10,10 +10,7 @@ from pathlib import Path
 import duckdb
 
 from recorder.frame import Frame
-from recorder.reporter import Reporter
 from recorder.schema.tables import ABOUT, EVENT_TABLES
-from recorder.tables.ingest import Ingest
-from recorder.tables.rules import Rules
 
 from .records import Record, empty_tables
 
@@ -31,15 +28,14 @@ class Bench(Record):
         super().__init__(root)
         self._whale_usd = 0.0
         empty_tables(self.layout)
-        self._work = Ingest(self.layout, self._rules, Reporter(self.warnings.append))
-
-    def _rules(self, feed: str) -> Rules:
-        return Rules(feed, self._whale_usd)
+        self._work = self._ingest(self._whale_usd, None)
 
     def take(self, feed: str, frames: Sequence[Frame], whale_usd: float = 100_000.0) -> None:
         """Seal the frames and ingest them, and them alone."""
+        if whale_usd != self._whale_usd:  # an ingest keeps the rules that a feed had at first
+            self._work.close()
+            self._whale_usd, self._work = whale_usd, self._ingest(whale_usd, None)
         self._clear()
-        self._whale_usd = whale_usd
         self.seal(feed, frames)
         assert self._work.run() == len(frames)
 

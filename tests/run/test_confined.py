@@ -16,9 +16,10 @@ from recorder.record.layout import Layout
 
 from . import confined
 
-pytestmark = pytest.mark.process
-
-pytestmark = pytest.mark.skipif(not confined.POSSIBLE, reason="numbers of calls: x86-64 only")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(not confined.POSSIBLE, reason="numbers of calls: x86-64 only"),
+]
 
 
 @contextmanager

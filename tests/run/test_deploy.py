@@ -18,6 +18,8 @@ from recorder.cli import cli
 from recorder.errors import ConfigError, CredentialsError
 from recorder.supervision.supervise import FINAL
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "systemd/recorder.service"

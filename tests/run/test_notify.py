@@ -27,6 +27,8 @@ from recorder.settings.config import Settings
 
 from .service_manager import hears, managing
 
+pytestmark = pytest.mark.process
+
 
 async def stay(peer: Peer) -> None:
     """A service that has not much to say."""

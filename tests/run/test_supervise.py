@@ -24,6 +24,8 @@ from recorder.supervision.supervisor import Supervisor
 
 from .runs import alive
 
+pytestmark = pytest.mark.process
+
 CODES = st.integers(-64, 255).filter(lambda code: code not in supervise.FINAL)
 
 
