@@ -237,14 +237,14 @@ def test_capture_into_a_directory_that_cannot_be_written(
         monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
     for place in ("shut", "shut/deeper/still"):
         said = here.refuses("capture", "--data-dir", place)
-        assert f"recorder: {place}: the data directory cannot be written" in said
+        assert f"recorder: {place}: the data directory is not writable" in said
         assert "--data-dir" in said
 
 
 def test_capture_into_a_directory_below_a_file(here: Here) -> None:
     here.config("[feeds.binance]\n")
     (here.place / "file").touch()
-    assert "cannot be written" in here.refuses("capture", "--data-dir", "file/data")
+    assert "not writable" in here.refuses("capture", "--data-dir", "file/data")
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "soon"])
@@ -381,14 +381,14 @@ def test_the_settings_that_init_writes_work(here: Here) -> None:
 
 
 def test_init_writes_nothing_over_and_says_what_is_wrong(here: Here) -> None:
-    assert "no feed was named" in here.refuses("init")
+    assert "no feed given" in here.refuses("init")
     assert "did you mean 'bybit'" in here.refuses("init", "--feed", "bibyt")
     here.config("# mine\n")
     assert "--force" in here.refuses("init", "--feed", "binance")
     assert (here.place / "recorder.toml").read_text() == "# mine\n"
     assert here.run("init", "--feed", "binance", "--force").code == 0
     assert list(load(None).feeds) == ["binance"]
-    assert "cannot be written" in here.refuses("init", "--feed", "binance", "--config", "no/x.toml")
+    assert "not writable" in here.refuses("init", "--feed", "binance", "--config", "no/x.toml")
 
 
 def test_an_unknown_feed_is_answered_with_the_nearest(here: Here) -> None:

@@ -110,5 +110,5 @@ def test_the_tables_are_a_directory_s_or_a_lake_s(tmp_path: Path) -> None:
     assert RecordOptions(file, tmp_path / "other").source().tables_url is None
     assert RecordOptions(file, tmp_path / "other").source().layout == Layout(tmp_path / "other")
     assert RecordOptions(file, tables_url="mine").source().tables_url == "mine"
-    with pytest.raises(UsageError, match="--tables-url: is given beside --data-dir"):
+    with pytest.raises(UsageError, match="--tables-url: excludes --data-dir"):
         RecordOptions(file, tmp_path, tables_url="mine").source()

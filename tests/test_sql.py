@@ -41,10 +41,10 @@ def test_the_question_comes_from_an_argument_a_file_or_stdin(sample: Path, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "no SQL was given"),
-        (["SELECT 1", "--file", "{file}"], "both"),
+        ([], "no SQL given"),
+        (["SELECT 1", "--file", "{file}"], "exclude each other"),
         (["--file", "{latin}"], "cannot be read"),
-        ([""], "no SQL was given"),
+        ([""], "no SQL given"),
         (["SELECT 1", "--plot", "rows.gif"], "unknown format"),
         (["SELECT 1", "--plot"], "this result has no columns to plot"),
     ],
@@ -74,7 +74,7 @@ def test_rows_left_out_by_the_limit_are_told(sample: Path) -> None:
     arguments = ["FROM latency", "--limit", "3", "--data-dir", str(sample)]
     result = CliRunner().invoke(command, arguments)
     assert len(result.stdout.splitlines()) == 4
-    assert "3 rows; more were left out by --limit 3; newest frame" in result.stderr
+    assert "3 rows; truncated by --limit 3; newest frame" in result.stderr
 
 
 def test_a_query_that_takes_too_long_fails(sample: Path) -> None:

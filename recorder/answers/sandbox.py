@@ -107,7 +107,7 @@ def statement(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     except duckdb.Error as error:
         raise _refused(error) from error
     if not found:
-        raise UsageError("no SQL was given", hint="e.g. recorder sql 'SHOW TABLES'")
+        raise UsageError("no SQL given", hint="for example: recorder sql 'SHOW TABLES'")
     if len(found) > 1:
         hint = "one question at a time; WITH joins several steps into one"
         raise UsageError(f"{len(found)} statements were given, one is allowed", hint=hint)

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Each command imports what it needs when it runs."""
+"""The command line: parse, call, print. A command's imports happen when it runs."""
 
 from __future__ import annotations
 
@@ -44,31 +44,31 @@ SUMMARIES = {
     "init": "Write a settings file for the feeds you pick.",
     "capture": "Record every frame of the configured feeds.",
     "ingest": "Normalise recorded frames into the tables of recorder.duckdb.",
-    "run": "Keep capture, ingest, serve and alerts alive on one machine.",
-    "alerts": "Watch for what the rules say, and tell who should know.",
-    "serve": "Watch the record live in the browser.",
-    "status": "Show how the recorder fares.",
-    "health": "Exit 0 if all is well, 10 if not.",
-    "top": "Watch the record live in the terminal.",
-    "query": "Answer a canned question from recorder.duckdb.",
+    "run": "Run capture, ingest, serve and alerts, and restart what fails.",
+    "alerts": "Evaluate alert rules and send notifications.",
+    "serve": "Serve a live status page for the browser.",
+    "status": "Show recorder status.",
+    "health": "Check health: exit 0 if healthy, 10 if not.",
+    "top": "Show live status in the terminal.",
+    "query": "Run a canned query on recorder.duckdb or a lake.",
     "sql": "Run read-only SQL over the tables, the macros and raw.",
-    "replay": "Emit recorded frames again: to stdout, or to WebSocket clients.",
-    "backtest": "Run a strategy over the tables, and say what came of it.",
-    "export": "Write files that other programs read.",
-    "verify": "Prove what was recorded: checksums, numbers, days, ledger.",
-    "prune": "Remove what is old; merge small raw files.",
-    "upload": "Send sealed files to the bucket.",
-    "config": "Show the settings that hold, and where each comes from.",
-    "doctor": "Examine the machine, the settings and the data directory.",
-    "demo": "See the whole flow at work, without network or key.",
-    "simulate": "Serve a simulated feed on this machine.",
-    "feeds": "List the feeds, their channels, tables and key needs.",
-    "completion": "Print the shell's completion script.",
+    "replay": "Replay recorded frames to stdout or to WebSocket clients.",
+    "backtest": "Backtest a strategy and print a report.",
+    "export": "Export the record to Parquet, CSV and other formats.",
+    "verify": "Verify the record: checksums, frame numbers, days, ledger.",
+    "prune": "Remove old data; merge small raw files.",
+    "upload": "Upload sealed files to the bucket.",
+    "config": "Show the effective settings and where each comes from.",
+    "doctor": "Check the machine, the settings and the data directory.",
+    "demo": "Try the whole pipeline without network or keys.",
+    "simulate": "Run a simulated feed on this machine.",
+    "feeds": "List the feeds, their channels, tables and keys.",
+    "completion": "Print a shell completion script.",
 }
 
 
 class _Commands(click.Group):
-    """A group whose commands are imported when they are run: help stays fast."""
+    """A group that imports a command only when it runs, so that help is fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -101,17 +101,17 @@ class _Commands(click.Group):
 @click.option("--debug", is_flag=True, help="Show tracebacks and debug messages.")
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:
-    """Record crypto WebSocket feeds, every frame, and ask the record questions."""
+    """Record every frame of crypto WebSocket feeds, and query the record."""
     ctx.ensure_object(dict)["debug"] = debug
 
 
 def main(argv: list[str] | None = None) -> Any:
-    """Run the command line; errors become one message and the documented exit code.
+    """Run the command line; print an error as one message and exit with its documented code.
 
-    The traceback is for `--debug`.
+    `--debug` prints the traceback too.
     """
     arguments = sys.argv[1:] if argv is None else argv
-    if "_RECORDER_COMPLETE" in os.environ:  # the shell asks
+    if "_RECORDER_COMPLETE" in os.environ:  # the shell asks for completions
         from recorder.cli import bash
 
         bash.register()
@@ -124,5 +124,5 @@ def main(argv: list[str] | None = None) -> Any:
             click.echo(f"recorder: {error}", err=True)
             sys.exit(error.exit_code)
         click.echo(f"recorder: {type(error).__name__}: {error}", err=True)
-        click.echo(f"  where in the code: recorder --debug {' '.join(arguments)}", err=True)
+        click.echo(f"  for a traceback: recorder --debug {' '.join(arguments)}", err=True)
         sys.exit(RecorderError.exit_code)

@@ -23,14 +23,16 @@ if TYPE_CHECKING:
     "  recorder alerts --test big_liquidation"
 )
 @options.directory
-@click.option("--once", is_flag=True, help="Look once at what is new since the last run, and end.")
-@click.option("--test", "tried", metavar="RULE", help="Send a made-up alert of this rule, and end.")
+@click.option(
+    "--once", is_flag=True, help="Evaluate what is new since the last run once, then exit."
+)
+@click.option("--test", "tested", metavar="RULE", help="Send a test alert of this rule, then exit.")
 @click.option(
     "--catch-up",
     type=types.Length(),
     default="15m",
     show_default=True,
-    help="After a restart, look at rows up to this age.",
+    help="After a restart, evaluate rows up to this age.",
 )
 @options.logging
 @click.pass_context
@@ -38,21 +40,21 @@ def alerts(
     ctx: click.Context,
     where: options.RecordOptions,
     once: bool,
-    tried: str | None,
+    tested: str | None,
     catch_up: Duration,
     logs: options.LogOptions,
 ) -> None:
-    """Watch for what the rules say, and tell who should know.
+    """Evaluate alert rules and send notifications.
 
-    Rules are the tables [alerts.NAME] of the settings: a condition in SQL on new rows of a table,
-    or one on the recorder's health. Each row is told at most once per rule, over restarts too.
-    Everything told is in DATA_DIR/work/alerts.jsonl. Ctrl-C or SIGTERM ends it.
+    A rule is a table [alerts.NAME] of the settings: an SQL condition on new rows of a table, or a
+    condition on the recorder's health. A row alerts at most once per rule, also after a restart.
+    DATA_DIR/work/alerts.jsonl logs every alert. Ctrl-C or SIGTERM stops it.
     """
     from recorder.alerts.service import Service, plan
     from recorder.clock import NS
     from recorder.errors import UsageError
 
-    if once and tried:
+    if once and tested:
         raise UsageError("--once and --test exclude each other")
     settings = where.settings()
     made = plan(settings, os.environ)
@@ -60,9 +62,9 @@ def alerts(
     for name, to in settings.destinations.items():
         if to.token is not None:
             better = "the environment, or a token_file of mode 0600"
-            say.warning("a token stands in the settings file", of=name, better=better)
-    if tried:
-        ctx.exit(_try(made, tried))
+            say.warning("the settings file contains a token", of=name, better=better)
+    if tested:
+        ctx.exit(_send_test(made, tested))
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -79,8 +81,8 @@ def alerts(
     ctx.exit(1 if once and service.undelivered else 0)
 
 
-def _try(made: Plan, name: str) -> int:
-    """Say what arrived where; 1 if something did not."""
+def _send_test(made: Plan, name: str) -> int:
+    """Send a test alert and print each delivery; return 1 if one failed, else 0."""
     from recorder.alerts.delivery import DELIVERED
     from recorder.alerts.service import try_rule
 
@@ -97,5 +99,5 @@ def _try(made: Plan, name: str) -> int:
     if alert.text:
         click.echo(alert.text)
     if not alert.to:
-        click.echo("it goes to the log alone: the rule has no 'to'", err=True)
+        click.echo("written to the log only: the rule has no 'to'", err=True)
     return 1 if failed else 0

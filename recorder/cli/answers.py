@@ -1,4 +1,4 @@
-"""What `query` and `sql` share: how they show an answer."""
+"""The output options that `query` and `sql` share, and the printing of an answer."""
 
 from __future__ import annotations
 
@@ -20,27 +20,31 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: The value of `--plot` without a file.
-_HERE = "-"
+_TERMINAL = "-"
 _PICTURES = (".png", ".svg")
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerOptions:
-    """How the answer is shown."""
+    """The format of an answer: `--format`, `--json`, `--plot`."""
 
     format_: str | None = None
     plot: str | None = None
 
     def check(self) -> None:
-        """Refuse a drawing that could not be made before anything is asked."""
+        """Check before the query runs that the plot can be drawn.
+
+        Raises:
+            UsageError: the file's format is unknown, or a plotting library is not installed.
+        """
         if self.plot is None:
             return
-        if self.plot != _HERE and Path(self.plot).suffix.lower() not in _PICTURES:
+        if self.plot != _TERMINAL and Path(self.plot).suffix.lower() not in _PICTURES:
             hint = "name it FILE.png or FILE.svg; to draw in the terminal put --plot last"
             what = f"cannot write a plot to '{self.plot}': unknown format"
             raise UsageError(what, where="--plot", hint=hint)
         try:
-            if self.plot == _HERE:
+            if self.plot == _TERMINAL:
                 import plotext  # noqa: F401
             else:
                 import matplotlib as _  # noqa: F401
@@ -53,20 +57,20 @@ _format = click.option(
     "--format",
     "format_",
     type=click.Choice(FORMATS),
-    help="How to write the rows.  [default: table on a terminal, else csv]",
+    help="Output format of the rows.  [default: table on a terminal, else csv]",
 )
-_json = click.option("--json", "format_", flag_value="json", help="The same as --format json.")
+_json = click.option("--json", "format_", flag_value="json", help="Same as --format json.")
 _plot = click.option(
     "--plot",
     is_flag=False,
-    flag_value=_HERE,
+    flag_value=_TERMINAL,
     metavar="[FILE]",
-    help="Draw the answer: in the terminal, or into FILE.png or FILE.svg.",
+    help="Plot the answer in the terminal, or to FILE.png or FILE.svg.",
     shell_complete=lambda ctx, param, typed: [
         click.shell_completion.CompletionItem(typed, type="file")
     ],
 )
-#: How to show the answer, as one argument `how`.
+#: The output options as one argument `how`.
 shown = options.gathered(
     "how", AnswerOptions, format_=lambda command: _format(_json(command)), plot=_plot
 )
@@ -81,15 +85,15 @@ def show(
     plot: str = "",
     subtitle: str = "",
 ) -> None:
-    """Draw or write the answer, then say on stderr what it was."""
+    """Plot or print the answer, then print its title and number of rows on stderr."""
     as_drawing = how.plot is not None
     if as_drawing:
         _draw(table, how, title, plot, subtitle)
     if how.format_ or not as_drawing:
         _write(table, how.format_)
     rows = "1 row" if table.num_rows == 1 else f"{table.num_rows:,} rows"
-    drawn = f"; drawn in {how.plot}" if how.plot not in {None, _HERE} else ""
-    click.echo(f"{title}: {rows}{note}{drawn}", err=True)
+    saved = f"; plot saved to {how.plot}" if how.plot not in {None, _TERMINAL} else ""
+    click.echo(f"{title}: {rows}{note}{saved}", err=True)
 
 
 def _write(table: pa.Table, format: str | None) -> None:
@@ -100,7 +104,7 @@ def _write(table: pa.Table, format: str | None) -> None:
         )
     try:
         write(table, format, sys.stdout)
-    except BrokenPipeError:  # the reader, e.g. `head`, has had enough
+    except BrokenPipeError:  # the reader, e.g. `head`, closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -111,7 +115,7 @@ def _draw(table: pa.Table, how: AnswerOptions, title: str, plot: str, subtitle: 
 
     spec = checked(parse(plot, title), table, title) if plot else guess(table)
     drawing = chart(table, spec, title, subtitle)
-    if how.plot != _HERE:
+    if how.plot != _TERMINAL:
         picture.save(drawing, Path(str(how.plot)))
         return
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")

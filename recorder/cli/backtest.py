@@ -39,27 +39,39 @@ Examples:
     "--latency",
     default="50ms",
     show_default=True,
-    help="An order's way to the market: 50ms, 0.2s, or recorded:FEED to draw from that feed's.",
+    help="Order latency: 50ms, 0.2s, or recorded:FEED to sample that feed's latencies.",
 )
-@click.option("--reaction", default="1ms", show_default=True, help="The strategy's time to decide.")
+@click.option(
+    "--reaction", default="1ms", show_default=True, help="Time the strategy takes to decide."
+)
 @click.option(
     "--costs",
     default="5,0",
     show_default=True,
     metavar="FEE[,SLIPPAGE]",
-    help="Basis points per fill: the fee, and how much worse than the recorded price.",
+    help="Basis points per fill: the fee, and the slippage against the recorded price.",
 )
-@click.option("--capital", default=10_000.0, show_default=True, help="US dollars to begin with.")
-@click.option("--fills", type=click.Path(dir_okay=False, path_type=Path), help="Write the fills.")
-@click.option("--equity", type=click.Path(dir_okay=False, path_type=Path), help="Write the equity.")
+@click.option(
+    "--capital", default=10_000.0, show_default=True, help="Starting capital in US dollars."
+)
+@click.option(
+    "--fills",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the fills to FILE.parquet or FILE.csv.",
+)
+@click.option(
+    "--equity",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the equity curve to FILE.parquet or FILE.csv.",
+)
 @click.option(
     "--plot",
     is_flag=False,
     flag_value="-",
     metavar="[FILE]",
-    help="Draw the equity: in the terminal, or into FILE.png or FILE.svg.",
+    help="Plot the equity curve in the terminal, or to FILE.png or FILE.svg.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The outcome as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @options.directory
 def backtest(
     strategy: str,
@@ -78,11 +90,11 @@ def backtest(
     as_json: bool,
     where: options.RecordOptions,
 ) -> None:
-    """Run a strategy over the tables, and say what came of it.
+    """Backtest a strategy and print a report.
 
-    STRATEGY is module:object or file.py:object, a function (event, as_of) -> orders or an object
-    with on_event; or a worked example: listing (buy what is announced), fade (trade against a
-    cascade of liquidations). --fills and --equity write FILE.parquet or FILE.csv.
+    STRATEGY is module:object or file.py:object, where the object is a function (event, as_of) ->
+    orders or has a method on_event; or it is a built-in example: listing (buy newly announced
+    coins) or fade (trade against a cascade of liquidations).
     """
     from recorder.backtest import Market, run
     from recorder.backtest.named import strategy as named
@@ -95,11 +107,11 @@ def backtest(
     files = [(path, _form(path)) for path in (fills, equity) if path is not None]
     market = Market(_latency(latency, reaction), _costs(costs))
     wanted = event.wanted(between(since, until), feeds or None, symbols or None)
-    found = named(strategy)
+    chosen = named(strategy)
     place = where.settings().data_dir
-    with _bar(place, _tables(found, tables), wanted) as progress:
+    with _bar(place, _tables(chosen, tables), wanted) as progress:
         result = run(
-            found,
+            chosen,
             data_dir=place,
             tables=tables or None,
             since=None if since is None else exact(since),
@@ -125,10 +137,10 @@ def _results(result: Result, fills: Path | None, equity: Path | None) -> list[pa
 def _latency(order: str, reaction: str) -> Latency:
     from recorder.backtest import Latency
 
-    told = _length(reaction, "--reaction")
+    decision = _length(reaction, "--reaction")
     if order.startswith("recorded:"):
-        return Latency(told, recorded=order.removeprefix("recorded:"))
-    return Latency(told, _length(order, "--latency"))
+        return Latency(decision, recorded=order.removeprefix("recorded:"))
+    return Latency(decision, _length(order, "--latency"))
 
 
 def _length(text: str, option: str) -> timedelta:
@@ -152,8 +164,10 @@ def _costs(text: str) -> Costs:
     try:
         fee, slippage = [*map(float, text.split(",")), 0.0][:2]
     except ValueError:
-        hint = "basis points: 5, or 5,1 with slippage"
-        raise UsageError(f"'{text}' are no costs", where="--costs", hint=hint) from None
+        hint = "write 5, or 5,1 with slippage"
+        raise UsageError(
+            f"'{text}' is not a fee in basis points", where="--costs", hint=hint
+        ) from None
     return Costs(fee, slippage)
 
 
@@ -163,14 +177,14 @@ def _form(path: Path) -> str:
     form = path.suffix.lower().removeprefix(".")
     if form not in {"parquet", "csv"}:
         hint = "name it FILE.parquet or FILE.csv"
-        raise UsageError("is the name of no known kind of file", where=str(path), hint=hint)
+        raise UsageError("unknown file format", where=str(path), hint=hint)
     if not path.absolute().parent.is_dir():
-        raise UsageError("there is no such directory", where=str(path.parent))
+        raise UsageError("no such directory", where=str(path.parent))
     return form
 
 
 def _write(table: pa.Table, path: Path, form: str) -> None:
-    """The file appears whole."""
+    """Write the table to a temporary file, then rename it, so that `path` is never partial."""
     from recorder import durable
     from recorder.answers.output import write
 
@@ -183,11 +197,11 @@ def _write(table: pa.Table, path: Path, form: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _tables(found: Strategy, given: tuple[str, ...]) -> tuple[str, ...]:
+def _tables(strategy: Strategy, given: tuple[str, ...]) -> tuple[str, ...]:
     from recorder.backtest.orders import tables_of
     from recorder.stream import event
 
-    return event.checked(given or tables_of(found))
+    return event.checked(given or tables_of(strategy))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""bash's view of a line that it completes."""
+"""Completion in bash: click's, but for values that contain a colon."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from click.shell_completion import (
 
 
 class _Bash(BashComplete):
-    """Click's, but it sees the line as typed: bash itself cuts `whales:BTC` into three words."""
+    """Click's completion, but from the line as typed: bash splits `whales:BTC` at the colon."""
 
     source_template = BashComplete.source_template.replace(
         'COMP_WORDS="${COMP_WORDS[*]}"', 'COMP_TYPED="${COMP_LINE:0:$COMP_POINT}"'
@@ -26,11 +26,11 @@ class _Bash(BashComplete):
         return words[1:], self._incomplete
 
     def format_completion(self, item: CompletionItem) -> str:
-        """Only what follows the last colon is the word that bash replaces."""
-        known = self._incomplete[: self._incomplete.rfind(":") + 1]
-        return f"{item.type},{item.value.removeprefix(known)}"
+        """Return the item without what precedes its last colon: bash replaces only the rest."""
+        prefix = self._incomplete[: self._incomplete.rfind(":") + 1]
+        return f"{item.type},{item.value.removeprefix(prefix)}"
 
 
 def register() -> None:
-    """Let click use it."""
+    """Make click complete bash with this class."""
     add_completion_class(_Bash, "bash")

@@ -21,14 +21,14 @@ _COLOURS = {State.LIVE: "green", State.FINISHED: "red"}
 
 
 class Board:
-    """Draws a capture; asked a few times a second, by a thread of its own."""
+    """The status table of a capture; rich redraws it a few times a second in a thread."""
 
     def __init__(self, capture: Capture, data_dir: Path) -> None:
         self._capture, self._data_dir = capture, data_dir
         self._before: dict[int, tuple[float, int, int, float, float]] = {}
 
     def __call__(self) -> RenderableType:
-        """The status now."""
+        """Return the current status."""
         return Group(self._table(self._capture.lines), self._footer())
 
     def _table(self, lines: Sequence[Line]) -> Table:
@@ -63,7 +63,7 @@ class Board:
         ]
 
     def _rates(self, line: Line, now: float, frames: int, size: int) -> tuple[float, float]:
-        """Messages and bytes per second over the last second or so."""
+        """Return messages and bytes per second, measured over at least the last second."""
         then, old_frames, old_size, rate, speed = self._before.get(
             id(line), (now, frames, size, 0.0, 0.0)
         )
@@ -88,6 +88,6 @@ def _state(line: Line, now: float) -> Text:
     words = {State.LIVE: "open", State.FINISHED: "ended"}.get(state, state.value)
     retry_at = line.retry_at
     if retry_at is not None and line.failures:
-        words = f"again in {max(retry_at - now, 0):.0f} s"
+        words = f"retry in {max(retry_at - now, 0):.0f} s"
     dot = "●" if state is State.LIVE else "○"
     return Text(f"{dot} {words}", style=_COLOURS.get(state, "yellow"))

@@ -27,15 +27,19 @@ _STATUS_SECONDS = 10.0
     "  recorder capture --shard 3/8"
 )
 @options.directory
-@click.option("--feed", "only", multiple=True, help="Record only this feed; may be repeated.")
+@click.option("--feed", "only", multiple=True, help="Record only this feed (repeatable).")
 @options.shard
 @click.option(
-    "--duration", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds."
+    "--duration",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Stop after SECONDS.",
 )
 @click.option(
     "--connect-timeout",
     type=click.FloatRange(min=0, min_open=True),
-    help="Give up (exit code 3) if nothing is connected after so many seconds.",
+    metavar="SECONDS",
+    help="Exit with code 3 if no connection is open after SECONDS.",
 )
 @options.logging
 @click.pass_context
@@ -50,10 +54,11 @@ def capture(
 ) -> None:
     """Record every frame of the configured feeds until stopped.
 
-    Frames go to the journal under DATA_DIR/journal as they arrive and from there to Parquet under
-    DATA_DIR/raw. Ctrl-C or SIGTERM closes the connections, syncs and seals; a second Ctrl-C stops
-    at once (what was received is safe, and is sealed at the next start). SIGHUP reads the settings
-    again: feeds and channels come and go without a gap in what stays.
+    Frames are appended to the journal under DATA_DIR/journal as they arrive, then sealed into
+    Parquet files under DATA_DIR/raw. Ctrl-C or SIGTERM closes the connections, syncs and seals. A
+    second Ctrl-C stops at once: received frames are safe in the journal, and the next start seals
+    them. SIGHUP reloads the settings: feeds and channels are added and removed without a gap in
+    the others.
     """
     from recorder.capture.capture import Capture
     from recorder.capture.notify import Notifier
@@ -82,9 +87,9 @@ def _check_writable(data_dir: Path) -> None:
         place = place.parent
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         raise ConfigError(
-            "the data directory cannot be written",
+            "the data directory is not writable",
             where=str(data_dir),
-            hint="give another with --data-dir, or change its owner or mode",
+            hint="choose another with --data-dir, or change its owner or mode",
         )
 
 
@@ -92,37 +97,37 @@ async def _main(
     run: Capture, reload: Reload, duration: float | None, connect_timeout: float | None
 ) -> int:
     loop = asyncio.get_running_loop()
-    asked: list[int] = []
+    signals: list[int] = []
     on_terminal = sys.stderr.isatty()
 
     def hang_up() -> None:
         if on_terminal and not os.isatty(2):
-            run.stop()  # the terminal is gone: nobody asked for a reload
+            run.stop()  # the terminal closed: this SIGHUP is not a request to reload
         else:
             reload.request()
 
     def ask(number: int) -> None:
-        if asked and number == signal.SIGINT:
-            os._exit(130)  # what was received is in the journal already
-        asked.append(number)
+        if signals and number == signal.SIGINT:
+            os._exit(130)  # received frames are already in the journal
+        signals.append(number)
         run.stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ask, number)
     loop.add_signal_handler(signal.SIGHUP, hang_up)
-    teller = asyncio.create_task(_tell(run))
+    reporting = asyncio.create_task(_log_status(run))
     reload.begin()
     try:
         return await run.run(duration=duration, connect_timeout=connect_timeout)
     finally:
-        teller.cancel()
+        reporting.cancel()
         reload.end()
         _summary(run)
 
 
-async def _tell(run: Capture) -> None:
-    """A line of status now and then, where no table is drawn."""
-    if _draws():
+async def _log_status(run: Capture) -> None:
+    """Log a status line every ten seconds, unless the table is drawn."""
+    if _draws_table():
         return
     before = 0
     while True:
@@ -134,17 +139,17 @@ async def _tell(run: Capture) -> None:
             open=f"{live}/{len(run.lines)}",
             frames=frames,
             per_second=round((frames - before) / _STATUS_SECONDS, 1),
-            **_wanting(run),
+            **_missing_channels(run),
         )
         before = frames
 
 
-def _wanting(run: Capture) -> dict[str, str]:
-    """The channels that are wanted and do not come, if any."""
+def _missing_channels(run: Capture) -> dict[str, str]:
+    """Return the wanted channels that deliver nothing: refused ones, and unmatched wildcards."""
     refused = sorted(set().union(*(line.tally.refused_channels for line in run.lines)))
     waiting = [name for one in run.recordings.values() for name in one.source.unmatched]
-    found = {"refused": ", ".join(refused), "waiting": ", ".join(waiting)}
-    return {name: channels for name, channels in found.items() if channels}
+    names = {"refused": ", ".join(refused), "waiting": ", ".join(waiting)}
+    return {name: channels for name, channels in names.items() if channels}
 
 
 def _summary(run: Capture) -> None:
@@ -157,13 +162,13 @@ def _summary(run: Capture) -> None:
     )
 
 
-def _draws() -> bool:
+def _draws_table() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 @contextlib.contextmanager
 def _display(run: Capture, data_dir: Path, *, wanted: bool) -> Iterator[None]:
-    if not (wanted and _draws()):
+    if not (wanted and _draws_table()):
         yield
         return
     from rich.console import Console

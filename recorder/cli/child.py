@@ -1,4 +1,4 @@
-"""`python -m recorder.cli.child PID …`: the command line, for as long as the process PID lives."""
+"""`python -m recorder.cli.child PID …`: the command line; it ends when the process PID ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the shell offers for `-p NAME VALUE`: the query's parameters, and values of the record."""
+"""Shell completion of `-p NAME VALUE`: the query's parameters, and values from the record."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LISTED = re.compile(r"(\w+(?:, \w+)+) or (\w+)")
 
 
 def set_aside(ctx: click.Context, args: list[str]) -> list[str]:
-    """The arguments without a last `-p` or `-p NAME`; the NAME is kept in the context."""
+    """Return the arguments without a last `-p` or `-p NAME`; keep the NAME in the context."""
     for length in (1, 2):
         if len(args) >= length and args[-length] in {"-p", "--param"}:
             ctx.meta[_SET_ASIDE] = args[len(args) - length + 1 :]
@@ -35,12 +35,12 @@ def set_aside(ctx: click.Context, args: list[str]) -> list[str]:
 
 
 def parameters(ctx: click.Context, query: Query, incomplete: str) -> list[CompletionItem]:
-    """Names that are not given yet or, behind a name, values."""
+    """Return the names not yet given or, after a name, its values."""
     typed = ctx.meta.get(_SET_ASIDE, [])
     if typed:
         known = {p.name: p for p in query.parameters}
-        found = _values(ctx, query, known[typed[0]]) if typed[0] in known else []
-        return [CompletionItem(_quoted(v)) for v in found if v.startswith(incomplete)]
+        values = _values(ctx, query, known[typed[0]]) if typed[0] in known else []
+        return [CompletionItem(_quoted(v)) for v in values if v.startswith(incomplete)]
     given = {name for name, _ in ctx.params.get("parameters") or ()}
     return [
         CompletionItem(p.name, help=p.meaning)
@@ -50,7 +50,7 @@ def parameters(ctx: click.Context, query: Query, incomplete: str) -> list[Comple
 
 
 def _quoted(value: str) -> str:
-    """bash puts what it is offered on the line as it is; zsh and fish quote it themselves."""
+    """Return the value quoted for bash, which inserts it verbatim; zsh and fish quote it."""
     in_bash = os.environ.get("_RECORDER_COMPLETE", "").startswith("bash")
     return shlex.quote(value) if in_bash else value
 
@@ -72,7 +72,7 @@ def _values(ctx: click.Context, query: Query, parameter: Parameter) -> list[str]
 
 
 def _recorded(ctx: click.Context, query: Query, column: str) -> list[str]:
-    """The values of that column in the tables that the query reads."""
+    """Return the values of that column in the tables that the query reads."""
     words = set(re.findall(r"\w+", query.sql))
     for name, shared in canned.shared().items():
         if name in words:
@@ -88,14 +88,14 @@ def _recorded(ctx: click.Context, query: Query, column: str) -> list[str]:
 
         names_of = ("config", "data_dir", "tables_url")
         source = RecordOptions(**{name: ctx.params.get(name) for name in names_of}).source()
-        # Of a lake only what is small is read.
+        # A lake is slow: only its small table is read.
         return _distinct(source, known if source.tables_url else names or known, column)
     except Exception:  # completion offers nothing rather than an error
         return []
 
 
 def _distinct(source: TableSource, names: list[str], column: str) -> list[str]:
-    """The values of a column, in any of these tables."""
+    """Return the distinct values of a column over these tables."""
     from recorder.answers.cells import visible
 
     if not names:
@@ -103,6 +103,7 @@ def _distinct(source: TableSource, names: list[str], column: str) -> list[str]:
     each = " UNION ".join(f'SELECT "{column}" AS value FROM {name}' for name in names)  # noqa: S608
     known = f"SELECT DISTINCT value FROM ({each}) WHERE value IS NOT NULL"  # noqa: S608
     sql = f"{known} ORDER BY value LIMIT {_MOST}"
-    with source.connect(canned.load()["coverage"]) as connection:  # it reads them too
-        found = connection.execute(sql).fetchall()
-    return [value for (value,) in found if visible(value) == value]
+    query = canned.load()["coverage"]  # it reads the same tables
+    with source.connect(query) as connection:
+        rows = connection.execute(sql).fetchall()
+    return [value for (value,) in rows if visible(value) == value]

@@ -9,12 +9,12 @@ from recorder.cli import options
 
 @click.command(epilog="\b\nExamples:\n  recorder config\n  recorder config --changed --json")
 @options.directory
-@click.option("--changed", is_flag=True, help="Only what is not a default.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+@click.option("--changed", is_flag=True, help="Show only settings that differ from their defaults.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def config(where: options.RecordOptions, changed: bool, as_json: bool) -> None:
-    """Show the settings that hold, and where each comes from: a flag, a variable, the file.
+    """Show the effective settings and where each comes from: a flag, a variable or the file.
 
-    What may hold a secret is said to be set, never shown. docs/settings.md says what each means.
+    Secrets are shown only as set or not set. docs/settings.md explains each setting.
     """
     import json
 
@@ -22,20 +22,20 @@ def config(where: options.RecordOptions, changed: bool, as_json: bool) -> None:
 
     settings = where.settings()
     flags = {"data_dir": where.data_dir} if where.data_dir is not None else {}
-    found = [
+    shown = [
         one
         for one in settings_of(settings, flags, where.file)
         if not (changed and one.origin == "default")
     ]
     if as_json:
-        for one in found:
-            told = {"setting": one.name, "value": one.value, "hidden": one.hidden}
-            told["from"] = one.origin
-            click.echo(json.dumps(told, ensure_ascii=False))
+        for one in shown:
+            row = {"setting": one.name, "value": one.value, "hidden": one.hidden}
+            row["from"] = one.origin
+            click.echo(json.dumps(row, ensure_ascii=False))
         return
-    width = max((len(one.name) for one in found), default=0)
-    wide = max((len(one.text) for one in found), default=0)
-    for one in found:
-        click.echo(f"{one.name:{width}}  {one.text:{min(wide, 40)}}  {one.origin}")
+    width = max((len(one.name) for one in shown), default=0)
+    value_width = max((len(one.text) for one in shown), default=0)
+    for one in shown:
+        click.echo(f"{one.name:{width}}  {one.text:{min(value_width, 40)}}  {one.origin}")
     if not settings.feeds:
-        click.echo("No feed is configured: recorder init", err=True)
+        click.echo("No feed is configured; choose some: recorder init", err=True)

@@ -21,7 +21,7 @@ _MARK = ".demo"
 
 
 class Question(NamedTuple):
-    """What is asked of the record at the end."""
+    """A canned query that the demo runs at the end."""
 
     heading: str
     query: str
@@ -67,17 +67,17 @@ _QUESTIONS = (
 )
 @options.data_dir
 def demo(seconds: float, data_dir: Path | None) -> None:
-    """See the whole flow at work, without network or key.
+    """Try the whole pipeline without network or keys.
 
-    Starts simulated services of the two primary feeds on this machine, records both with
-    `recorder capture`, ingests while they are recorded, and asks the result a few questions.
+    Starts simulators of the two primary feeds on this machine, records both with `recorder
+    capture`, ingests at the same time, and runs a few queries on the result.
     """
     from recorder.settings.config import load
 
     home = load(None, data_dir=data_dir).data_dir / "demo"
     _clear(home)
     with contextlib.ExitStack() as running:
-        say("Starting two simulated services on this machine …")
+        progress("Starting two simulated services on this machine …")
         urls = {
             "cryptolisting": running.enter_context(
                 _service("cryptolisting", "--old-schema", "--rate", "2")
@@ -91,37 +91,41 @@ def demo(seconds: float, data_dir: Path | None) -> None:
             "RECORDER_SMARTMONEY_KEY": secrets.token_hex(16),
         }
         with _ingest(home, config):
-            say(f"Recording both for {seconds:.0f} s, and ingesting meanwhile …\n")
+            progress(f"Recording and ingesting both for {seconds:.0f} s …\n")
             _capture(home, config, seconds, environment)
-    _answer(home)
+    _run_queries(home)
 
 
-def say(text: str) -> None:
-    """Talk to the person at the terminal."""
+def progress(text: str) -> None:
+    """Print a line of progress on stderr."""
     click.echo(text, err=True)
 
 
 def _clear(home: Path) -> None:
-    """An earlier demo's record goes; anything else there is left alone."""
+    """Create an empty directory; an earlier demo's record is removed.
+
+    Raises:
+        UsageError: the directory holds anything else, or is not writable.
+    """
     from recorder.errors import UsageError
 
     if home.exists() and any(home.iterdir()) and not (home / _MARK).exists():
         raise UsageError(
-            "holds something that is not a demo's record",
+            "not empty, and not the record of an earlier demo",
             where=str(home),
-            hint="give another directory with --data-dir",
+            hint="choose another directory with --data-dir",
         )
     shutil.rmtree(home, ignore_errors=True)
     try:
         home.mkdir(parents=True)
         (home / _MARK).touch()
     except OSError as error:
-        raise UsageError(f"cannot be written: {error.strerror}", where=str(home)) from None
+        raise UsageError(f"not writable: {error.strerror}", where=str(home)) from None
 
 
 @contextlib.contextmanager
 def _service(name: str, *flags: str) -> Iterator[str]:
-    """A simulated service in a process of its own; its URL."""
+    """Run a simulated service in a separate process; yield its URL."""
     from recorder.errors import RecorderError
 
     command = [sys.executable, "-m", "recorder", "simulate", name, *flags]
@@ -150,8 +154,8 @@ def _ingest(home: Path, config: Path) -> Iterator[None]:
     if process.returncode:
         from recorder.errors import RecorderError
 
-        said = (home / "ingest.log").read_text("utf-8", "replace")[-2000:]
-        raise RecorderError(f"ingest failed (exit code {process.returncode})", hint=said)
+        output = (home / "ingest.log").read_text("utf-8", "replace")[-2000:]
+        raise RecorderError(f"ingest failed (exit code {process.returncode})", hint=output)
 
 
 def _end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
@@ -180,30 +184,29 @@ def _capture(home: Path, config: Path, seconds: float, environment: dict[str, st
     try:
         code = process.wait()
     except KeyboardInterrupt:
-        code = process.wait()  # Ctrl-C reached it too: it is closing, syncing and sealing
+        code = process.wait()  # Ctrl-C reached capture too: it closes, syncs and seals
     if code:
         raise RecorderError(f"capture failed (exit code {code})")
 
 
-def _answer(home: Path) -> None:
-
+def _run_queries(home: Path) -> None:
     from recorder.answers import canned, output
     from recorder.record.layout import Layout
     from recorder.schema import duck
 
     queries = canned.load()
     with duck.connect(Layout(home).database, read_only=True) as connection:
-        for ask in _QUESTIONS:
-            say(f"\n{ask.heading} · recorder query {ask.query}")
-            answer = canned.run(connection, queries[ask.query], ask.parameters)
-            output.write(answer.select(ask.columns), "table", sys.stdout)
+        for question in _QUESTIONS:
+            progress(f"\n{question.heading} · recorder query {question.query}")
+            answer = canned.run(connection, queries[question.query], question.parameters)
+            output.write(answer.select(question.columns), "table", sys.stdout)
             sys.stdout.flush()
     where = f"--data-dir {home}"
     program = "recorder"
-    if shutil.which(program) is None:  # as after `make demo`: the environment is not activated
+    if shutil.which(program) is None:  # e.g. `make demo`: the virtual environment is not active
         program = os.path.relpath(Path(sys.executable).with_name(program))
-    say(
-        f"\nThe record and its tables are in {home}. What to type next:\n"
+    progress(
+        f"\nThe record and its tables are in {home}. Try next:\n"
         f"  {program} query --list\n"
         f"  {program} query event_history {where}\n"
         f"  {program} query coverage {where}\n"

@@ -9,8 +9,8 @@ from recorder.cli import options
 
 @click.command(epilog="\b\nExamples:\n  recorder doctor\n  recorder doctor --connect")
 @options.directory
-@click.option("--connect", is_flag=True, help="Also open and close each endpoint once.")
-@click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
+@click.option("--connect", is_flag=True, help="Also connect to each endpoint once.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_context
 def doctor(
     ctx: click.Context,
@@ -18,9 +18,9 @@ def doctor(
     connect: bool,
     as_json: bool,
 ) -> None:
-    """Examine this machine, the settings and the data directory before months of recording.
+    """Check the machine, the settings and the data directory before months of recording.
 
-    Says where each key comes from, never what it is. Exit code 10 if something is not well.
+    Prints where each key comes from, never the key. Exits with code 10 if a check fails.
     """
     import dataclasses
     import json
@@ -41,8 +41,8 @@ def doctor(
 
         keys = {name: key_of(name, feed, os.environ) for name, feed in settings.feeds.items()}
         hide = Redactor(part for key in keys.values() for part in secrets_of(key))
-        found = asyncio.run(reach(settings, sources(settings, keys)))
-        checks += [dataclasses.replace(check, says=hide(check.says)) for check in found]
+        reached = asyncio.run(reach(settings, sources(settings, keys)))
+        checks += [dataclasses.replace(check, says=hide(check.says)) for check in reached]
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(check) for check in checks], indent=2))
     else:

@@ -1,4 +1,4 @@
-"""`recorder export`: files that other programs read as their own."""
+"""`recorder export`: the record in the file formats of other programs."""
 
 from __future__ import annotations
 
@@ -33,18 +33,24 @@ _FORMATS = {
     "--out",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="The directory to write into.",
+    help="The directory to write to.",
 )
-@click.option("--since", type=types.Moment(), help="Only what was received at or after this time.")
-@click.option("--until", type=types.Moment(), help="Only what was received before this time.")
-@click.option("--feed", "feeds", multiple=True, help="Only this feed; may be repeated.")
-@click.option("--symbol", "symbols", multiple=True, help="Only this symbol; may be repeated.")
-@click.option("--table", "tables", multiple=True, help="parquet: only this table; may be repeated.")
-@click.option("--type", "types", multiple=True, help="tardis, nautilus: only this type of data.")
-@click.option("--bucket", default="1 minute", show_default=True, help="ohlcv: the candles' width.")
-@click.option("--kind", default="last", show_default=True, help="ohlcv: last, mark, mid or index.")
-@click.option("--as-parquet", is_flag=True, help="ohlcv: Parquet instead of CSV.")
-@click.option("--force", is_flag=True, help="Replace files that are there.")
+@click.option("--since", type=types.Moment(), help="Only events received at or after this time.")
+@click.option("--until", type=types.Moment(), help="Only events received before this time.")
+@click.option("--feed", "feeds", multiple=True, help="Only this feed (repeatable).")
+@click.option("--symbol", "symbols", multiple=True, help="Only this symbol (repeatable).")
+@click.option("--table", "tables", multiple=True, help="parquet: only this table (repeatable).")
+@click.option(
+    "--type", "types", multiple=True, help="tardis, nautilus: only this type of data (repeatable)."
+)
+@click.option(
+    "--bucket", default="1 minute", show_default=True, help="ohlcv: the candles' duration."
+)
+@click.option(
+    "--kind", default="last", show_default=True, help="ohlcv: the price: last, mark, mid or index."
+)
+@click.option("--as-parquet", is_flag=True, help="ohlcv: write Parquet instead of CSV.")
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
 @click.option("--json", "as_json", is_flag=True, help="Print each file as a JSON object.")
 @options.directory
 def export(
@@ -63,11 +69,11 @@ def export(
     as_json: bool,
     where: options.RecordOptions,
 ) -> None:
-    """Write a part of the record into files that other programs read.
+    """Export the record to Parquet, CSV and other formats.
 
     FORMAT is parquet (a file per table), ohlcv (candles), tardis (CSV), nautilus (a catalogue) or
-    hftbacktest (.npz). The names of the files go to stdout; gaps in the range, and what a format
-    cannot hold, are said on stderr.
+    hftbacktest (.npz). File names go to stdout. Gaps in the range, and what a format cannot hold,
+    go to stderr.
     """
     from recorder.stream import event
     from recorder.stream.span import between
@@ -86,14 +92,18 @@ def _writer(
     kind: str,
     as_parquet: bool,
 ) -> Callable[[Job], None]:
-    """The chosen format with its own options, those of the others refused."""
+    """Return the function that writes the chosen format.
+
+    Raises:
+        UsageError: an option of another format was given, or a table or type is unknown.
+    """
     from recorder.errors import UsageError
 
     belongs = {"--table": ({"parquet"}, tables), "--type": ({"tardis", "nautilus"}, types)}
     for option, (formats, given) in belongs.items():
         if given and format_ not in formats:
             hint = f"it belongs to: {', '.join(sorted(formats))}"
-            raise UsageError(f"{format_} takes no {option}", hint=hint)
+            raise UsageError(f"{format_} does not take {option}", hint=hint)
     match format_:
         case "parquet":
             from recorder.export import tables as plain
@@ -157,14 +167,14 @@ def _run(
     for note in job.notes:
         click.echo(f"note: {note}", err=True)
     if not job.written:
-        hint = "see what there is: recorder query feed_rates"
-        raise DataError("nothing of this kind was received in this range", hint=hint)
+        hint = "list what was recorded: recorder query feed_rates"
+        raise DataError("no event of this kind was received in this range", hint=hint)
     rows = sum(written.rows for written in job.written)
     click.echo(f"{len(job.written):,} files, {rows:,} rows in {out}", err=True)
 
 
 def _progress(job: Job, as_json: bool) -> Any:
-    """Names each file as it is finished; where these go elsewhere, a line says what goes on."""
+    """Print each file's name when it is finished; show progress if stdout is not a terminal."""
     import json
     import sys
     from contextlib import nullcontext

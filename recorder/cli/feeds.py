@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     epilog="\b\nExamples:\n  recorder feeds\n  recorder feeds binance\n  recorder feeds --json"
 )
 @click.argument("kind", required=False, shell_complete=options.feed_kinds)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def feeds(kind: str | None, as_json: bool) -> None:
     """List the feeds; with KIND, show one with its channels and an example configuration."""
     from recorder.feeds import feed
@@ -38,7 +38,9 @@ def _show(found: Feed) -> None:
     click.echo(f"key        {found.key_help or 'none needed'}")
     click.echo(f"tables     {', '.join(found.tables) or 'none: raw frames only'}")
     if found.catalogue is not None:
-        click.echo("patterns   a * in a channel stands for the venue's symbols, kept up to date")
+        click.echo(
+            "patterns   a * in a channel matches the venue's symbols, also those listed later"
+        )
     if found.channels:
         click.echo("\nchannels")
         width = max(26, *map(len, found.channels))
@@ -48,17 +50,17 @@ def _show(found: Feed) -> None:
 
 
 def _all() -> list[Feed]:
-    """Every feed that can be used; what is wrong with another package's is said."""
+    """Return every usable feed; print why a feed of another package is not usable."""
     from recorder.errors import ConfigError
     from recorder.feeds import feed, kinds
 
-    found = []
+    usable = []
     for name in kinds():
         try:
-            found.append(feed(name))
-        except ConfigError as error:  # the others are fine
+            usable.append(feed(name))
+        except ConfigError as error:  # the other feeds are usable
             click.echo(f"recorder: {error}", err=True)
-    return found
+    return usable
 
 
 def _list() -> None:
@@ -67,14 +69,14 @@ def _list() -> None:
     for found in known:
         key = "key   " if found.key_help else "no key"
         click.echo(f"{found.kind:{width}}  {key}  {found.title}")
-    click.echo("\nOne feed, its channels, tables and endpoints: recorder feeds KIND", err=True)
-    click.echo("A settings file for some of them: recorder init", err=True)
+    click.echo("\nShow a feed's channels, tables and endpoints: recorder feeds KIND", err=True)
+    click.echo("Write a settings file for some feeds: recorder init", err=True)
 
 
 def _json(found: Feed) -> str:
     import json
 
-    told: dict[str, Any] = {
+    description: dict[str, Any] = {
         "kind": found.kind,
         "title": found.title,
         "endpoints": found.endpoints,
@@ -84,4 +86,4 @@ def _json(found: Feed) -> str:
         "patterns": found.catalogue is not None,
         "tables": found.tables,
     }
-    return json.dumps(told)
+    return json.dumps(description)

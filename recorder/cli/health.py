@@ -18,9 +18,9 @@ from recorder.cli import options
     default=0.0,
     show_default=True,
     metavar="SECONDS",
-    help="Give it so long to become healthy.",
+    help="Wait up to SECONDS for the recorder to become healthy.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The verdict and the problems as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict and the problems as JSON.")
 @click.pass_context
 def health(
     ctx: click.Context,
@@ -28,10 +28,10 @@ def health(
     wait: float,
     as_json: bool,
 ) -> None:
-    """Exit 0 if all is well, 10 if not; the reasons are on stderr.
+    """Check health: exit 0 if healthy, 10 if not; print the problems on stderr.
 
-    Made for a container's health check: it reads the newest files only and loads no database.
-    A warning is told, but leaves the exit code 0.
+    Meant for a container's health check: it reads only the newest files and opens no database. A
+    warning is printed but does not change the exit code.
     """
     import json
     import time
@@ -43,15 +43,15 @@ def health(
     settings = where.settings()
     watcher = Watcher(Layout(settings.data_dir), settings, history=False)
     until = time.monotonic() + wait
-    found = watcher.look()
-    while not found.healthy and (left := until - time.monotonic()) > 0:
+    status = watcher.look()
+    while not status.healthy and (left := until - time.monotonic()) > 0:
         time.sleep(min(0.5, left))
-        found = watcher.look()
+        status = watcher.look()
     if as_json:
-        told = [asdict(problem) for problem in found.problems]
-        click.echo(json.dumps({"healthy": found.healthy, "problems": told}))
+        problems = [asdict(problem) for problem in status.problems]
+        click.echo(json.dumps({"healthy": status.healthy, "problems": problems}))
     else:
-        click.echo("healthy" if found.healthy else "unhealthy")
-        for problem in found.problems:
+        click.echo("healthy" if status.healthy else "unhealthy")
+        for problem in status.problems:
             click.echo(f"{problem.severity}: {problem}", err=True)
-    ctx.exit(0 if found.healthy else 10)
+    ctx.exit(0 if status.healthy else 10)

@@ -1,4 +1,4 @@
-"""What `recorder ingest` does about files of other hosts that come late."""
+"""How `recorder ingest` treats files of other hosts that arrive late."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from recorder.tables.rules import Rules
 
 
-class Lateness:
-    """Takes late segments: keeps them for `renew`; or, while following, warns and says what to do.
+class LateSegments:
+    """A collector of late segments, for `rebuild_late`; with `following` it only warns of them.
 
-    A run of a feed is warned of once.
+    It warns once per feed and run.
     """
 
     def __init__(self, reporter: Reporter, *, following: bool) -> None:
@@ -26,36 +26,38 @@ class Lateness:
         self._warned: set[tuple[str, str]] = set()
 
     def __call__(self, late: Late) -> bool:
-        """Return True if the feed is to be left as it is, because its rows are rebuilt."""
+        """Return True if ingest must skip the feed because its rows are rebuilt afterwards."""
         if not self._following:
             self.segments.append(late)
             return True
         if (late.feed, run_of(late.stem)) not in self._warned:
             self._warned.add((late.feed, run_of(late.stem)))
             self._reporter.warn(
-                f"{late.stem} of '{late.feed}' came late: frames that another host brought too may "
-                f"be rows twice. End this ingest, then: recorder ingest --rebuild --feed "
-                f"{late.feed} --from {iso(late.from_ns)}"
+                f"{late.stem} of '{late.feed}' arrived late: frames of two hosts may have "
+                f"duplicate rows. Stop this ingest, then: recorder ingest --rebuild "
+                f"--feed {late.feed} --from {iso(late.from_ns)}"
             )
         return False
 
 
-def renew(
+def rebuild_late(
     layout: Layout, rules: Callable[[str], Rules], segments: list[Late], reporter: Reporter
 ) -> None:
-    """Rebuild the rows of late segments' feeds from there on; warn of it, and of what fails.
+    """Rebuild the rows of each late segment's feed from its time on; warn of each and of failures.
 
-    The caller must not hold the tables.
+    The caller must not hold the tables' lock.
     """
     from recorder.errors import RecorderError
     from recorder.tables.rebuild.run import Scope, rebuild
 
     for late in segments:
         since = iso(late.from_ns)
-        reporter.warn(f"'{late.feed}': {late.stem} came late; rows are made anew from {since} on")
+        reporter.warn(
+            f"'{late.feed}': {late.stem} arrived late; rebuilding its rows from {since} on"
+        )
         try:
             rebuild(layout, rules, Scope((late.feed,), late.from_ns, None, late.wait_ns), reporter)
         except RecorderError as error:
             reporter.warn(
-                f"rows of '{late.feed}' could not be made anew, some may be there twice: {error}"
+                f"cannot rebuild the rows of '{late.feed}', some may be duplicates: {error}"
             )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from recorder.tables.rules import RulesOf
 
 _POLL_SECONDS = 0.5
-_AWAY_SECONDS = 5.0
+_RETRY_SECONDS = 5.0
 
 
 @click.command(
@@ -32,12 +32,18 @@ _AWAY_SECONDS = 5.0
     "  recorder ingest --engine spark --master spark://host:7077 --tables-url s3://bucket/tables"
 )
 @options.record
-@click.option("--follow", is_flag=True, help="Go on: ingest and publish as capture records.")
-@click.option("--rebuild", is_flag=True, help="Make the tables' rows anew from the raw record.")
+@click.option(
+    "--follow", is_flag=True, help="Keep running: ingest and publish while capture records."
+)
+@click.option("--rebuild", is_flag=True, help="Rebuild the tables' rows from the raw record.")
 @click.option("--diff", is_flag=True, help="Show what --rebuild would change; change nothing.")
-@click.option("--feed", "feeds", multiple=True, help="With these two: only this feed (repeatable).")
-@click.option("--from", "from_ns", type=types.Moment(), help="... rows received from then on,")
-@click.option("--to", "to_ns", type=types.Moment(), help="... and before then.")
+@click.option(
+    "--feed", "feeds", multiple=True, help="With --rebuild or --diff: only this feed (repeatable)."
+)
+@click.option(
+    "--from", "from_ns", type=types.Moment(), help="... only rows received at or after this time."
+)
+@click.option("--to", "to_ns", type=types.Moment(), help="... only rows received before this time.")
 @click.option("--json", "as_json", is_flag=True, help="With --diff: one JSON object.")
 @click.option(
     "--settle",
@@ -45,21 +51,19 @@ _AWAY_SECONDS = 5.0
     default=600.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long files of other hosts may be on their way: frames that young wait for them.",
+    help="How long files of other hosts may take to arrive: newer frames wait for them.",
 )
 @click.option(
     "--engine",
     type=click.Choice(["local", "lake", "spark"]),
     default="local",
     show_default=True,
-    help="local: recorder.duckdb. lake: Delta tables at --tables-url, made by this process. "
-    "spark: the same, made by a cluster.",
+    help="local: recorder.duckdb. lake: Delta tables at --tables-url, written by this process. "
+    "spark: the same tables, written by a cluster.",
 )
-@click.option("--master", metavar="URL", help="With --engine spark: Spark's master.")
+@click.option("--master", metavar="URL", help="With --engine spark: URL of the Spark master.")
 @options.tables_url
-@click.option(
-    "--take-over", is_flag=True, help="Write the lake although another ingest says that it does."
-)
+@click.option("--take-over", is_flag=True, help="Write the lake although another ingest claims it.")
 @options.logging
 def ingest(
     where: options.RecordOptions,
@@ -79,17 +83,17 @@ def ingest(
 ) -> None:
     """Normalise recorded frames into the tables of DATA_DIR/recorder.duckdb.
 
-    Reads sealed segments and the journals still being written, each frame exactly once. Readers
-    of recorder.duckdb are never locked out. Ctrl-C or SIGTERM ends --follow after a last publish.
+    Reads each frame of the sealed segments and of the journals exactly once. Readers of
+    recorder.duckdb are never blocked. Ctrl-C or SIGTERM stops --follow after a last publish.
 
-    --rebuild normalises again, all or a part, beside the tables, and then puts the rows in their
-    place in one step; readers see the old state until then. Rows whose raw frames were pruned stay.
+    --rebuild normalises all frames, or a part, again into separate tables, then swaps in the new
+    rows in one step; readers see the old rows until then. Rows whose raw frames were pruned stay.
 
-    With --engine lake or spark sealed files become rows of Delta tables in a bucket, batch by
-    batch: docs/cluster.md.
+    --engine lake and spark ingest sealed files into Delta tables in a bucket, in batches:
+    docs/cluster.md.
     """
     from recorder.cli import lake
-    from recorder.cli.hosts import Lateness
+    from recorder.cli.hosts import LateSegments
     from recorder.clock import NS
     from recorder.reporter import Reporter
     from recorder.tables.ingest import Ingest
@@ -118,28 +122,28 @@ def ingest(
         _rebuild(layout, rules, scope, reporter)
     settle_ns = int(settle * NS)
     if follow:
-        hosts = Hosts(Lateness(reporter, following=True), settle_ns)
+        hosts = Hosts(LateSegments(reporter, following=True), settle_ns)
         with closing(Ingest(layout, rules, reporter, hosts)) as work:
             clear(layout)
             _follow(work, reporter)
         return
-    frames = _everything(layout, rules, settle_ns, reporter)
+    frames = _ingest_all(layout, rules, settle_ns, reporter)
     if rebuild:
-        click.echo(f"rows made anew in {layout.database}", err=True)
+        click.echo(f"rows rebuilt in {layout.database}", err=True)
     if frames or not rebuild:
         click.echo(f"{frames:,} frames ingested into {layout.database}", err=True)
-    _tell_outdated(layout, rules)
+    _warn_of_outdated(layout, rules)
 
 
 def _check(*, rebuild: bool, diff: bool, follow: bool, ranged: bool, as_json: bool) -> None:
     from recorder.errors import UsageError
 
     if diff and (rebuild or follow):
-        raise UsageError("--diff changes nothing: leave --rebuild and --follow out")
+        raise UsageError("--diff cannot be combined with --rebuild or --follow")
     if ranged and not (rebuild or diff):
-        raise UsageError("--feed, --from and --to belong to --rebuild or --diff")
+        raise UsageError("--feed, --from and --to need --rebuild or --diff")
     if as_json and not diff:
-        raise UsageError("--json belongs to --diff")
+        raise UsageError("--json needs --diff")
 
 
 def _scope(layout: Layout, feeds: tuple[str, ...], from_ns: int | None, to_ns: int | None) -> Scope:
@@ -152,7 +156,7 @@ def _scope(layout: Layout, feeds: tuple[str, ...], from_ns: int | None, to_ns: i
                 f"no feed '{feed}' is recorded here", hint=did_you_mean(feed, layout.feeds())
             )
     if from_ns is not None and to_ns is not None and from_ns >= to_ns:
-        raise UsageError("--from is not before --to")
+        raise UsageError("--from must be before --to")
     return Scope(feeds, from_ns, to_ns)
 
 
@@ -161,7 +165,7 @@ def _rebuild(layout: Layout, rules: RulesOf, scope: Scope, reporter: Reporter) -
     from recorder.tables.backlog import recorded
     from recorder.tables.rebuild.run import rebuild
 
-    with progress.frames("made anew", recorded(layout, scope.feeds), reporter) as shown:
+    with progress.frames("rebuilt", recorded(layout, scope.feeds), reporter) as shown:
         rebuild(layout, rules, scope, shown)
 
 
@@ -176,15 +180,15 @@ def _diff(
     from recorder.tables.rebuild.difference import differences
 
     with progress.frames("compared", recorded(layout, scope.feeds), reporter) as shown:
-        found = differences(layout, rules, scope, shown)
+        changes = differences(layout, rules, scope, shown)
     if as_json:
-        tables = [dataclasses.asdict(one) for one in found]
-        click.echo(json.dumps({"differs": any(one.any for one in found), "tables": tables}))
+        tables = [dataclasses.asdict(one) for one in changes]
+        click.echo(json.dumps({"differs": any(one.any for one in changes), "tables": tables}))
         return
-    for one in found:
+    for one in changes:
         _print_difference(one)
-    if any(one.any for one in found):
-        click.echo("to put it in place: recorder ingest --rebuild", err=True)
+    if any(one.any for one in changes):
+        click.echo("to apply these changes: recorder ingest --rebuild", err=True)
     else:
         click.echo("no row would change", err=True)
 
@@ -205,41 +209,43 @@ def _print_difference(one: Difference) -> None:
             click.echo(f"    {name}: {visible(text)}")
 
 
-def _tell_outdated(layout: Layout, rules: RulesOf) -> None:
+def _warn_of_outdated(layout: Layout, rules: RulesOf) -> None:
     from recorder.tables.rebuild.run import outdated
 
     for feed, segments in outdated(layout, rules).items():
+        which = "1 segment" if segments == 1 else f"{segments} segments"
+        was = "was" if segments == 1 else "were"
         click.echo(
-            f"{segments} segments of '{feed}' were normalised by other SQL than today's; "
-            f"make them anew: recorder ingest --rebuild --feed {feed}",
+            f"{which} of '{feed}' {was} normalised by an older version of its SQL; "
+            f"rebuild with: recorder ingest --rebuild --feed {feed}",
             err=True,
         )
 
 
-def _everything(layout: Layout, rules: RulesOf, settle_ns: int, reporter: Reporter) -> int:
-    """Ingest what there is, and rebuild feeds of which files came late; return how many frames."""
+def _ingest_all(layout: Layout, rules: RulesOf, settle_ns: int, reporter: Reporter) -> int:
+    """Ingest all frames, then rebuild feeds whose files arrived late; return the count."""
     from recorder.cli import progress
-    from recorder.cli.hosts import Lateness, renew
+    from recorder.cli.hosts import LateSegments, rebuild_late
     from recorder.tables.backlog import waiting
     from recorder.tables.late_files import Hosts
 
-    lateness = Lateness(reporter, following=False)
+    late = LateSegments(reporter, following=False)
     with progress.frames("ingest", waiting(layout), reporter) as shown:
-        frames, waits = _once(layout, rules, shown, Hosts(lateness, settle_ns))
-    _say_what_waits(waits)
-    if lateness.segments:
-        renew(layout, rules, lateness.segments, reporter)
+        frames, waits = _ingest_once(layout, rules, shown, Hosts(late, settle_ns))
+    _report_waiting(waits)
+    if late.segments:
+        rebuild_late(layout, rules, late.segments, reporter)
         with progress.frames("ingest", 0, reporter) as shown:
-            more, waits = _once(layout, rules, shown, Hosts(settle_ns=settle_ns))
-        _say_what_waits(waits)
+            more, waits = _ingest_once(layout, rules, shown, Hosts(settle_ns=settle_ns))
+        _report_waiting(waits)
         frames += more
     return frames
 
 
-def _once(
+def _ingest_once(
     layout: Layout, rules: RulesOf, reporter: Reporter, hosts: Hosts
 ) -> tuple[int, list[str]]:
-    """Ingest and publish; return how many frames, and the feeds of which the newest wait."""
+    """Ingest and publish once; return the frames, and the feeds whose newest frames wait."""
     from recorder.tables.ingest import Ingest
     from recorder.tables.rebuild.run import clear
 
@@ -250,16 +256,16 @@ def _once(
         return total, sorted(work.waits)
 
 
-def _say_what_waits(feeds: list[str]) -> None:
+def _report_waiting(feeds: list[str]) -> None:
     for feed in feeds:
         click.echo(
-            f"the newest frames of '{feed}' wait for files of other hosts (--settle 0: at once)",
+            f"the newest frames of '{feed}' wait for other hosts' files (--settle 0: do not wait)",
             err=True,
         )
 
 
-def _ran(work: Ingest, reporter: Reporter) -> bool:
-    """Run one pass; return False if the bucket is unavailable at the moment."""
+def _try_ingest(work: Ingest, reporter: Reporter) -> bool:
+    """Ingest once; return False if the bucket is unavailable."""
     from recorder.errors import StoreError
 
     try:
@@ -277,11 +283,11 @@ def _follow(work: Ingest, reporter: Reporter) -> None:
     work.run()
     work.publish()
     while not stop.is_set():
-        if not _ran(work, reporter):
-            stop.wait(_AWAY_SECONDS)
+        if not _try_ingest(work, reporter):
+            stop.wait(_RETRY_SECONDS)
         if work.publish_due():
             work.publish()
         stop.wait(_POLL_SECONDS)
-    _ran(work, reporter)
+    _try_ingest(work, reporter)
     work.publish()
     print("ingest stopped; everything recorded so far is published", file=sys.stderr)

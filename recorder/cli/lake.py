@@ -1,4 +1,4 @@
-"""What `recorder ingest` does with a lake: in this process, or on a Spark cluster."""
+"""`recorder ingest` into a lake, in this process or on a Spark cluster."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from recorder.lake.run import Done, Engine, Spread
     from recorder.settings.config import Settings
 
-#: How often `--follow` looks for new files; they come every few minutes.
+#: How often `--follow` polls for new files; they arrive every few minutes.
 _POLL_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class LakeOptions:
-    """What the command line says of a lake."""
+    """The options of `recorder ingest` that concern a lake."""
 
     engine: str  # local, lake or spark
     master: str | None
@@ -33,33 +33,39 @@ class LakeOptions:
     take_over: bool
 
     def check(self, *, rebuild: bool, diff: bool) -> None:
-        """Refuse what does not go together."""
+        """Check that the options fit together.
+
+        Raises:
+            UsageError: two options exclude each other, or one lacks another.
+        """
         if self.engine == "local":
             if self.tables_url or self.take_over:
-                raise UsageError("--tables-url and --take-over belong to --engine lake or spark")
+                raise UsageError("--tables-url and --take-over need --engine lake or spark")
         elif rebuild or diff:
             raise UsageError(
-                "--rebuild and --diff belong to --engine local",
-                hint="to make a lake anew, name an empty place with --tables-url",
+                "--rebuild and --diff need --engine local",
+                hint="to rebuild a lake, ingest into an empty place: --tables-url URL",
             )
         if (self.master is not None) != (self.engine == "spark"):
             raise UsageError(
-                "--engine spark and --master belong together",
+                "--engine spark and --master need each other",
                 hint="for example --engine spark --master spark://host:7077",
             )
 
 
 def ingest(settings: Settings, how: LakeOptions, reporter: Reporter, *, follow: bool) -> None:
-    """Take new sealed files into the lake, once or until stopped."""
+    """Ingest new sealed files into the lake, once or until stopped.
+
+    Raises:
+        UsageError: no lake is named.
+    """
     from recorder.lake.place import Place
     from recorder.lake.run import Engine
     from recorder.tables.rules import rules_of
 
     url = how.tables_url or settings.tables_url
     if url is None:
-        raise UsageError(
-            "no lake is named", hint="say where it is: --tables-url s3://bucket/tables"
-        )
+        raise UsageError("no lake is named", hint="name it: --tables-url s3://bucket/tables")
     raw = settings.raw_url or str(settings.data_dir / "raw")
     engine = Engine(
         raw=Place.of(raw, where="--raw-url"),
@@ -73,7 +79,7 @@ def ingest(settings: Settings, how: LakeOptions, reporter: Reporter, *, follow: 
         if follow:
             _follow(engine, how.take_over)
         else:
-            _say(engine, _once(engine, take_over=how.take_over))
+            _report(engine, _once(engine, take_over=how.take_over))
 
 
 @contextmanager
@@ -96,10 +102,11 @@ def _once(engine: Engine, *, take_over: bool) -> Done:
         return engine.run(writer)
 
 
-def _say(engine: Engine, done: Done) -> None:
-    left = f"; {len(done.skipped)} files left out" if done.skipped else ""
+def _report(engine: Engine, done: Done) -> None:
+    skipped = f"; {len(done.skipped)} files skipped" if done.skipped else ""
     click.echo(
-        f"{done.frames:,} frames of {done.files:,} files ingested into {engine.tables.url}{left}",
+        f"{done.frames:,} frames of {done.files:,} files ingested into "
+        f"{engine.tables.url}{skipped}",
         err=True,
     )
 
@@ -108,7 +115,7 @@ def _follow(engine: Engine, take_over: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    _say(engine, _once(engine, take_over=take_over))
+    _report(engine, _once(engine, take_over=take_over))
     while not stop.wait(_POLL_SECONDS):
         try:
             done = _once(engine, take_over=False)
@@ -116,5 +123,5 @@ def _follow(engine: Engine, take_over: bool) -> None:
             engine.reporter.warn(f"not ingested yet: {error}")
             continue
         if done.files or done.skipped:
-            _say(engine, done)
+            _report(engine, done)
     click.echo("ingest stopped", err=True)

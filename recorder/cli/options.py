@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from recorder.cli.types import Part
+from recorder.cli.types import HostShare
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -37,7 +37,7 @@ _Decorator = Callable[[F], F]
 
 @dataclass(frozen=True, slots=True)
 class RecordOptions:
-    """Where the record is, as far as the command line says it; None: as the settings say."""
+    """Where the record is, from the command line; None: the settings decide."""
 
     config: Path | None = None
     data_dir: Path | None = None
@@ -46,11 +46,11 @@ class RecordOptions:
 
     @property
     def file(self) -> Path:
-        """The settings file that is read, if there is one."""
+        """The path of the settings file, which may not exist."""
         return self.config or Path("recorder.toml")
 
     def settings(self, **flags: Any) -> Settings:
-        """Read the settings; `flags` are more options that come before the file.
+        """Return the settings; `flags` are further options that take precedence over the file.
 
         Raises:
             ConfigError: the file cannot be read, or a value is wrong.
@@ -69,8 +69,8 @@ class RecordOptions:
     ) -> Layout:
         """Return the data directory, with the bucket of `settings` (None: read them), if any.
 
-        With `fetch_again` files that were fetched before are not trusted. `reporter`
-        (None: nobody) is warned when the bucket becomes unavailable.
+        `fetch_again` ignores cached files of the bucket. `reporter` is warned when the bucket
+        becomes unavailable.
 
         Raises:
             ConfigError: the settings are wrong.
@@ -89,9 +89,9 @@ class RecordOptions:
         )
 
     def source(self) -> TableSource:
-        """Return the tables: the options, else the environment, else the file, else `data`.
+        """Return the tables that the options, the environment or the file name, in this order.
 
-        A lake that the environment or the file names gives way to `--data-dir`.
+        `--data-dir` overrides a lake that the environment or the file names.
 
         Raises:
             UsageError: the options name both.
@@ -102,8 +102,8 @@ class RecordOptions:
         from recorder.record.layout import Layout
 
         if self.data_dir is not None and self.tables_url is not None:
-            hint = "ask recorder.duckdb or the lake, one of the two"
-            raise UsageError("is given beside --data-dir", where="--tables-url", hint=hint)
+            hint = "choose recorder.duckdb (--data-dir) or the lake (--tables-url)"
+            raise UsageError("excludes --data-dir", where="--tables-url", hint=hint)
         settings = self.settings()
         lake = None if self.data_dir is not None else settings.tables_url
         return TableSource(Layout(settings.data_dir), lake, settings.raw_url)
@@ -114,10 +114,10 @@ class RecordOptions:
 
 
 def check_recorded(layout: Layout) -> None:
-    """Refuse a data directory in which nothing was recorded.
+    """Check that something was recorded in the data directory.
 
     Raises:
-        UsageError: there is no feed.
+        UsageError: no feed was recorded.
     """
     from recorder.errors import UsageError
 
@@ -131,18 +131,18 @@ def check_recorded(layout: Layout) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LogOptions:
-    """How a process logs."""
+    """The options of logging."""
 
     log_format: str = "text"
     log_level: str = "info"
 
     @property
     def json(self) -> bool:
-        """True for JSON lines."""
+        """True if log lines are JSON."""
         return self.log_format == "json"
 
     def begin(self, redactor: Redactor | None = None, stream: TextIO | None = None) -> BoundLogger:
-        """Send log lines to stderr, or `stream`, without secrets; return the logger."""
+        """Configure logging to stderr, or `stream`, with secrets redacted; return the logger."""
         from recorder import log
         from recorder.redact import Redactor
 
@@ -156,7 +156,7 @@ class LogOptions:
 
 @dataclass(frozen=True, slots=True)
 class PageOptions:
-    """Where the page is served, and who may open it."""
+    """The address of the status page, and who may open it."""
 
     host: str | None
     port: int | None
@@ -169,13 +169,13 @@ class PageOptions:
 
 
 def words(**options: object) -> tuple[str, ...]:
-    """Return options as arguments: None is left out, a tuple is an option for each value."""
-    found: list[str] = []
+    """Return options as arguments; skip None, and repeat the option for each value of a tuple."""
+    arguments: list[str] = []
     for name, value in options.items():
         for one in value if isinstance(value, tuple) else (value,):
             if one is not None:
-                found += [f"--{name.replace('_', '-')}", str(one)]
-    return tuple(found)
+                arguments += [f"--{name.replace('_', '-')}", str(one)]
+    return tuple(arguments)
 
 
 # -- the options
@@ -189,40 +189,44 @@ config = click.option(
 data_dir = click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where the record and the database are.  [env RECORDER_DATA_DIR; default: data]",
+    help="Directory of the record and the database.  [env RECORDER_DATA_DIR; default: data]",
 )
 raw_url = click.option(
     "--raw-url",
     metavar="URL",
-    help="A bucket that holds sealed files, too: s3://BUCKET/PREFIX.  [env RECORDER_RAW_URL]",
+    help="Bucket that also holds sealed files: s3://BUCKET/PREFIX.  [env RECORDER_RAW_URL]",
 )
 tables_url = click.option(
     "--tables-url",
     metavar="URL",
-    help="A lake, s3://BUCKET/PREFIX or a path, instead of recorder.duckdb.  "
+    help="Use this lake, s3://BUCKET/PREFIX or a path, instead of recorder.duckdb.  "
     "[env RECORDER_TABLES_URL]",
 )
 shard = click.option(
     "--shard",
-    type=Part(),
-    help="Record a share of all channels, e.g. 3/8 on the third of eight hosts.",
+    type=HostShare(),
+    help="Record this share of all channels, e.g. 3/8 on the third of eight hosts.",
 )
 _log_format = click.option(
-    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Format of log lines.",
 )
 _log_level = click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
-    help="Least serious message shown.",
+    help="Lowest level of the messages shown.",
 )
 
 
 def gathered(name: str, kind: type[Any], **options: Callable[[Any], Any]) -> _Decorator[Any]:
     """Return a decorator that adds options and passes their values as one argument `name`.
 
-    `kind` is the dataclass of that argument: it takes each value by the option's name.
+    `kind` is the dataclass of that argument; its fields have the options' names.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -246,7 +250,7 @@ logging = gathered("logs", LogOptions, log_level=_log_level, log_format=_log_for
 
 
 def _address(port: int | None) -> dict[str, Callable[[Any], Any]]:
-    """`--host` and `--port`; with `port` None both may be left out, and are `serve`'s."""
+    """Return `--host` and `--port`; `port` None: without defaults, and passed on to `serve`."""
     own = port is not None
     return {
         "host": click.option(
@@ -260,22 +264,25 @@ def _address(port: int | None) -> dict[str, Callable[[Any], Any]]:
             type=click.IntRange(0, 65_535),
             default=port,
             show_default=own,
-            help=_help("Port to listen on; 0 takes a free one.", own=own),
+            help=_help("Port to listen on; 0 picks a free one.", own=own),
         ),
     }
 
 
 def address(port: int) -> Callable[[F], F]:
-    """Return `--host` and `--port`, each an argument of its own name."""
+    """Return a decorator that adds `--host` and `--port`, as two arguments."""
     host, number = _address(port).values()
     return lambda command: host(number(command))
 
 
 def page(port: int | None) -> _Decorator[Any]:
-    """Return `--host`, `--port`, `--token-file`, `--allow-host`; with `port` None for `serve`."""
+    """Return a decorator that adds the options of the status page as one argument `page`.
+
+    `port` None: without defaults, and passed on to `serve`.
+    """
     own = port is not None
-    asks = "Ask for the token in this file.  [env RECORDER_SERVE_TOKEN holds the token itself]"
-    name = "A further name under which the page is opened, e.g. a proxy's (repeatable)."
+    require = "Require the token in this file.  [env RECORDER_SERVE_TOKEN holds the token itself]"
+    name = "Further host name of the page, e.g. a proxy's (repeatable)."
     return gathered(
         "page",
         PageOptions,
@@ -283,7 +290,7 @@ def page(port: int | None) -> _Decorator[Any]:
         token_file=click.option(
             "--token-file",
             type=click.Path(dir_okay=False, path_type=Path),
-            help=_help(asks, own=own),
+            help=_help(require, own=own),
         ),
         allow_host=click.option(
             "--allow-host", multiple=True, metavar="NAME", help=_help(name, own=own)
@@ -292,12 +299,12 @@ def page(port: int | None) -> _Decorator[Any]:
 
 
 def _help(text: str, *, own: bool) -> str:
-    """The help of an option, said to be `serve`'s where another command passes it on."""
+    """Return an option's help; mark it "For serve" if the command (`own` False) passes it on."""
     return text if own else f"For serve: {text[0].lower()}{text[1:]}"
 
 
 def feed_kinds(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the kinds of feeds."""
+    """Return the kinds of feeds that begin with what was typed, for completion."""
     from recorder.feeds import kinds
 
     del ctx, param

@@ -1,4 +1,4 @@
-"""How far long work is: a bar on a terminal, elsewhere a line now and then; both on stderr."""
+"""Progress of long work on stderr: a bar on a terminal, else a line every ten seconds."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from recorder.times import duration
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-#: Where there is no terminal, one line in so many seconds: short work says nothing.
+#: Seconds between two lines where stderr is not a terminal; short work prints none.
 EVERY_SECONDS = 10.0
 
 
 def line(what: str, done: int, total: int, seconds: float) -> str:
-    """Progress in words; the time left where it can be told."""
+    """Return the progress as text, with the time left if `total` is not reached yet."""
     rate = done / max(seconds, 1e-9)
     if done >= total or rate == 0:
         return f"{what}: {done:,} frames, {rate:,.0f}/s"
@@ -32,9 +32,9 @@ def line(what: str, done: int, total: int, seconds: float) -> str:
 
 @contextmanager
 def frames(what: str, total: int, reporter: Reporter = QUIET) -> Iterator[Reporter]:
-    """Give a reporter that shows progress in frames, from the first report on, and warns as before.
+    """Yield a copy of `reporter` that shows progress in frames, from the first report on.
 
-    `total` frames are expected. More may come: then the time left is not known.
+    `total` frames are expected; if more come, the time left is unknown.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
@@ -59,7 +59,7 @@ def _bar(progress: Progress, what: str, total: int) -> Callable[[int], None]:
         done += count
         progress.start()
         text = line(what, done, total, time.monotonic() - begin)
-        # A bar without an end moves to and fro: as much is known.
+        # Past the expected total the end is unknown: rich then shows a pulsing bar.
         progress.update(
             task, completed=done, total=total if done <= total else None, description=text
         )

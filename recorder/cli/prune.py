@@ -28,23 +28,28 @@ _MB = 1_000_000
     "  recorder prune --older-than 90d --raw --tables\n  recorder prune --compact"
 )
 @options.record
-@click.option("--older-than", "age", type=types.Length(), help="What goes, e.g. 90d, 36h, 4w.")
-@click.option("--raw", "raw_files", is_flag=True, help="Remove raw files that are so old.")
-@click.option("--tables", is_flag=True, help="Remove table rows that are so old.")
-@click.option("--force", is_flag=True, help="Remove also raw files that were never ingested.")
+@click.option(
+    "--older-than",
+    "age",
+    type=types.Length(),
+    help="Remove what is older than this, e.g. 90d, 36h, 4w.",
+)
+@click.option("--raw", "raw_files", is_flag=True, help="Remove raw files older than --older-than.")
+@click.option("--tables", is_flag=True, help="Remove table rows older than --older-than.")
+@click.option("--force", is_flag=True, help="Also remove raw files that were never ingested.")
 @click.option("--compact", is_flag=True, help="Merge the small raw files of closed days.")
 @click.option(
     "--target-mb",
     type=click.FloatRange(min=0, min_open=True),
-    help="With --compact: largest size of a merged file.  [as set: 128]",
+    help="With --compact: largest size of a merged file.  [default: the setting, 128]",
 )
 @click.option(
     "--zstd-level",
     type=click.IntRange(1, 22),
-    help="With --compact: how hard to compress.  [as set: 9]",
+    help="With --compact: compression level.  [default: the setting, 9]",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--dry-run", is_flag=True, help="Print what would be done; change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def prune(
     where: options.RecordOptions,
     age: Duration | None,
@@ -57,14 +62,15 @@ def prune(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Remove what is old, or merge small raw files.
+    """Remove old data, or merge small raw files.
 
-    Capture may run meanwhile, ingest may not. The ledger, connections and gaps stay: nothing is
-    ingested again, and coverage stays what it was. Raw files go only when ingest has taken them.
-    A merged file holds the same frames in the same order, compared with the originals before they
-    go; readers find either all originals of a day or its merged files.
+    Capture may run at the same time; ingest may not. Raw files are removed only after they were
+    ingested. The ledger, connections and gaps are kept: nothing is ingested twice, and coverage
+    does not change. A merged file holds the same frames in the same order; it is compared with
+    the originals before they are removed. Readers see either the originals of a day or its merged
+    files.
 
-    With a bucket (--raw-url), --raw removes its objects too. Files that go there are not merged.
+    With a bucket (--raw-url), --raw also removes its objects, and files are not merged.
     """
     from recorder.record.compact import recover
     from recorder.record.layout import Layout
@@ -82,40 +88,38 @@ def prune(
     with private.claimed(layout), closing(private.connect(layout)) as db:
         if not dry_run:
             recover(layout)
-        told: dict[str, Any] = {"dry_run": dry_run}
+        report: dict[str, Any] = {"dry_run": dry_run}
         if age is not None:
             choice = Choice(raw_files, tables, force)
-            told |= _prune(db, everywhere, age.before(time.time_ns()), choice, dry_run=dry_run)
+            report |= _prune(db, everywhere, age.before(time.time_ns()), choice, dry_run=dry_run)
         if compact:
-            told["merged"] = _compact(
+            report["merged"] = _compact(
                 db, layout, target_mb or how.target_mb, zstd_level or how.zstd_level, dry_run
             )
         if not dry_run:
             private.show(db, layout)
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(report))
     else:
-        _print(told)
+        _print(report)
 
 
 def _check(age: Duration | None, *, raw_files: bool, compact: bool) -> None:
     from recorder.errors import UsageError
 
     if age is None and raw_files:
-        raise UsageError("say how old: --older-than 90d")
+        raise UsageError("--raw and --tables need an age", hint="for example: --older-than 90d")
     if age is not None and not raw_files:
-        raise UsageError("say what goes: --raw, --tables, or both")
+        raise UsageError("--older-than needs --raw, --tables or both")
     if age is None and not compact:
-        raise UsageError(
-            "nothing to do", hint="say what: --older-than 90d --raw --tables, or --compact"
-        )
+        raise UsageError("nothing to do", hint="give --older-than 90d --raw --tables, or --compact")
 
 
 def _refuse_to_merge() -> None:
     from recorder.errors import UsageError
 
-    what = "files that go to a bucket are not merged: a merged one would take a sent one's name"
-    hint = "leave --compact out; larger files come of [capture] rotate_seconds and rotate_mb"
+    what = "files are not merged with a bucket: a merged file would reuse an uploaded file's name"
+    hint = "for larger files raise rotate_seconds and rotate_mb in [capture]"
     raise UsageError(what, where="raw_url", hint=hint)
 
 
@@ -127,15 +131,16 @@ def _prune(
     plan = prune.plan(db, layout, limit, choice)
     if not dry_run:
         prune.apply(db, plan, limit)
-    return _told(plan, limit)
+    return _plan_as_dict(plan, limit)
 
 
-def _told(plan: Plan, limit: int) -> dict[str, Any]:
+def _plan_as_dict(plan: Plan, limit: int) -> dict[str, Any]:
     from recorder.clock import iso
 
-    def files(found: list[Any]) -> list[dict[str, Any]]:
+    def files(candidates: list[Any]) -> list[dict[str, Any]]:
         return [
-            {"path": f.where, "feed": f.feed, "frames": f.rows, "bytes": f.bytes} for f in found
+            {"path": f.where, "feed": f.feed, "frames": f.rows, "bytes": f.bytes}
+            for f in candidates
         ]
 
     return {
@@ -153,52 +158,55 @@ def _compact(
     from recorder.record import compact
     from recorder.tables import backlog
 
-    found = db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()
-    done = {row[0] for row in found}
+    rows = db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()
+    ingested = {row[0] for row in rows}
     days = [
         day
         for feed in layout.feeds()
-        for day in compact.plan(layout, feed, done, time.time_ns(), int(target_mb * _MB))
+        for day in compact.plan(layout, feed, ingested, time.time_ns(), int(target_mb * _MB))
     ]
     if dry_run:
-        return [_would(day) for day in days]
+        return [_merge_plan(day) for day in days]
     files = [
         layout.parquet(day.feed, file.stem) for day in days for one in day.groups for file in one
     ]
     with progress.frames("merge", backlog.rows(files)) as reporter:
-        return [_did(compact.compact(layout, day, level=level, reporter=reporter)) for day in days]
+        return [
+            _merge_result(compact.compact(layout, day, level=level, reporter=reporter))
+            for day in days
+        ]
 
 
-def _would(day: Day) -> dict[str, Any]:
+def _merge_plan(day: Day) -> dict[str, Any]:
     files = [file for group in day.groups for file in group]
     sizes = {"files": len(files), "into": len(day.groups), "bytes": sum(f.bytes for f in files)}
     return {"feed": day.feed, "day": day.date, **sizes}
 
 
-def _did(result: Merged) -> dict[str, Any]:
-    told = dataclasses.asdict(result)
-    return {"feed": told.pop("feed"), "day": told.pop("day"), **told}
+def _merge_result(result: Merged) -> dict[str, Any]:
+    fields = dataclasses.asdict(result)
+    return {"feed": fields.pop("feed"), "day": fields.pop("day"), **fields}
 
 
-def _print(told: dict[str, Any]) -> None:
-    does = "would go" if told["dry_run"] else "removed"
-    for file in told.get("files", []):
-        click.echo(f"{does}: {file['path']}  {file['frames']:,} frames, {_size(file['bytes'])}")
-    for file in told.get("not_ingested", []):
-        click.echo(f"stays, not ingested: {file['path']}  {_size(file['bytes'])}")
-    for table, rows in told.get("rows", {}).items():
+def _print(report: dict[str, Any]) -> None:
+    action = "would remove" if report["dry_run"] else "removed"
+    for file in report.get("files", []):
+        click.echo(f"{action}: {file['path']}  {file['frames']:,} frames, {_size(file['bytes'])}")
+    for file in report.get("not_ingested", []):
+        click.echo(f"kept, not ingested: {file['path']}  {_size(file['bytes'])}")
+    for table, rows in report.get("rows", {}).items():
         if rows:
-            click.echo(f"{does}: {rows:,} rows of {table}")
-    for day in told.get("merged", []):
-        _print_day(day, dry_run=told["dry_run"])
-    if "files" in told:
-        freed = sum(file["bytes"] for file in told["files"])
+            click.echo(f"{action}: {rows:,} rows of {table}")
+    for day in report.get("merged", []):
+        _print_day(day, dry_run=report["dry_run"])
+    if "files" in report:
+        freed = sum(file["bytes"] for file in report["files"])
         click.echo(
-            f"before {told['before']}: {len(told['files']):,} files, {_size(freed)}", err=True
+            f"before {report['before']}: {len(report['files']):,} files, {_size(freed)}", err=True
         )
-        if told["not_ingested"]:
-            click.echo("take those that stay into tables first: recorder ingest", err=True)
-    if "merged" in told and not told["merged"]:
+        if report["not_ingested"]:
+            click.echo("ingest the kept files first: recorder ingest", err=True)
+    if "merged" in report and not report["merged"]:
         click.echo("no small files to merge", err=True)
 
 

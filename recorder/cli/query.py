@@ -1,4 +1,4 @@
-"""`recorder query`: a canned question, answered from the published database."""
+"""`recorder query`: canned queries on the published database or a lake."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from recorder.answers import canned
 from recorder.cli import answers, complete, options
 from recorder.errors import UsageError, did_you_mean
 
-#: Where a query without a topic stands in the menu, and the topics' order before it.
+#: The menu lists the topics in this order, then queries without a topic.
 _OTHER = "More"
 _TOPICS = ("Events", "Funding", "Latency", "Record")
 
 
 class _Query(click.Command):
-    """Completion sees a last `-p NAME` that lacks its value, which click would not read."""
+    """A command that can complete after `-p NAME`, where click would report a missing value."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if ctx.resilient_parsing:
@@ -66,10 +66,10 @@ def _parameters(
 @click.option(
     "--query-dir",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="A directory of your own queries; they win over canned ones of the same name.",
+    help="Directory of your own queries; they replace canned ones of the same name.",
 )
 @click.option("--list", "menu", is_flag=True, help="List the queries and their parameters.")
-@click.option("--help-params", is_flag=True, help="Explain the query's parameters.")
+@click.option("--help-params", is_flag=True, help="Explain the query's parameters and columns.")
 def query(
     name: str | None,
     parameters: tuple[tuple[str, str], ...],
@@ -79,9 +79,9 @@ def query(
     menu: bool,
     help_params: bool,
 ) -> None:
-    """Answer a canned question from recorder.duckdb, or from a lake.
+    """Run a canned query on recorder.duckdb or a lake.
 
-    Without NAME: the menu of questions. Rows go to stdout, everything else to stderr.
+    Without NAME, list the queries. Rows go to stdout, everything else to stderr.
     """
     queries = _queries(query_dir)
     if menu or name is None:
@@ -109,23 +109,23 @@ def _given(parameters: tuple[tuple[str, str], ...]) -> dict[str, str]:
 
 
 def _print_menu(queries: Mapping[str, canned.Query]) -> None:
-    """The questions by topic, each with what it takes."""
+    """Print the queries by topic, each with its parameters."""
     width = max(map(len, queries)) + 2
 
     def place(query: canned.Query) -> tuple[int, str]:
         topic = query.topic or _OTHER
         return (_TOPICS.index(topic) if topic in _TOPICS else len(_TOPICS), topic)
 
-    for (_, topic), found in groupby(sorted(queries.values(), key=place), place):
+    for (_, topic), group in groupby(sorted(queries.values(), key=place), place):
         click.secho(topic, bold=True)
-        for query in found:
+        for query in group:
             click.echo(f"  {click.style(query.name, fg='cyan')}", nl=False)
             click.echo(f"{' ' * (width - len(query.name))}{query.title}")
             takes = ", ".join(p.name for p in query.parameters) or "no parameters"
             click.secho(f"  {'':{width}}{takes}", dim=True)
         click.echo()
     click.echo("Explain one:  recorder query NAME --help-params", err=True)
-    click.echo("Ask one:      recorder query NAME -p PARAMETER VALUE", err=True)
+    click.echo("Run one:      recorder query NAME -p PARAMETER VALUE", err=True)
 
 
 def _print_parameters(query: canned.Query) -> None:
@@ -157,10 +157,10 @@ def _answer(
 ) -> None:
     from recorder.answers import database
 
-    for name in given:  # a wrong name needs no database to be found
+    for name in given:  # report a wrong name before opening a database
         query.parameter(name)
     how.check()
-    # A query of one's own may call any macro.
+    # A user's query may call any macro.
     with where.source().connect(None if mine else query) as connection:
         try:
             table = canned.run(connection, query, given)

@@ -1,4 +1,4 @@
-"""Reading the settings of `recorder capture`, at its start and again at each SIGHUP."""
+"""The settings of `recorder capture`, read at start and again at each SIGHUP."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from recorder.record.layout import Layout
 from recorder.settings.config import Settings
 from recorder.settings.keys import key_of, secrets_of
 
-#: Of `[capture]`: what decides which channels come, and so follows a reload.
+#: Settings of `[capture]` that a reload applies: they decide which channels are recorded.
 _APPLIED = {"shard"}
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What is to be recorded, and what must never be shown."""
+    """The feeds to record, and the secrets to redact."""
 
     settings: Settings
     sources: list[FeedSource]
@@ -33,18 +33,18 @@ class Chosen:
     secrets: tuple[str, ...] = field(repr=False)
 
     def with_list(self, name: str, listing: VenueListing) -> FeedSource | None:
-        """A feed's source under the venue's newest list; None if the feed is not chosen."""
+        """Return the feed's source with the venue's newest list; None if the feed is not chosen."""
         if name not in self.settings.feeds:
             return None
         alone = self.settings.model_copy(update={"feeds": {name: self.settings.feeds[name]}})
         return sources(alone, self.keys, {name: listing})[0]
 
     def warn(self, log: Any) -> None:
-        """Say which keys would be safer elsewhere."""
+        """Log a warning for each key in the settings file."""
         for name, feed in self.settings.feeds.items():
             if feed.key is not None:
                 log.warning(
-                    "a key stands in the settings file",
+                    "the settings file contains a key",
                     feed=name,
                     better="the environment, or a key_file of mode 0600",
                 )
@@ -52,17 +52,19 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The command line's part of the settings."""
+    """The options of the command line that choose settings and feeds."""
 
     where: RecordOptions
     only: tuple[str, ...]
     shard: str | None = None
 
     def read(self, *, may_be_none: bool = False) -> Chosen:
-        """The settings as they are now; with `may_be_none` they need not have a feed.
+        """Read the settings and keys; return the feeds to record.
+
+        `may_be_none` accepts settings without a feed.
 
         Raises:
-            ConfigError, CredentialsError: something is wrong with them.
+            ConfigError, CredentialsError: the settings or a key are wrong.
         """
         share = {} if self.shard is None else {"capture": {"shard": self.shard}}
         settings = _only(self.where.settings(**share), self.only)
@@ -86,7 +88,7 @@ def _only(settings: Settings, names: tuple[str, ...]) -> Settings:
 
 
 def _secrets(settings: Settings, keys: dict[str, str | None]) -> Iterator[str]:
-    """Everything that must never be shown: keys, header values, a proxy's password."""
+    """Yield all secrets to redact: keys, header values, a proxy's password."""
     for name, feed in settings.feeds.items():
         yield from secrets_of(keys[name])
         yield from (value for value in feed.headers.values() if len(value) >= 8)
@@ -94,25 +96,25 @@ def _secrets(settings: Settings, keys: dict[str, str | None]) -> Iterator[str]:
 
 
 class Reload:
-    """Brings what changes to a running capture: settings, one reload at a time, and lists."""
+    """Applies changed settings and venues' lists of instruments to a running capture."""
 
     def __init__(self, selection: Selection, chosen: Chosen, run: Capture) -> None:
         self._selection, self._chosen, self._run = selection, chosen, run
         layout = Layout(chosen.settings.data_dir)
-        self._symbols = Symbols(layout, run.clock, run.log, self._listed)
+        self._symbols = Symbols(layout, run.clock, run.log, self._on_listing)
         self._task: asyncio.Task[None] | None = None
         self._again = False
 
     def begin(self) -> None:
-        """Follow the venues' lists of instruments."""
+        """Start following the venues' lists of instruments."""
         self._symbols.follow(self._chosen.sources)
 
     def end(self) -> None:
-        """Follow nothing any more."""
+        """Stop following the venues' lists of instruments."""
         self._symbols.stop()
 
     def request(self) -> None:
-        """Reload soon; asked while one is under way, it is done once more."""
+        """Reload soon; if a reload is running, reload once more after it."""
         self._again = True
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._work())
@@ -123,19 +125,19 @@ class Reload:
             try:
                 await self._reload()
             except RecorderError as error:
-                self._refuse(error.what, error.where, error.hint)
-            except Exception as error:  # a feed's own rules may be anyone's code
-                self._refuse(repr(error), "", "")
+                self._log_failure(error.what, error.where, error.hint)
+            except Exception as error:  # a third-party feed's code may raise anything
+                self._log_failure(repr(error), "", "")
 
-    def _listed(self, name: str, listing: VenueListing) -> None:
+    def _on_listing(self, name: str, listing: VenueListing) -> None:
         try:
             source = self._chosen.with_list(name, listing)
             if source is not None:
                 self._run.update(source)
-        except Exception as error:  # what a venue lists may be too much for a feed's own rules
-            self._run.log.error("the list of instruments is not used", feed=name, why=str(error))
+        except Exception as error:  # a feed's code may fail on what a venue lists
+            self._run.log.error("the list of instruments was ignored", feed=name, why=str(error))
 
-    def _refuse(self, why: str, where: str, hint: str) -> None:
+    def _log_failure(self, why: str, where: str, hint: str) -> None:
         self._run.log.error(
             "the settings were not reloaded; nothing changed",
             why=why,
@@ -144,7 +146,7 @@ class Reload:
         )
 
     async def _reload(self) -> None:
-        # Reading is quick, but a disk may not be: frames must not wait for it.
+        # In a thread: a slow disk must not delay frames.
         chosen = await asyncio.to_thread(self._selection.read, may_be_none=True)
         self._check(chosen.settings)
         self._run.redactor.learn(chosen.secrets)
@@ -154,13 +156,13 @@ class Reload:
         self._symbols.follow(chosen.sources)
         self._run.log.info("the settings were reloaded", feeds=len(chosen.sources))
         if not chosen.sources:
-            self._run.log.warning("no feed is left: waiting for a reload")
+            self._run.log.warning("no feed is configured any more: waiting for a reload")
 
     def _check(self, settings: Settings) -> None:
-        """Say which changes only a restart can follow.
+        """Log which changed settings need a restart.
 
         Raises:
-            ConfigError: another data directory.
+            ConfigError: the data directory changed.
         """
         running = self._run.settings
         if settings.data_dir != running.data_dir:

@@ -32,14 +32,19 @@ Examples:
 
 @click.command(epilog=_EXAMPLES)
 @options.record
-@click.option("--feed", "feeds", multiple=True, help="Feed to replay; repeatable.  [default: all]")
-@click.option("--channel", "channels", multiple=True, help="Only frames of this channel.")
+@click.option("--feed", "feeds", multiple=True, help="Feed to replay (repeatable).  [default: all]")
+@click.option(
+    "--channel", "channels", multiple=True, help="Only frames of this channel (repeatable)."
+)
 @click.option(
     "--from", "since", type=types.Moment(), help="Begin at this time: ISO 8601, '2h ago'."
 )
 @click.option("--to", "until", type=types.Moment(), help="End before this time.")
 @click.option(
-    "--speed", default="max", show_default=True, help="1 as recorded, 10 ten times as fast, or max."
+    "--speed",
+    default="max",
+    show_default=True,
+    help="1: as recorded; 10: ten times as fast; max: without waiting.",
 )
 @click.option(
     "--format",
@@ -47,16 +52,16 @@ Examples:
     type=click.Choice(["jsonl", "raw"]),
     default="jsonl",
     show_default=True,
-    help="Every frame as a JSON object, or the bare payloads that were received.",
+    help="jsonl: each frame as a JSON object; raw: only the payloads.",
 )
 @click.option(
     "--serve",
     "addresses",
     multiple=True,
     metavar="HOST:PORT",
-    help="Serve WebSocket clients; once for all feeds (at /FEED), or once for each --feed.",
+    help="Serve WebSocket clients; give once for all feeds (at /FEED), or once per --feed.",
 )
-@click.option("--key", envvar="RECORDER_REPLAY_KEY", help="Accept this key alone.  [default: any]")
+@click.option("--key", envvar="RECORDER_REPLAY_KEY", help="Accept only this key.  [default: any]")
 @click.option(
     "--tls",
     "certificate",
@@ -68,19 +73,19 @@ Examples:
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Begin when so many clients listen.",
+    help="Begin when this many clients listen.",
 )
-@click.option("--drops", is_flag=True, help="End connections where the recorded ones were lost.")
-@click.option("--loop", is_flag=True, help="Begin again at the end.")
+@click.option("--drops", is_flag=True, help="Close connections where the recorded ones were lost.")
+@click.option("--loop", is_flag=True, help="Restart at the end.")
 @click.option("--stay", is_flag=True, help="Keep clients connected after the end.")
 @click.option(
     "--too-slow",
     type=click.Choice(["wait", "close"]),
     default="wait",
     show_default=True,
-    help="Wait for clients that read slowly, or close them as the service would.",
+    help="Wait for slow clients, or close them as the service would.",
 )
-@click.option("--from-now", is_flag=True, help="Alter frames: move the times they carry to now.")
+@click.option("--from-now", is_flag=True, help="Alter frames: shift the times in them to now.")
 @options.logging
 def replay(
     where: options.RecordOptions,
@@ -101,11 +106,12 @@ def replay(
     from_now: bool,
     logs: options.LogOptions,
 ) -> None:
-    """Emit recorded frames again, in order, at any speed: to stdout, or to WebSocket clients.
+    """Replay recorded frames to stdout or to WebSocket clients, in order, at any speed.
 
-    With --serve a client connects as to the original service (key, subscriptions, pings), and gets
-    the recorded frames of what it asked for, byte by byte. /control takes {"do": "pause"}, resume,
-    {"do": "seek", "to": TIME}, {"do": "speed", "speed": 10} and status.
+    With --serve, clients connect as to the original service (key, subscriptions, pings) and
+    receive the recorded frames of the channels they subscribe to, byte for byte. /control accepts
+    {"do": "pause"}, {"do": "resume"}, {"do": "seek", "to": TIME}, {"do": "speed", "speed": 10}
+    and {"do": "status"}.
     """
     from recorder.errors import UsageError
     from recorder.player.iterate import chosen, services, speed_of
@@ -116,13 +122,13 @@ def replay(
 
     layout, wanted = where.layout(), between(since, until)
     if not addresses:
-        _only_serving(
+        _refuse_serve_options(
             key, certificate, clients - 1, drops, loop, stay, too_slow != "wait", from_now
         )
         _print(iter(replayed(layout, feeds, channels, wanted, speed)), form)
         return
     if channels:
-        raise UsageError("clients say which channels they want", hint="leave out --channel")
+        raise UsageError("--channel cannot be used with --serve: clients subscribe to channels")
     names = chosen(layout, feeds)
     play = Play(
         layout,
@@ -138,11 +144,11 @@ def replay(
     )
     places = _places(addresses, names, key)
     logs.begin(Redactor([key] if key else []))
-    _serve(play, places, Guard(key, _tls(certificate)))
+    _serve(play, places, ClientAccess(key, _tls(certificate)))
 
 
-class Guard(NamedTuple):
-    """Who may connect, and how."""
+class ClientAccess(NamedTuple):
+    """The key that clients must send, and the server's TLS context; None: any key, no TLS."""
 
     key: str | None
     tls: ssl.SSLContext | None
@@ -158,21 +164,25 @@ def _tls(certificate: Path | None) -> ssl.SSLContext | None:
         context.load_cert_chain(certificate)
     except (ssl.SSLError, OSError) as error:
         hint = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out cert; cat cert key > pem"
-        what = f"no certificate with its key: {error}"
+        what = f"not a PEM file with certificate and private key: {error}"
         raise UsageError(what, where=str(certificate), hint=hint) from None
     return context
 
 
-def _only_serving(*given: object) -> None:
+def _refuse_serve_options(*given: object) -> None:
     from recorder.errors import UsageError
 
     if any(given):
         names = "--key, --tls, --clients, --drops, --loop, --stay, --too-slow and --from-now"
-        raise UsageError(f"{names} are for --serve", hint="for example: --serve 127.0.0.1:9000")
+        raise UsageError(f"{names} need --serve", hint="for example: --serve 127.0.0.1:9000")
 
 
 def _places(addresses: tuple[str, ...], feeds: tuple[str, ...], key: str | None) -> list[Address]:
-    """Where to listen, and for which feeds."""
+    """Return the addresses to listen on, each with its feeds.
+
+    Raises:
+        UsageError: an address is wrong, there are too many, or a public one lacks a key.
+    """
     from recorder.errors import UsageError
     from recorder.player.server import Address, is_loopback
 
@@ -184,12 +194,12 @@ def _places(addresses: tuple[str, ...], feeds: tuple[str, ...], key: str | None)
     for text, group in zip(addresses, groups, strict=True):
         host, _, port = text.rpartition(":")
         if not host or not port.isdecimal() or int(port) > 65535:
-            hint = "for example 127.0.0.1:9000; port 0 takes a free one"
+            hint = "for example 127.0.0.1:9000; port 0 picks a free one"
             raise UsageError(f"--serve {text}: not of the form HOST:PORT", hint=hint)
         place = Address(host.strip("[]"), int(port), group)
         if not is_loopback(place.host) and not key:
             raise UsageError(
-                f"--serve {text}: other machines reach this address, and anybody could listen",
+                f"--serve {text}: other machines can reach this address: a key is needed",
                 hint="set --key (or RECORDER_REPLAY_KEY), or serve on 127.0.0.1",
             )
         places.append(place)
@@ -206,7 +216,7 @@ def _print(frames: Any, form: str) -> None:
         for frame in frames:
             line(frame, out)
         out.flush()
-    except BrokenPipeError:  # who reads has enough
+    except BrokenPipeError:  # the reader, e.g. `head`, closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -217,38 +227,38 @@ def _raw(frame: Played, out: BinaryIO) -> None:
 
 def _json(frame: Played, out: BinaryIO) -> None:
     recv_ns, mono_ns, seq, connection, kind, payload, feed = frame
-    told: dict[str, object] = {"recv_ns": recv_ns, "mono_ns": mono_ns, "feed": feed}
-    told |= {"connection": connection, "seq": seq, "kind": kind}
+    fields: dict[str, object] = {"recv_ns": recv_ns, "mono_ns": mono_ns, "feed": feed}
+    fields |= {"connection": connection, "seq": seq, "kind": kind}
     try:
-        told["text"] = payload.decode()
+        fields["text"] = payload.decode()
     except UnicodeDecodeError:
-        told["base64"] = base64.b64encode(payload).decode()
-    out.write(json.dumps(told).encode() + b"\n")  # ASCII alone: fit for any terminal
+        fields["base64"] = base64.b64encode(payload).decode()
+    out.write(json.dumps(fields).encode() + b"\n")  # ASCII only: safe for any terminal
 
 
 # -- to clients
 
 
-def _serve(play: Play, places: list[Address], guard: Guard) -> None:
+def _serve(play: Play, places: list[Address], access: ClientAccess) -> None:
     # select() waits to the microsecond, where epoll rounds up to milliseconds.
     def loop() -> asyncio.AbstractEventLoop:
         return asyncio.SelectorEventLoop(selectors.SelectSelector())
 
-    _few_files()
-    _short_pauses()
+    _limit_files()
+    _reduce_delays()
     with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(_played(play, places, guard))
+        runner.run(_run(play, places, access))
 
 
-def _short_pauses() -> None:
-    """A frame that is due waits for no collector that walks every module, nor long for a thread."""
+def _reduce_delays() -> None:
+    """Keep due frames on time: exclude existing objects from collection, switch threads sooner."""
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(0.0005)
 
 
-def _few_files() -> None:
-    """select() knows file descriptors below 1024: more connections than that must fail."""
+def _limit_files() -> None:
+    """Limit open files to 1000: select() cannot handle file descriptors from 1024 on."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -257,31 +267,31 @@ def _few_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (1000, hard))
 
 
-async def _played(play: Play, places: list[Address], guard: Guard) -> None:
+async def _run(play: Play, places: list[Address], access: ClientAccess) -> None:
     from recorder import log
     from recorder.player.server import CONTROL, is_loopback, listening
     from recorder.player.stage import Stage
 
     say = log.logger()
-    stage, stop = Stage(play, say.info), _asked_to_stop()
+    stage, stop = Stage(play, say.info), _stop_event()
     await stage.check()
-    async with listening(stage, places, guard.key, guard.tls) as found:
-        for place in found:
+    async with listening(stage, places, access.key, access.tls) as bound:
+        for place in bound:
             host = f"[{place.host}]" if ":" in place.host else place.host
-            url = f"{'wss' if guard.tls else 'ws'}://{host}:{place.port}"
+            url = f"{'wss' if access.tls else 'ws'}://{host}:{place.port}"
             if not is_loopback(place.host):
                 say.warning("other machines can connect", address=f"{host}:{place.port}")
             for feed in place.feeds:
                 click.echo(f"{feed} {url}{'' if len(place.feeds) == 1 else f'/{feed}'}")
             click.echo(f"control {url}{CONTROL}")
         if play.from_now:
-            say.warning("FRAMES ARE ALTERED: the times they carry are moved to now (--from-now)")
+            say.warning("FRAMES ARE ALTERED: the times in them are shifted to now (--from-now)")
         await _until(stop, stage)
         await asyncio.gather(*(c.close(1001, "end of the replay") for c in tuple(stage.clients)))
 
 
-def _asked_to_stop() -> asyncio.Event:
-    """Set by Ctrl-C and SIGTERM, from before anybody is told that we serve."""
+def _stop_event() -> asyncio.Event:
+    """Return an event that Ctrl-C and SIGTERM set; call it before the addresses are printed."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
@@ -289,7 +299,7 @@ def _asked_to_stop() -> asyncio.Event:
 
 
 async def _until(stop: asyncio.Event, stage: Any) -> None:
-    """Play until the end, or until asked to stop."""
+    """Replay until the end, or until `stop` is set."""
     playing, stopping = asyncio.create_task(stage.run()), asyncio.create_task(stop.wait())
     await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()

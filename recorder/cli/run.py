@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from recorder.supervision.child import ChildSpec
     from recorder.supervision.supervisor import Supervisor
 
-#: Seconds that those who only watch get for a clean end.
-_WATCHERS_PATIENCE = 15.0
+#: Seconds that serve and alerts get to stop cleanly.
+_READERS_PATIENCE = 15.0
 
 
 @click.command(epilog="\b\nExamples:\n  recorder run\n  recorder run --no-serve --data-dir data")
 @options.directory
 @options.shard
-@click.option("--no-ingest", is_flag=True, help="Leave the tables to another process.")
-@click.option("--no-serve", is_flag=True, help="Without the page.")
+@click.option("--no-ingest", is_flag=True, help="Do not ingest; another process does.")
+@click.option("--no-serve", is_flag=True, help="Do not serve the status page.")
 @options.page(None)
 @options.logging
 @click.pass_context
@@ -37,12 +37,12 @@ def run(
     page: options.PageOptions,
     logs: options.LogOptions,
 ) -> None:
-    """Record, ingest, serve and alert on one machine: all of it, for months.
+    """Run capture, ingest, serve and alerts, and restart what fails.
 
-    Runs `capture`, `ingest --follow`, `serve` and, if there are rules, `alerts` as processes of
-    their own, and starts again what dies. Ctrl-C or SIGTERM ends them in this order, so that the
-    tables get the last frame; a second Ctrl-C ends all at once. SIGHUP makes capture read its
-    settings again, and tries once more what had ended for good.
+    Runs `capture`, `ingest --follow`, `serve` and, if there are rules, `alerts`, each as a
+    separate process, and restarts a process that exits. Ctrl-C or SIGTERM stops them in this
+    order, so that the tables get the last frame; a second Ctrl-C kills all at once. SIGHUP makes
+    capture reload its settings, and restarts a process that had failed for good.
     """
     from recorder.capture.notify import Notifier
     from recorder.cli.reload import Selection
@@ -50,7 +50,7 @@ def run(
     from recorder.supervision.stderr import StderrWriter, line_format
     from recorder.supervision.supervisor import Supervisor
 
-    chosen = Selection(where, (), shard).read()  # one process reports what is wrong
+    chosen = Selection(where, (), shard).read()  # report wrong settings once, not from each process
     stderr, line_of = StderrWriter(), line_format(json=logs.json)
     say = logs.begin(Redactor(chosen.secrets), cast(TextIO, stderr))
     wanted = {
@@ -80,34 +80,34 @@ def run(
 def _specs(
     everyone: tuple[str, ...], share: tuple[str, ...], page: tuple[str, ...]
 ) -> list[ChildSpec]:
-    """The children in the order of the flow."""
+    """Return the processes to run, in the order in which data flows."""
     from recorder.supervision.child import ChildSpec
 
     ingest = ("ingest", *everyone)
     return [
         ChildSpec("capture", ("capture", *everyone, *share), 0, notifies=True),
         ChildSpec("ingest", (*ingest, "--follow"), 1, finish=ingest),
-        ChildSpec("serve", ("serve", *everyone, *page), 2, patience=_WATCHERS_PATIENCE),
-        ChildSpec("alerts", ("alerts", *everyone), 2, patience=_WATCHERS_PATIENCE),
+        ChildSpec("serve", ("serve", *everyone, *page), 2, patience=_READERS_PATIENCE),
+        ChildSpec("alerts", ("alerts", *everyone), 2, patience=_READERS_PATIENCE),
     ]
 
 
 async def _main(supervisor: Supervisor) -> int:
     loop = asyncio.get_running_loop()
-    asked: list[int] = []
+    signals: list[int] = []
     on_terminal = sys.stderr.isatty()
 
     def hang_up() -> None:
         if on_terminal and not os.isatty(2):
-            supervisor.stop()  # the terminal is gone: nobody asked for a reload
+            supervisor.stop()  # the terminal closed: this SIGHUP is not a request to reload
         else:
             supervisor.hang_up()
 
     def ask(number: int) -> None:
-        if asked and number == signal.SIGINT:
+        if signals and number == signal.SIGINT:
             supervisor.kill()
-            os._exit(130)  # what was received is in the journal already
-        asked.append(number)
+            os._exit(130)  # received frames are already in the journal
+        signals.append(number)
         supervisor.stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):

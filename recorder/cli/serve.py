@@ -31,7 +31,7 @@ _SHORTEST_TOKEN = 16
     type=click.FloatRange(0.05, 1.0),
     default=0.17,
     show_default=True,
-    help="Of a core, for looking at what is new: more is fresher.",
+    help="Share of a core spent on reading new frames: more is fresher.",
 )
 @click.option("--open", "browse", is_flag=True, help="Open the page in the browser.")
 @options.logging
@@ -42,17 +42,17 @@ def serve(
     browse: bool,
     logs: options.LogOptions,
 ) -> None:
-    """Watch the record live in the browser, while it is recorded.
+    """Serve a live status page for the browser; print its URL.
 
-    Reads the journals and recorder.duckdb, and nothing else; capture never knows of it. Only this
-    machine can connect, unless --host says otherwise, which needs a token. Prints the page's URL.
+    Reads only the journals and recorder.duckdb; capture is not affected. Only this machine can
+    connect, unless --host names another address, which needs a token.
     """
     from recorder.errors import DataError
     from recorder.priority import behind_capture
     from recorder.serve import server, start
 
     settings = where.settings()
-    assert page.host is not None and page.port is not None  # they have defaults
+    assert page.host is not None and page.port is not None  # both have defaults
     bind = server.Bind(page.host, page.port)
     token = _token(bind, page.token_file)
     logs.begin()
@@ -75,7 +75,11 @@ def serve(
 
 
 def _token(bind: Bind, file: Path | None) -> str | None:
-    """The token, or None where only this machine can connect and none was set."""
+    """Return the token; None if none is set and only this machine can connect.
+
+    Raises:
+        UsageError: a token is missing, too short or unreadable.
+    """
     from recorder.errors import UsageError
 
     token, where = os.environ.get(_VARIABLE), _VARIABLE
@@ -86,19 +90,25 @@ def _token(bind: Bind, file: Path | None) -> str | None:
         token, where = _read(given, private=False), str(given)
     if token:
         if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
-            what = f"a token has at least {_SHORTEST_TOKEN} plain characters"
+            what = f"not a token: expected at least {_SHORTEST_TOKEN} printable ASCII characters"
             raise UsageError(what, where=where, hint="make one: openssl rand -hex 24 > token")
         return token
     if not bind.loopback:
         hint = "openssl rand -hex 24 > token; chmod 600 token; recorder serve --token-file token …"
         raise UsageError(
-            "others could connect: a token is needed", where=f"--host {bind.host}", hint=hint
+            "other machines can reach this address: a token is needed",
+            where=f"--host {bind.host}",
+            hint=hint,
         )
     return None
 
 
 def _read(file: Path, *, private: bool) -> str:
-    """A token file's text. `private`: nobody else may read it; a manager sees to its own."""
+    """Return a token file's text; `private` requires that only its owner can read it.
+
+    Raises:
+        UsageError: the file is unreadable, empty or readable by others.
+    """
     from recorder.errors import UsageError
 
     try:

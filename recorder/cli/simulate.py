@@ -19,13 +19,17 @@ SERVICES = ("cryptolisting", "smartmoney")
 @click.option(
     "--rate",
     type=click.FloatRange(0, 100_000),
-    help="Events per second.  [default: the service's own]",
+    help="Events per second.  [default: depends on the service]",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same market.")
 @click.option(
-    "--old-schema", is_flag=True, help="cryptolisting: the schema of the older documents."
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Seed of the market: the same seed gives the same events.",
 )
-@click.option("--no-limits", is_flag=True, help="cryptolisting: lift the connection limits.")
+@click.option("--old-schema", is_flag=True, help="cryptolisting: use the older documented schema.")
+@click.option("--no-limits", is_flag=True, help="cryptolisting: do not limit connections.")
 def simulate(
     service: str,
     host: str,
@@ -35,11 +39,10 @@ def simulate(
     old_schema: bool,
     no_limits: bool,
 ) -> None:
-    """Serve a simulated SERVICE on this machine until stopped.
+    """Run a simulated SERVICE on this machine until stopped; print its URL.
 
-    It behaves as the real one is documented: authentication, subscriptions, heartbeats, limits and
-    close codes; its market is invented. Any well-formed key is accepted. The URL is printed on
-    stdout.
+    It follows the real service's documentation: authentication, subscriptions, heartbeats, limits
+    and close codes. Its market data is invented. It accepts any well-formed key.
     """
     from recorder.errors import UsageError
     from recorder.simulate import SERVICES as KNOWN

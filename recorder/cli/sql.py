@@ -1,4 +1,4 @@
-"""`recorder sql`: one's own question in SQL, read-only."""
+"""`recorder sql`: read-only SQL over the record."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
     from recorder.answers.sandbox import Limits
 
-#: How long an interrupted query may take to notice before the process ends itself.
+#: Seconds that an interrupted query gets to stop before the process exits.
 _GRACE_SECONDS = 5.0
-#: Memory beside the query's own: the libraries, the answer, the database's pages.
-_BESIDE_MB = 3072
+#: Memory beyond the query's limit: the libraries, the answer, the database's pages.
+_EXTRA_MB = 3072
 
 
 class _Sql(click.Command):
-    """SQL may begin with a comment, which is no option."""
+    """A command whose SQL may begin with a comment: `--` followed by a space is not an option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         begins = ("-- ", "--\n")
@@ -51,7 +51,7 @@ class _Sql(click.Command):
     "--file",
     "file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Read the SQL from a file.",
+    help="Read the SQL from this file.",
 )
 @answers.shown
 @options.tables
@@ -61,20 +61,20 @@ class _Sql(click.Command):
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="Stop a query that takes longer; 0 waits for ever.",
+    help="Stop a query after SECONDS; 0: no limit.",
 )
-@click.option(
-    "--limit", type=click.IntRange(min=0), metavar="ROWS", help="Show at most so many rows."
-)
+@click.option("--limit", type=click.IntRange(min=0), metavar="ROWS", help="Show at most ROWS rows.")
 @click.option(
     "--memory",
     type=click.IntRange(min=64),
     default=2048,
     show_default=True,
     metavar="MB",
-    help="Memory that the query may use.",
+    help="Memory limit of the query.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: one per core]")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads of the query.  [default: one per core]"
+)
 def sql(
     text: str | None,
     file: Path | None,
@@ -88,8 +88,8 @@ def sql(
     """Run read-only SQL over the tables, the macros and raw.
 
     SQL is one SELECT (or FROM, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN); - reads it from stdin. It can
-    read the record and nothing else: no other file, no network, no setting. raw holds every
-    sealed frame, its payload as text in the column text.
+    read only the record: no other file, no network, no settings. raw holds every sealed frame;
+    its column text is the payload as text.
     """
     from recorder.answers import database, sandbox
 
@@ -98,32 +98,37 @@ def sql(
     how.check()
     with where.source().sandboxed(limits) as connection:
         age = database.freshness(connection)
-        with _ending(limits), _bounded(limits):
+        with _exit_if_stuck(limits), _limit_memory(limits):
             answer = sandbox.run(connection, question, limits)
-    note = f"; more were left out by --limit {limit}" if answer.more else ""
+    note = f"; truncated by --limit {limit}" if answer.more else ""
     _show(answer.table, how, _title(question), f"{note}; {age}")
 
 
 def _title(question: str) -> str:
-    """What the SQL calls itself: the comment that it begins with."""
+    """Return the comment at the beginning of the SQL as a title, else "Answer"."""
     first = question.lstrip().partition("\n")[0]
-    said = first.removeprefix("--").strip().removeprefix("title:").strip()
-    return visible(said) if first.startswith("--") and said else "Answer"
+    title = first.removeprefix("--").strip().removeprefix("title:").strip()
+    return visible(title) if first.startswith("--") and title else "Answer"
 
 
 def _show(table: pa.Table, how: answers.AnswerOptions, title: str, note: str) -> None:
     plan = table.column_names == ["explain_key", "explain_value"]
     if plan and how.format_ is None and how.plot is None:
-        click.echo("\n".join(table["explain_value"].to_pylist()))  # a drawing, not a cell
+        # The plan is drawn text, not a table.
+        click.echo("\n".join(table["explain_value"].to_pylist()))
         return
     answers.show(table, how, title=title, note=note)
 
 
 def _question(text: str | None, file: Path | None) -> str:
-    """The SQL, from wherever it was given."""
+    """Return the SQL from the argument, the file or stdin.
+
+    Raises:
+        UsageError: none or two were given, or the source is unreadable.
+    """
     if (text is None) == (file is None):
-        what = "no SQL was given" if text is None else "SQL and --file were both given"
-        hint = "recorder sql 'SHOW TABLES', recorder sql --file FILE, or - for stdin"
+        what = "no SQL given" if text is None else "SQL and --file exclude each other"
+        hint = "write recorder sql 'SHOW TABLES', recorder sql --file FILE, or - for stdin"
         raise UsageError(what, hint=hint)
     try:
         if file is not None:
@@ -133,8 +138,11 @@ def _question(text: str | None, file: Path | None) -> str:
         raise UsageError(f"cannot be read: {error}", where=str(file or "stdin")) from None
 
 
-def _ending(limits: Limits) -> AbstractContextManager[threading.Event]:
-    """Ends the process where DuckDB does not notice the interrupt, e.g. inside one huge list."""
+def _exit_if_stuck(limits: Limits) -> AbstractContextManager[threading.Event]:
+    """Return a context that exits the process if DuckDB ignores the interrupt.
+
+    DuckDB does not check for it inside one huge list, for example.
+    """
     from recorder.answers import sandbox
 
     def end() -> None:
@@ -146,10 +154,10 @@ def _ending(limits: Limits) -> AbstractContextManager[threading.Event]:
 
 
 @contextlib.contextmanager
-def _bounded(limits: Limits) -> Iterator[None]:
-    """Bounds the process too: DuckDB's limit does not count what one value in it takes."""
+def _limit_memory(limits: Limits) -> Iterator[None]:
+    """Limit the process's memory: DuckDB's limit does not count the memory of single values."""
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    most = (limits.memory_mb + _BESIDE_MB) << 20
+    most = (limits.memory_mb + _EXTRA_MB) << 20
     if hard != resource.RLIM_INFINITY:
         most = min(most, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (most, hard))

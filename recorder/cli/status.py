@@ -22,19 +22,21 @@ if TYPE_CHECKING:
     epilog="\b\nExamples:\n  recorder status\n  recorder status --watch\n  recorder status --json"
 )
 @options.directory
-@click.option("--json", "as_json", is_flag=True, help="The status as JSON; watched, one a line.")
-@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON; with --watch, one line per status."
+)
+@click.option("--watch", is_flag=True, help="Repeat until Ctrl-C.")
 @click.option(
     "--every",
     type=click.FloatRange(0.1, 3600),
     default=1.0,
     show_default=True,
-    help="Seconds between two looks, with --watch.",
+    help="With --watch: seconds between updates.",
 )
 def status(where: options.RecordOptions, as_json: bool, watch: bool, every: float) -> None:
-    """Show how the recorder in a data directory fares: connections, rates, gaps of today, disk.
+    """Show recorder status: connections, rates, today's gaps, disk.
 
-    It reads files only, so it can be asked at any time, of a running recorder or of none.
+    It only reads files of the data directory, so it works whether the recorder runs or not.
     """
     import contextlib
     import json
@@ -43,30 +45,30 @@ def status(where: options.RecordOptions, as_json: bool, watch: bool, every: floa
     from recorder.status import Watcher
     from recorder.status.view import lines, panels
 
-    layout, settings = there(where)
+    layout, settings = existing_layout(where)
     watcher = Watcher(layout, settings)
     terminal = sys.stdout.isatty()
     with contextlib.suppress(KeyboardInterrupt):
         if watch and terminal and not as_json:
             _live(watcher.look, every)
         while True:
-            found = watcher.look()
+            current = watcher.look()
             if as_json:
-                click.echo(json.dumps(found.as_dict(), indent=None if watch else 2))
+                click.echo(json.dumps(current.as_dict(), indent=None if watch else 2))
             elif terminal:
-                _console().print(panels(found))
+                _console().print(panels(current))
             else:
-                click.echo("\n".join(lines(found)))
+                click.echo("\n".join(lines(current)))
             if not watch:
                 break
             _wait(every)
 
 
-def there(where: options.RecordOptions) -> tuple[Layout, Settings]:
-    """The data directory and the settings.
+def existing_layout(where: options.RecordOptions) -> tuple[Layout, Settings]:
+    """Return the data directory and the settings.
 
     Raises:
-        UsageError: there is no such directory.
+        UsageError: the directory does not exist.
     """
     from recorder.errors import UsageError
     from recorder.record.layout import Layout

@@ -18,13 +18,13 @@ from recorder.cli import options
 @click.option(
     "--token-file",
     type=click.Path(dir_okay=False, exists=True, path_type=Path),
-    help="The token of a remote `recorder serve`.  [env RECORDER_SERVE_TOKEN holds it itself]",
+    help="Token of a remote `recorder serve`.  [env RECORDER_SERVE_TOKEN holds the token itself]",
 )
 def top(place: str | None, config: Path | None, token_file: Path | None) -> None:
-    """Watch connections, rates, gaps, events and problems live in the terminal.
+    """Show live connections, rates, gaps, events and problems in the terminal.
 
-    PLACE is a data directory on this machine, or the URL of a `recorder serve`. Needs the extra
-    `tui`: pip install 'feed-recorder[tui]'.
+    The argument is a data directory on this machine, or the URL of a `recorder serve`. Needs the
+    extra `tui`: pip install 'feed-recorder[tui]'.
     """
     import os
 
@@ -36,13 +36,15 @@ def top(place: str | None, config: Path | None, token_file: Path | None) -> None
     except ImportError as error:
         if error.name is None or not error.name.startswith("textual"):
             raise
-        what, hint = "this needs the package textual", install_hint("tui")
+        what, hint = "textual is not installed", install_hint("tui")
         raise UsageError(what, hint=hint) from None
     if place is not None and place.startswith(("http://", "https://")):
         token = token_file.read_text().strip() if token_file else None
         Top(Remote(place, token or os.environ.get("RECORDER_SERVE_TOKEN"))).run()
         return
-    from recorder.cli.status import there
+    from recorder.cli.status import existing_layout
 
-    layout, settings = there(options.RecordOptions(config, Path(place) if place else None))
+    layout, settings = existing_layout(
+        options.RecordOptions(config, Path(place) if place else None)
+    )
     Top(Directory(layout, settings)).run()

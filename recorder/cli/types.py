@@ -1,4 +1,4 @@
-"""Types of the command line's values: times, durations, shares."""
+"""Types of option values: times, durations, shares."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Moment(click.ParamType[int]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the moment in ns since epoch."""
+        """Return the moment in ns since the epoch."""
         import time
 
         from recorder.errors import UsageError
@@ -50,8 +50,8 @@ class Length(click.ParamType["Duration"]):
             self.fail(f"{error.what}; {error.hint}")
 
 
-class Part(click.ParamType[str]):
-    """A host's share, such as `3/8`."""
+class HostShare(click.ParamType[str]):
+    """A host's share of the channels, such as `3/8`."""
 
     name = "i/n"
 

@@ -20,10 +20,10 @@ _MB = 1_000_000
 @click.option(
     "--keep-hours",
     type=click.FloatRange(min=0),
-    help="Keep what is sent so long.  [as set: 24, see keep_local_hours]",
+    help="Hours to keep uploaded files.  [default: the setting keep_local_hours, 24]",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what waits.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--dry-run", is_flag=True, help="Print what waits; upload nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def upload(
     ctx: click.Context,
@@ -32,11 +32,11 @@ def upload(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Send sealed files to the bucket, as a running capture does by itself.
+    """Upload sealed files to the bucket, as a running capture does by itself.
 
-    Each file is sent whole, read back and compared; one that the bucket has already is not sent
-    again, and nothing there is written over. Files are dropped here when they are safe there and
-    old enough. Exit code 1 if some file could not be sent.
+    Each file is uploaded, read back and compared. Files that the bucket already has are not
+    uploaded again, and nothing there is overwritten. Local files are removed when the bucket has
+    them and they are old enough. Exits with code 1 if an upload failed.
     """
     from recorder.bucket import spool
     from recorder.bucket.store import Store
@@ -51,15 +51,15 @@ def upload(
         raise ConfigError("no bucket is set", where="raw_url", hint=hint)
     layout, store = Layout(settings.data_dir), Store(settings.raw_url)
     waiting = spool.waiting(layout, store.url)
-    told = {"waiting": len(waiting), "waiting_bytes": sum(file.bytes for file in waiting)}
+    counts = {"waiting": len(waiting), "waiting_bytes": sum(file.bytes for file in waiting)}
     failed = 0
     if not dry_run:
         store.check_writable()
         hours = settings.bucket.keep_local_hours if keep_hours is None else keep_hours
         done = run(layout, store, int(hours * HOUR_NS), Reporter(_warn))
-        told, failed = dataclasses.asdict(done), done.failed
+        counts, failed = dataclasses.asdict(done), done.failed
     click.echo(
-        json.dumps({"to": store.url, "dry_run": dry_run, **told}) if as_json else _said(told)
+        json.dumps({"to": store.url, "dry_run": dry_run, **counts}) if as_json else _summary(counts)
     )
     ctx.exit(1 if failed else 0)
 
@@ -68,10 +68,10 @@ def _warn(text: str) -> None:
     click.echo(text, err=True)
 
 
-def _said(told: dict[str, int]) -> str:
-    if "files" not in told:
-        return f"{told['waiting']:,} files wait, {told['waiting_bytes'] / _MB:,.1f} MB"
+def _summary(counts: dict[str, int]) -> str:
+    if "files" not in counts:
+        return f"{counts['waiting']:,} files wait, {counts['waiting_bytes'] / _MB:,.1f} MB"
     return (
-        f"{told['files']:,} files sent, {told['bytes'] / _MB:,.1f} MB; "
-        f"{told['dropped']:,} dropped here, {told['waiting']:,} wait"
+        f"{counts['files']:,} files uploaded, {counts['bytes'] / _MB:,.1f} MB; "
+        f"{counts['dropped']:,} removed here, {counts['waiting']:,} wait"
     )

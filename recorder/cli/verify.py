@@ -13,17 +13,17 @@ from recorder.cli import options
     epilog="\b\nExamples:\n  recorder verify\n  recorder verify --data-dir data/sample --json"
 )
 @options.record
-@click.option("--json", "as_json", is_flag=True, help="The whole report as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @click.pass_context
 def verify(
     ctx: click.Context,
     where: options.RecordOptions,
     as_json: bool,
 ) -> None:
-    """Prove what was recorded: every checksum, every number, every day, and the ledger.
+    """Verify the record: every checksum, every frame number, every day, and the ledger.
 
-    Exit code 1 if anything is wrong. The report may be published with a data set. What is in a
-    bucket alone is fetched, file by file.
+    Exits with code 1 if anything is wrong. The report may be published with a data set. Files that
+    only the bucket holds are downloaded one by one.
     """
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn

@@ -128,7 +128,7 @@ def test_the_error_of_a_strategy_names_its_event_and_raw_frame(mine: Path, made:
         (["lacks.py:x"], 1, "cannot be loaded: ModuleNotFoundError: No module named 'nowhere'"),
         (["fade", "--latency", "soon"], 2, "'soon' is not a duration"),
         (["fade", "--latency", "recorded:nowhere"], 1, "feed 'nowhere' has no recorded latency"),
-        (["fade", "--costs", "much"], 2, "'much' are no costs"),
+        (["fade", "--costs", "much"], 2, "'much' is not a fee in basis points"),
         (["fade", "--costs", "-5"], 2, "must not be negative"),
         (["fade", "--fills", "fills.txt"], 2, "FILE.parquet or FILE.csv"),
         (["fade", "--fills", "nowhere/fills.csv"], 2, "no such directory"),

@@ -194,7 +194,7 @@ def test_the_command_says_what_waits_and_what_it_sent(
     here = ("--data-dir", tmp_path, "--raw-url", bucket.url)
     waits = asked("upload", *here, "--dry-run")
     assert waits.stdout.startswith("6 files wait") and bucket.store.listing().objects == {}
-    assert asked("upload", *here).stdout.startswith("6 files sent")
+    assert asked("upload", *here).stdout.startswith("6 files uploaded")
     told = asked("upload", *here, "--keep-hours", "0", "--json").stdout
     assert '"files": 0' in told and '"dropped": 6' in told
 

@@ -73,7 +73,7 @@ def test_rows_are_made_anew_where_another_host_s_files_come_late(tmp_path: Path)
     assert "late" not in ingest(record)
     hosts[1].seal(record.layout, pieces[2:])
     said = ingest(record)
-    assert f"'{FEED}'" in said and "came late; rows are made anew from 2026-" in said
+    assert f"'{FEED}'" in said and "arrived late; rebuilding its rows from 2026-" in said
     found = tables(record, FEED)
     assert len(found["listings"]) == 30
     assert_same(found, as_one(tmp_path / "one", hosts))
@@ -121,7 +121,7 @@ def test_following_says_which_command_makes_late_rows_right(tmp_path: Path) -> N
     hosts[1].seal(record.layout, hosts[1].pieces(MINUTE, 17 * NS))
     process = start("ingest", "--follow", "--data-dir", record.layout.root)
     assert process.stderr is not None
-    said = next(line for line in process.stderr if "came late" in line)
+    said = next(line for line in process.stderr if "arrived late" in line)
     process.terminate()
     process.communicate(timeout=60)
     assert f"recorder ingest --rebuild --feed {FEED} --from 2026-09-21T14:13:1" in said

@@ -219,7 +219,7 @@ def test_a_dry_run_lists_what_would_go_with_sizes_and_changes_nothing(tmp_path: 
     arguments = ("prune", "--older-than", "1s", "--raw", "--tables", "--data-dir", monday)
     said = call(*arguments, "--dry-run")
     assert said.returncode == 0, said.stderr
-    assert said.stdout.count("would go: ") >= len(files)
+    assert said.stdout.count("would remove: ") >= len(files)
     assert all(f"{name}.parquet" in said.stdout for name in files) and "MB" in said.stdout
     assert_same(life.record.everything(), before)
     assert life.record.layout.sealed(FEED) == files
@@ -235,8 +235,8 @@ def test_a_dry_run_lists_what_would_go_with_sizes_and_changes_nothing(tmp_path: 
     ("arguments", "says"),
     [
         ([], "nothing to do"),
-        (["--raw"], "say how old"),
-        (["--older-than", "90d"], "--raw, --tables, or both"),
+        (["--raw"], "need an age"),
+        (["--older-than", "90d"], "--raw, --tables or both"),
         (["--older-than", "long", "--raw"], "not a duration"),
         (["--compact", "--zstd-level", "40"], "--zstd-level"),
     ],

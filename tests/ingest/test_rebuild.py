@@ -395,11 +395,11 @@ def test_the_command_shows_the_difference_in_words_and_as_json(record: Published
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--feed", "binance"], "belong to --rebuild"),
-        (["--diff", "--follow"], "--diff changes nothing"),
-        (["--json"], "belongs to --diff"),
+        (["--feed", "binance"], "need --rebuild"),
+        (["--diff", "--follow"], "--diff cannot be combined"),
+        (["--json"], "needs --diff"),
         (["--rebuild", "--feed", "binanse"], "did you mean 'binance'"),
-        (["--rebuild", "--from", "2026-02-01", "--to", "2026-01-01"], "not before"),
+        (["--rebuild", "--from", "2026-02-01", "--to", "2026-01-01"], "must be before"),
         (["--rebuild", "--from", "soon"], "is not a time"),
     ],
 )
@@ -433,7 +433,7 @@ def test_ingest_says_which_rows_older_sql_made(record: Published) -> None:
     with duckdb.connect(str(private.database(record.layout))) as db:
         db.execute("UPDATE ledger SET normaliser = 'older'")
     said = call("ingest", "--data-dir", record.layout.root).stderr
-    assert "1 segments of 'binance'" in said and "--rebuild --feed binance" in said
+    assert "1 segment of 'binance' was normalised" in said and "--rebuild --feed binance" in said
 
 
 # -- late segments

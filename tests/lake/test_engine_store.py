@@ -101,9 +101,9 @@ def test_what_refuses_is_named_before_any_work(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--tables-url", "x", "--engine", "local"], "belong to --engine lake or spark"),
-        (["--engine", "spark", "--tables-url", "x"], "--master belong together"),
-        (["--tables-url", "x", "--rebuild"], "belong to --engine local"),
+        (["--tables-url", "x", "--engine", "local"], "need --engine lake or spark"),
+        (["--engine", "spark", "--tables-url", "x"], "--master need each other"),
+        (["--tables-url", "x", "--rebuild"], "need --engine local"),
         ([], "no lake is named"),
         (["--tables-url", "x", "--engine", "spark", "--master", "spark://127.0.0.1:1"],
          "no Spark master answers|Java is not installed|pyspark is not installed"),

@@ -51,7 +51,7 @@ def test_one_s_own_query_may_call_macros(both: Both, tmp_path: Path) -> None:
 def test_a_lake_and_a_directory_at_once_are_refused(both: Both) -> None:
     done = call("query", "coverage", "--tables-url", both.tables_url, "--data-dir", "data")
     assert done.returncode == 2
-    assert "--tables-url: is given beside --data-dir" in done.stderr
+    assert "--tables-url: excludes --data-dir" in done.stderr
 
 
 def test_a_refusal_is_one_message(tmp_path: Path) -> None:
