@@ -1,4 +1,4 @@
-"""How a recorder fares, read from its files alone: capture never knows of it."""
+"""The status of a recorder, read only from its files: it does not disturb capture."""
 
 from recorder.status.model import (
     CLOSED,

@@ -1,4 +1,4 @@
-"""The rules of `deploy/prometheus/alerts.yml`, made from the conditions. Pure."""
+"""The rules of `deploy/prometheus/alerts.yml`, generated from the conditions. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ groups:
     rules:
 """
 
-#: Without metrics there is no verdict, so this rule alone asks for something else.
+#: Without metrics there is no verdict, so this rule alone does not depend on a condition.
 _DOWN = f"""\
       - alert: RecorderDown
         expr: up{{job="recorder"}} == 0 or recorder_up == 0
@@ -43,7 +43,7 @@ def summary_of(condition: Condition) -> str:
 
 
 def action_of(condition: Condition) -> str:
-    """Return what to do next, for no feed and no process in particular."""
+    """Return what to do next, without the name of a feed or process."""
     return condition.hint.format(key="the feed's variable (RECORDER_NAME_KEY)", pid="its pid")
 
 

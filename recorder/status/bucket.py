@@ -9,23 +9,23 @@ from recorder.clock import NS
 from recorder.record.layout import Layout
 from recorder.settings.config import Settings
 
-#: A look takes a system call for each file here: not every second.
+#: Listing takes a system call per file, so it is not done every second.
 EVERY_NS = 10 * NS
 
 
 class Waiting(NamedTuple):
-    """What waits for the bucket."""
+    """The sealed files that wait for the bucket."""
 
     files: int
     bytes: int
     oldest_ns: int | None
-    """When the oldest of it was sealed."""
+    """When the oldest waiting file was sealed."""
 
 
 def waiting(layout: Layout, config: Settings | None) -> Waiting | None:
-    """What waits; None where there is no bucket."""
+    """Return the sealed files that wait for upload; None if no bucket is configured."""
     if config is None or config.raw_url is None:
         return None
-    found = spool.waiting(layout, config.raw_url)
-    oldest = min((file.sealed_ns for file in found), default=None)
-    return Waiting(len(found), sum(file.bytes for file in found), oldest)
+    files = spool.waiting(layout, config.raw_url)
+    oldest = min((file.sealed_ns for file in files), default=None)
+    return Waiting(len(files), sum(file.bytes for file in files), oldest)

@@ -1,8 +1,8 @@
 """The one table of what can be wrong with a recorder.
 
-Each condition has a name that stays, a severity, its thresholds and what to do next. `problems.py`
-finds conditions. Alerts, metrics, `deploy/prometheus/alerts.yml` and the tables in the
-documentation are made from this table: thresholds exist nowhere else.
+Each condition has a stable name, a severity, its thresholds and what to do next. `problems.py`
+detects conditions. Alerts, metrics, `deploy/prometheus/alerts.yml` and the tables in the
+documentation are generated from this table: thresholds are defined nowhere else.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Threshold(NamedTuple):
 
     @property
     def base(self) -> float:
-        """The value in seconds or bytes; a count as it is."""
+        """The value in seconds or bytes; a count unchanged."""
         return self.value * _UNITS.get(self.unit, 1)
 
     @property
     def ns(self) -> int:
-        """A time in nanoseconds."""
+        """The value of a time in nanoseconds."""
         return int(self.base * NS)
 
     def __str__(self) -> str:
@@ -41,17 +41,17 @@ class Threshold(NamedTuple):
 
 # -- thresholds
 
-#: A line that lost its connection has this long to get another.
+#: A line that lost its connection has this long to reconnect.
 AWAY = Threshold(30, "s")
 
 #: A running recorder never waits this long between two attempts of a line, unless it gave up.
 GAVE_UP = Threshold(15, "min")
 
-#: The limit of silence of a feed that sets none, and how late a sign of life reaches the disk.
+#: The silence limit of a feed that sets none, and how late a sign of life reaches the disk.
 SILENCE = Threshold(60, "s", "feeds.NAME.silence_seconds")
 NOTED = Threshold(15, "s")
 
-#: How long open connections may leave no note in the journal; four times `stats_seconds` if longer.
+#: How long open connections may write nothing to the journal; `stats_seconds` * 4 if longer.
 UNWRITTEN = Threshold(45, "s", "capture.stats_seconds")
 
 FULL_BYTES = Threshold(1, "GiB")
@@ -76,20 +76,20 @@ class Condition:
     name: str
     severity: str
     group: str
-    """The word for it and its like in an alert's `health`."""
+    """The word for this and related conditions in an alert's `health`."""
     meaning: str
-    """When it holds: one sentence without a full stop."""
+    """When the condition holds: one sentence without a full stop."""
     hint: str
-    """What to do next. `{key}` stands for the variable of a feed's key, `{pid}` for capture's."""
+    """What to do next; `{key}` is the variable of a feed's key, `{pid}` is capture's pid."""
     thresholds: tuple[Threshold, ...] = ()
     hold: float = LASTING
-    """Seconds that it must hold before an alert is sent; 0 if its threshold is a time already."""
+    """Seconds for which it must hold before an alert; 0 if a threshold is a time already."""
     of_feed: bool = False
-    """It is about one feed, so its metric has that label."""
+    """The condition is about one feed, so its metric has that label."""
     history: bool = False
-    """It needs the tables or today's record: `recorder health` reads neither."""
+    """The condition needs the tables or today's record, which `recorder health` does not read."""
     event: bool = False
-    """Each occurrence is a separate alert, and no end is sent."""
+    """Each occurrence is a separate alert, without an alert when it ends."""
 
     def problem(
         self,

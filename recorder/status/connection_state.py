@@ -1,4 +1,4 @@
-"""What one feed's frames and markers add up to: its connections, rates, gaps of today."""
+"""The state of one feed from its frames and markers: connections, rates, today's gaps."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from recorder.record.gaps import FOR_EVER, Lifetime, Line, LineGap, gaps
 from recorder.record.skim import Found, Marker, Run
 from recorder.status.model import CLOSED, LOST, OPEN, Connection
 
-#: Rates are over the last so many whole seconds.
+#: Rates are averages over this many whole seconds.
 WINDOW = 10
 
-#: While another line may still prove that it was there, finished gaps are computed anew.
+#: Finished gaps are recomputed for this long: another line may still prove that it covered them.
 _SETTLED_NS = 60 * NS
 
-#: A feed that connects so often is computed seldom.
+#: With more connections than this, gaps are recomputed at most every 10 s.
 _MANY = 1_000
 
 
 @dataclass(slots=True)
-class Known:
+class ConnectionState:
     """One connection, or one failed attempt (it closed and never opened)."""
 
     connection: str
@@ -43,22 +43,22 @@ class Known:
     lag: float | None = None
     first_ns: int = 0
     seconds: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=3 * WINDOW))
-    """Frames and bytes of each of the last seconds in which any came."""
+    """Second, frames and bytes of each of the last seconds in which frames arrived."""
 
     @property
     def key(self) -> Line:
-        """Its line."""
+        """The group and line of the connection."""
         return self.line_group, self.line
 
     @property
     def began_ns(self) -> int:
-        """What sorts a line's connections."""
+        """The time by which a line's connections are sorted."""
         return self.opened_ns or self.first_ns
 
     def life(self, *, recorded: bool) -> Lifetime | None:
-        """Return what the rule of gaps needs; None for an attempt that failed.
+        """Return the connection's lifetime, for finding gaps; None for a failed attempt.
 
-        If no process records the feed, an open connection is lost.
+        If no process records the feed (`recorded` False), an open connection counts as lost.
         """
         if self.opened_ns is None:
             return None
@@ -69,7 +69,7 @@ class Known:
         )
 
     def rates(self, now_ns: int, since_ns: int) -> tuple[float, float]:
-        """Frames and bytes a second, over what was watched of the last seconds."""
+        """Return frames and bytes per second over the watched part of the last seconds."""
         end = now_ns // NS
         begin = min(max(end - WINDOW, since_ns // NS), end - 1)
         lately = [one for one in self.seconds if begin <= one[0] < end]
@@ -77,55 +77,57 @@ class Known:
         return sum(one[1] for one in lately) / span, sum(one[2] for one in lately) / span
 
 
-class Lives:
-    """Everything heard of one feed."""
+class FeedState:
+    """The connections, counts and gaps of one feed."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.known: dict[str, Known] = {}
+        self.known: dict[str, ConnectionState] = {}
         self.frames = self.bytes = 0
         self.last_frame_ns: int | None = None
         self.written_ns: int | None = None
-        """The newest frame or marker in the record."""
+        """Receive timestamp of the newest frame or marker in the record."""
         self.since_ns: int | None = None
         self.holes: deque[tuple[int, int]] = deque(maxlen=100_000)
-        """When frames were missed by number, and how many."""
+        """When frames were found missing by number (ns), and how many."""
         self._tried: dict[Line, int] = {}
         self._gaps: list[LineGap] = []
         self._computed = (0, -1, False)
         self._changed_ns = 0
         self._changes = 0
 
-    # -- hearing
+    # -- input
 
-    def seed(self, connections: Iterable[Known], written_ns: int | None = None) -> None:
-        """Begin with what the tables know; `written_ns` is their newest frame or marker."""
+    def seed(self, connections: Iterable[ConnectionState], written_ns: int | None = None) -> None:
+        """Begin with the connections of the tables; `written_ns`: their newest frame or marker."""
         self.written_ns = written_ns
         for one in connections:
             self.known[one.connection] = one
             self._change(one.closed_ns or one.heard_ns or one.first_ns)
 
-    def take(self, found: Iterable[Found], *, counted: bool = True) -> None:
-        """Take in what was found; `counted` is False for what came long before the watcher."""
-        for one in found:
+    def take(self, entries: Iterable[Found], *, counted: bool = True) -> None:
+        """Add runs and markers; `counted` False: do not count frames, which predate the watcher."""
+        for one in entries:
             known = self.known.get(one.connection)
             if known is None:
                 at_ns = one.recv_ns if isinstance(one, Marker) else one.last_ns
-                known = self.known[one.connection] = Known(one.connection, first_ns=at_ns)
+                known = self.known[one.connection] = ConnectionState(one.connection, first_ns=at_ns)
             if isinstance(one, Run):
                 self._run(known, one, counted=counted)
             else:
                 self._marker(known, one)
 
-    def _run(self, known: Known, run: Run, *, counted: bool) -> None:
-        unknown = run.end_seq - max(run.first_seq, known.next_seq)  # the tables counted the others
+    def _run(self, known: ConnectionState, run: Run, *, counted: bool) -> None:
+        unknown = run.end_seq - max(
+            run.first_seq, known.next_seq
+        )  # the tables have counted the others
         self._number(known, run.first_seq, run.end_seq, run.last_ns)
         if run.missing:
             self.holes.append((run.last_ns, run.missing))
         if not run.frames:
             return
         if known.opened_ns is None and known.line is None and run.first_seq > 0:
-            known.opened_ns = _made_ns(known.connection)  # its `open` marker came before all this
+            known.opened_ns = _begun_ns(known.connection)  # its `open` marker was earlier
             self._change(run.last_ns)
         known.frames += min(run.frames, max(unknown, 0))
         known.heard_ns = max(known.heard_ns or 0, run.last_ns)
@@ -143,26 +145,28 @@ class Lives:
                 seconds.append((second, run.frames, run.bytes))
             self.since_ns = min(self.since_ns or run.last_ns, run.last_ns)
 
-    def _number(self, known: Known, first: int, end: int, at_ns: int) -> None:
-        """What is numbered beyond the next expected frame was missed in between."""
+    def _number(self, known: ConnectionState, first: int, end: int, at_ns: int) -> None:
+        """Note the frames missing between the expected number and `first`; then expect `end`."""
         fresh = not known.next_seq and known.line is None and known.opened_ns is None
         if first > known.next_seq and not fresh:
             self.holes.append((at_ns, first - known.next_seq))
         known.next_seq = max(known.next_seq, end)
 
-    def _marker(self, known: Known, marker: Marker) -> None:
-        told = marker.told
+    def _marker(self, known: ConnectionState, marker: Marker) -> None:
+        fields = marker.told
         if marker.kind == "instruments":
-            self.known.pop(known.connection, None)  # the venue's list came on no connection
+            self.known.pop(
+                known.connection, None
+            )  # the venue's list did not arrive on a connection
             return
         self._number(known, marker.seq, marker.seq + 1, marker.recv_ns)
         self._written(marker.recv_ns)
         if marker.kind not in {"open", "closed", "stats"}:
             return
-        known.line_group = _text(told.get("group")) or known.line_group
-        known.line = _text(told.get("line")) or known.line
-        known.url = _text(told.get("url")) or known.url
-        heard = _whole(told.get("heard_ns"))
+        known.line_group = _text(fields.get("group")) or known.line_group
+        known.line = _text(fields.get("line")) or known.line
+        known.url = _text(fields.get("url")) or known.url
+        heard = _whole(fields.get("heard_ns"))
         if heard is not None:
             known.heard_ns = max(known.heard_ns or 0, heard)
         if marker.kind == "open":
@@ -170,23 +174,23 @@ class Lives:
             known.heard_ns = max(known.heard_ns or 0, marker.recv_ns)
         elif marker.kind == "closed":
             known.closed_ns = marker.recv_ns
-            known.code, known.reason = _whole(told.get("code")), _text(told.get("reason"))
-            if known.opened_ns is None and told.get("opened") is True:
-                known.opened_ns = _made_ns(known.connection)
+            known.code, known.reason = _whole(fields.get("code")), _text(fields.get("reason"))
+            if known.opened_ns is None and fields.get("opened") is True:
+                known.opened_ns = _begun_ns(known.connection)
         else:
-            self._stats(known, told)
+            self._stats(known, fields)
             return
         self._tried.setdefault(known.key, marker.recv_ns)
         self._change(marker.recv_ns)
 
-    def _stats(self, known: Known, told: dict[str, Any]) -> None:
-        known.rtt, known.lag = _real(told.get("rtt")), _real(told.get("loop_lag"))
-        clock = told.get("clock")
+    def _stats(self, known: ConnectionState, fields: dict[str, Any]) -> None:
+        known.rtt, known.lag = _real(fields.get("rtt")), _real(fields.get("loop_lag"))
+        clock = fields.get("clock")
         if isinstance(clock, dict):
             known.clock_error_ns = _whole(clock.get("error_ns"))
             known.synchronised = clock.get("synchronised") is True
         if known.opened_ns is None:
-            known.opened_ns = _made_ns(known.connection)
+            known.opened_ns = _begun_ns(known.connection)
             self._change(known.heard_ns or known.opened_ns)
 
     def _written(self, at_ns: int) -> None:
@@ -196,16 +200,16 @@ class Lives:
         self._changed_ns = max(self._changed_ns, at_ns)
         self._changes += 1
 
-    # -- telling
+    # -- results
 
     def away_since(self, key: Line) -> int | None:
-        """Since when a line is without a connection: the last proof of life, or the first try."""
+        """Return when a line lost its connection (ns): its last proof of life or its first try."""
         own = [one for one in self.known.values() if one.key == key]
         ends = [one.closed_ns or one.heard_ns or 0 for one in own if one.opened_ns is not None]
         return max(ends, default=None) or self._tried.get(key)
 
     def gaps(self, now_ns: int, *, recorded: bool) -> list[LineGap]:
-        """Intervals without cover that reach into today, or last."""
+        """Return the gaps that reach into today or still last."""
         at_ns, changes, was_recorded = self._computed
         settled = self._changed_ns < at_ns - _SETTLED_NS
         many = len(self.known) > _MANY and now_ns - at_ns < 10 * NS
@@ -218,23 +222,23 @@ class Lives:
         return [gap for gap in self._gaps if gap.to_ns is None or gap.to_ns > day]
 
     def first_opened(self, key: Line) -> int:
-        """When a line's oldest connection that is known was opened."""
+        """Return when the line's oldest known connection was opened (ns)."""
         own = (one.opened_ns for one in self.known.values() if one.key == key)
         return min((at_ns for at_ns in own if at_ns is not None), default=FOR_EVER)
 
-    def newest(self) -> list[Known]:
-        """Of each line the newest connection; one that is open before a newer failed attempt."""
-        found: dict[Line, Known] = {}
+    def newest(self) -> list[ConnectionState]:
+        """Return each line's newest connection; an open one precedes a newer failed attempt."""
+        newest: dict[Line, ConnectionState] = {}
         for one in self.known.values():
             if one.line is None:
                 continue
-            other = found.get(one.key)
+            other = newest.get(one.key)
             if other is None or _rank(one) > _rank(other):
-                found[one.key] = one
-        return [found[key] for key in sorted(found, key=lambda key: (key[0] or "", key[1] or ""))]
+                newest[one.key] = one
+        return [newest[key] for key in sorted(newest, key=lambda key: (key[0] or "", key[1] or ""))]
 
     def reconnects(self, day_ns: int) -> int:
-        """Connections opened since `day_ns` that followed another on their line."""
+        """Return how many connections opened since `day_ns` followed another on their line."""
         first: dict[Line, int] = {}
         opened = [one for one in self.known.values() if one.opened_ns is not None]
         for one in opened:
@@ -242,9 +246,9 @@ class Lives:
         return sum(one.opened_ns > max(day_ns - 1, first[one.key]) for one in opened)  # type: ignore[operator]  # opened ones only
 
     def forget(self, before_ns: int) -> None:
-        """Drop what ended before, but each line's newest."""
+        """Drop connections that ended before `before_ns`, except each line's newest."""
         newest = {one.connection for one in self.newest()}
-        latest: dict[Line, Known] = {}
+        latest: dict[Line, ConnectionState] = {}
         for one in self.known.values():
             if one.opened_ns and one.began_ns >= latest.get(one.key, one).began_ns:
                 latest[one.key] = one
@@ -258,9 +262,14 @@ class Lives:
 
 
 def connection(
-    lives: Lives, known: Known, gaps: Iterable[LineGap], now_ns: int, *, recorded: bool
+    lives: FeedState,
+    known: ConnectionState,
+    gaps: Iterable[LineGap],
+    now_ns: int,
+    *,
+    recorded: bool,
 ) -> Connection:
-    """A line's newest connection as it is told."""
+    """Return a connection's status; `gaps` are the gaps of its feed."""
     since_ns = lives.since_ns or now_ns
     state = CLOSED if known.closed_ns is not None else OPEN if recorded else LOST
     return Connection(
@@ -284,7 +293,9 @@ def connection(
     )
 
 
-def _uptime(known: Known, first_ns: int, gaps: Iterable[LineGap], now_ns: int) -> float | None:
+def _uptime(
+    known: ConnectionState, first_ns: int, gaps: Iterable[LineGap], now_ns: int
+) -> float | None:
     day = now_ns - now_ns % DAY_NS
     begin = max(day, first_ns)
     if begin >= now_ns:
@@ -294,15 +305,15 @@ def _uptime(known: Known, first_ns: int, gaps: Iterable[LineGap], now_ns: int) -
     return max(0.0, 1 - without / ((now_ns - begin) / NS))
 
 
-def _rank(one: Known) -> tuple[bool, int, str]:
+def _rank(one: ConnectionState) -> tuple[bool, int, str]:
     return one.opened_ns is not None and one.closed_ns is None, one.began_ns, one.connection
 
 
 _CROCKFORD = {letter: value for value, letter in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
 
 
-def _made_ns(connection: str) -> int:
-    """When a connection was begun: its id says so, to the millisecond."""
+def _begun_ns(connection: str) -> int:
+    """Return when a connection was begun (ns): its id has the milliseconds."""
     number = 0
     for letter in connection[:10]:
         number = number * 32 + _CROCKFORD.get(letter, 0)

@@ -1,4 +1,4 @@
-"""The file systems that take the record, and how long they will."""
+"""Free space of the record's file systems, and the time until they are full."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from recorder.status.model import Disk
 #: The record's growth is measured over the last hour.
 _SPAN_NS = 3600 * NS
 
-#: A shorter time is not measured.
+#: Growth over a shorter time is not measured.
 _LEAST_NS = 60 * NS
 
 
 def space(places: Iterable[Path]) -> tuple[int, int] | None:
-    """Free and total bytes of the file system with the least free, for an ordinary user."""
+    """Return free (for an ordinary user) and total bytes of the file system with the least free."""
     found = []
     for place in places:
         try:
@@ -31,11 +31,11 @@ def space(places: Iterable[Path]) -> tuple[int, int] | None:
 
 
 Space = Callable[[Iterable[Path]], tuple[int, int] | None]
-"""What `space` is; passed in, so that a test can fill a disk."""
+"""The type of `space`; a parameter, so that a test can fill a disk."""
 
 
 def read_only(place: Path) -> bool:
-    """True if nothing can be written there by anyone."""
+    """Return True if the file system is mounted read-only."""
     try:
         return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
     except OSError:
@@ -43,7 +43,7 @@ def read_only(place: Path) -> bool:
 
 
 class Growth:
-    """How fast the record grows: by the sizes of sealed files, of journals until there are any."""
+    """The growth rate of the record: from sealed files or, until there are any, from journals."""
 
     def __init__(self) -> None:
         self._sealed: deque[tuple[int, int]] = deque()
@@ -58,7 +58,7 @@ class Growth:
         self._sealed.append((begun_ns(path.stem), size))
 
     def rate(self, now_ns: int, backlog: int, backlog_since_ns: int | None) -> float | None:
-        """Return bytes a second, measured over a minute at least; None: not known yet.
+        """Return bytes per second, measured over at least a minute; None: not known yet.
 
         `backlog` bytes wait to be sealed, in journals of which the oldest began at
         `backlog_since_ns`. They count only while there is no sealed file of the last hour.
@@ -75,13 +75,13 @@ class Growth:
 
 
 def begun_ns(stem: str) -> int:
-    """When a segment began, to the second: its name says so."""
+    """Return when a segment began (ns), to the second, from its name."""
     time = datetime.strptime(stem[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     return int(time.timestamp()) * NS
 
 
 def disk(places: Iterable[Path], rate: float | None, space: Space = space) -> Disk | None:
-    """Return what is left, and for how long at `rate` bytes a second; None: there is no place."""
+    """Return the free space and, at `rate` bytes per second, the hours left; None: no place."""
     found = space(places)
     if found is None:
         return None

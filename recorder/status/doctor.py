@@ -1,4 +1,4 @@
-"""The doctor: is this machine, this configuration, this directory fit to record for months?"""
+"""The checks of `recorder doctor`: is everything ready to record for months?"""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FEW_DESCRIPTORS = 256
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding: `ok` is None where it is neither good nor bad."""
+    """One finding; `ok` None: neither good nor bad."""
 
     name: str
     ok: bool | None
@@ -48,9 +48,9 @@ def examine(
     space: disk.Space = disk.space,
     sync: Callable[[], Sync | None] = sync_state,
 ) -> Iterator[Check]:
-    """Make every check that needs no network but the bucket's.
+    """Yield every check that needs no network except the bucket's.
 
-    What the verdict on a running recorder also asks has the same thresholds here.
+    Checks that a running recorder's verdict also makes have the same thresholds.
     """
     yield _versions()
     yield _descriptors()
@@ -101,7 +101,7 @@ def _directory(data_dir: Path) -> Iterator[Check]:
 
 
 def _record(data_dir: Path, status: Status, space: disk.Space) -> Iterator[Check]:
-    """Take from the verdict what may end a recording: the disk, and journals not sealed."""
+    """Yield the checks of the verdict that may end a recording: the disk, and unsealed journals."""
     place = data_dir
     while not place.exists():
         place = place.parent
@@ -137,7 +137,7 @@ def _bucket(url: str) -> Check:
         Store(url, attempts=1).check_writable()
     except RecorderError as error:
         return Check("bucket", False, f"{url} {error.what}", error.hint)
-    return Check("bucket", True, f"{url} takes objects and gives them back")
+    return Check("bucket", True, f"{url} stores objects and returns them")
 
 
 def _feed(name: str, chosen: FeedSettings, settings: Settings) -> Check:
@@ -157,7 +157,7 @@ def _feed(name: str, chosen: FeedSettings, settings: Settings) -> Check:
 
 
 def _key_place(name: str, chosen: FeedSettings) -> str:
-    """Where the key comes from; never what it is."""
+    """Return where the key comes from; never the key."""
     variable = key_variable(name)
     if os.environ.get(variable):
         return variable
@@ -167,8 +167,8 @@ def _key_place(name: str, chosen: FeedSettings) -> str:
 
 
 async def reach(settings: Settings, ready: list[FeedSource]) -> list[Check]:
-    """Open and close each endpoint once, as capture would; seconds, not minutes."""
-    return [await _knock(settings, s, url) for s in ready for url in dict.fromkeys(_urls(s))]
+    """Connect to each endpoint once with capture's options; return a check for each."""
+    return [await _try_endpoint(settings, s, url) for s in ready for url in dict.fromkeys(_urls(s))]
 
 
 def _urls(source: FeedSource) -> Iterator[str]:
@@ -176,7 +176,7 @@ def _urls(source: FeedSource) -> Iterator[str]:
         yield from plan.urls[: source.settings.lines]
 
 
-async def _knock(settings: Settings, source: FeedSource, url: str) -> Check:
+async def _try_endpoint(settings: Settings, source: FeedSource, url: str) -> Check:
     from websockets.asyncio.client import connect
 
     options = connect_options(source, settings.capture.max_frame_mb)
@@ -188,6 +188,6 @@ async def _knock(settings: Settings, source: FeedSource, url: str) -> Check:
         async with asyncio.timeout(12), connect(url, additional_headers=headers, **options):
             took = (time.monotonic_ns() - start) / NS
             return Check(label, True, f"answers in {took * 1000:,.0f} ms")
-    except Exception as error:  # whatever keeps us out is the finding
+    except Exception as error:  # any error is the finding
         says = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         return Check(label, False, says, "check the network, the URL and the key")

@@ -1,4 +1,4 @@
-"""One feed's files, followed: journals by their tails, sealed segments whole, each frame once."""
+"""A watch on one feed's files: it reads each frame of journals and sealed segments once."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from contextlib import suppress
 from recorder.record.layout import Layout, is_stem, order
 from recorder.record.skim import JournalTail
 from recorder.status import sealed
-from recorder.status.connection_state import Lives
+from recorder.status.connection_state import FeedState
 from recorder.status.disk import begun_ns
 from recorder.status.tables import Past
 
 
-class Hearing:
-    """Follows one feed; `grown(stem)` hears of each file that was sealed."""
+class FeedWatch:
+    """Follows one feed; calls `grown(stem)` for each file that was sealed."""
 
     def __init__(self, layout: Layout, feed: str, grown: Callable[[str], None]) -> None:
         self.layout, self.feed, self._grown = layout, feed, grown
-        self.lives = Lives(feed)
+        self.lives = FeedState(feed)
         self.about: dict[str, object] = {}
         self.backlog_bytes = 0
         self.waiting = 0
         """Journals that are not sealed."""
         self.backlog_since_ns: int | None = None
-        """When the oldest of them began."""
+        """When the oldest of them began (ns)."""
         self._tails: dict[str, JournalTail] = {}
         self._done: set[str] = set()
         self._rows: dict[str, int] = {}
@@ -34,7 +34,7 @@ class Hearing:
         self._first = True
 
     def begin(self, past: Past | None, now_ns: int, *, history: bool) -> None:
-        """Take over what the tables know, then what sealed files have beyond them."""
+        """Begin with the state that the tables hold, then read the sealed files beyond it."""
         if past is not None:
             self.lives.seed(past.connections.get(self.feed, ()), past.written_ns.get(self.feed))
             self.lives.holes.extend(past.holes.get(self.feed, ()))
@@ -54,7 +54,7 @@ class Hearing:
         self._new_dates()
 
     def look(self) -> None:
-        """Take in what was written since the last look."""
+        """Read what was written since the last look."""
         there = self._journals()
         newest = max(there, key=order, default="")
         for stem in sorted(there - self._tails.keys() - self._done, key=order):
@@ -75,7 +75,7 @@ class Hearing:
         self._missed()
 
     def close(self) -> None:
-        """Let the files go."""
+        """Close the files."""
         for stem in list(self._tails):
             self._close(stem)
 
@@ -92,11 +92,11 @@ class Hearing:
 
     def _open(self, stem: str, offset: int) -> None:
         place = self.layout.journal(self.feed, stem)
-        with suppress(OSError):  # sealed just now: its file is found below
+        with suppress(OSError):  # sealed just now: `_missed` finds its file
             self._tails[stem] = JournalTail(place, offset)
 
     def _close(self, stem: str) -> None:
-        """Read to its end; what is sealed of it is the same."""
+        """Close a journal that was read to its end; its sealed file holds the same frames."""
         self._tails.pop(stem).close()
         self._done.add(stem)
         self._grown(stem)
@@ -104,7 +104,7 @@ class Hearing:
     # -- sealed files
 
     def _missed(self) -> None:
-        """Files sealed between two looks, their journals never seen."""
+        """Read files that were sealed between two looks and whose journals were never seen."""
         for date in self._new_dates():
             files = (self.layout.raw / f"feed={self.feed}" / date).glob("*.parquet")
             stems = {path.stem for path in files if is_stem(path.stem)}
@@ -115,11 +115,11 @@ class Hearing:
                 self._grown(stem)
 
     def _sealed(self, stem: str, *, counted: bool) -> None:
-        found = sealed.found_in(self.layout, self.feed, stem, self._rows.pop(stem, 0))
-        self.lives.take(found, counted=counted)
+        entries = sealed.found_in(self.layout, self.feed, stem, self._rows.pop(stem, 0))
+        self.lives.take(entries, counted=counted)
 
     def _new_dates(self) -> list[str]:
-        """Days in which a file was added or removed since the last look; the newest two at most."""
+        """Return the days, of the newest two, whose files changed since the last look."""
         place = self.layout.raw / f"feed={self.feed}"
         try:
             dates = sorted(place.glob("date=*"))[-2:]

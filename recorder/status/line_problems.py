@@ -1,4 +1,4 @@
-"""What is wrong with the lines of a feed that is recorded, and what they missed lately. Pure."""
+"""The problems of a recorded feed's lines, and the gaps of the last minutes. Pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from recorder.status.model import CLOSED, OPEN, Connection, FeedStatus, Problem
 from recorder.status.scene import Scene
 from recorder.times import duration
 
-#: As many lines that are away at once are one problem, if they are all that a feed has.
+#: If all lines of a feed are away, and at least this many, they are one problem.
 _MANY_LINES = 3
 
-#: For this long after a gap another line may still prove that it was connected.
+#: For this long after a gap, another line may still prove that it was connected.
 _UNDECIDED_NS = 60 * NS
 
 
@@ -30,24 +30,24 @@ def lines(scene: Scene, feed: FeedStatus) -> Iterator[Problem]:
     if not feed.connections and not opened and scene.at_ns - begun > are.AWAY.ns:
         what = "it never connected"
         yield are.FEED_NEVER_CONNECTED.problem(what, feed.name, feed=feed.name, since_ns=begun)
-    well = {one.line_group for one in feed.connections if _well(scene, one)}
+    healthy = {one.line_group for one in feed.connections if _healthy(scene, one)}
     away: list[Problem] = []
     for one in feed.connections:
         found = _line(scene, feed, one)
-        if found is not None and one.line_group in well:
+        if found is not None and one.line_group in healthy:
             found = _covered(found)
         if found is not None and one.state == CLOSED:
             away.append(found)
         elif found is not None:
             yield found
-    yield from _together(feed, away)
+    yield from _merged(feed, away)
 
 
 def _line(scene: Scene, feed: FeedStatus, one: Connection) -> Problem | None:
-    """Return what is wrong with one line, taken by itself."""
+    """Return the problem of one line, without regard to other lines; None if it is healthy."""
     if one.state == CLOSED:
         return _closed(scene, feed, one)
-    if _well(scene, one):
+    if _healthy(scene, one):
         return None
     since = one.heard_ns or one.opened_ns or scene.at_ns
     what = f"silent for {duration(scene.at_ns - since)}, although the connection is open"
@@ -60,13 +60,13 @@ def _place(one: Connection) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _well(scene: Scene, one: Connection) -> bool:
+def _healthy(scene: Scene, one: Connection) -> bool:
     limit_ns = int(scene.limits[one.feed] * NS)
     return one.state == OPEN and scene.at_ns - (one.heard_ns or 0) <= limit_ns
 
 
 def _closed(scene: Scene, feed: FeedStatus, one: Connection) -> Problem | None:
-    """Return what is wrong with a line that has no connection; None while it may reconnect."""
+    """Return the problem of a line without a connection; None while it may reconnect."""
     since = scene.lives[feed.name].away_since((one.line_group, one.line)) or scene.at_ns
     tried = scene.at_ns - (one.closed_ns or scene.at_ns)
     why = (one.reason or "no reason is known").removeprefix("cannot connect: ")
@@ -85,7 +85,7 @@ def _closed(scene: Scene, feed: FeedStatus, one: Connection) -> Problem | None:
 
 
 def _covered(problem: Problem) -> Problem:
-    """Return the same problem of a line that another line covers."""
+    """Return the same problem for a line that another line covers."""
     return replace(
         problem,
         condition=are.LINE_AWAY.name,
@@ -94,8 +94,8 @@ def _covered(problem: Problem) -> Problem:
     )
 
 
-def _together(feed: FeedStatus, away: list[Problem]) -> Iterator[Problem]:
-    """A service that is gone takes all its lines along: that is one problem, not a dozen."""
+def _merged(feed: FeedStatus, away: list[Problem]) -> Iterator[Problem]:
+    """Yield the problems of lines that are away, as one problem if the whole service is away."""
     if len(away) < _MANY_LINES or len(away) < len(feed.connections):
         yield from away
         return
@@ -105,8 +105,8 @@ def _together(feed: FeedStatus, away: list[Problem]) -> Iterator[Problem]:
 
 
 def _fatal(feed: FeedStatus, one: Connection) -> Verdict | None:
-    """Return what the feed's own rules say of this end, if they forbid another attempt."""
-    with suppress(Exception):  # a plug-in's rules may be anyone's code
+    """Return the feed's verdict on how the connection ended, if it forbids another attempt."""
+    with suppress(Exception):  # a plug-in's code may raise anything
         rules = feed_of(feed.kind or feed.name)
         if one.opened_ns is None and one.code is not None:
             verdict: Verdict | None = rules.on_refused(Refusal(one.code, {}, ""))
@@ -121,13 +121,13 @@ def _fatal(feed: FeedStatus, one: Connection) -> Verdict | None:
 
 
 def gaps(scene: Scene, feed: FeedStatus) -> Iterator[Problem]:
-    """Find what a feed missed lately. A gap that lasts becomes a line that is away."""
+    """Find recent gaps of a feed. A gap that lasts is reported as a line that is away."""
     if feed.gaps_today is None:
         return
     lives, from_ns = scene.lives[feed.name], scene.at_ns - are.GAP_WITHIN.ns
-    lately = [gap for gap in lives.gaps(scene.at_ns, recorded=True) if _is_late(gap, scene.at_ns)]
-    covered = [gap for gap in lately if gap.covered]
-    bare = [gap for gap in lately if not gap.covered and not _undecided(scene, feed, gap)]
+    recent = [gap for gap in lives.gaps(scene.at_ns, recorded=True) if _is_recent(gap, scene.at_ns)]
+    covered = [gap for gap in recent if gap.covered]
+    bare = [gap for gap in recent if not gap.covered and not _undecided(scene, feed, gap)]
     holes = [(at_ns, missing) for at_ns, missing in lives.holes if at_ns > from_ns]
     if bare or holes:
         since = max([gap.from_ns for gap in bare] + [at_ns for at_ns, _ in holes])
@@ -144,8 +144,8 @@ def gaps(scene: Scene, feed: FeedStatus) -> Iterator[Problem]:
         yield are.GAP_COVERED.problem(what, feed.name, feed=feed.name, since_ns=since)
 
 
-def _is_late(gap: LineGap, at_ns: int) -> bool:
-    """Return True if a gap ended lately, or lasts and is too short for a line that is away."""
+def _is_recent(gap: LineGap, at_ns: int) -> bool:
+    """Return True if a gap ended recent, or lasts and is too short for a line that is away."""
     if gap.to_ns is None:
         return at_ns - gap.from_ns <= are.AWAY.ns
     return at_ns - gap.to_ns < are.GAP_WITHIN.ns
@@ -165,6 +165,6 @@ def _undecided(scene: Scene, feed: FeedStatus, gap: LineGap) -> bool:
 
 
 def _without(gaps: Sequence[LineGap], at_ns: int) -> str:
-    """Return how many gaps there are and how long they are in all, as text."""
+    """Return the number of gaps and their total length, as text."""
     seconds = sum(gap.seconds(0, at_ns) for gap in gaps)
     return f"{len(gaps)} {'gap' if len(gaps) == 1 else 'gaps'} ({duration(int(seconds * NS))})"

@@ -1,7 +1,7 @@
 """The status as Prometheus metrics: base units, `_total` for counters, few labels.
 
 No label is a wallet, a symbol or a connection's id: their number would grow without bound.
-`docs/status.md` lists every name; a test holds the two together.
+`docs/status.md` lists every name; a test compares the two.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from recorder.clock import NS
 from recorder.status.conditions import CONDITIONS
 from recorder.status.model import OPEN, SEVERITIES, Connection, FeedStatus, Status
 
-#: What `text` answers with.
+#: The content type of `text`.
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 #: Upper bounds of the latency histogram's buckets, seconds.
@@ -33,27 +33,27 @@ PREFIX = "recorder_"
 
 
 class Latencies:
-    """Counts latencies per feed and hop, for as long as the process lives."""
+    """Counts latencies per feed and hop while the process lives."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str], list[int]] = {}
         self._sums: dict[tuple[str, str], float] = {}
 
     def add(self, feed: str, hop: str, seconds: Iterable[float]) -> None:
-        """Count some latencies; a negative one (clocks differ) lies in the first bucket."""
+        """Count latencies; a negative one (clocks differ) falls in the first bucket."""
         counts = self._counts.setdefault((feed, hop), [0] * (len(BOUNDS) + 1))
         for value in seconds:
             counts[next((i for i, bound in enumerate(BOUNDS) if value <= bound), -1)] += 1
             self._sums[feed, hop] = self._sums.get((feed, hop), 0.0) + value
 
     def rows(self) -> Iterator[tuple[str, str, list[int], float]]:
-        """Feed, hop, the counts of all buckets, and the sum in seconds."""
+        """Yield feed, hop, the counts of all buckets, and the sum in seconds."""
         for (feed, hop), counts in sorted(self._counts.items()):
             yield feed, hop, counts, self._sums.get((feed, hop), 0.0)
 
 
 def text(status: Status | None, latencies: Latencies | None = None) -> str:
-    """The metrics of a status; of what serve saw, `latencies`. None: only that it is unknown."""
+    """Return metrics in Prometheus' text format; `status` None: only `recorder_up 0`."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(StatusCollector(status, latencies))
     return generate_latest(registry).decode()
@@ -61,13 +61,13 @@ def text(status: Status | None, latencies: Latencies | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StatusCollector(Collector):
-    """One status as metrics, for a separate registry or another program's."""
+    """One status as metrics, for a registry of prometheus_client."""
 
     status: Status | None
     latencies: Latencies | None = None
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric that is known; what is unknown has no sample."""
+        """Yield all metrics; an unknown value has no sample."""
         yield _gauge("up", "1 if the status could be read", [((), self.status is not None)])
         if self.status is not None:
             yield from _process(self.status)
@@ -124,7 +124,7 @@ def _process(status: Status) -> Iterator[Metric]:
 
 
 def _conditions(status: Status) -> Iterator[Sample]:
-    """Yield each condition's count, 0 where it does not hold; of each feed, if it is about one."""
+    """Yield how often each condition holds, 0 if it does not; per feed if it is about one."""
     counts = Counter((problem.condition, problem.feed) for problem in status.problems)
     feeds = sorted(
         {*(feed.name for feed in status.feeds), *(p.feed for p in status.problems)} - {""}
@@ -199,7 +199,7 @@ def _lines(lines: Sequence[Connection]) -> Iterator[Metric]:
         yield _gauge(name, says, samples, ("feed",))
 
 
-#: Each line notes it for the whole process: the worst of a feed's lines counts.
+#: Each line notes these for the whole process: the worst of a feed's lines counts.
 _WORST = (
     ("capture_loop_lag_seconds", "Worst delay of capture's event loop, last measured",
      "lag_seconds", 1),
@@ -220,7 +220,7 @@ def _histogram(latencies: Latencies) -> Metric:
 
 
 def names(exposition: str) -> set[str]:
-    """Every name that an exposition has samples of, as a query would spell it."""
+    """Return every metric name with samples in an exposition, as queries spell it."""
     lines = (line for line in exposition.splitlines() if line and not line.startswith("#"))
     return {line.partition("{")[0].partition(" ")[0] for line in lines}
 

@@ -1,6 +1,6 @@
-"""What is known of a recorder at one moment: plain values, ready for JSON. Pure.
+"""The status of a recorder at one moment, as plain values ready for JSON. Pure.
 
-Times are ns since epoch UTC, lengths of time seconds, sizes bytes. Unknown is None.
+Times are ns since the epoch (UTC), durations seconds, sizes bytes; None means unknown.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-#: States of a connection; "lost" is one that was open when its recorder died.
+#: States of a connection; "lost": it was open when its recorder died.
 OPEN, CLOSED, LOST = "open", "closed", "lost"
 
 CRITICAL, WARNING, INFO = SEVERITIES = "critical", "warning", "info"
@@ -20,11 +20,11 @@ class Connection:
 
     feed: str
     line_group: str | None
-    """The group of channels that it carries."""
+    """The group of channels that the connection carries."""
     line: str | None
     connection: str
     url: str | None
-    """As the record has it: without secrets."""
+    """The URL as recorded: without secrets."""
     state: str
     opened_ns: int | None
     closed_ns: int | None
@@ -39,7 +39,7 @@ class Connection:
     lag_seconds: float | None
     """The worst delay of capture's event loop between its last two notes of it."""
     uptime: float | None
-    """Of the time since the line first opened today, the part in which it was connected."""
+    """The connected share of the time since the line first opened today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +49,26 @@ class FeedStatus:
     name: str
     kind: str | None
     recorded: bool
-    """A running process records it."""
+    """True if a running process records the feed."""
     fresh: bool
-    """A proof of life came within the limit of silence."""
+    """True if a proof of life came within the silence limit."""
     last_frame_ns: int | None
     frames_per_second: float
     bytes_per_second: float
     frames: int
-    """Data frames that the watcher saw: since it began, and in the journals that were there."""
+    """Data frames that the watcher read: since it began, and in the journals of that time."""
     bytes: int
-    """Payload bytes of these."""
+    """Payload bytes of these frames."""
     connections: tuple[Connection, ...]
-    """The newest of each group and line."""
+    """The newest connection of each group and line."""
     reconnects_today: int | None
     gaps_today: int | None
     gap_seconds_today: float | None
-    """Without cover on some line, another line or not; lines add up."""
+    """Seconds without a connection, summed over lines, covered by another line or not."""
     uncovered_seconds_today: float | None
-    """Of these, the seconds that no other line covered."""
+    """Those of the gap seconds that no other line covered."""
     frames_missing_today: int | None
-    """Frames that are known by number to be missing."""
+    """Frames missing by their number."""
     backlog_bytes: int
     """Size of the journals that are not sealed yet, the active one among them."""
 
@@ -81,12 +81,12 @@ class Capture:
     pid: int | None = None
     since_ns: int | None = None
     unwritable: bool = False
-    """The journal takes nothing."""
+    """True if nothing can be written to the journal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """The process that fills the tables, and what it published."""
+    """The process that fills the tables, and the newest publication."""
 
     running: bool
     newest_ns: int | None = None
@@ -98,12 +98,12 @@ class Ingest:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The file system that takes the record."""
+    """The file system that holds the record."""
 
     free_bytes: int
     total_bytes: int
     bytes_per_second: float | None = None
-    """How fast the record grows."""
+    """The growth rate of the record."""
     hours_left: float | None = None
 
 
@@ -112,18 +112,18 @@ class Problem:
     """A condition that holds. Only a critical one makes the recorder unhealthy."""
 
     condition: str
-    """Its name in `conditions.py`."""
+    """The name of the condition in `conditions.py`."""
     severity: str
     what: str
     where: str
     next: str
     """What to do."""
     threshold: str = ""
-    """What was exceeded, with its unit; empty where there is no threshold."""
+    """The exceeded threshold with its unit; empty if there is none."""
     feed: str = ""
-    """The feed that it is about, if it is about one."""
+    """The feed that the problem is about, if any."""
     since_ns: int | None = None
-    """When it began."""
+    """When the problem began."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}\n  {self.next}"
@@ -154,5 +154,5 @@ class Status:
         return any(feed.fresh for feed in self.feeds)
 
     def as_dict(self) -> dict[str, Any]:
-        """The same names, ready for JSON, with `healthy` and `ready`."""
+        """Return the fields, ready for JSON, with `healthy` and `ready`."""
         return {"healthy": self.healthy, "ready": self.ready, **asdict(self)}

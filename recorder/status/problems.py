@@ -1,4 +1,4 @@
-"""The only verdict on a recorder: what an operator has to act on. Pure: a scene in, problems out.
+"""The verdict on a recorder: the problems that an operator must act on. Pure.
 
 Names, severities, thresholds and hints are in `conditions.py`.
 """
@@ -79,7 +79,7 @@ def _tables(scene: Scene) -> Iterator[Problem]:
         other = isinstance(trouble, OtherVersionError)
         condition = are.DATABASE_VERSION if other else are.DATABASE_DAMAGED
         yield condition.problem(trouble.what, trouble.where or where, hint=trouble.hint)
-    known_ns = ingest.newest_ns or ingest.published_ns  # they hold nothing newer than themselves
+    known_ns = ingest.newest_ns or ingest.published_ns  # the tables hold nothing newer
     if trouble is None and known_ns is not None and scene.newest_ns is not None:
         behind_ns = scene.newest_ns - known_ns
         late = f"the tables are {duration(behind_ns)} behind the record"
@@ -92,11 +92,11 @@ def _tables(scene: Scene) -> Iterator[Problem]:
         yield are.REJECTS_RISING.problem(what, where)
 
 
-# -- the machine: also what `doctor` asks before anything is recorded
+# -- the machine; `doctor` makes these checks before anything is recorded
 
 
 def disk(found: Disk | None, where: str) -> Iterator[Problem]:
-    """Find a disk that is full, or will be soon."""
+    """Find a disk that is full or soon will be."""
     if found is None:
         return
     hours, what = found.hours_left, f"{found.free_bytes / 1e9:,.1f} GB free"
@@ -110,7 +110,7 @@ def disk(found: Disk | None, where: str) -> Iterator[Problem]:
 
 
 def _synchronised(scene: Scene) -> bool | None:
-    """Return what capture noted of its clock last, the worst of all lines; None: nothing."""
+    """Return False if a line's last note reports an unsynchronised clock; None without notes."""
     noted = [
         known.synchronised
         for feed in scene.feeds
@@ -122,14 +122,14 @@ def _synchronised(scene: Scene) -> bool | None:
 
 
 def clock(synchronised: bool | None, where: str) -> Iterator[Problem]:
-    """Find a clock that nothing corrects; None: nobody knows."""
+    """Find a clock that is not synchronised; `synchronised` None: unknown, not a problem."""
     if synchronised is False:
         what = "the clock is not synchronised"
         yield are.CLOCK_UNSYNCHRONISED.problem(what, where)
 
 
 def spool(config: Settings | None, found: Waiting | None, at_ns: int) -> Iterator[Problem]:
-    """Find sealed files that wait for the bucket: too many, or for too long."""
+    """Find sealed files that wait for the bucket: too large, or for too long."""
     if config is None or config.raw_url is None or found is None:
         return
     budget, where = config.bucket.spool_gb, config.raw_url

@@ -1,4 +1,4 @@
-"""Is a process at work? Told by its lock, which the kernel drops with the process."""
+"""Detection of running processes by their locks, which the kernel releases when they end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LOCKS = Path("/proc/locks")
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldLock:
     """A lock that a running process holds: its pid, and since when."""
 
     pid: int | None
@@ -19,11 +19,11 @@ class Held:
 
 
 Locks = frozenset[tuple[int, int]]
-"""Pid and inode of each file that a process of this machine holds locked."""
+"""Pid and inode of each file that a process of this machine has locked."""
 
 
 def locked() -> Locks:
-    """What the kernel lists; nothing where it keeps no list."""
+    """Return the locks that the kernel lists; an empty set where it has no list."""
     try:
         lines = _LOCKS.read_text("ascii", "replace").splitlines()
     except OSError:
@@ -32,28 +32,28 @@ def locked() -> Locks:
     return frozenset((int(words[4]), int(words[5].rpartition(":")[2])) for words in held)
 
 
-def holder(path: Path, known: Locks) -> Held | None:
-    """Who holds this lock file; None: nobody. `known` is what `locked` says."""
+def holder(path: Path, known: Locks) -> HeldLock | None:
+    """Return who holds this lock file; None: nobody. `known` is the result of `locked`."""
     try:
         fd = os.open(path, os.O_RDONLY)
     except OSError:
         return None
     try:
         about = os.fstat(fd)
-        told = os.pread(fd, 32, 0).strip()
-        pid = int(told) if told.isdigit() else None
-        if (pid, about.st_ino) not in known and not _held(fd):
+        content = os.pread(fd, 32, 0).strip()
+        pid = int(content) if content.isdigit() else None
+        if (pid, about.st_ino) not in known and not _is_held(fd):
             return None
-        return Held(pid, about.st_mtime_ns)
+        return HeldLock(pid, about.st_mtime_ns)
     finally:
         os.close(fd)
 
 
-def _held(fd: int) -> bool:
-    """Ask for the lock, and give it back at once.
+def _is_held(fd: int) -> bool:
+    """Try to take the lock, and release it at once; return True if another process holds it.
 
-    It is the only way to know of a process in another container, or where the kernel keeps no
-    list. Whoever wants the lock in this very microsecond is told that it is held.
+    Only this detects a process in another container, or works where the kernel has no list. A
+    process that tries to take the lock in the same microsecond finds it held.
     """
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)

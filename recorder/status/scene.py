@@ -1,4 +1,4 @@
-"""What the verdict looks at: one recorder at one moment. Pure."""
+"""The input of the verdict: one recorder at one moment. Pure."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from recorder.status.model import Capture, Disk, FeedStatus, Ingest
 
 if TYPE_CHECKING:
     from recorder.settings.config import Settings
-    from recorder.status.connection_state import Lives
+    from recorder.status.connection_state import FeedState
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything that problems are found in. What was not read is None, and proves nothing."""
+    """All facts that the verdict uses; None: not read, so it proves nothing."""
 
     at_ns: int
     layout: Layout
@@ -31,11 +31,11 @@ class Scene:
     ingest: Ingest
     disk: Disk | None
     feeds: tuple[FeedStatus, ...]
-    lives: Mapping[str, Lives]
+    lives: Mapping[str, FeedState]
     waiting: Mapping[str, int]
     """Journals of each feed that are not sealed."""
     database: DataError | None
-    """Why the published database cannot be used."""
+    """Why the published database cannot be used, if so."""
     rejected: int | None
     """Frames received lately that were rejected."""
     limits: Mapping[str, float]
@@ -44,7 +44,7 @@ class Scene:
 
     @property
     def expected(self) -> list[str]:
-        """Feeds that a process should record: those of the settings, and those that one records."""
+        """The feeds to record: those in the settings, and those that a process records."""
         configured = self.config.feeds if self.config is not None else {}
         return sorted({*configured, *(feed.name for feed in self.feeds if feed.recorded)})
 
@@ -61,7 +61,7 @@ def limit_of(name: str, kind: str | None, config: Settings | None) -> float:
     if chosen is not None and chosen.silence_seconds is not None:
         return chosen.silence_seconds + NOTED.base
     limit = SILENCE.base
-    with suppress(Exception):  # a plug-in that is gone, a plan that needs what is not known here
+    with suppress(Exception):  # a missing plug-in, or a plan that needs more options
         feed = feed_of((chosen.kind if chosen else None) or kind or name)
         plans = feed.plan(
             Options(name, key="none", url=feed.endpoints[0] if feed.endpoints else None)

@@ -1,4 +1,4 @@
-"""Sealed segments as a watcher needs them: markers, and how much came on which connection."""
+"""Sealed segments for a watcher: markers, and the number of frames per connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def of_today(layout: Layout, feed: str, now_ns: int) -> list[str]:
-    """Stems of today's sealed files, and of the newest one before, in the order of writing."""
+    """Return the stems of today's sealed files and the newest earlier one, oldest first."""
     today = day(now_ns)
     dates = layout.raw / f"feed={feed}"
     days = sorted((path.name.removeprefix("date=") for path in dates.glob("date=*")), reverse=True)
@@ -29,9 +29,9 @@ def of_today(layout: Layout, feed: str, now_ns: int) -> list[str]:
 
 
 def found_in(layout: Layout, feed: str, name: str, skip: int = 0) -> list[Found]:
-    """What a sealed segment holds behind its first `skip` frames.
+    """Return runs and markers of a sealed segment after its first `skip` frames.
 
-    A damaged file, or one that is gone, gives nothing: `recorder verify` is for that.
+    A damaged or missing file yields none: `recorder verify` reports it.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -50,7 +50,7 @@ def found_in(layout: Layout, feed: str, name: str, skip: int = 0) -> list[Found]
 
 
 def _row_group(file: pa.parquet.ParquetFile, index: int, skip: int) -> list[Found]:
-    """Per connection what came in all, then the markers."""
+    """Return a run per connection, then the markers."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

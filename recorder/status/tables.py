@@ -1,4 +1,4 @@
-"""What the published tables know and the journals no longer hold."""
+"""The part of the status that only the published tables hold."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from recorder.clock import DAY_NS, NS, day
 from recorder.errors import BusyError, DataError, OtherVersionError
 from recorder.record.layout import Layout
 from recorder.schema.tables import LEDGER, SCHEMA_VERSION
-from recorder.status.connection_state import Known
+from recorder.status.connection_state import ConnectionState
 
 
 @dataclass(slots=True)
 class Facts:
-    """What ingest published last."""
+    """The newest publication of ingest."""
 
     newest_ns: int | None = None
     rejects: int | None = None
     rejected: tuple[tuple[int, int], ...] | None = None
-    """Of the newest frames: the second (since epoch) in which they came, how many were rejected."""
+    """Of the newest frames: second of receipt (since the epoch), and how many were rejected."""
     trouble: DataError | None = None
-    """The database is damaged or of another version."""
+    """The error if the database is damaged or of another version."""
 
 
 @dataclass(slots=True)
 class Past:
-    """Where the tables end, by segment, and what they know of today, by feed."""
+    """How far the tables have read each segment, and today's connections and gaps by feed."""
 
     read: dict[str, tuple[int, int, bool]] = field(default_factory=dict)
-    """Frames, bytes of the journal, and if all of it."""
+    """By segment: frames, bytes of the journal, and whether all of it was read."""
     written_ns: dict[str, int] = field(default_factory=dict)
     """Receive timestamp of the newest frame or marker in the tables, by feed."""
-    connections: dict[str, list[Known]] = field(default_factory=dict)
+    connections: dict[str, list[ConnectionState]] = field(default_factory=dict)
     holes: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
 
@@ -59,9 +59,9 @@ _REJECTED = f"SELECT recv_ns // {NS}, count(*) FROM rejects WHERE recv_ns > ? GR
 def facts(
     layout: Layout, rejects_since_ns: int, since_ns: int | None = None
 ) -> tuple[Facts, Past | None]:
-    """Read the published database; with `since_ns` also what it knows from then on.
+    """Return the facts of the published database; with `since_ns` also its state from then on.
 
-    Return no facts if a writer holds the database at this moment.
+    Return empty facts while a writer holds the database.
     """
     from recorder.answers import database
 
@@ -83,15 +83,15 @@ def facts(
     except Exception as error:  # a damaged file fails in many ways, some of them no duckdb.Error
         what = f"cannot be read: {str(error).splitlines()[0][:200]}"
         where = str(layout.database)
-        return Facts(trouble=DataError(what, where=where, hint=_RENEW)), None
+        return Facts(trouble=DataError(what, where=where, hint=_REBUILD)), None
 
 
-_RENEW = "rebuild it from the raw record: recorder ingest --rebuild"
+_REBUILD = "rebuild it from the raw record: recorder ingest --rebuild"
 
 
 def _other(layout: Layout, version: str) -> DataError:
     what = f"its tables are of version {version}, this recorder's are of {SCHEMA_VERSION}"
-    return OtherVersionError(what, where=str(layout.database), hint=_RENEW)
+    return OtherVersionError(what, where=str(layout.database), hint=_REBUILD)
 
 
 def _past(db: object, since_ns: int) -> Past:
@@ -111,10 +111,10 @@ def _past(db: object, since_ns: int) -> Past:
     return past
 
 
-def _known(row: tuple[object, ...]) -> Known:
+def _known(row: tuple[object, ...]) -> ConnectionState:
     (name, line_group, line, url, opened, closed, code, reason, heard, frames, last_seq, rtt, error,
      first) = row  # fmt: skip
-    return Known(  # the columns' types are the schema's
+    return ConnectionState(  # the columns' types are the schema's
         name, line_group, line, url, opened, closed, code, reason, heard, frames or 0,  # type: ignore[arg-type]
         (-1 if last_seq is None else last_seq) + 1, rtt, error, first_ns=first,  # type: ignore[operator,arg-type]
     )  # fmt: skip
@@ -130,7 +130,7 @@ def published(layout: Layout) -> tuple[int, int] | None:
 
 
 def damaged(layout: Layout) -> DataError | None:
-    """Return what the file's first bytes show to be wrong; loads no database engine."""
+    """Return the error that the file's first bytes show, without loading the database engine."""
     try:
         with layout.database.open("rb") as file:
             head = file.read(12)
@@ -138,10 +138,10 @@ def damaged(layout: Layout) -> DataError | None:
         return None
     except OSError as error:
         what = f"cannot be read: {error.strerror}"
-        return DataError(what, where=str(layout.database), hint=_RENEW)
+        return DataError(what, where=str(layout.database), hint=_REBUILD)
     if head[8:] == b"DUCK":
         return None
-    return DataError("is not a database", where=str(layout.database), hint=_RENEW)
+    return DataError("is not a DuckDB database", where=str(layout.database), hint=_REBUILD)
 
 
 #: The shortest time between two queries of the published database.

@@ -27,7 +27,7 @@ NONE = "-"
 
 
 def panels(status: Status) -> RenderableType:
-    """The whole status."""
+    """Return the whole status."""
     parts: list[RenderableType] = [Text(f"{title(status)}\n", style="bold"), machine(status)]
     if status.feeds:
         parts += [feeds(status), connections(status)]
@@ -36,13 +36,13 @@ def panels(status: Status) -> RenderableType:
 
 
 def title(status: Status) -> str:
-    """What is looked at, and in a word how it fares."""
+    """Return the verdict, the data directory, the host and the time, as one line."""
     how = "healthy" if status.healthy else "UNHEALTHY"
     return visible(f"{how}  {status.data_dir} on {status.host}  {iso(status.at_ns)}")
 
 
 def machine(status: Status) -> Table:
-    """The processes and the disk, one a line."""
+    """Return the processes and the disk, one per line."""
     table = Table.grid(padding=(0, 2))
     for name, says in machine_lines(status):
         table.add_row(Text(name, style="dim"), Text(visible(says)))
@@ -50,7 +50,7 @@ def machine(status: Status) -> Table:
 
 
 def machine_lines(status: Status) -> Iterator[tuple[str, str]]:
-    """Each process and the disk: its name, and how it fares."""
+    """Yield the name and status of each process and of the disk."""
     capture, ingest, disk = status.capture, status.ingest, status.disk
     if capture.running:
         since = iso(capture.since_ns) if capture.since_ns else NONE
@@ -73,7 +73,7 @@ def machine_lines(status: Status) -> Iterator[tuple[str, str]]:
 
 
 def feeds(status: Status) -> Table:
-    """One row for each feed."""
+    """Return a table with a row for each feed."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
     table.add_column("feed")
     table.add_column("state")
@@ -85,7 +85,7 @@ def feeds(status: Status) -> Table:
 
 
 def feed_cells(status: Status, feed: FeedStatus) -> tuple[str, ...]:
-    """A feed's cells."""
+    """Return a feed's cells."""
     return (
         feed.name,
         state_of(feed),
@@ -101,20 +101,20 @@ def feed_cells(status: Status, feed: FeedStatus) -> tuple[str, ...]:
 
 
 def state_of(feed: FeedStatus) -> str:
-    """A feed's state in a word."""
+    """Return a feed's state in a word."""
     if not feed.recorded:
         return "not recorded"
     return "fresh" if feed.fresh else "SILENT"
 
 
 def connections(status: Status) -> Table:
-    """One row for each line's newest connection."""
+    """Return a table with a row for each line's newest connection."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("feed", "group", "line", "state"):
         table.add_column(name, no_wrap=True)
     for name in ("frames/s", "heard", "rtt ms", "lag ms", "clock ms", "uptime"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("why")  # the one that gives way where the terminal is narrow
+    table.add_column("why")  # this column shrinks on a narrow terminal
     for feed in status.feeds:
         for one in feed.connections:
             *cells, why = map(visible, connection(status, one))
@@ -123,7 +123,7 @@ def connections(status: Status) -> Table:
 
 
 def connection(status: Status, one: Connection) -> tuple[str, ...]:
-    """A connection's cells."""
+    """Return a connection's cells."""
     return (
         one.feed,
         one.line_group or NONE,
@@ -140,7 +140,7 @@ def connection(status: Status, one: Connection) -> tuple[str, ...]:
 
 
 def problems(status: Status) -> RenderableType:
-    """Each problem with what to do next."""
+    """Return all problems, each with what to do next."""
     if not status.problems:
         return Text("no problems", style="green")
     parts = []
@@ -151,30 +151,30 @@ def problems(status: Status) -> RenderableType:
     return Group(*parts)
 
 
-#: How a problem is shown, by its severity.
+#: The colour of a problem, by severity.
 COLOURS = {CRITICAL: "red", WARNING: "yellow", INFO: "cyan"}
 
 
 def problem_lines(problem: Problem) -> list[str]:
-    """A problem as text: two lines."""
+    """Return a problem as two lines of text."""
     what = f"{problem.severity.upper()} {problem.where}: {problem.what}"
     return [visible(what), visible(f"  {problem.next}")]
 
 
 def lines(status: Status) -> Iterator[str]:
-    """The status without a terminal: one thing a line, words that do not move."""
+    """Yield the status as stable plain lines, one item per line, for logs and scripts."""
     yield title(status)
     for name, says in machine_lines(status):
         yield visible(f"{name}: {says}")
     for feed in status.feeds:
-        told = dict(zip(_WORDS, feed_cells(status, feed)[1:], strict=True))
-        yield visible(f"feed {feed.name}: " + _pairs(told))
+        cells = dict(zip(_WORDS, feed_cells(status, feed)[1:], strict=True))
+        yield visible(f"feed {feed.name}: " + _pairs(cells))
         for one in feed.connections:
-            cells = dict(zip(_CONNECTION_WORDS, connection(status, one)[2:], strict=True))
-            why = cells.pop("why")
+            values = dict(zip(_CONNECTION_WORDS, connection(status, one)[2:], strict=True))
+            why = values.pop("why")
             group = f" {one.line_group}" if one.line_group else ""
             tail = f" why={why!r}" if why else ""
-            yield visible(f"connection {feed.name}{group}: {_pairs(cells)}{tail}")
+            yield visible(f"connection {feed.name}{group}: {_pairs(values)}{tail}")
     for problem in status.problems:
         yield from problem_lines(problem)
 
@@ -187,15 +187,15 @@ _CONNECTION_WORDS = (
 )  # fmt: skip
 
 
-def _pairs(told: dict[str, str]) -> str:
-    return " ".join(f"{name}={value}" for name, value in told.items())
+def _pairs(values: dict[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in values.items())
 
 
 # -- numbers
 
 
 def amount(value: float) -> str:
-    """A number with a decimal prefix: 1.5k, 72.3G."""
+    """Return a number with a decimal prefix: 1.5k, 72.3G."""
     for unit in ("", "k", "M", "G", "T"):
         if abs(value) < 999.5 or unit == "T":
             return f"{value:,.0f} {unit}".rstrip() if not unit else f"{value:,.1f} {unit}"

@@ -1,4 +1,4 @@
-"""The watcher: looks at a data directory once a second, and reads only what is new."""
+"""The watcher of a data directory: each look reads only what is new."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recorder.record.layout import Layout
 from recorder.status import bucket, disk, process, tables
 from recorder.status.conditions import REJECTED_WITHIN, UNWRITTEN
 from recorder.status.connection_state import connection
-from recorder.status.feed_watch import Hearing
+from recorder.status.feed_watch import FeedWatch
 from recorder.status.model import OPEN, Capture, Disk, FeedStatus, Ingest, Status
 from recorder.status.problems import problems
 from recorder.status.scene import Scene, limit_of
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 class Watcher:
-    """Looks at one data directory; `look` is not to be called by two threads at once.
+    """Watches one data directory; only one thread may call `look` at a time.
 
-    `config` says which feeds are to be recorded; without it those count that a process records,
-    or recorded last. With `history=False` nothing of what was sealed today is read and no database
-    opened: figures of "today" are unknown, but the first look is quick.
+    `config` names the feeds to record; without it, those that a process records or recorded last
+    count. With `history=False` the watcher reads neither today's sealed files nor the database:
+    figures of "today" are unknown, but the first look is quick.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Watcher:
     ) -> None:
         self.layout, self._config, self._clock = layout, config, clock or Clock()
         self._history, self._space = history, space
-        self._heard: dict[str, Hearing] = {}
+        self._feeds: dict[str, FeedWatch] = {}
         self._growth = disk.Growth()
         self._facts = Facts()
         self._past: Past | None = None
@@ -53,18 +53,18 @@ class Watcher:
         self._spooled: tuple[int, bucket.Waiting | None] = (0, None)
 
     def look(self) -> Status:
-        """The status now; the first look also reads what there is."""
+        """Return the current status; the first look also reads the existing files."""
         now_ns = self._clock.wall_ns()
         self._ask(now_ns)
-        self._hear(now_ns)
+        self._watch_feeds(now_ns)
         locks = process.locked()
         held = {
             name: process.holder(self.layout.journal_dir(name) / ".lock", locks)
-            for name in self._heard
+            for name in self._feeds
         }
         feeds = tuple(
             self._feed(one, now_ns, recorded=held[name] is not None)
-            for name, one in sorted(self._heard.items())
+            for name, one in sorted(self._feeds.items())
         )
         scene = Scene(
             at_ns=now_ns,
@@ -74,8 +74,8 @@ class Watcher:
             ingest=self._ingest(locks),
             disk=self._disk(now_ns, feeds),
             feeds=feeds,
-            lives={name: one.lives for name, one in self._heard.items()},
-            waiting={name: one.waiting for name, one in self._heard.items()},
+            lives={name: one.lives for name, one in self._feeds.items()},
+            waiting={name: one.waiting for name, one in self._feeds.items()},
             database=self._facts.trouble,
             rejected=self._rejected(now_ns),
             limits=self._limits,
@@ -95,13 +95,13 @@ class Watcher:
 
     def close(self) -> None:
         """Close all files."""
-        for one in self._heard.values():
+        for one in self._feeds.values():
             one.close()
 
     # -- the tables
 
     def _ask(self, now_ns: int) -> None:
-        """Ask the published database where it is another one: at first for all of today."""
+        """Query the published database if it is new; the first time for all of today."""
         there = tables.published(self.layout)
         first = self._asked_ns == 0
         if there == self._published or not (first or now_ns - self._asked_ns >= EVERY_NS):
@@ -116,45 +116,45 @@ class Watcher:
             lately_ns = now_ns - REJECTED_WITHIN.ns
             found, past = tables.facts(self.layout, lately_ns, since_ns if first else None)
             if found.newest_ns is None and found.trouble is None:
-                found = replace(self._facts, trouble=None)  # busy: what was known before
+                found = replace(self._facts, trouble=None)  # busy: keep the older facts
             self._facts, self._past = found, past
 
     def _rejected(self, now_ns: int) -> int | None:
-        """Return how many of the frames received lately were rejected; None: not known."""
+        """Return how many recently received frames were rejected; None: not known."""
         if self._facts.rejected is None:
             return None
         lately = (now_ns - REJECTED_WITHIN.ns) // NS
         return sum(count for second, count in self._facts.rejected if second >= lately)
 
     def _spool(self, now_ns: int) -> bucket.Waiting | None:
-        """What waits for the bucket, as of lately."""
+        """Return the files that wait for the bucket, at most a few seconds old."""
         if now_ns - self._spooled[0] >= bucket.EVERY_NS:
             self._spooled = (now_ns, bucket.waiting(self.layout, self._config))
         return self._spooled[1]
 
     # -- the feeds
 
-    def _hear(self, now_ns: int) -> None:
+    def _watch_feeds(self, now_ns: int) -> None:
         for name in self.layout.feeds():
-            if name not in self._heard:
-                one = Hearing(self.layout, name, self._grown(name))
+            if name not in self._feeds:
+                one = FeedWatch(self.layout, name, self._grown(name))
                 one.begin(self._past, now_ns, history=self._history)
-                self._heard[name] = one
+                self._feeds[name] = one
         self._past = None
         today = now_ns // DAY_NS
-        for one in self._heard.values():
+        for one in self._feeds.values():
             one.look()
             if today != self._day:
                 one.lives.forget(today * DAY_NS)
         self._day = today
-        for name, one in self._heard.items():
+        for name, one in self._feeds.items():
             if name not in self._limits:
                 self._limits[name] = limit_of(name, _text(one.about.get("kind")), self._config)
 
     def _grown(self, feed: str) -> Callable[[str], None]:
         return lambda stem: self._growth.sealed(self.layout.parquet(feed, stem))
 
-    def _feed(self, one: Hearing, now_ns: int, *, recorded: bool) -> FeedStatus:
+    def _feed(self, one: FeedWatch, now_ns: int, *, recorded: bool) -> FeedStatus:
         lives, day_ns = one.lives, now_ns - now_ns % DAY_NS
         gaps = lives.gaps(now_ns, recorded=recorded)
         since_ns = lives.since_ns or now_ns
@@ -189,7 +189,7 @@ class Watcher:
 
     # -- the processes and the machine
 
-    def _capture(self, held: dict[str, process.Held | None], now_ns: int) -> Capture:
+    def _capture(self, held: dict[str, process.HeldLock | None], now_ns: int) -> Capture:
         running = {name: one for name, one in held.items() if one is not None}
         if not running:
             return Capture(running=False)
@@ -198,13 +198,13 @@ class Watcher:
         stuck = any(silent) or disk.read_only(self.layout.journals)
         return Capture(True, oldest.pid, oldest.since_ns, stuck)
 
-    def _stuck(self, name: str, held: process.Held, now_ns: int) -> bool:
-        """True if connections are open and no note of them came for too long.
+    def _stuck(self, name: str, held: process.HeldLock, now_ns: int) -> bool:
+        """Return True if connections are open but nothing was written about them for too long.
 
-        A recorder notes the state of each open connection. Where nothing is known of what it
-        wrote, nothing is known of what it did not write: the age of its lock alone proves nothing.
+        A recorder regularly notes the state of each open connection. If nothing it wrote is known,
+        the age of its lock alone proves nothing.
         """
-        lives = self._heard[name].lives
+        lives = self._feeds[name].lives
         if lives.written_ns is None:
             return False
         every = self._config.capture.stats_seconds if self._config else 10.0
@@ -221,14 +221,14 @@ class Watcher:
 
     def _disk(self, now_ns: int, feeds: tuple[FeedStatus, ...]) -> Disk | None:
         backlog = sum(feed.backlog_bytes for feed in feeds)
-        begun = (one.backlog_since_ns for one in self._heard.values())
+        begun = (one.backlog_since_ns for one in self._feeds.values())
         since_ns = min((ns for ns in begun if ns is not None), default=None)
         rate = self._growth.rate(now_ns, backlog, since_ns)
         places = [self.layout.root, self.layout.journals, self.layout.raw]
         return disk.disk(places, rate, self._space)
 
     def _host(self) -> str:
-        hosts = (_text(one.about.get("host")) for one in self._heard.values())
+        hosts = (_text(one.about.get("host")) for one in self._feeds.values())
         return next((host for host in hosts if host), None) or platform.node()
 
 

@@ -15,7 +15,7 @@ from recorder.clock import DAY_NS, NS, ulid
 from recorder.record.skim import Marker
 from recorder.schema.raw import RAW
 from recorder.schema.tables import TABLES
-from recorder.status.connection_state import Lives
+from recorder.status.connection_state import FeedState
 from recorder.tables import markers
 
 DAY = 20_000 * DAY_NS
@@ -71,7 +71,7 @@ def ingested(db: duckdb.DuckDBPyConnection, record: list[Marker]) -> list[tuple[
 def test_the_watcher_finds_the_gaps_of_the_tables(
     db: duckdb.DuckDBPyConnection, record: list[Marker]
 ) -> None:
-    lives = Lives("f")
+    lives = FeedState("f")
     lives.take(record)
     watched = [
         (*gap.key, gap.from_ns, gap.to_ns, gap.covered) for gap in lives.gaps(NOW, recorded=True)
