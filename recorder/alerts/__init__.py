@@ -1,1 +1,1 @@
-"""Alerts: rules on new rows and on the recorder's health, sent where somebody looks."""
+"""Alerts: rules on new rows and on the recorder's health, sent to the configured destinations."""

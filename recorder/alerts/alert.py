@@ -8,16 +8,16 @@ from typing import Any
 
 from recorder.clock import iso
 
-#: What an alert may be of: something new, the end of it, several that were held back, a try.
+#: States of an alert: a new problem or row, its end, a count of held-back alerts, a test.
 FIRED, RESOLVED, HELD_BACK, TEST = "fired", "resolved", "held back", "test"
 
-#: No alert is longer than what a chat takes.
+#: The longest title and text: what a chat accepts.
 TITLE_LENGTH, TEXT_LENGTH = 200, 3_000
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What is told. `event` has the row's columns, *_ns as decimal text (JSON has no such ints)."""
+    """One alert. `event` has the row's columns, *_ns as decimal text: JSON lacks such integers."""
 
     id: str
     at_ns: int
@@ -29,12 +29,12 @@ class Alert:
     to: tuple[str, ...] = ()
     event: dict[str, Any] | None = None
     condition: str | None = None
-    """Of a health rule: which condition."""
+    """The name of a health rule's condition."""
     subject: str | None = None
-    """Of a health rule: the feed, or what else it is about."""
+    """The feed or other subject of a health rule's condition."""
 
     def as_dict(self) -> dict[str, Any]:
-        """What a destination gets, ready for JSON; what is None is left out."""
+        """Return the fields that a destination receives, ready for JSON, without unknown ones."""
         named = {
             "id": self.id,
             "at_ns": self.at_ns,
@@ -51,17 +51,17 @@ class Alert:
         return {name: value for name, value in named.items() if value is not None}
 
     @classmethod
-    def of_dict(cls, told: Mapping[str, Any]) -> Alert:
-        """What `as_dict` gave, again; it knows no destinations.
+    def of_dict(cls, values: Mapping[str, Any]) -> Alert:
+        """Return the alert of an `as_dict` result, without destinations.
 
         Raises:
-            TypeError: it is no alert.
+            TypeError: a required field is missing.
         """
         names = [one.name for one in fields(cls) if one.name != "to"]
-        return cls(**{name: told[name] for name in names if name in told})
+        return cls(**{name: values[name] for name in names if name in values})
 
 
 def shown(text: str, most: int) -> str:
-    """Text of a feed as it may be sent: no control characters but line ends, not too long."""
+    """Return text of a feed without control characters except line ends, cut to `most`."""
     kept = "".join(c if c.isprintable() or c == "\n" else " " for c in text)
     return kept if len(kept) <= most else kept[: most - 1] + "…"

@@ -1,9 +1,8 @@
-"""A rule's condition: one boolean SQL expression over a table's columns, judged in a sealed room.
+"""A rule's condition: one boolean SQL expression over a table's columns, run in a sandbox.
 
-It is examined before it is used: DuckDB's own parser gives the tree, and only comparisons, logic,
-arithmetic, CASE, CAST and functions of their arguments are let in. It is evaluated in a database
-in memory that has nothing but the rows in question, can open no file, and is stopped when it takes
-too long or too much memory.
+The condition is checked before use: DuckDB parses it, and only comparisons, logic, arithmetic,
+CASE, CAST and pure functions are allowed. It runs in an in-memory database that holds only the
+rows in question and cannot open files; it is stopped when it exceeds its time or memory.
 """
 
 from __future__ import annotations
@@ -32,27 +31,26 @@ _TYPES = {
     "BLOB": pa.binary(),
 }
 
-#: What an expression may be made of, in DuckDB's words.
+#: The allowed parts of an expression, as DuckDB's parser names them.
 _CLASSES = {"COLUMN_REF", "CONSTANT", "COMPARISON", "CONJUNCTION", "FUNCTION", "OPERATOR"}
 _CLASSES |= {"CAST", "TYPE", "CASE", "BETWEEN", "COLLATE", "LAMBDA"}
 
-#: The functions that tell the time may be used; others that depend on more than their arguments
-#: may not.
+#: Functions that return the time are allowed; other impure functions are not.
 _TIME = {"now", "today", "current_date", "get_current_timestamp", "transaction_timestamp"}
 
-#: How long the rows of one look may take, in seconds.
+#: The time limit for one batch of rows, in seconds.
 _SECONDS = 5.0
 _MEMORY = "256MB"
 
 
 @cache
 def types_of(table: str) -> dict[str, str]:
-    """The columns that a condition can name, and DuckDB's type of each."""
+    """Return the columns that a condition can name, with their DuckDB types."""
     return {column.name: column.type.split()[0] for column in TABLES[table].columns}
 
 
 class Judge:
-    """Finds the rows that conditions are true of. One per process, for one thread."""
+    """Evaluates conditions on rows in the sandbox. One per process, for one thread."""
 
     def __init__(self) -> None:
         self._db = duck.connect(
@@ -70,7 +68,7 @@ class Judge:
         self._db.execute("SET lock_configuration = true")
 
     def close(self) -> None:
-        """Give its memory free."""
+        """Close the database and release its memory."""
         self._db.close()
 
     def _pure_functions(self) -> set[str]:
@@ -84,10 +82,10 @@ class Judge:
     # -- before it is used
 
     def check(self, table: str, when: str, where: str) -> None:
-        """Examine a condition on a table; `where` is its place in the settings.
+        """Check a condition on a table; `where` is its place in the settings.
 
         Raises:
-            ConfigError: no such table, or no boolean expression over its columns.
+            ConfigError: no such table, or not a boolean expression over its columns.
         """
         if table not in CLASSES:
             hint = did_you_mean(table, CLASSES)
@@ -102,7 +100,7 @@ class Judge:
         except UsageError as error:
             raise ConfigError(error.what, where=where, hint=error.hint) from None
         if kind != "BOOLEAN":
-            what = f"gives {kind}, where true or false is due"
+            what = f"is of type {kind}, expected true or false"
             raise ConfigError(what, where=where, hint='for example: when = "notional_usd > 1e6"')
 
     def _examine(self, when: str) -> None:
@@ -110,7 +108,7 @@ class Judge:
         found = self._db.execute("SELECT json_serialize_sql($sql)", {"sql": sql}).fetchall()[0][0]
         tree = json.loads(found)
         if tree.get("error"):
-            raise UsageError(str(tree.get("error_message", "is no SQL")))
+            raise UsageError(str(tree.get("error_message", "is not valid SQL")))
         condition = _only_condition(tree)
         for node in _nodes(condition):
             kind = node.get("class")
@@ -120,16 +118,16 @@ class Judge:
                 raise UsageError(what, hint=hint)
             name = node.get("function_name")
             if name and (name not in self._pure or node.get("schema") or node.get("catalog")):
-                hint = "functions of their arguments alone are, and now()"
+                hint = "only functions that depend on nothing but their arguments, and now()"
                 raise UsageError(f"the function {name} is not allowed in a condition", hint=hint)
 
     # -- in use
 
     def true_of(self, table: str, events: Sequence[Event], when: str) -> list[int]:
-        """Places of the events that a checked condition is true of.
+        """Return the indices of the events for which a checked condition is true.
 
         Raises:
-            duckdb.Error: it fails on these rows, or takes too much.
+            duckdb.Error: it fails on these rows, or exceeds its time or memory.
         """
         names = columns(table)
         schema = pa.schema([(name, _TYPES[types_of(table)[name]]) for name in names])
@@ -148,13 +146,13 @@ class Judge:
 
 
 def _no_rows_of(table: str) -> str:
-    """SELECT of a table's columns with their types, and no row."""
+    """Return a SELECT of a table's columns with their types and without rows."""
     named = (f"NULL::{kind} AS {name}" for name, kind in types_of(table).items())
     return f"SELECT {', '.join(named)} WHERE false"
 
 
 def _rows_of(table: str) -> str:
-    """SELECT of a table's columns with their types, from the registered rows."""
+    """Return a SELECT of a table's columns with their types from the registered rows."""
     stored = {name: kind for name, kind in types_of(table).items() if name != "recv_time"}
     named = (f"{name}::JSON AS {name}" if kind == "JSON" else name for name, kind in stored.items())
     return (
@@ -164,7 +162,11 @@ def _rows_of(table: str) -> str:
 
 
 def _only_condition(tree: dict[str, Any]) -> Any:
-    """The WHERE of a statement that has nothing else, or a UsageError."""
+    """Return the WHERE clause of a statement.
+
+    Raises:
+        UsageError: the statement has anything else.
+    """
     refused = UsageError("is not one expression", hint='e.g. when = "notional_usd > 1e6"')
     if len(tree["statements"]) != 1:
         raise refused
@@ -177,7 +179,7 @@ def _only_condition(tree: dict[str, Any]) -> Any:
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """Every object of a JSON tree."""
+    """Yield every object of a JSON tree."""
     ahead = [tree]
     while ahead:
         node = ahead.pop()

@@ -1,4 +1,4 @@
-"""Delivering to one destination: a thread and a bounded queue, so that nobody waits for it."""
+"""Delivery to one destination, by a thread with a bounded queue, so that no caller waits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recorder.backoff import Backoff
 
 DELIVERED, FAILED, DROPPED, WAITING = "delivered", "failed", "dropped", "waiting"
 
-#: So many alerts wait for one destination.
+#: The most alerts that wait for one destination.
 _QUEUE = 1_000
 
 _BACKOFF = Backoff(first=1.0, most=60.0)
@@ -28,10 +28,10 @@ def next_delay(
     retry_for: float,
     dice: Callable[[], float] = random.random,
 ) -> float | None:
-    """Seconds until the next attempt after a failed one; None: give up.
+    """Return the seconds until the next attempt after a failed one; None: give up.
 
-    `failures` counts this one, `elapsed` is the time since the first attempt. Pure but for the
-    dice.
+    `failures` includes this one; `elapsed` is the time since the first attempt. Pure except for
+    `dice`.
     """
     if outcome.final:
         return None
@@ -41,7 +41,7 @@ def next_delay(
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of one alert at one destination."""
+    """The outcome of one alert at one destination."""
 
     alert: Alert
     destination: str
@@ -50,8 +50,8 @@ class Delivery:
     why: str = ""
 
 
-class Courier:
-    """Sends what it is given, one after the other, and reports what became of each."""
+class DeliveryQueue:
+    """Sends its alerts one after the other, and reports the outcome of each."""
 
     def __init__(
         self,
@@ -63,33 +63,33 @@ class Courier:
     ) -> None:
         self.name, self._send, self._retry_for, self._report = name, send, retry_for, report
         self._queue = deque(waiting)
-        self._there = threading.Condition()
+        self._condition = threading.Condition()
         self._hurry = self._over = False
         self._thread = threading.Thread(target=self._work, name=f"to {name}", daemon=True)
         self._thread.start()
 
     def offer(self, alert: Alert) -> None:
-        """Take an alert to send; never waits. Where too many wait, the oldest is given up."""
+        """Queue an alert without waiting; if the queue is full, drop the oldest."""
         dropped = None
-        with self._there:
+        with self._condition:
             if len(self._queue) >= _QUEUE:
                 dropped = self._queue.popleft()
             self._queue.append(alert)
-            self._there.notify()
+            self._condition.notify()
         if dropped is not None:
-            why = f"more than {_QUEUE} were waiting"
+            why = f"more than {_QUEUE} alerts were waiting"
             self._report(Delivery(dropped, self.name, DROPPED, why=why))
 
     def close(self, patience: float) -> list[Alert]:
-        """Send what can be sent within so many seconds; what still waits then.
+        """Send for up to `patience` seconds; return the alerts that still wait.
 
-        One whose attempt is under way then is not among them: it may have arrived.
+        An alert whose attempt is still running is not among them: it may have arrived.
         """
-        with self._there:
-            self._hurry = True  # nothing is tried twice any more
-            self._there.notify()
+        with self._condition:
+            self._hurry = True  # no more retries
+            self._condition.notify()
         self._thread.join(patience)
-        with self._there:
+        with self._condition:
             self._over = True
             waiting = list(self._queue)
             self._queue.clear()
@@ -97,14 +97,14 @@ class Courier:
 
     def _work(self) -> None:
         while True:
-            with self._there:
-                self._there.wait_for(lambda: self._queue or self._hurry)
+            with self._condition:
+                self._condition.wait_for(lambda: self._queue or self._hurry)
                 if not self._queue or self._over:
                     return
                 alert = self._queue.popleft()
             delivery = self._deliver(alert)
             if delivery.outcome == WAITING:
-                with self._there:
+                with self._condition:
                     if not self._over:
                         self._queue.appendleft(alert)
                 return
@@ -121,6 +121,6 @@ class Courier:
             delay = next_delay(outcome, attempts, elapsed, self._retry_for)
             if delay is None:
                 return Delivery(alert, self.name, FAILED, attempts, outcome.why)
-            with self._there:
-                if self._there.wait_for(lambda: self._hurry, timeout=delay):
+            with self._condition:
+                if self._condition.wait_for(lambda: self._hurry, timeout=delay):
                     return Delivery(alert, self.name, WAITING, attempts, outcome.why)

@@ -1,7 +1,7 @@
-"""Alerts at work: new rows and the recorder's health in, alerts out.
+"""The evaluation of alert rules: it turns new rows and the recorder's health into alerts.
 
-One look after the other: what matched is put into the state file, then into the log, then handed
-to the couriers. So a row is sent at most once, wherever a crash comes.
+Each pass writes matches to the state file, then to the log, then to the delivery queues. So a
+row is sent at most once, whenever a crash happens.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from recorder.status.model import Problem, Status
 from recorder.stream.event import Event
 from recorder.times import age, duration
 
-#: Rows that are judged at once.
+#: Rows per evaluation.
 _ROWS = 1_000
 
-#: Seconds between two warnings of trouble that lasts.
+#: Seconds between two warnings of the same trouble.
 _REPEAT = 60.0
 
 
 @dataclass(slots=True)
-class _Ruling:
+class _ActiveRule:
     """One rule in use."""
 
     rule: Rule
@@ -53,8 +53,8 @@ class _Ruling:
     warned_at: float | None = None
 
 
-class Sentry:
-    """Decides what to send; sends nothing. Used by one thread."""
+class Evaluator:
+    """Decides what to send, but sends nothing. For one thread."""
 
     def __init__(
         self,
@@ -66,20 +66,20 @@ class Sentry:
         at_once: bool = False,
     ) -> None:
         self._judge, self._reporter, self._clock = judge, reporter, clock or Clock()
-        self._rulings = {one.name: _ruling(one, at_once=at_once) for one in chosen}
+        self._active = {one.name: _activate(one, at_once=at_once) for one in chosen}
         self.seen = Seen(self._clock.wall_ns())
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The tables whose rows are looked at."""
+        """The tables that rules read."""
         return tuple(
-            dict.fromkeys(one.rule.table for one in self._rulings.values() if one.rule.table)
+            dict.fromkeys(one.rule.table for one in self._active.values() if one.rule.table)
         )
 
     @property
     def watches_health(self) -> bool:
-        """True if some rule is on health."""
-        return any(one.rule.settings.health for one in self._rulings.values())
+        """True if a rule is about health."""
+        return any(one.rule.settings.health for one in self._active.values())
 
     @property
     def _now(self) -> float:
@@ -88,50 +88,50 @@ class Sentry:
     # -- rows
 
     def rows(self, events: Iterable[Event]) -> list[Alert]:
-        """Judge new rows; the alerts of those that a rule is about."""
+        """Evaluate new rows; return the alerts of those that match a rule."""
         alerts: list[Alert] = []
         ahead = iter(events)
         while batch := list(islice(ahead, _ROWS)):
-            for ruling in self._rulings.values():
-                mine = [event for event in batch if event.table == ruling.rule.table]
-                for place in self._matching(ruling, mine) if mine else []:
-                    if self.seen.first_time(ruling.rule.name, mine[place]):
-                        alerts += self._admit(ruling, mine[place])
+            for active in self._active.values():
+                mine = [event for event in batch if event.table == active.rule.table]
+                for place in self._matching(active, mine) if mine else []:
+                    if self.seen.first_time(active.rule.name, mine[place]):
+                        alerts += self._admit(active, mine[place])
             self.seen.moved(max(event.recv_ns for event in batch))
         return alerts
 
-    def _matching(self, ruling: _Ruling, events: Sequence[Event]) -> list[int]:
-        """Places of the rows that match. Where one breaks the condition, halves are tried."""
-        rule = ruling.rule
+    def _matching(self, active: _ActiveRule, events: Sequence[Event]) -> list[int]:
+        """Return the indices of matching rows; if the condition fails, try each half separately."""
+        rule = active.rule
         try:
             return self._judge.true_of(rule.table or "", events, rule.when)
         except (duckdb.InterruptException, duckdb.OutOfMemoryException):
             self._complain(
-                ruling, f"takes too long, or too much memory: {len(events)} rows left out"
+                active, f"takes too long, or too much memory: {len(events)} rows skipped"
             )
             return []
         except duckdb.Error as error:
             if len(events) == 1:
-                self._complain(ruling, f"fails on a row: {str(error).splitlines()[0]}")
+                self._complain(active, f"fails on a row: {str(error).splitlines()[0]}")
                 return []
         half = len(events) // 2
-        first, second = (self._matching(ruling, part) for part in (events[:half], events[half:]))
+        first, second = (self._matching(active, part) for part in (events[:half], events[half:]))
         return [*first, *(half + place for place in second)]
 
-    def _complain(self, ruling: _Ruling, what: str) -> None:
-        if ruling.warned_at is None or self._now - ruling.warned_at >= _REPEAT:
-            ruling.warned_at = self._now
-            self._reporter.warn(f"alerts.{ruling.rule.name}.when {what}")
+    def _complain(self, active: _ActiveRule, what: str) -> None:
+        if active.warned_at is None or self._now - active.warned_at >= _REPEAT:
+            active.warned_at = self._now
+            self._reporter.warn(f"alerts.{active.rule.name}.when {what}")
 
-    def _admit(self, ruling: _Ruling, event: Event) -> list[Alert]:
-        rule = ruling.rule
+    def _admit(self, active: _ActiveRule, event: Event) -> list[Alert]:
+        rule = active.rule
         values = rules.values_of(rule, event)
-        if not ruling.gate.admit(self._now):
-            ruling.last_held = rule.title.fill(values)
+        if not active.gate.admit(self._now):
+            active.last_held = rule.title.fill(values)
             return []
         text = rule.text.fill(values) if rule.text else rules.details(event)
         alert = self._alert(rule, rule.settings.severity or "info", FIRED, rule.title.fill(values),
-                            text, event=rules.told(event))  # fmt: skip
+                            text, event=rules.event_fields(event))  # fmt: skip
         return [alert]
 
     # -- health
@@ -139,14 +139,14 @@ class Sentry:
     def health(self, status: Status) -> list[Alert]:
         """Return the alerts of the recorder's problems that began or ended."""
         alerts: list[Alert] = []
-        for ruling in self._rulings.values():
-            wanted = ruling.rule.conditions
+        for active in self._active.values():
+            wanted = active.rule.conditions
             mine = [one for one in status.problems if one.condition in wanted]
-            for problem, over in ruling.watch.look(self._now, mine) if wanted else []:
-                if ruling.gate.admit(self._now):
-                    alerts.append(self._of_health(ruling.rule, problem, over=over))
+            for problem, over in active.watch.look(self._now, mine) if wanted else []:
+                if active.gate.admit(self._now):
+                    alerts.append(self._of_health(active.rule, problem, over=over))
                 else:
-                    ruling.last_held = problem.what
+                    active.last_held = problem.what
         return alerts
 
     def _of_health(self, rule: Rule, problem: Problem, *, over: bool) -> Alert:
@@ -171,16 +171,16 @@ class Sentry:
     # -- what was held back
 
     def held_back(self, *, everything: bool = False) -> list[Alert]:
-        """One alert for each rule of which some were held back for its whole time."""
+        """Return an alert for each rule that held alerts back for its whole interval."""
         alerts = []
-        for ruling in self._rulings.values():
-            held = ruling.gate.due(self._now, everything=everything)
+        for active in self._active.values():
+            held = active.gate.due(self._now, everything=everything)
             if held:
-                most, seconds = ruling.rule.settings.at_most
-                title = f"{ruling.rule.name}: {held} more held back"
-                text = f"at most {most} in {seconds:g} s are sent; the last: {ruling.last_held}"
-                severity = ruling.rule.settings.severity or "info"
-                alerts.append(self._alert(ruling.rule, severity, HELD_BACK, title, text))
+                most, seconds = active.rule.settings.at_most
+                title = f"{active.rule.name}: {held} more held back"
+                text = f"at most {most} in {seconds:g} s are sent; the last: {active.last_held}"
+                severity = active.rule.settings.severity or "info"
+                alerts.append(self._alert(active.rule, severity, HELD_BACK, title, text))
         return alerts
 
     def _alert(
@@ -202,10 +202,10 @@ class Sentry:
     # -- over a restart
 
     def state(self) -> dict[str, Any]:
-        """What to keep over a restart; times as seconds ago."""
+        """Return the state to keep over a restart; times as seconds ago."""
         health = {
             name: one.watch.state(self._now)
-            for name, one in self._rulings.items()
+            for name, one in self._active.items()
             if one.rule.settings.health
         }
         return {"at_ns": self._clock.wall_ns(), "seen": self.seen.state(), "health": health}
@@ -227,12 +227,12 @@ class Sentry:
             seen = Seen(now - int(catch_up * NS))
         self.seen = seen
         for name, kept in state["health"].items():
-            if name in self._rulings:
-                self._rulings[name].watch.restore(self._now, kept, away)
+            if name in self._active:
+                self._active[name].watch.restore(self._now, kept, away)
 
 
-def _ruling(rule: Rule, *, at_once: bool) -> _Ruling:
+def _activate(rule: Rule, *, at_once: bool) -> _ActiveRule:
     chosen = rule.settings
     lasting = 0.0 if at_once else chosen.lasting
     watch = Watch(lasting, chosen.cooldown, resolved=chosen.resolved)
-    return _Ruling(rule, Gate(*chosen.at_most), watch)
+    return _ActiveRule(rule, Gate(*chosen.at_most), watch)

@@ -1,4 +1,4 @@
-"""How many alerts of one rule are let through: so many in so long, the rest is counted. Pure."""
+"""The rate limit of one rule's alerts; it counts those that it holds back. Pure."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections import deque
 
 
 class Gate:
-    """At most `most` in any `seconds`; times are seconds of a clock that only goes forward."""
+    """Admits at most `most` in any `seconds`; times are seconds of a monotonic clock."""
 
     def __init__(self, most: int, seconds: float) -> None:
         self._most, self._seconds = most, seconds
         self._passed: deque[float] = deque()
-        self._since: float | None = None  # the first that is held back
+        self._since: float | None = None  # when the first was held back
         self.held = 0
 
     def admit(self, now: float) -> bool:
-        """True if one more may pass; else it is counted as held back."""
+        """Return True if one more may pass; else count it as held back."""
         while self._passed and now - self._passed[0] >= self._seconds:
             self._passed.popleft()
         if len(self._passed) < self._most:
@@ -26,9 +26,9 @@ class Gate:
         return False
 
     def due(self, now: float, *, everything: bool = False) -> int:
-        """How many were held back, once it is time to say so; 0 if there is nothing to say.
+        """Return and reset the count of alerts held back, once the interval is over; before, 0.
 
-        `everything`: now, whatever the time.
+        `everything` does not wait for the interval.
         """
         if self._since is None or not (everything or now - self._since >= self._seconds):
             return 0

@@ -1,4 +1,4 @@
-"""Problems that begin and end become notifications. Pure: conditions are the verdict's."""
+"""Notifications of problems that begin and end; the verdict detects the problems. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GROUPS = tuple(dict.fromkeys(one.group for one in CONDITIONS.values()))
 
 
 def conditions_of(words: Iterable[str]) -> frozenset[str]:
-    """Return the names of the conditions that a rule's `health` means.
+    """Return the names of the conditions that the words of a rule's `health` select.
 
     A word is `all`, a group or a condition's name.
 
@@ -34,7 +34,7 @@ def conditions_of(words: Iterable[str]) -> frozenset[str]:
 
 
 def key_of(problem: Problem) -> str:
-    """Return what makes it the same problem at the next look."""
+    """Return the key under which the next look recognises the same problem."""
     return f"{problem.condition} {problem.where}"
 
 
@@ -51,24 +51,24 @@ class _Held:
 
 @dataclass(slots=True)
 class _Occurrence:
-    """The newest occurrence of a condition whose every occurrence is an alert."""
+    """The newest occurrence of an event: each occurrence is an alert."""
 
     problem: Problem
     sent_ns: int = 0
-    """Beginning of the newest one that was sent, or that was there before."""
+    """When the newest one that was sent, or that predates the watch, began."""
     sent_at: float | None = None
 
 
 @dataclass(slots=True)
 class Watch:
-    """One rule's problems: decides what to send, so that nobody gets the same one repeatedly.
+    """One rule's problems; it decides what to send, without repeating a problem.
 
     A problem is sent once it lasted `lasting` seconds, and its end if it had been sent. It is not
-    sent again within `cooldown` seconds, though it may end and begin meanwhile. A condition whose
+    sent again within `cooldown` seconds, even if it ends and begins again. A condition whose
     threshold is a time (its `hold` is 0) has lasted `LASTING` seconds when it is found.
 
     Each occurrence of an event (a gap) is sent as it is found; those within `cooldown` seconds
-    after another become one message at the end of that time. The first look only learns.
+    after another become one message at the end of that time. The first look sends no events.
     """
 
     lasting: float
@@ -79,7 +79,7 @@ class Watch:
     _looked: bool = False
 
     def look(self, now: float, problems: Iterable[Problem]) -> list[tuple[Problem, bool]]:
-        """Return what to send now: each problem with True where it is over."""
+        """Return the problems to send now, each with True if it is over."""
         events: list[Problem] = []
         there: dict[str, Problem] = {}
         for one in problems:
@@ -174,7 +174,7 @@ class Watch:
 
 
 def _became_another(ended: Problem, there: Iterable[Problem]) -> bool:
-    """Return True if its place has another problem, no less severe: then it is not resolved."""
+    """Return True if another problem in the same place, no less severe, replaced this one."""
     group = CONDITIONS[ended.condition].group
     return any(
         SEVERITIES.index(one.severity) <= SEVERITIES.index(ended.severity)

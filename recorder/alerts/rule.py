@@ -1,4 +1,4 @@
-"""Rules as they are used: the settings, examined, with templates made and defaults filled in."""
+"""Checked rules: settings with parsed templates and defaults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recorder.settings.alerts import RuleSettings
 from recorder.status.conditions import CONDITIONS
 from recorder.stream.event import Event, columns
 
-#: What is said of a table's rows where the rule has no words of its own.
+#: The titles of a table's rows where the rule has none.
 _TITLES = {
     "liquidations": "{exchange} {symbol}: {position_side} liquidated, ${notional_usd:,.0f}",
     "whales": "{exchange} {symbol}: whale {action} {side}, ${notional_usd:,.0f}",
@@ -30,7 +30,7 @@ _TEXTS = {"listings": "{title}\n{url}"}
 _TITLE = "{table}: {exchange} {symbol}"
 _HEALTH_TITLE, _HEALTH_TEXT = "{what}", "{subject}\n{next}"
 
-#: A value of each of DuckDB's types, to try formats on.
+#: A sample value of each DuckDB type, to check formats with.
 _SAMPLES: dict[str, Any] = {
     "VARCHAR": "text",
     "JSON": "{}",
@@ -46,32 +46,32 @@ _HEALTH_FIELDS = ("rule", "condition", "subject", "state", "severity", "what", "
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule that may be used."""
+    """One checked rule."""
 
     name: str
     settings: RuleSettings
     title: Template
     text: Template | None
     conditions: frozenset[str] = frozenset()
-    """Names of the problems that it is about; none for a rule on rows."""
+    """The conditions of a rule on health; none for a rule on rows."""
 
     @property
     def table(self) -> str | None:
-        """The table whose rows it looks at; None for a rule on health."""
+        """The table whose rows it evaluates; None for a rule on health."""
         return self.settings.table
 
     @property
     def when(self) -> str:
         """The condition that a row must meet."""
-        said = self.settings.when or "true"
+        when = self.settings.when or "true"
         past = "backfill" in types_of(self.settings.table or "") and not self.settings.backfill
-        return f"({said}\n) AND backfill IS NOT TRUE" if past else said
+        return f"({when}\n) AND backfill IS NOT TRUE" if past else when
 
 
 def rules_of(
     settings: Mapping[str, RuleSettings], destinations: Mapping[str, object], judge: Judge
 ) -> list[Rule]:
-    """Every configured rule, examined.
+    """Return every configured rule, checked.
 
     Raises:
         ConfigError: a condition, a template, a table or a destination's name is wrong.
@@ -85,7 +85,11 @@ def _rule(
     where = f"alerts.{name}"
     for wanted in chosen.to:
         if wanted not in destinations:
-            hint = did_you_mean(wanted, destinations) if destinations else "[destinations.…] is due"
+            hint = (
+                did_you_mean(wanted, destinations)
+                if destinations
+                else "add one: [destinations.NAME]"
+            )
             raise ConfigError(f"no destination '{wanted}'", where=f"{where}.to", hint=hint)
     samples: dict[str, Any] = dict.fromkeys(_HEALTH_FIELDS, "text")
     title, text = chosen.title or _HEALTH_TITLE, chosen.text or _HEALTH_TEXT
@@ -114,15 +118,15 @@ def _conditions(words: Sequence[str], where: str) -> frozenset[str]:
 
 
 def sample_values(table: str) -> dict[str, Any]:
-    """Values such as an event of a table has, for a try."""
+    """Return sample values of an event's columns."""
     values = {
         column: _SAMPLES[kind] for column, kind in types_of(table).items() if kind in _SAMPLES
     }
     return {**values, "rule": "text", "table": table, "time": "text"}
 
 
-def trial(rule: Rule, now_ns: int) -> Alert:
-    """A made-up alert of a rule, marked as such, to see what arrives."""
+def sample_alert(rule: Rule, now_ns: int) -> Alert:
+    """Return a test alert of a rule, marked as such."""
     samples = dict.fromkeys(_HEALTH_FIELDS, "test")
     if rule.table is not None:
         samples = {**sample_values(rule.table), "time": time_of(now_ns), "rule": rule.name}
@@ -150,13 +154,13 @@ def _template(text: str, samples: Mapping[str, Any], where: str) -> Template:
 
 
 def values_of(rule: Rule, event: Event) -> dict[str, Any]:
-    """What a row's templates can name."""
+    """Return the values that a row's templates can name."""
     values = {name: _text(getattr(event, name)) for name in columns(event.table)}
     return {**values, "rule": rule.name, "table": event.table, "time": time_of(event.recv_ns)}
 
 
-def told(event: Event) -> dict[str, Any]:
-    """A row for JSON: what is known of it; times in ns as decimal text, too large for JSON's."""
+def event_fields(event: Event) -> dict[str, Any]:
+    """Return a row's known columns for JSON; *_ns as decimal text, too large for JSON numbers."""
     values = {name: _text(getattr(event, name)) for name in columns(event.table)}
     return {"table": event.table} | {
         name: str(value) if name.endswith("_ns") else value
@@ -166,9 +170,9 @@ def told(event: Event) -> dict[str, Any]:
 
 
 def details(event: Event) -> str:
-    """A row's own columns, one a line: the text where a rule has none."""
+    """Return a row's specific columns, one per line: the text of a rule without one."""
     common = {"feed", "channel", "connection", "seq", "item", "extra", "backfill"}
-    known = told(event)
+    known = event_fields(event)
     shown = [n for n in known if n not in common and n != "table" and not n.endswith("_ns")]
     return "\n".join([f"{name}: {known[name]}" for name in shown] + [time_of(event.recv_ns)])
 
@@ -178,5 +182,5 @@ def _text(value: Any) -> Any:
 
 
 def time_of(ns: int) -> str:
-    """A receive time for people, to the millisecond, UTC."""
+    """Return a receive time as text: UTC, to the millisecond."""
     return f"{iso(ns)[:-1]}.{ns % NS // 1_000_000:03d}Z"

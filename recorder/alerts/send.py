@@ -22,20 +22,21 @@ from recorder.settings.alerts import DestinationSettings
 from recorder.settings.keys import token_variable
 from recorder.version import __version__
 
-#: So much of an answer is read, to find out when to come back.
+#: The most bytes of an answer that are read, to find when to retry.
 _ANSWER = 16_384
 
 #: The bot API takes 4096 characters; those beyond the basic plane may count twice.
 _CHAT = 2_000
 
-#: Of a command's words, so many characters go into one variable, and into the log.
+#: The most characters per environment variable, and of a command's output in the log.
 _VARIABLE, _WORDS = 4_096, 300
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended: `why` it failed; `final` if another would fail the same way;
-    `wait` is how long the receiver asked to be left alone, in seconds.
+    """The outcome of an attempt: `why` it failed, and `final` if a retry would fail the same way.
+
+    `wait` is the seconds that the receiver asked to wait before a retry.
     """
 
     delivered: bool
@@ -48,15 +49,15 @@ class Sender(Protocol):
     """Delivers one alert; never raises."""
 
     def __call__(self, alert: Alert) -> Outcome:
-        """Try once; takes no longer than the destination's timeout allows."""
+        """Send the alert once, within the destination's timeout; return the outcome."""
 
 
 def sender(name: str, settings: DestinationSettings, token: str | None) -> Sender:
-    """The way to a destination.
+    """Return the function that sends to a destination.
 
     Raises:
-        ConfigError: a secret would travel in the open.
-        CredentialsError: it needs a token and there is none.
+        ConfigError: a secret would travel unencrypted.
+        CredentialsError: the destination needs a token, and none is set.
     """
     where = f"destinations.{name}"
     if settings.needs_token and not token:
@@ -99,7 +100,7 @@ class Webhook:
         self._http, self._hide = http, hide
 
     def __call__(self, alert: Alert) -> Outcome:
-        """Try once."""
+        """Send the alert once; return the outcome."""
         headers = {"Idempotency-Key": alert.id, **self._headers}
         outcome, _ = _post(self._http, self._url, alert.as_dict(), headers, self._hide)
         return outcome
@@ -116,7 +117,7 @@ class Telegram:
         self._chat, self._http, self._hide = settings.telegram, http, hide
 
     def __call__(self, alert: Alert) -> Outcome:
-        """Try once."""
+        """Send the alert once; return the outcome."""
         text = shown(f"{_mark(alert)}{alert.title}\n{alert.text}".strip(), _CHAT)
         said = {"chat_id": self._chat, "text": text, "disable_web_page_preview": True}
         outcome, answer = _post(self._http, self._url, said, {}, self._hide)
@@ -137,7 +138,7 @@ def _post(
     headers: Mapping[str, str],
     hide: Redactor,
 ) -> tuple[Outcome, dict[str, Any]]:
-    """POST JSON; the outcome, and the answer if it is a JSON object."""
+    """POST JSON; return the outcome, and the answer if it is a JSON object, else {}."""
     try:
         answer = http.request(
             "POST",
@@ -148,7 +149,7 @@ def _post(
             preload_content=False,
         )
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        # The text of these errors may hold the URL, and so the token: the kind says enough.
+        # The text of these errors may hold the URL, and so the token: only their kind is shown.
         return Outcome(False, hide(_reason(error))), {}
     try:
         with suppress(urllib3.exceptions.HTTPError, OSError):
@@ -160,7 +161,7 @@ def _post(
 
 
 def _reason(error: Exception) -> str:
-    """The kind of an error and the system's word for it, without the texts that have the URL."""
+    """Return an error's kind and the system's message, without texts that may hold the URL."""
     inner: object = error
     for _ in range(5):  # urllib3 wraps the cause in one way or another
         if isinstance(inner, OSError) and inner.strerror:
@@ -174,7 +175,7 @@ def _reason(error: Exception) -> str:
 
 
 def _judged(status: int, headers: Mapping[str, str]) -> Outcome:
-    """What an HTTP status means for another attempt."""
+    """Return the outcome that an HTTP status means: delivered, retry or final."""
     if 200 <= status < 300:
         return Outcome(True)
     again = status in {408, 425, 429} or status >= 500
@@ -205,30 +206,30 @@ class Command:
         self._command, self._timeout = command, timeout
 
     def __call__(self, alert: Alert) -> Outcome:
-        """Try once; exit code 0 is delivered."""
-        told = json.dumps(alert.as_dict()).encode() + b"\n"
-        # A file takes its words: what it leaves running may hold a pipe open.
-        with tempfile.TemporaryFile() as words:
+        """Run the command once; exit code 0 means delivered."""
+        message = json.dumps(alert.as_dict()).encode() + b"\n"
+        # stderr is a file: a process that the command leaves running could hold a pipe open.
+        with tempfile.TemporaryFile() as stderr:
             try:
                 process = subprocess.Popen(
                     self._command,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
-                    stderr=words,
+                    stderr=stderr,
                     env=_environment(alert),
                     start_new_session=True,
                 )
             except OSError as error:
                 return Outcome(False, f"cannot be run: {error.strerror}", final=True)
             try:
-                process.communicate(told, timeout=self._timeout)
+                process.communicate(message, timeout=self._timeout)
             except subprocess.TimeoutExpired:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
                 return Outcome(False, f"took longer than {self._timeout:g} s")
-            words.seek(0)
-            said = shown(words.read(_WORDS).decode("utf-8", "replace").strip(), _WORDS)
+            stderr.seek(0)
+            said = shown(stderr.read(_WORDS).decode("utf-8", "replace").strip(), _WORDS)
         if process.returncode == 0:
             return Outcome(True)
         why = f"exit code {process.returncode}: {said}".rstrip(": ").replace("\n", " ")
@@ -236,7 +237,7 @@ class Command:
 
 
 def _environment(alert: Alert) -> dict[str, str]:
-    """Ours without its secrets, and the alert's parts."""
+    """Return this process's environment without secrets, with the alert's fields."""
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -1,4 +1,4 @@
-"""The process behind `recorder alerts`: follows the record, asks the sentry, feeds the couriers."""
+"""The process of `recorder alerts`: it follows the record, evaluates rules and queues alerts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from recorder import durable
 from recorder.alerts.alert import Alert
 from recorder.alerts.condition import Judge
-from recorder.alerts.delivery import WAITING, Courier, Delivery
-from recorder.alerts.evaluator import Sentry
-from recorder.alerts.rule import Rule, rules_of, trial
+from recorder.alerts.delivery import WAITING, Delivery, DeliveryQueue
+from recorder.alerts.evaluator import Evaluator
+from recorder.alerts.rule import Rule, rules_of, sample_alert
 from recorder.alerts.seen import Seen
 from recorder.alerts.send import Sender, sender
 from recorder.alerts.state import Log, load_state, save_state
@@ -33,20 +33,20 @@ from recorder.tables.rules import RulesOf
 if TYPE_CHECKING:
     from recorder.status import Watcher
 
-#: Seconds between two looks at the rows, and at the health; between two saves of where it is.
+#: Seconds between two looks at the rows and at the health, and between two saves of the state.
 LOOK, _HEALTH, _SAVE = 0.05, 5.0, 5.0
 
-#: A listing is worth most at once: no row waits for earlier ones of other feeds, and what looking
-#: may cost, as a share of a core, is what a busy feed waits for.
+#: Alerts are urgent: no row waits for earlier rows of other feeds. `share` (of a core) limits the
+#: cost of polling.
 _PACE = Pace(poll=LOOK, hold=0.0, share=0.1)
 
-#: Alerts that wait are sent, if that takes no longer than this at the end.
+#: Seconds in which waiting alerts may still be sent at the end.
 _PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The settings, examined: rules, how to reach each destination, what must not be shown."""
+    """The checked settings: rules, a sender per destination, and the secrets to redact."""
 
     settings: Settings
     rules: list[Rule]
@@ -56,10 +56,10 @@ class Plan:
 
 
 def plan(settings: Settings, environ: Mapping[str, str]) -> Plan:
-    """Examine everything before anything runs.
+    """Check all rules and destinations; return them ready to run.
 
     Raises:
-        ConfigError: there is no rule, or something in one or in a destination is wrong.
+        ConfigError: there is no rule, or a rule or destination is wrong.
         CredentialsError: a token is missing, or its file can be read by others.
     """
     if not settings.alerts:
@@ -80,10 +80,10 @@ def plan(settings: Settings, environ: Mapping[str, str]) -> Plan:
 
 
 class Service:
-    """Alerts for one data directory. `close` when done.
+    """The alerts of one data directory. `close` it when done.
 
     Raises:
-        BusyError: another process alerts here.
+        BusyError: another alerts process uses this directory.
     """
 
     def __init__(
@@ -94,9 +94,11 @@ class Service:
         self._layout = Layout(made.settings.data_dir)
         self._lock = durable.claim(self._layout.work / "alerts.lock", "an alerts process")
         self._reporter = Reporter(log.warning)
-        self._book = Log(self._layout, made.hide, self._reporter)
-        self._sentry = Sentry(made.rules, made.judge, self._reporter, clock=clock, at_once=once)
-        self._couriers: dict[str, Courier] = {}
+        self._alert_log = Log(self._layout, made.hide, self._reporter)
+        self._evaluator = Evaluator(
+            made.rules, made.judge, self._reporter, clock=clock, at_once=once
+        )
+        self._queues: dict[str, DeliveryQueue] = {}
         self._saved = self._looked = float("-inf")
         self._follower: Follower | None = None
         self._watcher: Watcher | None = None
@@ -104,20 +106,20 @@ class Service:
         self.undelivered = 0
 
     def begin(self, catch_up: float) -> None:
-        """Go on from where the last run was, at most so many seconds back."""
+        """Continue where the last run ended, at most `catch_up` seconds back."""
         state = load_state(self._layout)
         if state:
             try:
-                self._sentry.restore(state, catch_up)
+                self._evaluator.restore(state, catch_up)
             except (KeyError, TypeError, ValueError):
-                self._say.warning("the state of alerts cannot be read; it begins anew")
+                self._say.warning("the state of alerts is unreadable; starting without it")
         elif self._once:
-            self._sentry.seen = Seen(self._clock.wall_ns() - int(catch_up * NS))
-        self._follower = self._follow(self._sentry.seen.since_ns)
+            self._evaluator.seen = Seen(self._clock.wall_ns() - int(catch_up * NS))
+        self._follower = self._follow(self._evaluator.seen.since_ns)
         self._watcher = self._watch()
         waiting = self._waiting_since(state, catch_up)
-        self._couriers = {
-            name: Courier(
+        self._queues = {
+            name: DeliveryQueue(
                 name, send, self._plan.settings.destinations[name].retry_for, self._report,
                 waiting.get(name, ()),
             )
@@ -127,12 +129,12 @@ class Service:
         self._save()
 
     def _follow(self, since_ns: int) -> Follower | None:
-        if not self._sentry.tables:
+        if not self._evaluator.tables:
             return None
         return Follower.open(
             self._layout,
             RulesOf(self._layout, self._plan.settings),
-            self._sentry.tables,
+            self._evaluator.tables,
             Filter(Span(since_ns)),
             pace=_PACE,
             clock=self._clock,
@@ -140,66 +142,66 @@ class Service:
         )
 
     def _watch(self) -> Watcher | None:
-        if not self._sentry.watches_health:
+        if not self._evaluator.watches_health:
             return None
         from recorder.status import Watcher
 
         return Watcher(self._layout, self._plan.settings)
 
     def run(self, stop: threading.Event) -> None:
-        """Look again and again until `stop`."""
+        """Evaluate repeatedly until `stop` is set."""
         while not stop.is_set():
             self.look()
             stop.wait(LOOK)
 
     def look(self, *, everything: bool = False) -> list[Alert]:
-        """Look once; what was told. `everything`: rows that wait for earlier ones, too."""
+        """Evaluate once; return the alerts. `everything`: also rows that wait for earlier ones."""
         alerts: list[Alert] = []
         if self._follower is not None:
-            alerts += self._sentry.rows(self._follower.ready(everything=everything))
+            alerts += self._evaluator.rows(self._follower.ready(everything=everything))
         now = self._clock.mono_ns() / NS
         if self._watcher is not None and now - self._looked >= _HEALTH:
             self._looked = now
             alerts += self._health(self._watcher)
-        alerts += self._sentry.held_back(everything=everything)
+        alerts += self._evaluator.held_back(everything=everything)
         if alerts or now - self._saved >= _SAVE:
             self._save()
         for alert in alerts:
-            self._tell(alert)
+            self._log_and_queue(alert)
         return alerts
 
     def _health(self, watcher: Watcher) -> list[Alert]:
         try:
-            return self._sentry.health(watcher.look())
+            return self._evaluator.health(watcher.look())
         except (RecorderError, OSError) as error:
             self._say.warning("the recorder's health cannot be read", why=str(error))
             return []
 
-    def _tell(self, alert: Alert) -> None:
-        self._book.alert(alert)
+    def _log_and_queue(self, alert: Alert) -> None:
+        self._alert_log.alert(alert)
         self._say.info("alert", rule=alert.rule, severity=alert.severity, title=alert.title)
         for name in alert.to:
-            self._couriers[name].offer(alert)
+            self._queues[name].offer(alert)
 
     def _report(self, made: Delivery) -> None:
-        """Hear from a courier's thread."""
-        self._book.delivery(self._clock.wall_ns(), made)
+        """Log the outcome of a delivery; delivery threads call this."""
+        self._alert_log.delivery(self._clock.wall_ns(), made)
         if made.outcome not in {"delivered", WAITING}:
             self.undelivered += 1
             self._say.error(f"alert {made.outcome}", rule=made.alert.rule, to=made.destination,
                             attempts=made.attempts, why=made.why)  # fmt: skip
 
     def _save(self, waiting: Mapping[str, list[Alert]] | None = None) -> None:
-        """Write down where it is, and at the end what is still to be sent."""
+        """Save the state and, at the end, the alerts that still wait."""
         self._saved = self._clock.mono_ns() / NS
         kept = {name: [one.as_dict() for one in found] for name, found in (waiting or {}).items()}
         try:
-            save_state(self._layout, {**self._sentry.state(), "waiting": kept})
+            save_state(self._layout, {**self._evaluator.state(), "waiting": kept})
         except OSError as error:
             self._say.warning("the state of alerts cannot be written", why=error.strerror)
 
     def _waiting_since(self, state: Mapping[str, Any], catch_up: float) -> dict[str, list[Alert]]:
-        """What the last run had no time to send, unless that is too long ago."""
+        """Return the alerts that the last run did not send, unless they are too old."""
         oldest = self._clock.wall_ns() - int(catch_up * NS)
         with suppress(KeyError, TypeError, ValueError):
             return {
@@ -209,8 +211,8 @@ class Service:
         return {}
 
     def close(self) -> None:
-        """Send what waits, as far as that is quick; keep the rest for the next run."""
-        waiting = {name: courier.close(_PATIENCE) for name, courier in self._couriers.items()}
+        """Send waiting alerts for a few seconds; keep the rest for the next run."""
+        waiting = {name: queue.close(_PATIENCE) for name, queue in self._queues.items()}
         if self._begun:
             self._save({name: found for name, found in waiting.items() if found})
         for name, found in waiting.items():
@@ -224,7 +226,7 @@ class Service:
 
 
 def try_rule(made: Plan, name: str, report: Callable[[Delivery], None]) -> Alert:
-    """Send a made-up alert of a rule to its destinations, one attempt each; logs nothing.
+    """Send a test alert of a rule to its destinations, one attempt each, without logging.
 
     Raises:
         UsageError: there is no such rule.
@@ -232,7 +234,7 @@ def try_rule(made: Plan, name: str, report: Callable[[Delivery], None]) -> Alert
     found = {rule.name: rule for rule in made.rules}
     if name not in found:
         raise UsageError(f"no alert '{name}' is configured", hint=did_you_mean(name, found))
-    alert = trial(found[name], Clock().wall_ns())
+    alert = sample_alert(found[name], Clock().wall_ns())
     for destination in alert.to:
         outcome = made.senders[destination](alert)
         said = "delivered" if outcome.delivered else "failed"

@@ -1,7 +1,8 @@
-"""What alerts leave on disk: a log of everything told, and the state to go on from.
+"""The files of alerts: a log of alerts and deliveries, and the state for a restart.
 
-`work/alerts.jsonl`: one JSON object a line. `"kind": "alert"` when one fires; `"kind": "delivery"`
-with the same `id` when it is known what became of it at a destination. Only this module writes it.
+`work/alerts.jsonl` has one JSON object per line: `"kind": "alert"` when an alert fires, then
+`"kind": "delivery"` with the same `id` for its outcome at each destination. Only this module writes
+it.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from recorder.record.layout import Layout
 from recorder.redact import Redactor
 from recorder.reporter import Reporter
 
-#: A log of this size is put aside, and the one put aside before goes.
+#: A log of this size is rotated; only one old log is kept.
 _LOG_BYTES = 32 << 20
 
 _VERSION = 1
 
 
 def log_path(layout: Layout) -> Path:
-    """The log of what was told."""
+    """Return the path of the log of alerts."""
     return layout.work / "alerts.jsonl"
 
 
@@ -40,13 +41,13 @@ class Log:
         durable.make_directory(layout.work)
 
     def alert(self, alert: Alert) -> None:
-        """Note that one fired."""
+        """Log that an alert fired."""
         destinations = {name: {"outcome": "queued"} for name in alert.to}
         self._write({"kind": "alert", **alert.as_dict(), "destinations": destinations})
 
     def delivery(self, at_ns: int, made: Delivery) -> None:
-        """Note what became of one."""
-        told: dict[str, Any] = {
+        """Log the outcome of a delivery."""
+        entry: dict[str, Any] = {
             "kind": "delivery",
             "id": made.alert.id,
             "at_ns": at_ns,
@@ -55,14 +56,14 @@ class Log:
             "outcome": made.outcome,
             "attempts": made.attempts,
         }
-        self._write(told | ({"why": made.why} if made.why else {}))
+        self._write(entry | ({"why": made.why} if made.why else {}))
 
-    def _write(self, told: dict[str, Any]) -> None:
-        line = self._hide(json_of(told)) + "\n"
+    def _write(self, entry: dict[str, Any]) -> None:
+        line = self._hide(json_of(entry)) + "\n"
         try:
             with self._lock:
                 self._append(line.encode())
-        except OSError as error:  # that the disk is full must be told all the more
+        except OSError as error:  # a full disk must not stop alerts
             self._reporter.warn(f"{self.path} cannot be written: {error.strerror}")
 
     def _append(self, line: bytes) -> None:
@@ -76,20 +77,20 @@ class Log:
 
 
 def load_state(layout: Layout) -> dict[str, Any]:
-    """The state that the last run left; empty where there is none, or none that can be read."""
+    """Return the state of the last run; empty if it is missing or unreadable."""
     try:
-        found = json.loads(_state_path(layout).read_bytes())
+        state = json.loads(_state_path(layout).read_bytes())
     except (OSError, ValueError):
         return {}
-    right = isinstance(found, dict) and found.get("version") == _VERSION
-    return found if right else {}
+    valid = isinstance(state, dict) and state.get("version") == _VERSION
+    return state if valid else {}
 
 
 def save_state(layout: Layout, state: dict[str, Any]) -> None:
     """Replace the state in one step; a crash leaves the old one or the new one.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: the file cannot be written.
     """
     path = _state_path(layout)
     temporary = path.with_suffix(".tmp")

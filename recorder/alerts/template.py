@@ -17,7 +17,7 @@ class Template:
     """A text with fields, such as `{symbol}` or `{notional_usd:,.0f}`; `{{` is a brace.
 
     Raises:
-        ValueError: it is no such text; `check` finds names and formats that do not fit.
+        ValueError: the syntax is wrong; `check` finds names and formats that do not fit.
     """
 
     def __init__(self, text: str) -> None:
@@ -27,20 +27,22 @@ class Template:
         ]
         for _, name, spec in self._parts:
             if name is not None and not _FIELD.fullmatch(name):
-                raise ValueError(f"{{{name}}} is no field; write {{column}} or {{column:format}}")
+                raise ValueError(
+                    f"{{{name}}} is not a field: expected {{column}} or {{column:format}}"
+                )
             if "{" in spec or _TOO_WIDE.search(spec):
-                raise ValueError(f"'{spec}' is no format that is allowed here")
+                raise ValueError(f"'{spec}' is not an allowed format")
 
     @property
     def names(self) -> set[str]:
-        """The fields that it has."""
+        """The names of its fields."""
         return {name for _, name, _ in self._parts if name is not None}
 
     def check(self, samples: Mapping[str, Any]) -> None:
-        """Try it on one value of each type.
+        """Check names and formats against sample values.
 
         Raises:
-            ValueError: a field that does not exist, or a format that does not fit its type.
+            ValueError: a field does not exist, or a format does not fit its type.
         """
         for _, name, spec in self._parts:
             if name is not None and name not in samples:
@@ -49,9 +51,7 @@ class Template:
                 format(samples[name], spec)
 
     def fill(self, values: Mapping[str, Any]) -> str:
-        """The text with its values; unknown is `-`, and a value that a format does not fit is
-        shown without it.
-        """
+        """Return the text with values: `-` if unknown, unformatted if the format does not fit."""
         return "".join(
             literal + ("" if name is None else _formatted(values.get(name), spec))
             for literal, name, spec in self._parts

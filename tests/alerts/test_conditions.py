@@ -47,10 +47,10 @@ def test_a_condition_finds_the_rows_it_is_true_of(
 @pytest.mark.parametrize(
     ("when", "why"),
     [
-        ("symbol", "gives VARCHAR, where true or false is due"),
+        ("symbol", "is of type VARCHAR, expected true or false"),
         ("symbl = 'x'", '"symbl" not found'),
         ("price >", "syntax error"),
-        ("", "where true or false is due"),
+        ("", "expected true or false"),
         ("true; DROP TABLE x", "syntax error"),
         ("true) UNION SELECT 1 WHERE (true", "is not one expression"),
         ("true) ORDER BY (seq", "is not one expression"),

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from recorder.alerts.delivery import Courier, Delivery
+from recorder.alerts.delivery import Delivery, DeliveryQueue
 from recorder.alerts.send import Outcome, sender
 from recorder.errors import ConfigError, CredentialsError
 from recorder.settings.alerts import DestinationSettings
@@ -261,7 +261,7 @@ class Heard:
 def test_a_courier_tries_again_and_keeps_the_order() -> None:
     heard = Heard()
     with receiving(Answer(503), Answer(200)) as there:
-        courier = Courier("desk", to(webhook=there.url), 60, heard)
+        courier = DeliveryQueue("desk", to(webhook=there.url), 60, heard)
         courier.offer(alert(id="1"))
         courier.offer(alert(id="2"))
         assert heard.wait_for(2) == [("1", "delivered"), ("2", "delivered")]
@@ -273,7 +273,7 @@ def test_a_courier_tries_again_and_keeps_the_order() -> None:
 def test_a_courier_gives_up_when_its_time_is_over_and_goes_on_with_the_next() -> None:
     heard = Heard()
     with receiving(Answer(503), Answer(404), Answer(200)) as there:
-        courier = Courier("desk", to(webhook=there.url), 0, heard)
+        courier = DeliveryQueue("desk", to(webhook=there.url), 0, heard)
         for name in ("1", "2", "3"):
             courier.offer(alert(id=name))
         assert heard.wait_for(3) == [("1", "failed"), ("2", "failed"), ("3", "delivered")]
@@ -288,7 +288,7 @@ def test_an_overfull_queue_gives_up_its_oldest_and_nobody_waits() -> None:
         go_on.wait(30)
         return Outcome(True)
 
-    courier = Courier("desk", send, 60, heard)
+    courier = DeliveryQueue("desk", send, 60, heard)
     for number in range(1_200):
         courier.offer(alert(id=str(number)))
     dropped = [made for made in heard.all if made.outcome == "dropped"]
@@ -302,7 +302,7 @@ def test_an_overfull_queue_gives_up_its_oldest_and_nobody_waits() -> None:
 def test_what_waits_at_the_end_is_handed_back_once() -> None:
     heard = Heard()
     with receiving(Answer(503)) as there:
-        courier = Courier("desk", to(webhook=there.url), 3_600, heard)
+        courier = DeliveryQueue("desk", to(webhook=there.url), 3_600, heard)
         for name in ("1", "2", "3"):
             courier.offer(alert(id=name))
         there.wait_for(1)

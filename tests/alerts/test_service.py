@@ -321,7 +321,7 @@ class Watching:
     def __init__(self, desk: Desk, *health: str, **rule: Any) -> None:
         self.desk = desk
         desk.configure(sick={"health": list(health), **rule})
-        self.sentry = desk.start()._sentry
+        self.sentry = desk.start()._evaluator
 
     def look(self, seconds: float, *problems: Problem) -> list[str]:
         """State, severity and title of each alert."""

@@ -31,12 +31,12 @@ def test_fields_are_filled_in_and_unknown_is_a_dash(text: str, filled: str) -> N
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("{symbol.__class__}", "is no field"),
-        ("{symbol[0]}", "is no field"),
-        ("{0}", "is no field"),
-        ("{}", "is no field"),
-        ("{symbol:{seq}}", "is no format"),
-        ("{symbol:100000000}", "is no format"),
+        ("{symbol.__class__}", "is not a field"),
+        ("{symbol[0]}", "is not a field"),
+        ("{0}", "is not a field"),
+        ("{}", "is not a field"),
+        ("{symbol:{seq}}", "is not an allowed format"),
+        ("{symbol:100000000}", "is not an allowed format"),
         ("{symbl}", "no field {symbl}; there are: late"),
         ("{symbol:,.0f}", "Unknown format code"),
         ("{", "Single '{'"),

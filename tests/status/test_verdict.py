@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from recorder.alerts.condition import Judge
-from recorder.alerts.evaluator import Sentry
+from recorder.alerts.evaluator import Evaluator
 from recorder.alerts.rule import rules_of
 from recorder.clock import NS, Clock
 from recorder.settings.alerts import RuleSettings
@@ -54,12 +54,12 @@ class Pager:
         self._now = 0
         clock = Clock(lambda: self._now, lambda: self._now)
         rules = rules_of({"any": RuleSettings(health=["all"], at_most="1000/s")}, {}, judge)
-        self._sentry = Sentry(rules, judge, print, clock=clock)
+        self._evaluator = Evaluator(rules, judge, print, clock=clock)
 
     def look(self, status: Status, seconds: float) -> set[str]:
         """Look once, this much later; the conditions of the alerts that fire."""
         self._now += int(seconds * NS)
-        alerts = self._sentry.health(status)
+        alerts = self._evaluator.health(status)
         return {alert.condition or "" for alert in alerts if alert.state == "fired"}
 
 
