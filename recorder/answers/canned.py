@@ -1,4 +1,4 @@
-"""The canned queries: `queries/<name>.sql`, one SELECT each, that answer a question of the tables.
+"""The canned queries: `queries/<name>.sql`, one SELECT over the tables each.
 
 The same text serves `recorder query`, a table macro inside `recorder.duckdb` and the documentation.
 A file begins with its header:
@@ -11,12 +11,13 @@ A file begins with its header:
     -- plot: line x=time y=p50,p99 series=feed         (see recorder/plot/spec.py; may be left out)
     -- example: recorder query NAME -p since '1d ago'
 
-and its SQL uses the parameters as `$NAME`. Inside a macro DuckDB silently takes an unqualified
-column spelled like a parameter for the parameter: qualify it (`w.symbol`; the tests check).
+Its SQL uses the parameters as `$NAME`. Inside a macro, DuckDB silently resolves an unqualified
+column with a parameter's name to the parameter: qualify it (`w.symbol`; the tests check).
 
-Every query that reads a table also takes `as_of`, without saying so: see `recorder.answers.known`.
+Every query that reads a table also takes `as_of`, not listed in its header: see
+`recorder.answers.known`.
 
-What several queries need is in `queries/shared/`, written the same way and called as a macro
+Shared SQL is in `queries/shared/`, written the same way and called as a macro
 (`FROM latency_hops(since := $since)`); a file there may be an expression instead of a SELECT.
 """
 
@@ -36,14 +37,14 @@ from recorder.answers.unread import unread
 from recorder.errors import DataError, UsageError, did_you_mean
 from recorder.schema.files import sql_directory
 
-if TYPE_CHECKING:  # completion and help never load them
+if TYPE_CHECKING:  # completion and help must not load them
     import duckdb
     import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A query's parameter: its DuckDB type, its default as a SQL expression, its meaning."""
+    """A query's parameter: its DuckDB type, its default as an SQL expression, its meaning."""
 
     name: str
     type: str
@@ -75,14 +76,18 @@ class Query:
 
     @property
     def scalar(self) -> bool:
-        """True for an expression, which makes a scalar macro."""
+        """True if the SQL is an expression, for a scalar macro."""
         return _is_expression(self.sql)
 
     def parameter(self, name: str) -> Parameter:
-        """The parameter of that name, or a UsageError that names the nearest."""
+        """Return the parameter of that name.
+
+        Raises:
+            UsageError: there is none; the message names the nearest.
+        """
         known = {p.name: p for p in self.parameters}
         if name not in known:
-            hint = did_you_mean(name, known) if known else "it takes no parameters"
+            hint = did_you_mean(name, known) if known else "it does not take parameters"
             raise UsageError(f"query '{self.name}' has no parameter '{name}'", hint=hint)
         return known[name]
 
@@ -92,13 +97,13 @@ def _is_expression(sql: str) -> bool:
 
 
 def load(directory: Path | None = None) -> dict[str, Query]:
-    """Every query of a directory by name, in order of name."""
+    """Return every query of a directory by name, sorted."""
     files = sorted((directory or sql_directory()).glob("*.sql"))
     return {f.stem: parse(f.stem, f.read_text("utf-8"), where=str(f)) for f in files}
 
 
 def shared() -> dict[str, Query]:
-    """What the canned queries have in common: macros that they, and anyone's SQL, may call."""
+    """Return the macros that canned queries share and any SQL may call."""
     return load(sql_directory() / "shared")
 
 
@@ -106,7 +111,7 @@ _ENTRY = re.compile(r"-- (?:(title|description|example|topic|plot):|(param|colum
 _CONTINUED = re.compile(r"--\s{2,}(\S.*)")
 _COLUMN = re.compile(r"([a-z]\w*): (\S.*)")
 _PARAMETER = re.compile(r"([a-z]\w*)\s+(\S.*?)\s*=\s*(\S.*?)\s+--\s+(\S.*)")
-#: What may hold a dollar sign that is no parameter, then a parameter.
+#: Text in which a dollar sign does not begin a parameter (strings, comments), or a parameter.
 _TOKEN = re.compile(
     r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$|\$([A-Za-z_]\w*)",
     re.DOTALL,
@@ -114,7 +119,11 @@ _TOKEN = re.compile(
 
 
 def parse(name: str, text: str, where: str = "") -> Query:
-    """Read a query file; a DataError says what its header lacks."""
+    """Return the query of a file's text.
+
+    Raises:
+        DataError: the header lacks a line, or the parameters do not match the SQL.
+    """
     header = list(itertools.takewhile(lambda line: line.startswith("--"), text.splitlines()))
     entries = _entries(header)
     found = {key: value for key, value in entries if value}
@@ -139,7 +148,7 @@ def parse(name: str, text: str, where: str = "") -> Query:
 
 
 def _entries(header: list[str]) -> list[tuple[str, str]]:
-    """The header's entries in order, each with its continued lines."""
+    """Return the header's entries in order, each with its continuation lines."""
     entries: list[tuple[str, str]] = []
     for line in header:
         if match := _ENTRY.match(line):
@@ -166,12 +175,12 @@ def _column(text: str, where: str) -> Column:
 
 
 def _replaced(sql: str, value: Callable[[str], str]) -> str:
-    """The SQL with every `$name` replaced, those inside strings and comments left alone."""
+    """Return the SQL with every `$name` outside strings and comments replaced."""
     return _TOKEN.sub(lambda match: value(match[2]) if match[2] else match[0], sql)
 
 
 def macro_sql(query: Query) -> str:
-    """`CREATE OR REPLACE MACRO`: `FROM name(since := '2026-01-01')` then answers the query."""
+    """Return the SQL that creates the query's macro: `FROM name(since := '2026-01-01')`."""
     return _macro(query, "MACRO")
 
 
@@ -184,7 +193,7 @@ def _macro(query: Query, kind: str) -> str:
 
 
 def install_macros(connection: duckdb.DuckDBPyConnection) -> None:
-    """Store every canned query, and what they share, as a macro with its title as comment."""
+    """Store every canned and shared query as a macro with its title as comment."""
     for query in (*shared().values(), *load().values()):
         connection.execute(macro_sql(query))
         title = query.title.replace("'", "''")
@@ -193,9 +202,9 @@ def install_macros(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _share(connection: duckdb.DuckDBPyConnection, query: Query) -> None:
-    """Define what the query shares with others for this connection alone.
+    """Define the shared macros that the query calls, for this connection only.
 
-    The database may come from another version, whose macros are others.
+    The database may be of another version, with other macros.
     """
     for found in shared().values():
         if re.search(rf"\b{found.name}\(", query.sql):
@@ -209,14 +218,14 @@ def run(
     *,
     now_ns: int | None = None,
 ) -> pa.Table:
-    """Return the query's answer.
+    """Run the query and return its rows.
 
-    Times and durations are in the grammar of `recorder.times`; `now_ns` is the present that they
-    count from, None the clock's. DuckDB casts other texts.
+    Times and durations are in the grammar of `recorder.times`, relative to `now_ns` (None: the
+    clock's time). DuckDB casts other texts.
 
     Raises:
-        UsageError: an unknown parameter, or a value that it does not take.
-        DataError: the tables are of another version, or cannot be read.
+        UsageError: an unknown parameter, or an invalid value.
+        DataError: the tables are of another version or unreadable.
     """
     import duckdb
 
@@ -229,7 +238,7 @@ def run(
         _share(connection, query)
         return connection.sql(sql, params=given).to_arrow_table()
     except (duckdb.CatalogException, duckdb.OperationalError) as error:
-        hint = "a table from another version is renewed by: recorder ingest --rebuild"
+        hint = "if the tables are of another version, rebuild them: recorder ingest --rebuild"
         raise DataError(_first_line(error), where=f"query '{query.name}'", hint=hint) from error
     except (duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
         if lost := unread(error):
@@ -253,7 +262,7 @@ def _first_line(error: Exception) -> str:
 
 
 def markdown(queries: Mapping[str, Query]) -> str:
-    """The reference of the queries in Markdown, as in `docs/queries.md`."""
+    """Return the reference of the queries in Markdown, as in `docs/queries.md`."""
     lines = []
     for query in queries.values():
         lines += [f"## {query.name}", "", f"{query.title}.", "", query.description, ""]

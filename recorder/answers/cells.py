@@ -1,7 +1,7 @@
-"""Values as people and programs read them.
+"""Values as text for people and for programs.
 
-Every byte of a feed is hostile: for people, control and invisible characters are shown as escapes
-(`\\x1b`), never sent.
+A feed's bytes are untrusted: for people, control and invisible characters become escapes
+(`\\x1b`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-if TYPE_CHECKING:  # help and completion never load it
+if TYPE_CHECKING:  # help and completion must not load it
     import pyarrow as pa
 
 
 def visible(text: str) -> str:
-    """The text with control, format and other invisible characters as escapes: one safe line."""
+    """Return the text as one safe line: control, format and invisible characters as escapes."""
     if text.isprintable():
         return text
     return "".join(map(_visible_character, text))
@@ -32,7 +32,7 @@ def _visible_character(c: str) -> str:
 
 
 def values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
-    """A column as Python values: times in UTC, bytes as text."""
+    """Return a column as Python values: times in UTC, bytes as text."""
     import pyarrow as pa
 
     kind = column.type
@@ -48,7 +48,7 @@ def values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
 
 
 def _decoded(value: bytes) -> str:
-    """Bytes as text where they are UTF-8, else in hexadecimal."""
+    """Return bytes as text if they are UTF-8, else in hexadecimal."""
     try:
         return value.decode()
     except UnicodeDecodeError:
@@ -56,7 +56,7 @@ def _decoded(value: bytes) -> str:
 
 
 def text_of(value: Any) -> str:
-    """A value as a program reads it: ISO 8601 times, every digit of a number, lists as JSON."""
+    """Return a value as text for programs: ISO 8601 times, all digits, lists as JSON."""
     match value:
         case None:
             return ""
@@ -76,7 +76,7 @@ _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
 
 def json_of(value: Any) -> str:
-    """JSON that holds no control or invisible character; infinities and NaN are null."""
+    """Return JSON without control or invisible characters; infinities and NaN become null."""
     text = _encoder.encode(value).decode()
     return text if text.isprintable() else "".join(map(_json_character, text))
 
@@ -89,7 +89,7 @@ def _json_character(c: str) -> str:
 
 
 def cells(column: pa.ChunkedArray) -> list[str | None]:
-    """A column as people read it: no wall of zeros, no stray digits, nothing invisible."""
+    """Return a column as text for people: rounded alike, nothing invisible; None stays None."""
     found = values(column)
     known = [value for value in found if value is not None]
     if known and all(isinstance(value, float) for value in known):
@@ -102,7 +102,7 @@ def cells(column: pa.ChunkedArray) -> list[str | None]:
 
 
 def _decimals(value: float) -> int:
-    """Decimals to show: six significant digits in all, but cents of anything over a thousand."""
+    """Return the decimals to show: six significant digits, but two decimals from 1000 on."""
     if not abs(value) < 1e15 or abs(value) < 1e-12:  # NaN and infinity too
         return 0
     text = f"{value:.2f}" if abs(value) >= 1000 else f"{Decimal(f'{value:.6g}'):f}"
@@ -117,7 +117,7 @@ def _number(value: float, decimals: int) -> str:
 
 
 def _precision(moments: list[datetime]) -> str:
-    """What the column needs: days, minutes, seconds, milliseconds or microseconds."""
+    """Return the precision the column needs: days, minutes, seconds, milli- or microseconds."""
     if any(m.microsecond % 1000 for m in moments):
         return "microseconds"
     if any(m.microsecond for m in moments):
@@ -134,14 +134,14 @@ def _moment(value: datetime, precision: str) -> str:
 
 
 def is_number(kind: pa.DataType) -> bool:
-    """True for whole, floating and decimal numbers."""
+    """Return True for whole, floating and decimal numbers."""
     from pyarrow import types
 
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
 
 
 def is_whole(kind: pa.DataType) -> bool:
-    """True where a cut value would be a false one: numbers, times and flags."""
+    """Return True for types whose values must not be cut: numbers, times and flags."""
     from pyarrow import types
 
     return is_number(kind) or bool(types.is_temporal(kind) or types.is_boolean(kind))

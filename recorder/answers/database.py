@@ -1,4 +1,4 @@
-"""The published database: opened read-only, and how fresh it is."""
+"""The published database: a read-only connection, and the age of its newest frame."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING
 from recorder.errors import BusyError, DataError
 from recorder.times import age
 
-if TYPE_CHECKING:  # the command line's help and completion never load it
+if TYPE_CHECKING:  # help and completion must not load it
     import duckdb
 
-_NO_DATABASE = "record with 'recorder capture', then fill it with 'recorder ingest'; or --data-dir"
+_NO_DATABASE = (
+    "record with 'recorder capture', fill it with 'recorder ingest', or name another --data-dir"
+)
 
 
 def connect(path: Path, **settings: str | bool | int) -> duckdb.DuckDBPyConnection:
-    """Open `recorder.duckdb` read-only, its clock on UTC; `settings` are DuckDB's own.
+    """Open `recorder.duckdb` read-only, in UTC; `settings` are DuckDB's.
 
-    A DataError where there is no database or none that can be read, a BusyError where a writer
-    holds it.
+    Raises:
+        DataError: there is no database, or it is unreadable.
+        BusyError: a writer holds it, or this process has it open with other settings.
     """
     import duckdb
 
@@ -31,17 +34,17 @@ def connect(path: Path, **settings: str | bool | int) -> duckdb.DuckDBPyConnecti
         connection = duck.connect(path, read_only=True, **settings)
     except duckdb.Error as error:
         if "different configuration" in str(error):
-            hint = "close it first, or ask in another process"
+            hint = "close it first, or query it from another process"
             raise BusyError("open in this process already", where=str(path), hint=hint) from error
         busy = "lock" in str(error)
-        hint = "try again when it has finished" if busy else "renew it: recorder ingest --rebuild"
+        hint = "try again when it has finished" if busy else "rebuild it: recorder ingest --rebuild"
         what = f"cannot open the database: {str(error).splitlines()[0]}"
         raise (BusyError if busy else DataError)(what, where=str(path), hint=hint) from error
     return connection
 
 
 def freshness(connection: duckdb.DuckDBPyConnection) -> str:
-    """Return how old the newest ingested frame is, in words."""
+    """Return the age of the newest ingested frame as text."""
     import duckdb
 
     try:

@@ -1,7 +1,7 @@
-"""The view `raw` once more, over Arrow instead of DuckDB's own reader of files.
+"""The view `raw` over Arrow instead of DuckDB's own reader of files.
 
-For somebody's SQL, to which no directory may be open; and where sealed files are in a bucket, too,
-which DuckDB cannot read by itself.
+It is for untrusted SQL, which must not open directories, and for sealed files in a bucket, which
+DuckDB cannot read by itself.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ NAME = "raw_frames"
 
 _PARTITION = pa.schema([("feed", pa.string()), ("date", pa.date32())])
 _SCHEMA = pa.schema([*RAW, *_PARTITION])
-#: Whole column chunks are fetched at once: a bucket answers few large requests faster.
+#: Column chunks are fetched whole: a bucket answers few large requests faster.
 _FORMAT = ds.ParquetFileFormat(
     default_fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=True)
 )
 
-#: So many files that no ledger knows are looked into at once.
+#: How many files that the ledger does not list are opened at once.
 _AT_ONCE = 16
 
-#: A relation of raw columns that says why it cannot be read.
-# random() keeps DuckDB from knowing beforehand that no row comes of it, and from asking nothing.
-AWAY = """
+#: A relation of raw columns that raises an error with the reason why it is unreadable.
+# random() keeps DuckDB from concluding that it is empty and skipping it.
+UNAVAILABLE = """
     SELECT i AS recv_ns, i AS mono_ns, i AS seq, i::VARCHAR AS connection, i::VARCHAR AS kind,
            i::VARCHAR::BLOB AS payload, i::VARCHAR AS feed, current_date AS date
     FROM (SELECT (1e9 * random())::BIGINT AS i) WHERE error('{why}')::BOOLEAN
@@ -49,17 +49,17 @@ AWAY = """
 
 
 def connect(path: Path, raw_url: str) -> duckdb.DuckDBPyConnection:
-    """The published database (see `database.connect`); `raw` shows a bucket's files, too."""
+    """Open the published database (see `database.connect`); `raw` includes a bucket's files."""
     connection = database.connect(path)
     show(connection, raw_url)
     return connection
 
 
 def show(connection: duckdb.DuckDBPyConnection, raw_url: str | None = None) -> None:
-    """Put `raw` over the sealed files of the published view, and over those of a bucket.
+    """Define `raw` over the sealed files of the published view and those of a bucket.
 
-    Files that cannot be read are left out: one of them would fail every query. Where the bucket
-    cannot be read, the tables answer all the same; whoever reads `raw` is told why.
+    Unreadable files are skipped: one of them would fail every query. If the bucket is unavailable,
+    the tables remain readable, and a query of `raw` fails with the reason.
     """
     here = published(connection)
     if raw_url is None:
@@ -72,17 +72,17 @@ def show(connection: duckdb.DuckDBPyConnection, raw_url: str | None = None) -> N
         there = remote(Store(raw_url), connection, {Path(path).stem for path in here})
     except (StoreError, CredentialsError) as error:
         why = str(error).replace("\n", ";").replace("'", "''")
-        _select(connection, f"({AWAY.format(why=why)})")
+        _select(connection, f"({UNAVAILABLE.format(why=why)})")
         return
     _view(connection, ds.dataset([_local(here), there]))
 
 
 def published(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """The files that the published view `raw` reads; it leaves damaged ones out."""
+    """Return the files that the published view `raw` reads, which skips damaged ones."""
     sql = "SELECT sql FROM duckdb_views() WHERE view_name = 'raw' AND NOT temporary"
-    found = connection.execute(sql).fetchall()
-    inside = re.search(r"read_parquet\(list_value\((.*?)\), \(", found[0][0] if found else "", re.S)
-    if inside is None:  # nothing was sealed: the view reads no file
+    views = connection.execute(sql).fetchall()
+    inside = re.search(r"read_parquet\(list_value\((.*?)\), \(", views[0][0] if views else "", re.S)
+    if inside is None:  # nothing was sealed: the view does not read files
         return []
     patterns = [name.replace("''", "'") for name in re.findall(r"'((?:[^']|'')*)'", inside[1])]
     return sorted(path for pattern in patterns for path in glob.iglob(pattern))  # noqa: PTH207 (from the root)
@@ -94,7 +94,7 @@ def _local(files: list[str]) -> ds.Dataset:
 
 
 def remote(store: Store, connection: duckdb.DuckDBPyConnection, here: set[str]) -> ds.Dataset:
-    """A bucket's files but those `here`; of feeds and days not asked for none is opened."""
+    """Return a bucket's files except those `here`; queries open only the days they need."""
     done = {
         row[0] for row in connection.execute("SELECT segment FROM ledger WHERE sealed").fetchall()
     }
@@ -114,7 +114,7 @@ def remote(store: Store, connection: duckdb.DuckDBPyConnection, here: set[str]) 
 def _readable(
     store: Store, there: list[tuple[str, str]], done: set[str]
 ) -> Iterator[tuple[str, str]]:
-    """Those that ingest has read whole, and of the others those that can be opened."""
+    """Yield the files that ingest has read whole, and the others that can be opened."""
 
     def good(one: tuple[str, str]) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Values that a person gives a canned query's parameters, as DuckDB takes them."""
+"""The conversion of a canned query's arguments from text to DuckDB's values."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from recorder.clock import DAY_NS
 from recorder.errors import UsageError
 from recorder.times import DURATIONS, parse_duration, parse_moment
 
-if TYPE_CHECKING:  # completion and help never load it
+if TYPE_CHECKING:  # completion and help must not load it
     import duckdb
 
 _ZONED = {"TIMESTAMPTZ", "TIMESTAMP WITH TIME ZONE"}
 _MOMENTS = _ZONED | {"TIMESTAMP", "DATE"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-#: What DuckDB's other types are in a user's words.
+#: DuckDB's other types in plain words.
 _WORDS = {
     "BIGINT": "a whole number",
     "INTEGER": "a whole number",
@@ -28,14 +28,13 @@ _WORDS = {
 def value_of(
     connection: duckdb.DuckDBPyConnection, type_: str, text: str | None, now_ns: int
 ) -> Any:
-    """Return the value of a DuckDB type that a text means; None and, but for text, `null` are NULL.
+    """Return a text as a value of a DuckDB type; None and, except for VARCHAR, `null` are NULL.
 
-    Times and durations are in the grammar of `recorder.times`, and `now_ns` is their present.
-    DuckDB has microseconds: a moment between two becomes the earlier one. DuckDB casts any other
-    text.
+    Times and durations are in the grammar of `recorder.times`, relative to `now_ns`. Moments are
+    rounded down to microseconds, DuckDB's precision. DuckDB casts any other text.
 
     Raises:
-        UsageError: the text means no such value.
+        UsageError: the text is not such a value.
     """
     import duckdb
 

@@ -1,8 +1,8 @@
-"""What had been received by a moment: the tables as they were then, for any canned SELECT.
+"""The tables as of a moment (`as_of`), for any canned SELECT.
 
-Every canned query takes `as_of`. Its SQL names tables; each of them is put in front of it once more
-as a common table expression of the same name that holds only the rows received by `$as_of`, so that
-no part of the query, joins included, can look ahead. NULL means everything.
+For each table that a query reads, a common table expression of the same name is put in front of it.
+It holds only the rows received by `$as_of`, so that no part of the query, joins included, can look
+ahead. NULL means all rows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ AS_OF = ("as_of", "TIMESTAMPTZ", "NULL", "only what had been received by this ti
 
 _FIRST = re.compile(r"WITH\s+", re.IGNORECASE)
 
-#: A row of these goes on changing after its receive time: what came later is unknown then.
+#: Rows of these tables change after their receive time: later values are hidden.
 _LATER = {
     "connections": """ REPLACE (
         if($as_of IS NULL OR t.closed_ns <= epoch_ns($as_of), t.closed_ns, NULL) AS closed_ns,
@@ -35,9 +35,9 @@ _LATER = {
 
 
 def limited(sql: str) -> str:
-    """The same SELECT, over the rows that had been received by `$as_of`.
+    """Return the same SELECT over the rows received by `$as_of`.
 
-    Tables are qualified with `main`, or DuckDB takes the name for the expression itself.
+    Tables are qualified with `main`; else DuckDB takes the name for the expression itself.
     """
     names = [name for name in TABLES if _reads(sql, name)]
     if not names:
@@ -48,7 +48,7 @@ def limited(sql: str) -> str:
 
 
 def _reads(sql: str, name: str) -> bool:
-    """True if the SQL reads the table, and no expression of its own of that name."""
+    """Return True if the SQL reads the table, not a common table expression of that name."""
     return (
         re.search(rf"\b(?:FROM|JOIN)\s+{name}\b(?!\s*\()", sql) is not None
         and re.search(rf"\b{name}\s+AS\s+(?:NOT\s+)?(?:MATERIALIZED\s*)?\(", sql) is None

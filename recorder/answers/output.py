@@ -1,7 +1,7 @@
-"""An answer's way out: a table for people, CSV, JSON, Markdown, Parquet or Arrow for programs.
+"""The output of an answer as table, CSV, JSON, Markdown, Parquet or Arrow.
 
-Every byte of a feed is hostile. On a terminal, control and invisible characters are shown as
-escapes (`\\x1b`), never sent, and nothing is read as markup.
+A feed's bytes are untrusted: on a terminal, control and invisible characters become escapes
+(`\\x1b`), and nothing is read as markup.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 from recorder.answers.cells import cells, is_number, is_whole, json_of, text_of, values, visible
 from recorder.errors import UsageError, did_you_mean
 
-if TYPE_CHECKING:  # help and completion never load it
+if TYPE_CHECKING:  # help and completion must not load it
     import pyarrow as pa
     from rich.console import JustifyMethod
 
@@ -32,6 +32,9 @@ def write(table: pa.Table, format: str | None, stream: TextIO) -> None:
     """Write the rows to a text stream; the default is a table on a terminal, CSV elsewhere.
 
     Parquet and Arrow (the IPC file format) go to the stream's binary buffer, never to a terminal.
+
+    Raises:
+        UsageError: an unknown format, or a binary one on a terminal.
     """
     terminal = stream.isatty()
     match format or ("table" if terminal else "csv"):
@@ -60,7 +63,7 @@ def write(table: pa.Table, format: str | None, stream: TextIO) -> None:
 
 
 def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
-    """The rows as Python values, times in UTC, bytes as text."""
+    """Yield the rows as Python values: times in UTC, bytes as text."""
     for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
         yield from zip(*(values(column) for column in batch.columns), strict=True)
 
@@ -73,12 +76,12 @@ def _write_csv(table: pa.Table, stream: TextIO, terminal: bool) -> None:
         writer.writerow([shown(_inert(value)) for value in row])
 
 
-#: A spreadsheet takes a text that begins with one of these for a formula, and runs it.
+#: A spreadsheet runs a text that begins with one of these as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _inert(value: Any) -> str:
-    """Return a value as text; behind an apostrophe where a spreadsheet would run it."""
+    """Return a value as text, with an apostrophe in front if a spreadsheet would run it."""
     text = text_of(value)
     if not isinstance(value, str) or not text.startswith(_FORMULA) or _is_number(text):
         return text
@@ -95,7 +98,7 @@ def _is_number(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _UnixLines:
-    """Ends lines with a newline alone, while the writer quotes a lone carriage return too."""
+    """A stream that ends lines with "\\n" only, although csv.writer still quotes a lone "\\r"."""
 
     stream: TextIO
 
@@ -145,7 +148,7 @@ def _markdown(text: str) -> str:
 
 
 def _write_table(table: pa.Table, stream: TextIO, terminal: bool) -> None:
-    """On a terminal what fits, with a note of what does not; elsewhere everything, uncut."""
+    """Write a table: on a terminal what fits and a note of the rest, elsewhere everything."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -180,9 +183,9 @@ def _widest(name: str, texts: list[str | None]) -> int:
 
 
 def _fitted(natural: list[int], whole: list[bool], room: int) -> list[int]:
-    """Widths for as many columns, from the left, as fit the room; the widest texts are cut.
+    """Return the widths of the columns, from the left, that fit; the widest texts are cut.
 
-    No text is cut below _READABLE for a column more, except to show the start of a last text.
+    No text is cut below _READABLE to fit one more column, except to show the start of a last text.
     """
     columns = list(zip(natural, whole, strict=True))
     ends = [*itertools.accumulate((n if w else min(n, _READABLE)) + _BETWEEN for n, w in columns)]

@@ -1,14 +1,14 @@
-"""Somebody's SQL over the published database: it can read the record, and nothing else.
+"""The sandbox for untrusted SQL: it can read the record and nothing else.
 
-Four walls, each of which holds alone against most of what is tried:
+Four independent barriers:
 
-1. One statement that answers rows (`statement`): SELECT, FROM, VALUES, DESCRIBE, SHOW, SUMMARIZE,
+1. One statement that returns rows (`statement`): SELECT, FROM, VALUES, DESCRIBE, SHOW, SUMMARIZE,
    or EXPLAIN of one of them.
-2. The database is opened read-only, or lies in memory and is read in a read-only transaction.
-3. No files: `enable_external_access = false`, then `lock_configuration = true`. `raw` is read by
-   Arrow on the outside, so that not even the raw directory is open to the SQL. An allowed
-   directory would be writable: `WITH x AS (COPY … TO 'raw/…') FROM x` is a SELECT.
-4. Memory and threads are limited, and `limited` stops what takes too long.
+2. The database is opened read-only, or is in memory and read in a read-only transaction.
+3. No files: `enable_external_access = false`, then `lock_configuration = true`. Arrow reads
+   `raw` outside DuckDB, so that the SQL cannot open even the raw directory. An allowed directory
+   would be writable: `WITH x AS (COPY … TO 'raw/…') FROM x` is a SELECT.
+4. Memory and threads are limited, and `interrupting` stops a query that takes too long.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from recorder.record.layout import Layout
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Set before the door is shut: no Python variable is a table, nothing is installed or spilled.
+#: Settings of the sandbox: no Python variable is a table; DuckDB neither installs nor spills.
 _CLOSED: dict[str, str | bool | int] = {
     "python_enable_replacements": False,
     "autoinstall_known_extensions": False,
@@ -45,7 +45,7 @@ _EXPLAIN = re.compile(r"EXPLAIN\b\s*(?:ANALYZE\b|\([^)]*\))?", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one query may use; `seconds` None is no limit of time, `rows` None none of rows."""
+    """The limits of one query; None for `seconds` or `rows`: unlimited."""
 
     seconds: float | None = 60.0
     rows: int | None = None
@@ -55,7 +55,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The rows, and whether more were left behind at the limit."""
+    """The rows, and whether the limit cut off more."""
 
     table: pa.Table
     more: bool
@@ -64,9 +64,12 @@ class Answer:
 def connect(
     layout: Layout, limits: Limits, raw_url: str | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """The published database with tables, macros and `raw`, shut off from everything else.
+    """Open the published database with tables, macros and `raw`, without access to anything else.
 
-    `raw` shows the sealed files of the bucket at `raw_url`, too.
+    `raw` includes the sealed files of the bucket at `raw_url`.
+
+    Raises:
+        DataError, BusyError: the database or the raw frames cannot be read.
     """
     connection = database.connect(layout.database, **settings(limits))
     try:
@@ -81,37 +84,41 @@ def connect(
 
 
 def settings(limits: Limits) -> dict[str, str | bool | int]:
-    """What a connection must be opened with, to be shut later."""
+    """Return the settings with which to open a connection that `shut` closes off later."""
     memory = {"memory_limit": f"{limits.memory_mb}MB"}
     return _CLOSED | memory | ({"threads": limits.threads} if limits.threads else {})
 
 
 def shut(connection: duckdb.DuckDBPyConnection) -> None:
-    """Shut a connection off from everything that it does not show yet."""
+    """Forbid a connection all access beyond what it has already."""
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 
 
 def freeze(connection: duckdb.DuckDBPyConnection) -> None:
-    """Let nothing be written in a database that could not be opened read-only: one in memory.
+    """Forbid writes in an in-memory database, which cannot be opened read-only.
 
-    It is for one question: what fails ends the transaction.
+    It holds for one query: an error ends the transaction.
     """
     connection.execute("BEGIN TRANSACTION READ ONLY")
 
 
 def statement(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
-    """The one statement that the text holds, or a UsageError that says why it is refused."""
+    """Return the only statement of the text.
+
+    Raises:
+        UsageError: the text has none or several, or the statement is not allowed.
+    """
     try:
-        found = connection.extract_statements(sql)
+        statements = connection.extract_statements(sql)
     except duckdb.Error as error:
         raise _refused(error) from error
-    if not found:
+    if not statements:
         raise UsageError("no SQL given", hint="for example: recorder sql 'SHOW TABLES'")
-    if len(found) > 1:
-        hint = "one question at a time; WITH joins several steps into one"
-        raise UsageError(f"{len(found)} statements were given, one is allowed", hint=hint)
-    [only] = found
+    if len(statements) > 1:
+        hint = "run one at a time; WITH combines several steps"
+        raise UsageError(f"{len(statements)} statements were given, one is allowed", hint=hint)
+    [only] = statements
     kind = only.type
     if kind == duckdb.StatementType.EXPLAIN:
         inner = _EXPLAIN.sub("", only.query, count=1)
@@ -127,7 +134,11 @@ def statement(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
 
 
 def run(connection: duckdb.DuckDBPyConnection, sql: str, limits: Limits) -> Answer:
-    """The rows of one statement, within the limits; every refusal is a RecorderError."""
+    """Run one statement within the limits; return its rows.
+
+    Raises:
+        RecorderError: the statement is refused, fails or exceeds a limit.
+    """
     query = statement(connection, sql)
     try:
         with interrupting(connection.interrupt, limits.seconds) as late:
@@ -141,7 +152,7 @@ def run(connection: duckdb.DuckDBPyConnection, sql: str, limits: Limits) -> Answ
 
 
 def _read(connection: duckdb.DuckDBPyConnection, query: str, limits: Limits) -> Answer:
-    """Read in batches, so that an endless answer ends at a limit instead of filling memory."""
+    """Read in batches, so that an endless answer stops at a limit instead of filling memory."""
     reader = connection.sql(query).to_arrow_reader(10_000)
     batches: list[pa.RecordBatch] = []
     rows = size = 0
@@ -152,7 +163,7 @@ def _read(connection: duckdb.DuckDBPyConnection, query: str, limits: Limits) -> 
         if limits.rows is not None and rows > limits.rows:
             break
         if size > limits.memory_mb << 20:
-            hint = "ask for fewer rows or columns (--limit, LIMIT, GROUP BY), or raise --memory"
+            hint = "select fewer rows or columns (--limit, LIMIT, GROUP BY), or raise --memory"
             raise RecorderError(f"the answer is larger than {limits.memory_mb} MB", hint=hint)
     table = pa.Table.from_batches(batches, reader.schema)
     more = limits.rows is not None and rows > limits.rows
@@ -161,7 +172,7 @@ def _read(connection: duckdb.DuckDBPyConnection, query: str, limits: Limits) -> 
 
 @contextlib.contextmanager
 def interrupting(stop: Callable[[], None], seconds: float | None) -> Iterator[threading.Event]:
-    """Call `stop` once after so long, unless the block has ended; the event says that it was."""
+    """Call `stop` after `seconds` unless the block has ended; the yielded event is then set."""
     late = threading.Event()
 
     def ring() -> None:
@@ -179,13 +190,13 @@ def interrupting(stop: Callable[[], None], seconds: float | None) -> Iterator[th
 
 
 def too_late(limits: Limits) -> RecorderError:
-    """What is said of a query that was stopped."""
+    """Return the error for a query that was stopped."""
     hint = "narrow it (e.g. WHERE recv_time > …), or allow more with --timeout"
     return RecorderError(f"the query was stopped after {limits.seconds:g} s", hint=hint)
 
 
 def _refused(error: duckdb.Error, limits: Limits | None = None) -> RecorderError:
-    """DuckDB's word as ours: what, where in the SQL, what next."""
+    """Return DuckDB's error as ours: what, where in the SQL, what to do next."""
     text = str(error).strip()
     if isinstance(error, duckdb.OutOfMemoryException):
         limit = f"{limits.memory_mb} MB" if limits else "its limit"

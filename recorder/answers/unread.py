@@ -1,17 +1,17 @@
-"""What it means that a query failed while Arrow read files."""
+"""The error of a query that failed because Arrow could not read a file."""
 
 from __future__ import annotations
 
 from recorder.errors import DataError
 
-#: DuckDB's words for what went wrong below Arrow.
+#: DuckDB's message for an error inside Arrow.
 _FAILED = "reading the Arrow source failed: "
 
 
 def unread(error: Exception) -> DataError | None:
-    """The error for a file that could not be read; None if that is not why a query failed."""
+    """Return the error for an unreadable file; None if the query failed for another reason."""
     _, found, why = str(error).partition(_FAILED)
     if not found:
         return None
-    hint = "ask again: what was read may have been replaced meanwhile"
+    hint = "run the query again: the file may have been replaced meanwhile"
     return DataError(f"a file cannot be read: {why.splitlines()[0]}", hint=hint)

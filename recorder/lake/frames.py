@@ -21,7 +21,7 @@ def show(connection: duckdb.DuckDBPyConnection, raw_url: str | None) -> None:
         StoreError, CredentialsError: there is none, it cannot be read, or cannot be reached.
     """
     if raw_url is None:
-        nowhere = frames.AWAY.format(why=f"{UNKNOWN}: {HINT}")
+        nowhere = frames.UNAVAILABLE.format(why=f"{UNKNOWN}: {HINT}")
         connection.execute(f"CREATE VIEW raw AS SELECT {RAW_COLUMNS} FROM ({nowhere}) AS r")  # noqa: S608 - ours
         return
     found = frames.remote(Place.of(raw_url, "--raw-url").store(), connection, here=set())
