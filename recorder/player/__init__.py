@@ -1,5 +1,5 @@
-"""Replay: the record's frames again, in order, to Python or to WebSocket clients.
+"""The replay of recorded frames, in order, to Python or to WebSocket clients.
 
-`run` reads what one recorder wrote, `merge` merges, `timeline` says when a frame is due; `iterate`
-gives frames to Python, `stage` and `server` give them to clients.
+`run` reads the segments of one recorder, `merge` merges runs, `timeline` computes when a frame is
+due; `iterate` yields frames to Python, `stage` and `server` send them to clients.
 """

@@ -1,4 +1,4 @@
-"""The clients of a replay together: when they are ready, how the slow and the lost are treated."""
+"""The clients of a replay as a group: when they are ready, and the treatment of slow ones."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ from typing import Protocol
 
 from recorder.player.client import Client
 
-#: Clients subscribe one message after another: the replay begins when they have said no more for
-#: so long.
+#: Clients may subscribe in several messages: the replay begins when none came for this long.
 _SETTLED_SECONDS = 0.5
 
-#: A client that took nothing for so long is too slow, where slow ones are closed.
+#: A client that read nothing for this long is too slow, if slow clients are closed.
 _TOO_SLOW_SECONDS = 1.0
 
-#: Codes that no close frame carries: a connection that was lost so is cut.
+#: Codes that a close frame cannot carry: the TCP connection is cut instead.
 _UNSENT = {1005, 1006, 1015}
 
 
 class Say(Protocol):
-    """Where notes for people go: an event, and its fields."""
+    """The function that logs an event and its fields."""
 
     def __call__(self, event: str, **fields: object) -> None:
-        """Tell it."""
+        """Log the event."""
 
 
 def unsettled(clients: Collection[Client], enough: int) -> float:
-    """Seconds until so many clients will have said what they want: 0 if they have.
+    """Return the seconds until `enough` clients have finished subscribing; 0 if they have.
 
-    Infinite while too few are there.
+    Infinity while too few are connected.
     """
     there = [client for client in clients if client.ready and client.open]
     if len(there) < enough:
@@ -40,7 +39,7 @@ def unsettled(clients: Collection[Client], enough: int) -> float:
 
 
 async def drop(clients: Collection[Client], feed: str, code: int | None, reason: str) -> None:
-    """End a feed's connections as the recorded one was lost."""
+    """Close a feed's connections in the way the recorded one was lost."""
     lost = [client for client in clients if client.feed == feed]
     for client in lost:
         client.ready = False
@@ -53,7 +52,7 @@ async def drop(clients: Collection[Client], feed: str, code: int | None, reason:
 
 
 async def pressed(slow: Collection[Client], say: Say, *, close: bool) -> None:
-    """Wait for who reads slowly; or `close` who takes nothing, as the service would."""
+    """Wait for slow clients; with `close`, close those that read nothing, as the service does."""
     if not close:
         await asyncio.gather(*(client.drained() for client in slow))
         return

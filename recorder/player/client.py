@@ -1,4 +1,4 @@
-"""One client of a replayed feed: what it asked for, what it is sent, how it is treated."""
+"""One client of a replayed feed: its subscriptions, the frames it is sent, its limits."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from recorder.service import Service
 #: Bytes in one write to the socket.
 _WRITE = 1 << 16
 
-#: A client of a service with channels that asks for none for so long gets everything.
+#: A client that subscribes to no channel for this long gets all channels.
 UNASKED_SECONDS = 1.0
 
 
 @dataclass(eq=False, slots=True)
 class Client:
-    """A connection that was let in. `wanted` None: everything."""
+    """An accepted connection; `wanted` None: all channels."""
 
     connection: ServerConnection
     feed: str
@@ -38,17 +38,17 @@ class Client:
 
     @property
     def open(self) -> bool:
-        """Whether frames can still be sent."""
+        """True if frames can still be sent."""
         return self.connection.state is State.OPEN and not self.connection.transport.is_closing()
 
     def say(self, texts: Sequence[str]) -> None:
-        """Send what the service says of its own accord, or in answer."""
+        """Send messages of the service itself, such as answers."""
         for text in texts:
             if self.open:
                 broadcast([self.connection], text.encode(), text=self.service.text)
 
     def send(self, rows: Ready, first: int, last: int) -> None:
-        """Send the frames from `first` up to, not including, `last`, of those it wants."""
+        """Send the wanted frames from `first` up to, but not including, `last`."""
         if not self.ready or not self.open or first == last:
             return
         if self.wanted is None:
@@ -72,16 +72,16 @@ class Client:
         self.frames += last - first
 
     async def drained(self) -> None:
-        """Wait until it has taken most of what it was sent, or is gone."""
+        """Wait until the client has read most of what was sent, or is gone."""
         while self.connection.paused and self.open:
             await self.connection.drain()
 
     def cut(self) -> None:
-        """End the TCP connection at once, without a word."""
+        """Abort the TCP connection without a close frame."""
         self.connection.transport.abort()
 
     async def close(self, code: int, reason: str) -> None:
-        """End the connection as the service would; one that does not take it is cut."""
+        """Close the connection as the service would; after five seconds cut it."""
         try:
             async with asyncio.timeout(5):
                 await self.connection.close(code, reason)
@@ -89,21 +89,21 @@ class Client:
             self.cut()
 
     async def converse(self, changed: Callable[[], None]) -> None:
-        """Answer what the client says until it is gone; `changed` hears of what it asks for."""
+        """Answer the client's messages until it is gone; call `changed` after each request."""
         try:
             async for message in self.connection:
                 payload = message.encode() if isinstance(message, str) else bytes(message)
-                end = self._trespass(payload)
+                end = self._violation(payload)
                 if end is not None:
                     await self.close(*end)
                     return
-                if await self._take(payload):
+                if await self._handle(payload):
                     changed()
         except (ConnectionClosed, ConnectionError):
             return
 
-    def _trespass(self, payload: bytes) -> tuple[int, str] | None:
-        """How the service ends the connection of a client that says too much."""
+    def _violation(self, payload: bytes) -> tuple[int, str] | None:
+        """Return the close code and reason if the client exceeds a limit, else None."""
         limit = self.service.limit
         if len(payload) > self.service.longest:
             return 1009, "frame_too_large"
@@ -113,8 +113,8 @@ class Client:
             self._spoken.popleft()
         return (limit.code, limit.reason) if len(self._spoken) > limit.messages else None
 
-    async def _take(self, payload: bytes) -> bool:
-        """Do what a message asks for; whether it asked for anything."""
+    async def _handle(self, payload: bytes) -> bool:
+        """Handle a message; return True if it was a request."""
         turn = self.service.turn(payload)
         if turn.key is not None:
             if self.key is not None and turn.key != self.key:
@@ -134,10 +134,10 @@ class Client:
         return asked
 
     async def unasked(self, changed: Callable[[], None]) -> None:
-        """Give everything to a client that asks for nothing, once it had time to ask."""
+        """Send all channels to a client that did not subscribe in time."""
         if self.service.by_message and self.wanted is None:
             await asyncio.sleep(UNASKED_SECONDS)
-        while not self.shown:  # noqa: ASYNC110 - nobody tells
+        while not self.shown:  # noqa: ASYNC110 - no event exists
             await asyncio.sleep(0.05)
         self.ready = True
         changed()
@@ -146,5 +146,5 @@ class Client:
         """Send the service's heartbeat in time, until cancelled."""
         while self.service.beat is not None:
             await asyncio.sleep(self.service.beat_seconds)
-            if not self.connection.paused:  # what does not read is not sent more
+            if not self.connection.paused:  # a client that does not read gets no more
                 self.say([self.service.beat(wall_ns())])

@@ -1,4 +1,4 @@
-"""The control channel: one JSON object a message, a status after each. Pure but for the stage."""
+"""The control channel: each message is a JSON object, answered with a status."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ COMMANDS = ("status", "pause", "resume", "seek", "speed")
 
 
 def command(stage: Stage, message: str | bytes) -> str:
-    """Do what a message asks for; the answer: the status, or `{"error": …}`.
+    """Execute a command; return the status, or `{"error": …}`, as JSON.
 
     `{"do": "pause"}`, `{"do": "seek", "to": "2026-01-31T12:00Z"}`, `{"do": "speed", "speed": 10}`.
     """
-    told = parsed(message) or {}
+    request = parsed(message) or {}
     try:
-        match told.get("do"):
+        match request.get("do"):
             case "status":
                 pass
             case "pause":
@@ -31,14 +31,14 @@ def command(stage: Stage, message: str | bytes) -> str:
             case "resume":
                 stage.resume()
             case "seek":
-                to = told.get("to")
+                to = request.get("to")
                 if not isinstance(to, str | int) or isinstance(to, bool):
                     raise UsageError(
                         "seek where?", hint='{"do": "seek", "to": "2026-01-31T12:00Z"}'
                     )
                 stage.seek(moment_of(to, stage.clock.wall_ns()))
             case "speed":
-                speed = told.get("speed")
+                speed = request.get("speed")
                 if not isinstance(speed, str | int | float):
                     raise UsageError("which speed?", hint='{"do": "speed", "speed": 10}, or "max"')
                 stage.go(speed_of(speed))
@@ -51,7 +51,7 @@ def command(stage: Stage, message: str | bytes) -> str:
 
 
 def status(stage: Stage) -> dict[str, object]:
-    """Where the replay is, and who listens."""
+    """Return the position of the replay and the number of clients, ready for JSON."""
     timeline, span = stage.timeline, stage.play.span
     position = timeline.position() or stage.first_ns
     feeds: dict[str, int] = dict.fromkeys(stage.play.services, 0)

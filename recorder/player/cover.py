@@ -1,4 +1,4 @@
-"""Follow the markers of a record while it is read: gaps, lost connections, overlaps. Pure.
+"""Gaps, lost connections and overlaps, found from the markers while a record is read. Pure.
 
 When a line is without cover is the rule of `recorder.record.gaps`. The table `gaps` applies it to
 all connections at once; here rows come in order, so a connection counts as open until it closes or
@@ -29,7 +29,7 @@ Place = tuple[str, str, str]  # feed, group, line
 
 
 class Note(NamedTuple):
-    """What to say before the row `row` of a batch: a gap that ends there, or a lost connection."""
+    """A note before row `row` of a batch: a gap that ends there, or a lost connection."""
 
     row: int
     gap: Gap | None = None
@@ -72,7 +72,7 @@ class Cover:
         ]
 
     def overlapping(self) -> set[str]:
-        """Return the connections that bring the same frames as others do at this time."""
+        """Return the connections that currently receive the same frames as others."""
         groups: dict[tuple[str, str], set[str]] = {}
         for place, line in self._lines.items():
             groups.setdefault(place[:2], set()).update(line.living)
@@ -148,7 +148,7 @@ class Cover:
             yield Note(index, lost=(place[0], code if isinstance(code, int) else None, reason))
 
     def _end(self, line: _Line, life: Lifetime) -> None:
-        """Take in a connection that closed, or whose run is over."""
+        """Add a connection that closed, or whose run is over."""
         life = life._replace(last_heard_ns=self._heard.pop(life.connection, None))
         line.ended.see(life, life.heard_ns)
 
@@ -191,7 +191,7 @@ class Cover:
 
 
 def _fields(payload: bytes) -> dict[str, object]:
-    """Return the fields of a marker; none if it is no JSON object."""
+    """Return the fields of a marker; empty if it is not a JSON object."""
     try:
         fields = json.loads(payload)
     except ValueError:

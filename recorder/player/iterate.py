@@ -1,4 +1,4 @@
-"""The record as frames for Python: an iterator, plain or asynchronous, at any speed."""
+"""The record as an iterator of frames, synchronous or asynchronous, at any speed."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class Played(NamedTuple):
 
 _new: Callable[[Iterable[Any]], Played] = partial(tuple.__new__, Played)
 
-#: The names of all channels that bring a frame; none: nobody knows.
+#: Returns the channels that carry a frame; empty: unknown.
 ChannelsOf = Callable[[bytes], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Frames of the record, in the order of `merge`; iterate over it as often as you like.
+    """Frames of the record, in the order of `merge`; it can be iterated repeatedly.
 
     Gaps come in place as frames of kind `gap` (JSON: feed, line, from_ns, to_ns, cause) before the
     frame that ends them, beside the record's own markers.
@@ -73,7 +73,7 @@ class Replay:
         return _paced(chain.from_iterable(parts), self.speed)
 
     async def __aiter__(self) -> AsyncIterator[Played]:
-        """The same; reads in a thread and gives other tasks their turn."""
+        """Yield the same frames; read in a thread, so that other tasks run meanwhile."""
         parts = self._parts()
         timeline = Timeline(time.monotonic, self.speed)
         while frames := await asyncio.to_thread(_several, parts):
@@ -117,7 +117,7 @@ class Replay:
 
 
 def _ahead(source: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same, read by a thread while the one before is looked at: Arrow needs no lock."""
+    """Yield the same batches, each read by a thread while the previous one is used."""
     with ThreadPoolExecutor(1, "replay") as reader:
         task = reader.submit(next, source, None)
         while (batch := task.result()) is not None:
@@ -126,7 +126,7 @@ def _ahead(source: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def rows(batch: pa.RecordBatch, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """A batch as rows of Python values: the fields of `Played`."""
+    """Return a batch's rows as tuples with the fields of `Played`."""
     recv, mono, seq, connection, kind, payload = batch.columns[:6]
     feeds = _words(batch.column("run"), names)
     return zip(
@@ -142,7 +142,7 @@ def rows(batch: pa.RecordBatch, names: Sequence[str]) -> Iterator[tuple[Any, ...
 
 
 def _words(column: pa.Array, names: Sequence[str] | None = None) -> Iterable[str]:
-    """A column of few words, each made once."""
+    """Return a column of few distinct strings, each decoded once."""
     coded = column.dictionary_encode()
     words: list[Any] = coded.dictionary.to_pylist()
     if names is not None:
@@ -154,15 +154,15 @@ def _words(column: pa.Array, names: Sequence[str] | None = None) -> Iterable[str
 
 
 def _gap_frame(batch: pa.RecordBatch, note: Note, gap: Gap) -> Played:
-    """A gap as a frame, in the place of the row that ends it."""
-    told = {"line": gap.line, "from_ns": gap.from_ns, "to_ns": gap.to_ns, "cause": gap.cause}
+    """Return a gap as a frame at the time of the row that ends it."""
+    fields = {"line": gap.line, "from_ns": gap.from_ns, "to_ns": gap.to_ns, "cause": gap.cause}
     recv, mono = batch.column(0)[note.row].as_py(), batch.column(1)[note.row].as_py()
     name = batch.column(3)[note.row].as_py()
-    return Played(recv, mono, -1, name, "gap", json.dumps(told).encode(), gap.feed)
+    return Played(recv, mono, -1, name, "gap", json.dumps(fields).encode(), gap.feed)
 
 
 def _several(parts: Iterator[Iterable[Played]]) -> list[Played]:
-    """The next frames, up to a few thousand; none at the end."""
+    """Return the next frames, up to a few thousand; empty at the end."""
     for part in parts:
         frames = list(part)
         if frames:
@@ -186,10 +186,10 @@ def _paced(frames: Iterator[Played], speed: float) -> Iterator[Played]:
 
 
 def chosen(layout: Layout, feeds: Sequence[str] | None) -> tuple[str, ...]:
-    """The feeds that are named, or all that were recorded.
+    """Return the named feeds, or all recorded ones.
 
     Raises:
-        UsageError: one was never recorded, or nothing was.
+        UsageError: a feed was never recorded, or nothing was.
     """
     known = layout.feeds()
     if not known:
@@ -202,10 +202,10 @@ def chosen(layout: Layout, feeds: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def speed_of(value: str | float) -> float:
-    """A speed: `max`, or how many times as fast as it was recorded.
+    """Return a speed: `max`, or a multiple of the recorded speed.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the value is neither.
     """
     try:
         speed = MAX if value == "max" else float(value)
@@ -213,7 +213,7 @@ def speed_of(value: str | float) -> float:
         speed = 0.0
     if not speed > 0:
         raise UsageError(
-            f"'{value}' is no speed", hint="max, or a number above 0: 1 is as recorded"
+            f"'{value}' is not a speed", hint="max, or a number above 0: 1 is as recorded"
         )
     return speed
 
@@ -234,10 +234,10 @@ def replay(
     span: Span,
     speed: str | float,
 ) -> Replay:
-    """A replay of what was recorded; nothing is read yet.
+    """Return a replay of the record; iterating it reads the frames.
 
     Raises:
-        UsageError: an unknown feed, no speed, or channels of a feed whose frames name none.
+        UsageError: an unknown feed, a wrong speed, or channels for a feed without channels.
     """
     names, pace = chosen(layout, feeds), speed_of(speed)
     channels_of: dict[str, ChannelsOf] = {}

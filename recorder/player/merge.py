@@ -1,7 +1,7 @@
 """The record as one stream of Arrow batches: runs and feeds merged as they are read.
 
 Order is `(recv_ns, connection, seq)`. Only runs that overlap are merged, a stretch at a time, by
-Arrow. What is in memory is a part of each run that lives at the moment.
+Arrow. Memory holds only a part of each run of that time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from recorder.stream.span import Span
 
 
 def before(found: Sequence[Run], span: Span) -> Iterator[pa.RecordBatch]:
-    """Yield rows shortly before a span, which say which connections live at its beginning."""
+    """Yield rows shortly before a span: they show which connections are open at its start."""
     last = [
         replace(run, stems=stems) for run in found if (stems := tuple(last_before(run.stems, span)))
     ]
@@ -52,7 +52,7 @@ def merged(
 ) -> Iterator[pa.RecordBatch]:
     """Yield all rows of these runs in order, in batches of bounded size, of the schema `PLACED`.
 
-    The numbers of runs whose last row was given are put into `ended`.
+    Adds the numbers of runs whose last row was yielded to `ended`.
 
     Raises:
         DataError: a file is damaged, or was written by a newer version.

@@ -1,4 +1,4 @@
-"""Stretches of one feed's record, ready to be sent: what is to go out, encoded; what to say."""
+"""Stretches of one feed's record, ready to be sent: encoded frames, and notes between them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from recorder.stream.span import Span
 _ROWS = 4096
 _RECEIVED = pa.array(["text", "binary"])
 
-#: Copies of a frame on two lines come within so much time of each other.
+#: Copies of a frame on two lines arrive within this time of each other.
 _QUIET_NS = 60 * NS
 
 
@@ -40,11 +40,11 @@ class Ready:
     _channels: list[Sequence[str]] | None = field(default=None)
 
     def count(self, until: int) -> int:
-        """How many frames are due at a time."""
+        """Return how many frames are due at `until`."""
         return bisect_right(self.at, until)
 
     def channels(self) -> list[Sequence[str]]:
-        """For each frame, the channels that bring it; found when first asked for."""
+        """Return the channels that carry each frame; computed at the first call."""
         if self._channels is None:
             ask = self.channels_of or (lambda payload: ())
             self._channels = [ask(payload) for payload in self.payloads.to_pylist()]
@@ -52,10 +52,10 @@ class Ready:
 
 
 class Repeats:
-    """Which frames of overlapping connections are copies of frames that were sent already.
+    """Detects frames of overlapping connections that are copies of frames already sent.
 
-    Counted as ingest counts them: the second time that a connection brings some bytes is the same
-    event as the second time that another one brings them.
+    It counts like ingest: the second time that a connection receives some bytes is the same event
+    as the second time that another one receives them.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Repeats:
         self._turned = 0
 
     def fresh(self, connection: str, payload: bytes, at: int) -> bool:
-        """True for a frame that no other connection has brought."""
+        """Return True for a frame that no other connection received before."""
         if at - self._turned > _QUIET_NS:
             self._old, self._now, self._turned = self._now, {}, at
         times = self._times(connection, payload) + 1
@@ -82,7 +82,7 @@ class Repeats:
 def stretches(
     runs: Sequence[Run], span: Span, service: Service, shift_ns: int = 0
 ) -> Iterator[Ready]:
-    """One feed's rows of a span, in order, a few thousand at a time.
+    """Yield one feed's rows of a span, in order, a few thousand at a time.
 
     Raises:
         DataError: a file is damaged, or was written by a newer version.
@@ -104,7 +104,7 @@ def stretches(
 def _sent(
     rows: pa.RecordBatch, service: Service, overlapping: set[str], repeats: Repeats
 ) -> pa.Array:
-    """Which rows go out: what was received, but for answers to the recorded session and copies."""
+    """Return the mask of rows to send: received frames except answers to requests, and copies."""
     mask = pc.is_in(rows.column("kind"), value_set=_RECEIVED)
     if service.own is not None:
         answers = pc.match_substring_regex(rows.column("payload"), service.own)
@@ -129,23 +129,23 @@ def _ready(
         moved = [shifted(p, pattern_of(service.times), shift_ns) for p in payloads.to_pylist()]
         payloads = pa.array(moved, pa.binary())
     wire = encoded(payloads, pc.equal(kept.column("kind"), "binary"))
-    told = [(at[note.row], note) for note in notes]
+    timed = [(at[note.row], note) for note in notes]
     places = numbers(kept.column("at")) if len(kept) else memoryview(b"").cast("q")
-    return Ready(places, at[-1], payloads, wire, told, service.channels)
+    return Ready(places, at[-1], payloads, wire, timed, service.channels)
 
 
-# -- the times that a feed's frames carry
+# -- times inside frames
 
 
 def pattern_of(names: Sequence[str]) -> re.Pattern[bytes]:
-    """Finds the values of fields that hold times."""
+    """Return the pattern of the values of these fields, which hold times."""
     which = "|".join(map(re.escape, names)).encode()
     moment = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z"
     return re.compile(rb'("(?:' + which + rb')"\s*:\s*"?)(\d{10,19}|' + moment + rb")(?![\d.])")
 
 
 def shifted(payload: bytes, times: re.Pattern[bytes], by_ns: int) -> bytes:
-    """A frame with its times moved; the unit of a number is told by its digits."""
+    """Return a frame with its times shifted; a number's digits show its unit."""
     return times.sub(lambda found: found[1] + _moved(found[2], by_ns), payload)
 
 

@@ -1,4 +1,4 @@
-"""The replay's sockets: who may connect, to which feed, and the control channel."""
+"""The replay's sockets: access checks, routing to feeds, and the control channel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from recorder.service import Service
 
 CONTROL = "/control"
 
-#: More would meet the limits of the process.
+#: More clients would exceed the process's limits.
 _MOST_CLIENTS = 500
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
 
@@ -41,7 +41,7 @@ class Address:
 
 
 def is_loopback(host: str) -> bool:
-    """True for addresses that no other machine reaches."""
+    """Return True for addresses that no other machine can reach."""
     if host == "localhost":
         return True
     try:
@@ -51,15 +51,15 @@ def is_loopback(host: str) -> bool:
 
 
 @dataclass(slots=True)
-class Door:
-    """Lets clients in at one address."""
+class Gatekeeper:
+    """Accepts clients at one address."""
 
     address: Address
     stage: Stage
     key: str | None
 
     def feed_at(self, path: str) -> str | None:
-        """The feed that a path leads to; None if to none."""
+        """Return the feed of a path; None if there is none."""
         feeds = self.address.feeds
         if len(feeds) == 1:
             return feeds[0]
@@ -67,7 +67,7 @@ class Door:
         return first if first in feeds else None
 
     def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Refuse a handshake, as the service would, or let it pass."""
+        """Return the response that refuses a handshake, as the service would; None accepts it."""
         parts = urlsplit(request.path)
         origin = request.headers.get("Origin")
         if origin not in {None, "null"} and urlsplit(origin or "").hostname not in _LOCAL:
@@ -98,7 +98,7 @@ class Door:
         return self.key is None or hmac.compare_digest((shown or "").encode(), self.key.encode())
 
     async def handle(self, connection: ServerConnection) -> None:
-        """One connection's life."""
+        """Serve one connection until it ends."""
         request = connection.request
         assert request is not None
         parts = urlsplit(request.path)
@@ -138,7 +138,7 @@ class Door:
 
 
 def _shown(request: Request) -> str | None:
-    """The key in a handshake: the header X-API-Key, or `?key=`."""
+    """Return the key of a handshake: the header X-API-Key, or `?key=`."""
     query = dict(parse_qsl(urlsplit(request.path).query))
     return request.headers.get("X-API-Key") or query.get("key")
 
@@ -157,38 +157,38 @@ async def listening(
     key: str | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[list[Address]]:
-    """Listen at all addresses; gives them with the ports that were taken for port 0.
+    """Listen at all addresses; yield them with the actual ports instead of port 0.
 
     Raises:
         BusyError: a port is in use.
         RecorderError: an address cannot be listened on.
     """
     quiet = logging.getLogger("recorder.player")
-    quiet.setLevel(logging.CRITICAL)  # a client's garbage is no news
+    quiet.setLevel(logging.CRITICAL)  # malformed client data is not worth logging
     async with contextlib.AsyncExitStack() as stack:
         found = []
         for address in addresses:
-            server = await _serve(Door(address, stage, key), quiet, tls)
+            server = await _serve(Gatekeeper(address, stage, key), quiet, tls)
             await stack.enter_async_context(server)
             port = int(next(iter(server.sockets)).getsockname()[1])
             found.append(Address(address.host, port, address.feeds))
         yield found
 
 
-async def _serve(door: Door, logger: logging.Logger, tls: ssl.SSLContext | None) -> Server:
-    address = door.address
+async def _serve(gate: Gatekeeper, logger: logging.Logger, tls: ssl.SSLContext | None) -> Server:
+    address = gate.address
     try:
         return await serve(
-            door.handle,
+            gate.handle,
             address.host,
             address.port,
             ssl=tls,
-            process_request=door.admit,
+            process_request=gate.admit,
             compression=None,
             open_timeout=10,
             close_timeout=5,
             ping_interval=15,
-            ping_timeout=None,  # who only counts frames does not answer
+            ping_timeout=None,  # some clients never answer pings
             max_size=1 << 20,
             max_queue=64,
             write_limit=1 << 18,

@@ -1,4 +1,4 @@
-"""Why a range holds no frames: what lies before it, what after it, and what ended the record."""
+"""The error for a range without frames: the frames around it, and what ended the record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recorder.stream.span import FOR_EVER, Span
 
 
 def nothing_recorded(layout: Layout, feeds: Sequence[str], span: Span) -> DataError:
-    """The error to raise for a range without frames; it says what is around it, feed by feed."""
+    """Return the error for a range without frames; it names each feed's frames around it."""
     end = iso(span.until_ns) if span.until_ns < FOR_EVER else "now"
     what = f"nothing was recorded of {', '.join(feeds)} from {iso(span.since_ns)} to {end}"
     return DataError(
@@ -26,7 +26,7 @@ def nothing_recorded(layout: Layout, feeds: Sequence[str], span: Span) -> DataEr
 
 
 def around(layout: Layout, feed: str, span: Span) -> str:
-    """What a feed's record has before and after a range without frames."""
+    """Return, as text, a feed's frames before and after a range without frames."""
     found = runs(layout, [feed], span)
     # Of all that came before, every run is over: no frame of the range follows.
     cover = Cover([run.feed for run in found], {run.number for run in found})
@@ -38,6 +38,6 @@ def around(layout: Layout, feed: str, span: Span) -> str:
     cause = ", ".join(sorted(causes)) or "the recorder ended without closing"
     starts = map(began_ns, {*layout.active(feed), *layout.sealed(feed)})
     after = min((start for start in starts if start >= span.until_ns - 1), default=None)
-    told = [f"the last frame before it came at {iso(last)} ({cause})"] if last else []
-    told += [f"the next came at {iso(after)}"] if after else []
-    return f"{feed}: {'; '.join(told) or 'no frame before or after it'}"
+    parts = [f"the last frame before it came at {iso(last)} ({cause})"] if last else []
+    parts += [f"the next came at {iso(after)}"] if after else []
+    return f"{feed}: {'; '.join(parts) or 'no frame before or after it'}"

@@ -1,4 +1,4 @@
-"""The replay at work: several feeds on one clock, each frame to every client that wants it."""
+"""The running replay: several feeds on one clock, each frame to every subscribed client."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from recorder.stream.span import Span
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """What is played, and how."""
+    """The feeds, range and options of a replay."""
 
     layout: Layout
     services: Mapping[str, Service]  # by feed
     span: Span
     speed: float = MAX
-    clients: int = 1  # the replay waits for so many
+    clients: int = 1  # the replay waits for this many
     loop: bool = False
     stay: bool = False  # keep the connections after the end
     drops: bool = False  # end connections where the recorded ones were lost
@@ -55,22 +55,22 @@ class Stage:
     _seek: int | None = None
 
     def __post_init__(self) -> None:
-        """The clock runs by the event loop's."""
+        """Create the timeline on the stage's monotonic clock."""
         self.timeline = Timeline(lambda: self.clock.mono_ns() / NS, self.play.speed)
 
-    # -- what others do to it
+    # -- control
 
     def changed(self) -> None:
-        """Something happened that the replay may wait for: a client, a command."""
+        """Wake the replay after a change: a client, a command."""
         self._changed.set()
 
     def pause(self) -> None:
-        """Stand still."""
+        """Pause the replay."""
         self.timeline.pause()
         self.changed()
 
     def resume(self) -> None:
-        """Go on."""
+        """Resume the replay."""
         self.timeline.resume()
         self.changed()
 
@@ -80,14 +80,14 @@ class Stage:
         self.changed()
 
     def seek(self, position: int) -> None:
-        """Go on from another time of the record."""
+        """Continue from another time of the record (ns)."""
         self._seek = position
         self.changed()
 
     # -- the play
 
     async def check(self) -> None:
-        """Read the beginning, before anybody connects.
+        """Read the beginning before any client connects.
 
         Raises:
             DataError: nothing was recorded in the range, or it cannot be read.
@@ -98,7 +98,7 @@ class Stage:
         self.first_ns = min(track.due for track in self._tracks)
 
     async def run(self) -> None:
-        """Wait for the audience, then play to the end."""
+        """Wait for the clients, then play to the end."""
         await self._audience()
         if self.play.from_now:
             self.shift_ns = self.clock.wall_ns() - self.first_ns
@@ -134,7 +134,7 @@ class Stage:
             await track.leave()
 
     async def _audience(self) -> None:
-        """Wait until enough clients are there and have said what they want."""
+        """Wait until enough clients are connected and have subscribed."""
         while True:
             wait = audience.unsettled(self.clients, self.play.clients)
             if wait <= 0:
@@ -142,7 +142,7 @@ class Stage:
             await self._woken(wait)
 
     async def _woken(self, seconds: float) -> None:
-        """Wait so long, or until something changes; by a bare timer, for exceptions take longer."""
+        """Wait `seconds` or until a change; a plain timer is faster than a timeout's exception."""
         self._changed.clear()
         if seconds == math.inf:
             await self._changed.wait()
@@ -158,7 +158,7 @@ class Stage:
             await self._woken(math.inf)
 
     async def _jump(self) -> None:
-        """Play from where it was asked to, once it was."""
+        """Continue from the requested position, if one was requested."""
         if self._seek is None:
             return
         position, self._seek = self._seek, None
@@ -169,7 +169,7 @@ class Stage:
         self.say("playing from", time=iso(first))
 
     async def _all(self) -> None:
-        """Play until the tracks end, or somebody wants to be elsewhere."""
+        """Play until the tracks end; follow requests to seek."""
         while self._tracks:
             if self._seek is not None:
                 await self._jump()
@@ -184,7 +184,7 @@ class Stage:
             await self._step(self._reach(due))
 
     def _reach(self, due: int) -> int:
-        """Up to which time frames go out now: the clock's, or as far as every track was read."""
+        """Return the time up to which frames are sent now; all tracks were read up to it."""
         until = min(track.rows.last for track in self._tracks if track.rows is not None)
         if self.timeline.speed != MAX:
             until = min(until, max(due, self.timeline.position()))
@@ -192,7 +192,7 @@ class Stage:
         return until
 
     async def _step(self, until: int) -> None:
-        """Send what is due at a time, wait for the slow, and read on."""
+        """Send what is due, wait for slow clients, and read on."""
         for track in self._tracks:
             rows = track.rows
             assert rows is not None

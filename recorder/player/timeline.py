@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 from recorder.clock import NS
 
-#: As fast as frames are taken.
+#: As fast as clients read.
 MAX = math.inf
 
 
 @dataclass(slots=True)
 class Timeline:
-    """Where the replay is. At `MAX` it is wherever its frames are: `reach` moves it there."""
+    """The position of a replay; at `MAX`, `reach` moves it to the time of the sent frames."""
 
     now: Callable[[], float]
     speed: float = 1.0
@@ -35,7 +35,7 @@ class Timeline:
         self._position, self._at = position, self.now()
 
     def position(self) -> int:
-        """The time of the record that is played now; 0 before `start`."""
+        """Return the current time of the record (ns); 0 before `start`."""
         if self._position is None:
             return 0
         if self.paused or self.speed == MAX:
@@ -43,12 +43,12 @@ class Timeline:
         return self._position + int((self.now() - self._at) * self.speed * NS)
 
     def reach(self, position: int) -> None:
-        """At full speed the frames move the clock."""
+        """Move the position to the time of sent frames, at full speed."""
         if self.speed == MAX and not self.paused:
             self._position = position
 
     def wait(self, due: int) -> float:
-        """Seconds until a time of the record is played: 0 if it was; infinite while paused."""
+        """Return the seconds until a time of the record is due; infinite while paused."""
         if self.paused:
             return math.inf
         if self.speed == MAX or self._position is None:
@@ -56,12 +56,12 @@ class Timeline:
         return max(0.0, (due - self._position) / NS / self.speed + self._at - self.now())
 
     def pause(self) -> None:
-        """Stand still."""
+        """Pause the clock."""
         self.start(self.position())
         self.paused = True
 
     def resume(self) -> None:
-        """Go on."""
+        """Resume the clock."""
         self.start(self.position())
         self.paused = False
 

@@ -11,7 +11,7 @@ from itertools import islice
 from recorder.errors import DataError
 from recorder.player.ready import Ready
 
-#: Stretches that are read at a time: each change of threads waits for its turn.
+#: Stretches read per task: each switch between threads costs time.
 _AHEAD = 4
 
 
@@ -27,7 +27,7 @@ class Track:
     _next: asyncio.Task[deque[Ready]] | None = None
 
     async def turn(self) -> None:
-        """Go on to the next stretch; none after the last."""
+        """Advance to the next stretch; after the last, `rows` becomes None."""
         if not self._read:
             self._read = await (self._next or self._reading())
             self._next = self._reading() if self._read else None
@@ -37,7 +37,7 @@ class Track:
         return asyncio.create_task(asyncio.to_thread(self._several))
 
     def _several(self) -> deque[Ready]:
-        """The next stretches. What lies before an error is played before it is raised."""
+        """Return the next stretches; those before an error are played before it is raised."""
         read: deque[Ready] = deque()
         try:
             read.extend(islice(self.source, _AHEAD))
@@ -49,7 +49,7 @@ class Track:
 
     @property
     def due(self) -> int:
-        """When the next frame, note or stretch is due."""
+        """The time (ns) at which the next frame, note or stretch is due."""
         assert self.rows is not None
         first = self.rows.at[self.sent] if self.sent < len(self.rows.at) else self.rows.last
         return min(first, self.rows.notes[0][0]) if self.rows.notes else first
@@ -61,7 +61,7 @@ class Track:
 
 
 def _failing(error: DataError) -> Iterator[Ready]:
-    """An iterator that raises when it is asked."""
+    """Return an iterator that raises the error at its first item."""
 
     def ask() -> Ready:
         raise error

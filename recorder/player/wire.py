@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 TEXT, BINARY = 0x81, 0x82  # opcodes with the bit of a frame that is the message's last
 
-_TABLED = 8192  # payloads below so many bytes have their head in a table
+_TABLED = 8192  # heads of payloads below this many bytes are in a table
 
 
 class Wire(NamedTuple):
@@ -27,7 +27,7 @@ class Wire(NamedTuple):
 
 
 def head(length: int, first: int) -> bytes:
-    """A frame's head (RFC 6455, section 5.2)."""
+    """Return a frame's head (RFC 6455, section 5.2)."""
     if length < 126:
         return bytes((first, length))
     if length < 1 << 16:
@@ -37,12 +37,12 @@ def head(length: int, first: int) -> bytes:
 
 @cache
 def _heads() -> pa.Array:
-    """The heads of text frames by length, then those of binary frames."""
+    """Return the heads of text frames by length, then those of binary frames."""
     return pa.array([head(n, first) for first in (TEXT, BINARY) for n in range(_TABLED)])
 
 
 def encoded(payloads: pa.Array, binary: pa.Array) -> Wire:
-    """A column of payloads as frames; `binary` says which of them are binary."""
+    """Return a column of payloads as frames; `binary` marks the binary ones."""
     lengths = pc.binary_length(payloads)
     if (pc.max(lengths).as_py() or 0) < _TABLED:
         places = pc.add(lengths, pc.multiply(pc.cast(binary, pa.int32()), _TABLED))

@@ -52,7 +52,7 @@ def test_who_reads_only_the_beginning_meets_no_error(sample: Path) -> None:
         (["--from", "soon"], 2, "'soon' is not a time"),
         (["--from", "2026-01-02", "--to", "2026-01-01"], 2, "empty range"),
         (["--from", "2026-01-01", "--to", "2026-01-02"], 1, "the next came at 2026-09-21"),
-        (["--speed", "0"], 2, "'0' is no speed"),
+        (["--speed", "0"], 2, "'0' is not a speed"),
         (["--channel", "x"], 2, "name no channels"),
         (["--drops"], 2, "--serve"),
         (["--serve", "9000"], 2, "HOST:PORT"),
