@@ -106,7 +106,7 @@ class Recording:
 
     def change(self, source: FeedSource, options: dict[str, Any]) -> None:
         """Record another selection of the same feed; what did not change is not touched."""
-        anew = _way(self.source) != _way(source)
+        reconnect = _way(self.source) != _way(source)
         listed = source.listing != self.source.listing
         self._wiring = replace(self._wiring, feed=source.feed, options=options)
         self.source = source
@@ -120,7 +120,7 @@ class Recording:
             if key in self._lines:
                 line = self._lines[key]
                 line.max_retries = source.settings.max_retries
-                line.change(self._wiring, plan, self._budget(plan, key[-1]), anew=anew)
+                line.change(self._wiring, plan, self._budget(plan, key[-1]), reconnect=reconnect)
             else:
                 self._lines[key] = self._new_line(plan, key[-1])
                 self._run(self._lines[key])

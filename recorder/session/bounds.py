@@ -1,8 +1,8 @@
-"""What a peer may make us hold in memory: bounds per connection, and one for all together.
+"""Bounds on what a peer can make this process hold in memory, per connection and in total.
 
-`max_size` of websockets bounds the payload of a message. These bound the rest: how long and in how
-many pieces a message may come, what we have to answer and the peer does not read, and how many
-control frames it sends. All decisions are pure; the connection feeds them and ends itself.
+`max_size` of websockets bounds the payload of a message. These bound the rest: the duration and the
+number of fragments of a message, our answers that the peer does not read, and the peer's rate of
+control frames. All decisions are pure: the connection reports what it reads, and closes itself.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from recorder.clock import NS
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The most that one connection may take; all of them together for `partial_bytes`."""
+    """The limits of one connection; `partial_bytes` is the limit of all connections together."""
 
     unsent_bytes: int = 1 << 20
-    """Our answers (pongs, replies) that the peer has not read."""
+    """Pongs and replies in the send buffer, which the peer has not read."""
     fragments: int = 1 << 17
     """Frames of one message."""
     message_seconds: float = 120.0
     """From a message's first byte to its last."""
     controls_per_second: int = 1000
-    """Pings and pongs that the peer sends."""
+    """Pings and pongs from the peer."""
     partial_bytes: int = 256 << 20
-    """Messages under way of all connections of this process."""
+    """Incomplete messages of all connections of this process."""
 
 
 @dataclass(slots=True)
 class Intake:
-    """The messages under way of all connections that share it, in bytes."""
+    """The bytes of incomplete messages, for all connections that share this object."""
 
     held: dict[int, int] = field(default_factory=dict)
 
     def hold(self, connection: int, size: int) -> int:
-        """Note what a connection holds now; return what all of them hold together."""
+        """Record the bytes that a connection holds now; return the bytes of all connections."""
         if size:
             self.held[connection] = size
         else:
@@ -45,7 +45,7 @@ class Intake:
 
 @dataclass(slots=True)
 class Usage:
-    """What one connection's peer has used of its bounds."""
+    """One connection's use of its bounds."""
 
     bounds: Bounds
     intake: Intake
@@ -55,19 +55,19 @@ class Usage:
     _second: int = 0
 
     def completed(self) -> None:
-        """A message came to its end."""
+        """Reset the limits of a message: its last byte has arrived."""
         self._since_ns = None
         self._fragments = 0
 
     def fragment(self) -> str:
-        """Count a fragment of a message; return what it breaks, empty if nothing."""
+        """Count a fragment of a message; return the bound that it breaks, empty if none."""
         self._fragments += 1
         if self._fragments > self.bounds.fragments:
             return f"a message of more than {self.bounds.fragments} fragments"
         return ""
 
     def control(self, mono_ns: int) -> str:
-        """Count a ping or pong; return what it breaks, empty if nothing."""
+        """Count a ping or pong; return the bound that it breaks, empty if none."""
         if mono_ns // NS != self._second:
             self._second, self._controls = mono_ns // NS, 0
         self._controls += 1
@@ -76,9 +76,9 @@ class Usage:
         return ""
 
     def read(self, mono_ns: int, partial: int, unsent: int, *, in_message: bool) -> str:
-        """Take in the end of one read from the socket; return what it breaks, empty if nothing.
+        """Check the bounds after one read from the socket; return the broken one, empty if none.
 
-        `partial` counts the bytes of messages under way, `unsent` those of ours that wait.
+        `partial` is the size of incomplete messages, `unsent` that of the send buffer, in bytes.
         """
         if unsent > self.bounds.unsent_bytes:
             return f"the peer does not read: {unsent} bytes of our answers wait"
@@ -94,5 +94,5 @@ class Usage:
         return ""
 
     def release(self) -> None:
-        """Forget what the connection held: it is gone."""
+        """Release the bytes of a closed connection."""
         self.intake.hold(id(self), 0)

@@ -1,4 +1,4 @@
-"""How often an endpoint may be tried."""
+"""The limit on connection attempts per endpoint."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from recorder.feed import RetryPolicy
 
 @dataclass(slots=True)
 class Budget:
-    """Attempts at one endpoint, shared by all lines that connect there, in the order they wait."""
+    """Attempts at one endpoint, shared by all lines that connect there, in order of arrival."""
 
     policy: RetryPolicy
     attempts: deque[float] = field(default_factory=deque)
-    queue: list[object] = field(default_factory=list)  # who is due and waits, longest first
+    queue: list[object] = field(default_factory=list)  # callers of `take` that wait, longest first
 
     def earliest(self, wanted: float) -> float:
-        """The first moment at or after `wanted` at which an attempt is allowed."""
+        """Return the first time at or after `wanted` at which an attempt is allowed (seconds)."""
         if self.attempts:
             wanted = max(wanted, self.attempts[-1] + self.policy.spacing)
         if len(self.attempts) >= self.policy.attempts_per_minute:
@@ -25,7 +25,7 @@ class Budget:
         return wanted
 
     def take(self, who: object, at: float) -> bool:
-        """Take an attempt now, if one is allowed and nobody has been waiting for longer."""
+        """Take an attempt; return False if none is allowed yet or another caller is first."""
         if who not in self.queue:
             self.queue.append(who)
         if self.queue[0] is not who or at < self.earliest(at):
@@ -37,6 +37,6 @@ class Budget:
         return True
 
     def leave(self, who: object) -> None:
-        """Wait no longer."""
+        """Remove a caller from the queue."""
         if who in self.queue:
             self.queue.remove(who)

@@ -40,7 +40,7 @@ logging.getLogger("websockets").setLevel(logging.INFO)
 
 
 class Tape:
-    """What one connection writes: its frames and markers, and what is known of them."""
+    """The frames and markers of one connection on their way to the journal, with their counts."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Tape:
     ) -> None:
         self._journal, self.clock, self._answer = journal, clock, answer
         self.stream = Stream(connection)
-        self.recv_ns = 0  # the stamp of the read being processed
+        self.recv_ns = 0  # wall-clock stamp of the current read
         self.mono_ns = 0
         self.heard_ns = 0  # monotonic: the last byte
         self.data_ns = 0  # monotonic: the last data frame
@@ -60,16 +60,16 @@ class Tape:
         self._records: list[Buffer] = []
         self._size = 0
         self._reading = False
-        self._data = False  # the read being processed brought more than answers to our pings
+        self._data = False  # the current read brought more than answers to our pings
 
     def stamp(self) -> None:
-        """Take the receive timestamp of the bytes at hand."""
+        """Take the receive timestamp of the current read."""
         self._reading = True
         self.recv_ns, self.mono_ns = self.clock.wall_ns(), self.clock.mono_ns()
         self.heard_ns = self.mono_ns
 
     def add(self, kind: int, payload: Buffer) -> None:
-        """Record one message completed by the bytes at hand."""
+        """Buffer one message that the current read completed."""
         length = len(payload)
         self._records += (RECORD.pack(kind, length), payload)
         self._size += length
@@ -79,7 +79,7 @@ class Tape:
             self._data = True
 
     def flush(self) -> None:
-        """Append what the bytes at hand brought to the journal, in one write."""
+        """Write the buffered messages of the current read to the journal, as one block."""
         self._reading = False
         if self._records:
             records, self._records = self._records, []
@@ -91,7 +91,7 @@ class Tape:
             self._journal.write(self.stream, self.recv_ns, self.mono_ns, records, size)
 
     def mark(self, kind: int, payload: bytes) -> None:
-        """Record a marker, or a message that we sent: in its place among the bytes at hand."""
+        """Record a marker or a sent message; during a read, in order with its messages."""
         if self._reading:
             self._records += (RECORD.pack(kind, len(payload)), payload)
         else:
@@ -117,7 +117,7 @@ class RecordingConnection(ClientConnection):
         super().__init__(*arguments, **options)
         self._tape, self._opened, self._look, self._usage = tape, opened, look, usage
         self.broken = ""
-        """The bound that the peer broke, for which this connection ended."""
+        """The bound that the peer broke and that ended this connection; empty: none."""
         self._fragments: bytearray | None = None
         self._opcode = TEXT
         self._failed = False
@@ -125,7 +125,7 @@ class RecordingConnection(ClientConnection):
         self._ping_rtt: float | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Stamp, let the protocol parse, then write what became complete."""
+        """Stamp the read, parse it, then write the messages that it completed."""
         tape = self._tape
         tape.stamp()
         super().data_received(data)
@@ -137,24 +137,24 @@ class RecordingConnection(ClientConnection):
         self._end_if(self._usage.read(tape.mono_ns, partial, unsent, in_message=in_message))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Release what the connection held."""
+        """Release the memory that counts against the shared bound."""
         self._usage.release()
         self._fragments = None
         super().connection_lost(exc)
 
     def _end_if(self, broken: str) -> None:
-        """End the connection at once where the peer broke a bound: it may read no close frame."""
+        """Abort the connection if the peer broke a bound: it might not read a close frame."""
         if broken and not self.broken:
             self.broken = broken
             self.transport.abort()
 
     def process_event(self, event: Event) -> None:
-        """Take data frames straight from the parser; nothing waits for an application."""
+        """Record data frames directly from the parser, without the queue of `recv()`."""
         if event.__class__ is Frame:
             self._process_frame(event)
             return
         super().process_event(event)  # the handshake's response
-        # Not `state is OPEN`: a close frame may have come in the same read.
+        # Not `state is OPEN`: a close frame may have arrived in the same read.
         if isinstance(event, Response) and self.protocol.handshake_exc is None:
             self._opened()
 
@@ -196,16 +196,16 @@ class RecordingConnection(ClientConnection):
             self._look(payload)
 
     def _fail_invalid_text(self) -> None:
-        """RFC 6455, 8.1: fail the connection; the frame itself is recorded."""
+        """Fail the connection, as RFC 6455, 8.1 demands; the frame itself is recorded."""
         if not self._failed and self.protocol.state is OPEN:
             self._failed = True
             self.protocol.fail(CloseCode.INVALID_DATA, "text frame is not UTF-8")
             self.send_data()
 
-    # -- sending, without waiting: our messages are few and small
+    # -- sending: it does not wait for the socket, as our messages are few and small
 
     def send_text(self, text: str) -> bool:
-        """Send a message if the connection is open; True if it was sent."""
+        """Send a message; return False if the connection is not open."""
         if self.protocol.state is not OPEN:
             return False
         self.protocol.send_text(text.encode())
@@ -222,15 +222,18 @@ class RecordingConnection(ClientConnection):
     def send_close(self, reason: str) -> None:
         """Begin the closing handshake."""
         if self.protocol.state is OPEN:
-            # A close frame has room for 123 bytes of reason; the service's own words are in ours.
+            # A close frame has room for 123 bytes; a reason can quote the service, so it is cut.
             fitting = reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")
             self.protocol.send_close(CloseCode.NORMAL_CLOSURE, fitting)
             self.send_data()
 
-    # -- how it fares
+    # -- status
 
     def round_trip(self) -> float | None:
-        """Seconds there and back: of the last ping, else the kernel's estimate (Linux)."""
+        """Return the round-trip time (s) of the last ping, else the kernel's estimate (Linux).
+
+        None if neither is known.
+        """
         if self._ping_rtt is not None:
             return self._ping_rtt
         sock = self.transport.get_extra_info("socket")
@@ -244,7 +247,10 @@ class RecordingConnection(ClientConnection):
         return float(microseconds) / 1e6
 
     def backlog(self) -> int | None:
-        """Bytes that have arrived and that nobody has read yet: receipt stamps wait behind them."""
+        """Return the bytes in the socket that are not read yet; None if the socket is closed.
+
+        They are stamped late: the receive time is taken when they are read.
+        """
         sock = self.transport.get_extra_info("socket")
         try:
             return int.from_bytes(
@@ -266,20 +272,24 @@ def _is_utf8(payload: Buffer) -> bool:
 
 
 class Connector(connect):
-    """`websockets.connect` that follows no redirect: a key goes only where the user sent it."""
+    """`websockets.connect` without redirects: a key goes only to the user's endpoint."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
-        """Take a redirect as the refusal that it is."""
+        """Return the exception: a redirect is a refusal."""
         return exc
 
 
 async def open_connection(url: str, **options: Any) -> RecordingConnection:
-    """Open a recording connection; raises what `websockets.connect` raises."""
+    """Open and return a recording connection.
+
+    Raises:
+        Exception: whatever `websockets.connect` raises.
+    """
     connection = await Connector(url, ping_interval=None, max_queue=None, **options)
     assert isinstance(connection, RecordingConnection)
     return connection
 
 
 async def ended(connection: RecordingConnection) -> None:
-    """Wait until the connection is gone, however it goes."""
+    """Wait until the connection is closed or lost."""
     await asyncio.shield(connection.connection_lost_waiter)

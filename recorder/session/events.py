@@ -1,4 +1,7 @@
-"""What a link's machine hears and what it wants done. Times are monotonic seconds."""
+"""The events that a link's machine takes, and the actions that it returns.
+
+Times are monotonic seconds.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The attempt failed, or the connection is gone."""
+    """The attempt failed, or the connection was closed or lost."""
 
     at: float
     verdict: Verdict
@@ -24,7 +27,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time passed; `heard` is when the last byte came, `data` when the last data frame came."""
+    """Time passed; `heard` is when the last byte arrived, `data` when the last data frame did."""
 
     at: float
     heard: float
@@ -32,18 +35,18 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
-    """A command for the service; kept until there is a connection to say it on."""
+class CommandQueued:
+    """A command for the service; kept until a connection can send it."""
 
     at: float
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """The service said something that ends the connection, such as a refused key.
+class Rejected:
+    """The service sent a message that ends the connection, such as a refused key.
 
-    It may come together with the handshake's answer, and so before `Opened`.
+    It can arrive in the same read as the handshake's response, and so before `Opened`.
     """
 
     at: float
@@ -52,9 +55,9 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the service asks for, to be said on this very connection or never.
+    """The service asked for this message: send it on this connection or drop it.
 
-    It may come together with the handshake's answer, and so before `Opened`.
+    The request can arrive in the same read as the handshake's response, and so before `Opened`.
     """
 
     at: float
@@ -62,8 +65,8 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """The service said that it is about to end this connection: time to open another."""
+class EndAnnounced:
+    """The service announced that it will close this connection: another has to replace it."""
 
     at: float
     reason: str
@@ -71,7 +74,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The plan is another from now on; `messages` bring a living connection there."""
+    """The plan changed; `messages` change the subscriptions of a connection that is open."""
 
     at: float
     plan: Plan
@@ -80,18 +83,18 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The connection is to end, and none to follow it."""
+    """Close the connection and open no other."""
 
     at: float
     reason: str = "stopping"
 
 
-Event = Opened | Ended | Tick | Say | Told | Reply | Change | Ending | Stop
+Event = Opened | Ended | Tick | CommandQueued | Rejected | Reply | Change | EndAnnounced | Stop
 
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Open the connection, after so many failures in a row."""
+    """Open the connection; `attempt` is the number of failures in a row before it."""
 
     attempt: int
 
@@ -110,7 +113,7 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """End the connection: politely, or at once where the peer is believed dead."""
+    """Close the connection: by a closing handshake, or at once (`abort`) if the peer is dead."""
 
     reason: str
     abort: bool = False
@@ -118,14 +121,14 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Renew:
-    """Another connection is to take over from this one, which goes on until then."""
+    """Open another connection to take over; this one stays open until then."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """No connection will follow; `code` is the exit code it asks for (0: it was stopped)."""
+    """Open no further connection; `code` is the exit code of the process (0: stopped)."""
 
     reason: str
     code: int

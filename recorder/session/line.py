@@ -1,4 +1,4 @@
-"""One line of a feed: keeps a link to it, and hands over to another without a gap."""
+"""One line of a feed: keeps it connected, and hands over to another connection without a gap."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ _CHANGED = "the settings changed"
 
 
 def resubscribe(feed: Feed, old: Plan, new: Plan, line: int = 0) -> tuple[str, ...] | None:
-    """Return the messages that turn one plan's subscriptions into another's on a connection.
+    """Return the messages that change the subscriptions of a connection from `old` to `new`.
 
-    Empty where no subscription changes; None where only a new connection can follow the new plan:
-    it names another endpoint for this line, other headers, or another hello for the same channels.
-    Raises whatever the feed's `requests` raises.
+    Empty if no subscription changes; None if only a new connection can follow the new plan: it has
+    another endpoint for this line, other headers, or another hello for the same channels.
+
+    Raises:
+        Exception: whatever the feed's `requests` raises.
     """
     if (old.endpoint(line), old.headers) != (new.endpoint(line), new.headers):
         return None
@@ -30,18 +32,18 @@ def resubscribe(feed: Feed, old: Plan, new: Plan, line: int = 0) -> tuple[str, .
         return ()
     if feed.requests is None or old.channels == new.channels:
         return None
-    gone = [channel for channel in old.channels if channel not in set(new.channels)]
-    come = [channel for channel in new.channels if channel not in set(old.channels)]
+    removed = [channel for channel in old.channels if channel not in set(new.channels)]
+    added = [channel for channel in new.channels if channel not in set(old.channels)]
     return (
-        *(feed.requests("unsubscribe", gone) if gone else ()),
-        *(feed.requests("subscribe", come) if come else ()),
+        *(feed.requests("unsubscribe", removed) if removed else ()),
+        *(feed.requests("subscribe", added) if added else ()),
     )
 
 
 class Line:
-    """One of a feed's redundant connections for one group of channels; `number` counts them.
+    """One of a feed's redundant connections for one group of channels; `number` counts from 0.
 
-    During a handover there are two links; what is shown is the current one's.
+    During a handover there are two links; the properties show the current one.
     """
 
     def __init__(
@@ -64,28 +66,30 @@ class Line:
         self._log = wiring.log.bind(feed=wiring.name, group=plan.group, line=self.letter)
 
     async def run(self) -> Finish:
-        """Keep the line connected until it is stopped or cannot go on; how it ended."""
+        """Keep the line connected until it is stopped or fails for good; return how it ended."""
         async with asyncio.TaskGroup() as self._tasks:
             self._tasks.create_task(self._current.run())
             self._decide()
         current = self._current.outcome
         assert current is not None
-        self.outcome = self._handover.doom or current
+        self.outcome = self._handover.fatal or current
         return self.outcome
 
     def stop(self, reason: str = "stopping") -> None:
-        """Ask the line to close and finish."""
+        """Close the line's links; `run` then returns."""
         self._handover.stopping = True
         for link in self._links():
             link.stop(reason)
 
-    def change(self, wiring: Wiring, plan: Plan, budget: Budget, *, anew: bool = False) -> None:
-        """Go on with another plan: by messages where that is enough, else by a handover.
+    def change(
+        self, wiring: Wiring, plan: Plan, budget: Budget, *, reconnect: bool = False
+    ) -> None:
+        """Follow another plan: by messages where these are enough, else by a handover.
 
-        `anew` asks for new connections even where the plan is the same.
+        `reconnect` asks for a handover even if the plan is the same.
         """
         self.wiring, self.plan, self.budget = wiring, plan, budget
-        changed = [link for link in self._links() if not anew and self._follows(link)]
+        changed = [link for link in self._links() if not reconnect and self._follows(link)]
         if (self._other or self._current) in changed:
             return
         if self._other is not None:
@@ -94,11 +98,11 @@ class Line:
         self._handover.want(_CHANGED)
         self._decide()
 
-    # -- as the board and the status see it
+    # -- for the board and the status
 
     @property
     def state(self) -> State:
-        """Where the current link stands."""
+        """The state of the current link."""
         return self._current.machine.state
 
     @property
@@ -113,36 +117,36 @@ class Line:
 
     @property
     def retry_at(self) -> float | None:
-        """When the next attempt is due, monotonic seconds, while waiting for it."""
+        """When the next attempt is due, monotonic seconds; None unless waiting for it."""
         return self._current.machine.retry_at
 
     @property
     def opened_ns(self) -> int | None:
-        """Since when it is connected, wall clock."""
+        """When the current connection was opened, wall-clock ns; None while there is none."""
         return self._current.opened_ns
 
     @property
     def rtt(self) -> float | None:
-        """The last round-trip time, seconds."""
+        """The last round-trip time, seconds; None if unknown."""
         return self._current.rtt
 
     @property
     def data_at(self) -> float:
-        """When the last data frame came, monotonic seconds; 0: none on this connection."""
+        """When the last data frame arrived, monotonic seconds; 0: none on this connection."""
         return max(link.data_at for link in self._links())
 
     @property
     def frames(self) -> int:
-        """Frames received so far, on all its connections."""
+        """Frames received so far, on all connections of the line."""
         return self.tally.frames + sum(link.tape.frames for link in self._links() if link.tape)
 
     @property
     def bytes(self) -> int:
-        """Bytes received so far, on all its connections."""
+        """Bytes received so far, on all connections of the line."""
         return self.tally.bytes + sum(link.tape.bytes for link in self._links() if link.tape)
 
     def mark_clock_step(self, step_ns: int) -> None:
-        """Note that the wall clock was stepped: later `recv_ns` are that much off the earlier."""
+        """Record that the wall clock was stepped: later `recv_ns` differ by `step_ns`."""
         for link in self._links():
             link.mark_clock_step(step_ns)
 
@@ -167,7 +171,7 @@ class Line:
         return Link(self.wiring, slot, self.plan, machine)
 
     def _follows(self, link: Link) -> bool:
-        """Change a link's plan on its connection; return False if only another link can do so."""
+        """Change a link's plan on its connection; return False if that needs another link."""
         try:
             messages = resubscribe(self.wiring.feed, link.plan, self.plan, self._number)
         except Exception as error:  # the code of a plug-in feed may fail in any way
@@ -180,7 +184,7 @@ class Line:
     # -- the handover
 
     def _decide(self) -> None:
-        """Do what the links' present state asks for; nothing before the line runs."""
+        """Carry out the handover's next steps; do nothing before the line runs."""
         if self._tasks is None:
             return
         while (move := self._handover.move(self._now(), *self._views())) is not Move.NOTHING:
@@ -193,17 +197,17 @@ class Line:
                     self._other.stop(self._handover.reason)
                 case Move.RELEASE:
                     self._other = None
-                    if self._handover.doom is not None:
+                    if self._handover.fatal is not None:
                         self._log.warning("this connection is the last: none may follow it")
                 case Move.STOP:
                     self._current.stop("no connection may follow")
 
     def _views(self) -> tuple[LinkView, LinkView | None]:
-        seen = [LinkView.of(link.machine, link.data_at, link.outcome) for link in self._links()]
-        return seen[0], (seen[1] if len(seen) > 1 else None)
+        views = [LinkView.of(link.machine, link.data_at, link.outcome) for link in self._links()]
+        return views[0], (views[1] if len(views) > 1 else None)
 
     def _begin(self) -> None:
-        assert self._tasks is not None  # _decide saw to it
+        assert self._tasks is not None  # checked by _decide
         self._log.info("another connection is to take over", why=self._handover.reason)
         self._other = self._new_link()
         self._tasks.create_task(self._other.run())

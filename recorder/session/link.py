@@ -26,29 +26,29 @@ from recorder.session.events import (
     Change,
     Close,
     Connect,
+    EndAnnounced,
     Ended,
-    Ending,
     Event,
     Finish,
     Opened,
     Ping,
+    Rejected,
     Renew,
     Reply,
     Send,
     Stop,
     Tick,
-    Told,
 )
 from recorder.session.machine import Machine
 
 _CLOSE_PATIENCE = 5.0  # seconds for the peer to answer a close
 _TICK = 0.2
-_LOOK_AT = 200  # bytes of a frame searched for words of control
+_LOOK_AT = 200  # bytes of a frame that are searched for the feed's `control` pattern
 
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What every link of a feed shares."""
+    """The parts that all links of a feed share."""
 
     feed: Feed
     name: str
@@ -56,37 +56,37 @@ class Wiring:
     clock: Clock
     redactor: Redactor
     log: Any
-    about: dict[str, object]  # recorder version, host: goes into every open marker
+    about: dict[str, object]  # recorder version, host: fields of every open marker
     options: dict[str, Any]  # compression, proxy, TLS, size limit: for `websockets.connect`
     stats_every: float
     lag: Callable[[], float]  # worst recent delay of the event loop, seconds
-    intake: Intake  # what all connections of this process hold of messages under way
+    intake: Intake  # the bytes of incomplete messages on all connections of this process
     bounds: Bounds
 
 
 @dataclass(slots=True)
 class Tally:
-    """What the links of one line have done."""
+    """The counts of one line over all its links."""
 
     connections: int = 0  # opened so far
-    frames: int = 0  # of connections that are over
+    frames: int = 0  # of connections that have ended
     bytes: int = 0
     refused_channels: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where a link stands in its line."""
+    """A link's place in its line, and the calls to that line."""
 
     letter: str
     url: str
     tally: Tally
-    changed: Callable[[], None]  # to be called after whatever happened to the link
-    renew: Callable[[str], None]  # another link is to take over, for this reason
+    changed: Callable[[], None]  # called after each event of the link
+    renew: Callable[[str], None]  # asks for another link to take over, with the reason
 
 
 class Link:
-    """One connection at a time to one endpoint, made anew until it is told to stop."""
+    """One connection at a time to one endpoint; reconnects until it is stopped or gives up."""
 
     def __init__(self, wiring: Wiring, slot: Slot, plan: Plan, machine: Machine) -> None:
         self.wiring, self.slot, self.plan, self.machine = wiring, slot, plan, machine
@@ -103,21 +103,21 @@ class Link:
         self._log = wiring.log.bind(feed=wiring.name, group=plan.group, line=slot.letter)
 
     def stop(self, reason: str = "stopping") -> None:
-        """Ask the link to close and finish."""
+        """Close the link; `run` then returns."""
         self._events.put_nowait(Stop(self._now(), reason))
         if self._attempt is not None and self._connection is None:
             self._attempt.cancel()
 
     def change(self, plan: Plan, messages: tuple[str, ...]) -> None:
-        """Go on with another plan for the same endpoint; the messages bring the connection there.
+        """Follow another plan for the same endpoint; the messages change the subscriptions.
 
-        Without a connection they are not needed: the next begins with the new plan's hello.
+        Without a connection they are dropped: the next one begins with the new plan's hello.
         """
         self.plan = plan
         self._events.put_nowait(Change(self._now(), plan, messages))
 
     async def run(self) -> None:
-        """Keep connected until stopped, or until it cannot go on; then `outcome` says how."""
+        """Keep connected until stopped or until the link gives up; then set `outcome`."""
         while self.outcome is None:
             try:
                 event = await asyncio.wait_for(self._events.get(), self._patience())
@@ -131,7 +131,7 @@ class Link:
 
     @property
     def data_at(self) -> float:
-        """When this connection's last data frame came, monotonic seconds; 0: none did."""
+        """When this connection's last data frame arrived, monotonic seconds; 0: none did."""
         return self.tape.data_ns / NS if self.tape else 0.0
 
     def _now(self) -> float:
@@ -166,7 +166,7 @@ class Link:
         match action:
             case Connect(attempt):
                 self._attempt = asyncio.create_task(self._connect(attempt))
-                self._attempt.add_done_callback(self._over)
+                self._attempt.add_done_callback(self._attempt_done)
             case Send(text) if connection is not None:
                 self._send(connection, text)
             case Ping() if connection is not None:
@@ -190,11 +190,11 @@ class Link:
         if connection.send_text(text) and self.tape is not None:
             self.tape.mark(frame.SENT, self.wiring.redactor(text).encode())
 
-    def _over(self, attempt: asyncio.Task[None]) -> None:
-        """See that the machine hears of an attempt that could not say its own end."""
-        if attempt.cancelled():  # stopped in the very turn of the loop that scheduled it
+    def _attempt_done(self, attempt: asyncio.Task[None]) -> None:
+        """Queue the `Ended` event of an attempt whose task ended before it could do so."""
+        if attempt.cancelled():  # stopped before the task first ran
             self._events.put_nowait(Ended(self._now(), Verdict("stopped while connecting")))
-        elif (error := attempt.exception()) is not None:  # a mistake of ours, but no silent one
+        elif (error := attempt.exception()) is not None:  # a bug of ours: log it and reconnect
             if self._connection is not None:
                 self._connection.transport.abort()
             self._connection = self.tape = self.opened_ns = None
@@ -234,7 +234,7 @@ class Link:
         self._lost(tape, connection)
 
     def _address(self) -> str:
-        """This attempt's URL; what signing adds to the endpoint's is a secret from here on."""
+        """Return this attempt's URL, and redact from now on what signing adds to it."""
         url = self.slot.url
         if self.plan.sign is None:
             return url
@@ -243,7 +243,7 @@ class Link:
         return signed
 
     def _hide(self, text: str) -> str:
-        return self.wiring.redactor(self._signature(text))  # a signature may have the key in it
+        return self.wiring.redactor(self._signature(text))  # signature first: it may hold the key
 
     def _failed(self, tape: Tape, error: Exception) -> None:
         if isinstance(error, InvalidStatus):
@@ -272,7 +272,7 @@ class Link:
         self._mark_closed(tape, code, why, opened=True)
         self._end(verdict or Verdict(f"closed {code} {reason}".strip()))
 
-    # A feed's own rules may be anyone's code: a mistake in them must not leave the link hanging.
+    # A plug-in's rules may raise anything: the link must get a verdict all the same.
 
     def _ask_refused(self, refusal: Refusal) -> Verdict:
         try:
@@ -295,14 +295,14 @@ class Link:
             self._log.warning("not connected", why=verdict.reason)
         self._events.put_nowait(Ended(self._now(), verdict))
 
-    # -- what the service says
+    # -- messages of the service about the connection
 
     def _look(self, payload: Buffer) -> None:
         feed = self.wiring.feed
         assert feed.control is not None
         if not feed.control.search(payload, 0, _LOOK_AT):
             return
-        # Redacted before the feed sees it: a key cut short by the feed would pass unnoticed.
+        # Redact before the feed cuts the text: the redactor would miss a part of a key.
         text = self._hide(bytes(payload).decode("utf-8", "replace"))
         try:
             notice = feed.notice(text.encode())
@@ -310,9 +310,9 @@ class Link:
             self._log.warning("a message could not be read", why=type(error).__name__)
             return
         if notice is not None:
-            self._heed(notice)
+            self._apply(notice)
 
-    def _heed(self, notice: Notice) -> None:
+    def _apply(self, notice: Notice) -> None:
         if notice.text:
             self._log.warning("notice", says=notice.text)
         if notice.refused_channel is not None:
@@ -320,9 +320,9 @@ class Link:
         if notice.reply is not None:
             self._events.put_nowait(Reply(self._now(), notice.reply))
         if notice.ending:
-            self._events.put_nowait(Ending(self._now(), notice.text))
+            self._events.put_nowait(EndAnnounced(self._now(), notice.text))
         if notice.verdict is not None:
-            self._events.put_nowait(Told(self._now(), notice.verdict))
+            self._events.put_nowait(Rejected(self._now(), notice.verdict))
 
     # -- markers
 
@@ -354,7 +354,7 @@ class Link:
         )
 
     def mark_clock_step(self, step_ns: int) -> None:
-        """Note that the wall clock was stepped: later `recv_ns` are that much off the earlier."""
+        """Record that the wall clock was stepped: later `recv_ns` differ by `step_ns`."""
         if self._connection is not None:
             self._mark_stats(self._connection, clock_step_ns=step_ns)
 
@@ -385,5 +385,5 @@ class Link:
 
 
 def _options(options: dict[str, Any], url: str) -> dict[str, Any]:
-    """The options without those that mean nothing to this URL."""
+    """Return the options without those that do not apply to this URL."""
     return {k: v for k, v in options.items() if k != "ssl" or url.startswith("wss:")}

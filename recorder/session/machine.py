@@ -1,8 +1,8 @@
-"""The decisions of one link: when to connect, what to say, when to give up. Pure.
+"""The decisions of one link: when to connect, what to send, when to give up. Pure.
 
-Events go in, actions come out; every event carries the time (monotonic seconds), so tests move
-the clock by hand. A link never has two connections at once: `Connect` is answered by `Opened`
-or `Ended`, and only `Ended` leads to the next `Connect`.
+Events go in, actions come out. Every event carries the time (monotonic seconds), so tests move
+the clock by hand. A link never has two connections at once: `Opened` or `Ended` follows each
+`Connect`, and only `Ended` leads to the next `Connect`.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from recorder.session.events import (
     Action,
     Change,
     Close,
+    CommandQueued,
     Connect,
+    EndAnnounced,
     Ended,
-    Ending,
     Event,
     Finish,
     Opened,
     Ping,
+    Rejected,
     Renew,
     Reply,
-    Say,
     Send,
     Stop,
     Tick,
-    Told,
 )
 
 NOT_CONNECTED = 3
 
 PLANNED = "planned reconnect"
 
-#: A service that asks faster than we may answer hears the newest answers.
+#: A service that asks faster than `send_every` lets us reply gets only the newest replies.
 _MOST_REPLIES = 64
 
 
 class State(Enum):
-    """Where a link stands."""
+    """The state of a link."""
 
     WAITING = "waiting"
     CONNECTING = "connecting"
@@ -52,7 +52,7 @@ class State(Enum):
 
 
 class Machine:
-    """One link's state. `random` gives numbers in [0, 1) for the jitter."""
+    """The state machine of one link. `random` returns numbers in [0, 1) for the jitter."""
 
     def __init__(
         self,
@@ -66,22 +66,22 @@ class Machine:
         self.plan, self.budget, self.policy = plan, budget, budget.policy
         self._random, self.max_retries = random, max_retries
         self.state = State.WAITING
-        self.until = start_at  # while waiting: when to connect, as far as the budget allows
+        self.until = start_at  # while waiting: when to connect, if the budget allows it
         self.failures = 0  # in a row, since the last healthy connection
         self.reason = ""
-        self.greeted_at: float | None = None  # on this connection: when its hello was said
+        self.greeted_at: float | None = None  # when the last message of this hello was sent
         self._live_since: float | None = None
         self._hello: deque[str] = deque()  # of this connection, not yet sent
-        self._replies: deque[str] = deque(maxlen=_MOST_REPLIES)  # of this connection, too
-        self._said: deque[str] = deque()  # commands not yet sent, on whatever connection
+        self._replies: deque[str] = deque(maxlen=_MOST_REPLIES)  # of this connection, not yet sent
+        self._commands: deque[str] = deque()  # not yet sent; any connection may send them
         self._next_send = self._next_ping = self._next_control = 0.0
-        self._asked_again_at: float | None = None
-        self._renewed = False  # this connection's successor was asked for
-        self._stopping = ""  # why nothing is to follow; empty: go on
-        self._own_end: Verdict | None = None  # why we closed, which outranks what the peer says
+        self._resubscribed_at: float | None = None  # when a mute link sent its hello again
+        self._renewed = False  # a successor of this connection was asked for
+        self._stopping = ""  # why no connection may follow; empty: not stopping
+        self._own_end: Verdict | None = None  # why we closed; outranks the peer's reason
 
     def handle(self, event: Event) -> list[Action]:
-        """Take one event; what to do now."""
+        """Take one event; return what to do now."""
         if self.state is State.FINISHED:
             return []
         match event:
@@ -91,13 +91,13 @@ class Machine:
                 return self._ended(at, verdict)
             case Tick():
                 return self._tick(event)
-            case Say(at, text):
-                return self._say(at, text)
-            case Told(_, verdict):
-                return self._told(verdict)
+            case CommandQueued(at, text):
+                return self._command(at, text)
+            case Rejected(_, verdict):
+                return self._rejected(verdict)
             case Reply(at, text):
                 return self._reply(at, text)
-            case Ending(_, reason):
+            case EndAnnounced(_, reason):
                 return self._renew(reason) if self.state is State.LIVE else []
             case Change(at, plan, messages):
                 return self._change(at, plan, messages)
@@ -106,12 +106,12 @@ class Machine:
 
     @property
     def retry_at(self) -> float | None:
-        """When the next attempt is due, while waiting for it."""
+        """When the next attempt is due, monotonic seconds; None unless waiting for it."""
         return self.budget.earliest(self.until) if self.state is State.WAITING else None
 
     @property
     def ending(self) -> str:
-        """Why we are closing the connection ourselves; empty if we are not."""
+        """Why we are closing the connection; empty if we are not."""
         return self._own_end.reason if self._own_end else self._stopping
 
     # -- events
@@ -125,7 +125,7 @@ class Machine:
         self._next_send = at
         self._next_ping = at + self.plan.ping_every
         self._next_control = at + (self._control_ping_every or 0.0)
-        self._asked_again_at = None
+        self._resubscribed_at = None
         self._renewed = False
         return self._due_messages(at)
 
@@ -159,11 +159,11 @@ class Machine:
             return []
         return self._overdue(tick) or self._renewal(tick.at) + self._due_messages(tick.at)
 
-    def _say(self, at: float, text: str) -> list[Action]:
-        self._said.append(text)
+    def _command(self, at: float, text: str) -> list[Action]:
+        self._commands.append(text)
         return self._due_messages(at) if self.state is State.LIVE else []
 
-    def _told(self, verdict: Verdict) -> list[Action]:
+    def _rejected(self, verdict: Verdict) -> list[Action]:
         if self.state is State.CONNECTING:
             self._own_end = verdict
         return self._close(verdict)
@@ -177,7 +177,7 @@ class Machine:
         return self._due_messages(at)
 
     def _change(self, at: float, plan: Plan, messages: tuple[str, ...]) -> list[Action]:
-        """Take the plan; what it changes is said behind a hello that is still being said."""
+        """Take the plan; send its messages after the rest of the present hello."""
         self.plan = plan
         if self.state is not State.LIVE:
             return []  # the next connection begins with the new plan's hello
@@ -199,12 +199,12 @@ class Machine:
 
     @property
     def _control_ping_every(self) -> float | None:
-        """In time to hear a pong before the limit of silence."""
+        """Seconds between WebSocket pings, short enough for a pong before the silence limit."""
         every = self.plan.control_ping_every
         return None if every is None else min(every, self.plan.silence / 3)
 
     def _renewal(self, at: float) -> list[Action]:
-        """Old age, told once: whoever hears it has another connection take over."""
+        """Ask once for a successor when the connection has reached its maximum age."""
         most, since = self.plan.max_age, self._live_since or 0.0
         return [] if most is None or at - since < most else self._renew(PLANNED)
 
@@ -213,20 +213,20 @@ class Machine:
         return [] if renewed else [Renew(reason)]
 
     def _overdue(self, tick: Tick) -> list[Action]:
-        """Silence and muteness, in this order."""
+        """Close a connection without bytes; resubscribe, then close, one without data frames."""
         plan, since = self.plan, self._live_since or 0.0
         silent = tick.at - max(tick.heard, since)
         if silent >= plan.silence:
             return self._close(Verdict(f"silent for {silent:.0f} s"), abort=True)
         if plan.cadence is None:
             return []
-        asked = self._asked_again_at
-        if asked is not None and tick.data > asked:
-            asked = self._asked_again_at = None
-        if tick.at - max(tick.data, since, asked or 0.0) < plan.cadence:
+        resubscribed = self._resubscribed_at
+        if resubscribed is not None and tick.data > resubscribed:
+            resubscribed = self._resubscribed_at = None
+        if tick.at - max(tick.data, since, resubscribed or 0.0) < plan.cadence:
             return []
-        if asked is None and plan.hello:
-            self._asked_again_at = tick.at
+        if resubscribed is None and plan.hello:
+            self._resubscribed_at = tick.at
             self._hello.extend(plan.hello)
             return self._due_messages(tick.at)
         return self._close(
@@ -260,7 +260,7 @@ class Machine:
         if self.plan.ping is not None and at >= self._next_ping:
             self._next_ping = at + self.plan.ping_every
             return self.plan.ping
-        return self._said.popleft() if self._said else None
+        return self._commands.popleft() if self._commands else None
 
     # -- endings
 

@@ -11,17 +11,17 @@ from recorder.session.events import (
     Action,
     Change,
     Close,
+    CommandQueued,
     Connect,
+    EndAnnounced,
     Ended,
-    Ending,
     Event,
     Opened,
+    Rejected,
     Reply,
-    Say,
     Send,
     Stop,
     Tick,
-    Told,
 )
 from recorder.session.machine import Machine
 
@@ -88,10 +88,10 @@ class Driven:
         return self.does(Ended(self.now, verdict))
 
     def says(self, text: str) -> list[Action]:
-        return self.does(Say(self.now, text))
+        return self.does(CommandQueued(self.now, text))
 
-    def is_told(self, verdict: Verdict) -> list[Action]:
-        return self.does(Told(self.now, verdict))
+    def is_rejected(self, verdict: Verdict) -> list[Action]:
+        return self.does(Rejected(self.now, verdict))
 
     def is_asked(self, text: str) -> list[Action]:
         return self.does(Reply(self.now, text))
@@ -100,7 +100,7 @@ class Driven:
         return self.does(Change(self.now, facts, messages))
 
     def is_warned(self, reason: str) -> list[Action]:
-        return self.does(Ending(self.now, reason))
+        return self.does(EndAnnounced(self.now, reason))
 
     def stops(self) -> list[Action]:
         return self.does(Stop(self.now))

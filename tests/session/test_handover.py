@@ -87,14 +87,14 @@ def test_a_refused_successor_lets_the_old_one_go_on_to_its_end_and_none_follows(
     assert handover.move(1e6, LIVE, None) is Move.NOTHING
     assert handover.move(1e6, WAITING, None) is Move.STOP
     assert handover.move(1e6, OVER, None) is Move.NOTHING
-    assert handover.doom == Finish("dead key", 4)
+    assert handover.fatal == Finish("dead key", 4)
 
 
 def test_a_later_change_gives_a_refused_line_another_chance() -> None:
     handover = wanted()
     handover.move(1.0, LIVE, REFUSED)
     handover.want("the settings changed")
-    assert handover.doom is None
+    assert handover.fatal is None
     assert handover.move(2.0, LIVE, None) is Move.BEGIN
 
 

@@ -380,14 +380,14 @@ def test_a_service_that_asks_without_end_hears_the_newest_answers() -> None:
 
 def test_a_service_that_refuses_the_key_ends_the_line() -> None:
     line = Driven().live()
-    assert line.is_told(FATAL) == [Close("dead key")]
+    assert line.is_rejected(FATAL) == [Close("dead key")]
     assert line.ends(Verdict("closed 1000")) == [Finish("dead key", 4)]
 
 
 def test_what_is_told_together_with_the_handshake_counts() -> None:
     line = Driven(plan(hello=("auth",)))
     line.connects()
-    assert line.is_told(FATAL) == []
+    assert line.is_rejected(FATAL) == []
     assert line.opens() == [Close("dead key")]
     assert line.ends() == [Finish("dead key", 4)]
 
@@ -403,7 +403,7 @@ def test_stop_ends_every_state(state: State) -> None:
     if state in {State.LIVE, State.CLOSING}:
         line.opens()
     if state is State.CLOSING:
-        line.is_told(Verdict("go away"))
+        line.is_rejected(Verdict("go away"))
     if state is State.FINISHED:
         line.connects()
         line.ends(FATAL)

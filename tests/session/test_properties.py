@@ -12,15 +12,15 @@ from recorder.feed import Plan, RetryPolicy, Verdict
 from recorder.session.budget import Budget
 from recorder.session.events import (
     Change,
+    CommandQueued,
     Connect,
+    EndAnnounced,
     Ended,
-    Ending,
     Opened,
+    Rejected,
     Reply,
-    Say,
     Stop,
     Tick,
-    Told,
 )
 from recorder.session.machine import Machine
 
@@ -146,9 +146,9 @@ events = st.one_of(
     st.builds(Opened, moments),
     st.builds(Ended, moments, st.one_of(verdicts, st.just(FATAL))),
     st.builds(Tick, moments, moments, moments),
-    st.builds(Say, moments, st.text(max_size=3)),
-    st.builds(Told, moments, st.one_of(verdicts, st.just(FATAL))),
-    st.builds(Ending, moments, st.just("soon")),
+    st.builds(CommandQueued, moments, st.text(max_size=3)),
+    st.builds(Rejected, moments, st.one_of(verdicts, st.just(FATAL))),
+    st.builds(EndAnnounced, moments, st.just("soon")),
     st.builds(Reply, moments, st.text(max_size=3)),
     st.builds(Change, moments, plans, st.sampled_from([(), ("one", "two")])),
     st.builds(Stop, moments),

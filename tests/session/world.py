@@ -14,19 +14,19 @@ from recorder.session.budget import Budget
 from recorder.session.events import (
     Action,
     Close,
+    CommandQueued,
     Connect,
     Ended,
     Event,
     Finish,
     Opened,
     Ping,
+    Rejected,
     Renew,
     Reply,
-    Say,
     Send,
     Stop,
     Tick,
-    Told,
 )
 from recorder.session.machine import Machine, State
 
@@ -108,7 +108,7 @@ class World:
 
     def happens(self, end: End, event: Event) -> None:
         """Give a machine an event, and do what it says."""
-        if isinstance(event, Say):
+        if isinstance(event, CommandQueued):
             end.said.append(event.text)
         if isinstance(event, Stop):
             end.stopped = True
@@ -117,11 +117,11 @@ class World:
             self._act(end, action)
 
     def say(self, end: End, text: str) -> None:
-        self.happens(end, Say(self.now, text))
+        self.happens(end, CommandQueued(self.now, text))
 
     def tell(self, end: End, verdict: Verdict) -> None:
         if end.socket in {Socket.OPENING, Socket.OPEN, Socket.CLOSING}:
-            self.happens(end, Told(self.now, verdict))
+            self.happens(end, Rejected(self.now, verdict))
 
     def ask(self, end: End, text: str) -> None:
         if end.socket is Socket.OPEN:
