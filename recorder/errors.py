@@ -7,7 +7,7 @@
     ├── CredentialsError          4   a key is missing, refused or expired
     ├── DataError                 1   a file on disk is damaged or from another version
     ├── StoreError                1   a bucket is away, is not there, or refuses
-    ├── CatalogueError            1   a venue's list of instruments could not be had
+    ├── CatalogueError            1   a venue's list of instruments is unavailable
     ├── BusyError                 1   another process holds what this one needs
     ├── LookAheadError            1   a read beyond the replay's present
     └── StrategyError             1   a strategy raised, or ordered what cannot be ordered
@@ -85,7 +85,7 @@ class StoreError(RecorderError):
 
 
 class CatalogueError(RecorderError):
-    """A venue's list of instruments could not be had."""
+    """A venue's list of instruments is unavailable."""
 
 
 class BusyError(RecorderError):

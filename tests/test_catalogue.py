@@ -133,8 +133,8 @@ def test_trouble_that_passes_is_sat_out() -> None:
     [
         ((500, b""), "HTTP 500"),
         ((404, b"nothing here"), "HTTP 404"),
-        ((200, b"<html>maintenance"), "no list of instruments"),
-        ((200, b'{"list": 5}'), "no list of instruments"),
+        ((200, b"<html>maintenance"), "not a list of instruments"),
+        ((200, b'{"list": 5}'), "not a list of instruments"),
         (page(), "the list of instruments is empty"),
     ],
 )

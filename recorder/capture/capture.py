@@ -25,7 +25,7 @@ from recorder.session.line import Line
 from recorder.session.machine import NOT_CONNECTED
 from recorder.settings.config import Settings
 
-#: A journal that was not in order for so long is not: a sync hangs, or frames are being lost.
+#: A journal not in order for this long makes capture unhealthy: a sync hangs or frames are lost.
 _BEAT_NS = 10 * NS
 
 
@@ -56,7 +56,7 @@ class Capture:
 
     @property
     def all_lines(self) -> list[Line]:
-        """Those that a change of the settings took away, too."""
+        """The lines of all feeds, with those that a change of the settings removed."""
         there = [line for one in self.recordings.values() for line in one.all_lines]
         return [*self.past, *there]
 
@@ -66,13 +66,13 @@ class Capture:
         return {name: recording.journal for name, recording in self.recordings.items()}
 
     def stop(self) -> None:
-        """Ask for a clean end: close the connections, sync, seal."""
+        """Stop cleanly: close the connections, sync, seal."""
         self._stop.set()
 
     async def run(
         self, *, duration: float | None = None, connect_timeout: float | None = None
     ) -> int:
-        """Record until stopped; the exit code.
+        """Record until stopped; return the exit code.
 
         `duration` and `connect_timeout` are seconds.
 
@@ -97,8 +97,8 @@ class Capture:
             Intake(),
             Bounds(),
         )
-        told = keep(self.notifier, self.beat)
-        watcher = asyncio.gather(lag.watch(), self._watch_clock(), told)
+        notify = keep(self.notifier, self.beat)
+        watcher = asyncio.gather(lag.watch(), self._watch_clock(), notify)
         try:
             for source in self._here(self.sources):
                 self._open(source)
@@ -118,10 +118,10 @@ class Capture:
         return 1 if self._lost or sealer.failed else self._exit_code()
 
     async def apply(self, sources: Sequence[FeedSource]) -> None:
-        """Record these feeds from now on, without touching what stays as it is.
+        """Record these feeds from now on, without interrupting those that did not change.
 
-        Feeds are added, removed and changed; one that had ended is tried anew. One that another
-        process records is left out, and the log says so.
+        Feeds are added, removed and changed; one that had ended starts again. A feed that another
+        process records is left out, with a line in the log.
 
         Raises:
             ConfigError: a feed's `ca_file` cannot be used; then nothing changed.
@@ -144,19 +144,19 @@ class Capture:
             self.sources = list(sources)
 
     def update(self, source: FeedSource) -> None:
-        """Record a feed with another list of instruments; one that has ended stays so."""
+        """Record a feed with another list of instruments; a feed that has ended stays ended."""
         recording = self.recordings.get(source.name)
         if self._stop.is_set():
             return
         if recording is None and not source.elsewhere and not self._applying.locked():
-            self._add(source)  # what is new on the list is the first of it in this host's share
+            self._add(source)  # the list has the feed's first channel in this host's share
         elif recording is not None and not recording.over:
             recording.change(source, self._options(source))
 
     def beat(self) -> Beat:
-        """How it goes: well while each journal is written and synced, or its frames are buffered.
+        """Return the health: well while each journal is synced, or its frames are buffered.
 
-        That the event loop turns is shown by being asked.
+        The call itself shows that the event loop runs.
         """
         there, now = self.recordings.values(), self.clock.mono_ns()
         pulses = [one.pulsed_ns for one in there if one.pulsed_ns is not None]
@@ -168,10 +168,10 @@ class Capture:
             status=trouble or f"{live} of {len(self.lines)} lines connected",
         )
 
-    # -- feeds come and go
+    # -- adding and removing feeds
 
     def _here(self, sources: Sequence[FeedSource]) -> list[FeedSource]:
-        """Those of which something is in this host's share; of the others it is said."""
+        """Return the feeds with channels in this host's share; log the others."""
         for source in sources:
             if source.elsewhere:
                 why = f"none of its channels is in the share {source.shard}: others record it"
@@ -180,7 +180,7 @@ class Capture:
 
     @property
     def _idle(self) -> bool:
-        """True if nothing at all is in this host's share, and nothing was."""
+        """True if this host's share is empty, and was empty before."""
         elsewhere = [source.elsewhere for source in self.sources]
         return bool(elsewhere) and all(elsewhere) and not self.all_lines
 
@@ -206,7 +206,7 @@ class Capture:
         watcher.add_done_callback(self._watchers.discard)
 
     async def _remove(self, recording: Recording) -> None:
-        """End a feed that is no longer wanted, or is to begin anew."""
+        """End a feed that was removed from the settings or has to start again."""
         name = recording.source.name
         self.log.info("no longer recorded", feed=name)
         self.past += self.recordings.pop(name).all_lines
@@ -228,14 +228,14 @@ class Capture:
         self.notifier.say(STOPPING=1, STATUS="stopping")
         for recording in self.recordings.values():
             recording.stop()
-        async with self._applying:  # a feed on its way out ends first
+        async with self._applying:  # wait for feeds that are being removed
             while self._watchers:
                 await asyncio.gather(*self._watchers)
         for failure in self._failures:
             raise failure
 
     async def _watch(self, recording: Recording) -> None:
-        """When all lines of all feeds have ended by themselves, so does the capture."""
+        """Stop the capture when all lines of all feeds have ended by themselves, or one failed."""
         try:
             await recording.ended()
         except Exception as error:
@@ -273,7 +273,7 @@ class Capture:
 
 
 def _stays(recording: Recording, source: FeedSource | None) -> bool:
-    """True if a recording goes on under these settings, changed or not."""
+    """Return True if a recording can continue under these settings, changed or not."""
     if source is None or recording.over:
         return False
     return source.feed.kind == recording.source.feed.kind

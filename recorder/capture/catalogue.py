@@ -1,7 +1,7 @@
-"""The venues' lists of instruments: fetched from REST, kept on disk, put in the place of `*`.
+"""The venues' lists of instruments: fetched by REST, kept on disk, and used to expand a `*`.
 
-A list is fetched when capture starts and every day. While a venue's REST interface is in trouble
-the last list serves, which is kept in `<data_dir>/instruments/<feed>.json`.
+Capture fetches a list when it starts, and every day. While a venue's REST interface is unavailable
+it uses the last list, which is kept in `<data_dir>/instruments/<feed>.json`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LARGEST = 64 << 20
 
 _ATTEMPTS = 3
 
-#: What a `*` stands in: a channel's part between two of its marks.
+#: The part of a channel, between two separators, that contains a `*`.
 _PATTERN = re.compile(r"[^.@:/\s]*\*[^.@:/\s]*")
 
 
@@ -57,7 +57,7 @@ def fetch(catalogue: Catalogue, now_ns: int, reach: Reach | None = None) -> Venu
     """Ask a venue for its instruments. Blocks; tries each request several times.
 
     Raises:
-        CatalogueError: no answer, or one that is no list of instruments.
+        CatalogueError: no answer, or one that is not a list of instruments.
     """
     reach = reach or Reach()
     found: dict[str, Instrument] = {}
@@ -70,8 +70,8 @@ def fetch(catalogue: Catalogue, now_ns: int, reach: Reach | None = None) -> Venu
             body = client.body(ask)
             try:
                 instruments, following = catalogue.read(body)
-            except Exception as error:  # a feed's own rules may be anyone's code
-                what = f"the answer is no list of instruments: {error}"
+            except Exception as error:  # the code of a plug-in feed may raise anything
+                what = f"the answer is not a list of instruments: {error}"
                 raise CatalogueError(what, where=safe_url(client.url(ask))) from error
             for instrument in instruments:
                 _merge(found, instrument, ask)
@@ -84,17 +84,17 @@ def fetch(catalogue: Catalogue, now_ns: int, reach: Reach | None = None) -> Venu
 
 
 def _merge(found: dict[str, Instrument], more: Instrument, ask: Ask) -> None:
-    """Take an instrument in; an answer that completes others adds only what was unknown."""
+    """Add an instrument; an answer that completes others adds only fields that were unknown."""
     if not ask.completes:
         found[more.symbol] = more
     elif (known := found.get(more.symbol)) is not None:
-        told = {name: value for name, value in asdict(more).items() if value is not None}
-        told.update((name, value) for name, value in asdict(known).items() if value is not None)
-        found[more.symbol] = Instrument(**told)
+        fields = {name: value for name, value in asdict(more).items() if value is not None}
+        fields.update((name, value) for name, value in asdict(known).items() if value is not None)
+        found[more.symbol] = Instrument(**fields)
 
 
 class _VenueClient:
-    """One exchange of requests with a venue."""
+    """An HTTP client for one venue's REST interface."""
 
     def __init__(self, reach: Reach) -> None:
         import urllib3
@@ -123,7 +123,7 @@ class _VenueClient:
         self._http.clear()
 
     def url(self, ask: Ask) -> str:
-        """Where a request goes to."""
+        """Return the URL of a request, at the user's base if one is set."""
         if self._base is None:
             return ask.url
         base, own = urlsplit(self._base), urlsplit(ask.url)
@@ -147,7 +147,7 @@ class _VenueClient:
             body = answer.read(_LARGEST + 1)
             answer.release_conn()
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            cause = getattr(error, "reason", None) or error  # what the last of the attempts met
+            cause = getattr(error, "reason", None) or error  # the error of the last attempt
             what = f"no answer: {type(cause).__name__}"
             raise CatalogueError(what, where=safe_url(url)) from error
         if answer.status != 200:
@@ -161,7 +161,7 @@ class _VenueClient:
 
 
 def keep(path: Path, listing: VenueListing) -> None:
-    """Remember a list for a day when the venue does not answer."""
+    """Write a list to disk, for use while the venue does not answer."""
     durable.make_directory(path.parent)
     temporary = path.with_suffix(".tmp")
     temporary.write_bytes(msgspec.json.encode(listing))
@@ -169,15 +169,15 @@ def keep(path: Path, listing: VenueListing) -> None:
 
 
 def kept(path: Path) -> VenueListing | None:
-    """The list that was kept; None if there is none that can be read."""
+    """Return the list that was kept on disk; None if it is missing or unreadable."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=VenueListing)
     except (OSError, ValueError):
         return None
 
 
-def told(exchange: str, listing: VenueListing) -> bytes:
-    """The marker's payload: with the list in the journal the record explains itself."""
+def marker_payload(exchange: str, listing: VenueListing) -> bytes:
+    """Return the payload of an `instruments` marker, which makes the record self-contained."""
     return msgspec.json.encode(
         {
             "exchange": exchange,
@@ -192,12 +192,12 @@ def told(exchange: str, listing: VenueListing) -> bytes:
 
 
 def is_pattern(channel: str) -> bool:
-    """True for a channel that stands for several: it has a `*`."""
+    """Return True if a channel has a `*`, and so stands for several."""
     return "*" in channel
 
 
 def expand(channels: Iterable[str], names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Put the instruments' names in the place of `*`; and the patterns that match none.
+    """Return the channels with each `*` replaced by names, and the patterns that match none.
 
     A `*` matches any characters of a name, in any case: `allLiquidation.*USDT` becomes
     `allLiquidation.BTCUSDT` and so on.
@@ -224,5 +224,5 @@ def _matches(channel: str, names: Sequence[str]) -> list[str]:
 
 
 def names_of(listing: VenueListing) -> list[str]:
-    """The instruments as channels spell them."""
+    """Return the instruments' names as channels spell them, sorted."""
     return sorted({instrument.name for instrument in listing.instruments})

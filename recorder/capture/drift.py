@@ -1,4 +1,4 @@
-"""How far time drifts while we record: delays of the event loop, steps of the wall clock."""
+"""Measures what makes receive times wrong: event-loop delays and steps of the wall clock."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from recorder.clock import Clock
 
 
 class LoopLag:
-    """The event loop's worst recent delay: how long a stamp may have waited."""
+    """The event loop's worst recent delay, by which a receive stamp may be late."""
 
     def __init__(self) -> None:
         self._worst = 0.0
 
     async def watch(self, every: float = 0.1) -> None:
-        """Measure for ever."""
+        """Measure until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + every
@@ -23,7 +23,7 @@ class LoopLag:
             self._worst = max(self._worst, loop.time() - due)
 
     def take(self) -> float:
-        """Seconds, the worst since it was last asked."""
+        """Return the worst delay since the last call, in seconds."""
         worst, self._worst = self._worst, 0.0
         return round(worst, 6)
 
@@ -37,10 +37,10 @@ class ClockSteps:
     _ahead_ns: int | None = None
 
     def look(self) -> int | None:
-        """By how much the wall clock was stepped since the last look; None if it was not."""
+        """Return the step (ns) of the wall clock since the last call; None if there was none."""
         began, wall, ended = self.clock.mono_ns(), self.clock.wall_ns(), self.clock.mono_ns()
         if ended - began > self.tolerance_ns // 10:
-            return None  # we were held up between the two clocks: look again next time
+            return None  # this process was delayed between the two clocks: try again next time
         before, self._ahead_ns = self._ahead_ns, wall - began
         step = self._ahead_ns - before if before is not None else 0
         return step if abs(step) > self.tolerance_ns else None

@@ -1,10 +1,10 @@
-"""Telling a service manager how it goes: systemd's protocol, one datagram a message.
+"""Health notifications to a service manager by systemd's protocol, one datagram per message.
 
-`sd_notify(3)`: READY=1 once, WATCHDOG=1 for as long as all is well, STATUS= for people, STOPPING=1
-at the end. Nobody waits for the manager: what it does not take at once is left unsaid.
+`sd_notify(3)`: READY=1 once, WATCHDOG=1 while healthy, STATUS= for people, STOPPING=1 at the end.
+Sending never blocks: a datagram that the manager cannot take at once is dropped.
 
-A supervisor of our own (`recorder run`) hands its children a socket instead of an address, in
-`RECORDER_NOTIFY_FD`: nothing lies in the file system, and nobody else can write to it.
+Our supervisor (`recorder run`) gives its children a socket instead of an address, in
+`RECORDER_NOTIFY_FD`: it has no name in the file system, and no other process can write to it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 FD = "RECORDER_NOTIFY_FD"
 
-#: How long a line of STATUS may be.
+#: Characters of a value, at most.
 _LONGEST = 400
 
 
 def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:
-    """How often the manager wants to hear from this process, in seconds; None: not at all."""
+    """Return the watchdog timeout (s) that the manager set for this process; None: none."""
     microseconds, whose = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", str(pid))
     if not microseconds.isdecimal() or int(microseconds) == 0 or whose != str(pid):
         return None
@@ -31,7 +31,7 @@ def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:
 
 
 def message(**fields: str | int) -> bytes:
-    """A datagram of `NAME=value` lines; control characters in a value become spaces."""
+    """Return a datagram of `NAME=value` lines; control characters in a value become spaces."""
     lines = (f"{name}={_line(str(value))}" for name, value in fields.items())
     return "\n".join(lines).encode("utf-8", "replace")
 
@@ -41,15 +41,15 @@ def _line(text: str) -> str:
 
 
 def fields(datagram: bytes) -> dict[str, str]:
-    """What a datagram says; a line without `=` is left out."""
+    """Return the fields of a datagram; skip lines without `=`."""
     lines = datagram.decode("utf-8", "replace").splitlines()
     return {name: value for name, equals, value in (x.partition("=") for x in lines) if equals}
 
 
 class Notifier:
-    """Sends to the manager that the environment names; without one, nowhere.
+    """A sender to the manager that the environment names; without one it does nothing.
 
-    `every`: seconds between two beats, often enough for the manager's watchdog.
+    `every`: seconds between two heartbeats, often enough for the manager's watchdog.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -57,18 +57,18 @@ class Notifier:
         self.every = min(1.0, (watchdog_seconds(environ, os.getpid()) or 3.0) / 3)
 
     @property
-    def heard(self) -> bool:
-        """True if somebody is told."""
+    def connected(self) -> bool:
+        """True if there is a manager to send to."""
         return self._socket is not None
 
-    def say(self, **told: str | int) -> None:
-        """Send one message; a manager that is gone or busy does not hear it."""
+    def say(self, **message_fields: str | int) -> None:
+        """Send one message; drop it if the manager is gone or busy."""
         if self._socket is not None:
             with suppress(OSError):
-                self._socket.send(message(**told))
+                self._socket.send(message(**message_fields))
 
     def close(self) -> None:
-        """Say nothing more."""
+        """Close the socket; later messages are dropped."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -93,7 +93,7 @@ def _open(environ: Mapping[str, str]) -> socket.socket | None:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """How it goes. `ready`: what was started does its work. `well`: it still does, right now."""
+    """The health of a process. `ready`: it has started. `well`: it is healthy now."""
 
     ready: bool
     well: bool
@@ -101,9 +101,9 @@ class Beat:
 
 
 async def keep(notifier: Notifier, look: Callable[[], Beat]) -> None:
-    """Tell the manager until cancelled: READY once, WATCHDOG while well, STATUS when it changes."""
+    """Notify the manager until cancelled: READY once, WATCHDOG while well, each new STATUS."""
     ready, status = False, ""
-    while notifier.heard:
+    while notifier.connected:
         beat = look()
         if beat.ready and not ready:
             ready = True

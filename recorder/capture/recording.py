@@ -1,4 +1,4 @@
-"""The recording of one feed: its lock, its journal, its lines, and what keeps them going."""
+"""The recording of one feed: its lock, its journal, its lines, and their tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from recorder import durable, frame
-from recorder.capture.catalogue import told
+from recorder.capture.catalogue import marker_payload
 from recorder.capture.drift import LoopLag
 from recorder.capture.sealer import Sealer
 from recorder.capture.sources import FeedSource, missing
@@ -30,7 +30,7 @@ from recorder.session.link import Wiring
 from recorder.settings.config import CaptureSettings
 from recorder.version import __version__
 
-#: What a line's last marker says, and so the cause of the gap that follows.
+#: The reason in a removed line's last marker, and so the cause of the gap that follows.
 _REMOVED = "no longer configured"
 
 #: A line: its plan's group, which of the plans of that name, the number of the line.
@@ -39,7 +39,7 @@ _Key = tuple[str, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What all recordings of one capture share."""
+    """The parts that all recordings of one capture share."""
 
     layout: Layout
     settings: CaptureSettings
@@ -53,7 +53,7 @@ class Room:
 
 
 class Recording:
-    """One feed being recorded. Made with the feed's lock held; give it free with `close`.
+    """One feed being recorded. It takes the feed's lock; `close` releases it.
 
     `options` say how to connect (`sources.connect_options`).
 
@@ -78,22 +78,22 @@ class Recording:
         self._tasks: set[asyncio.Task[object]] = set()
         self._pool = ThreadPoolExecutor(1, f"sync {source.name}")
         self._beat: asyncio.Task[None] | None = None
-        self._settled = asyncio.Event()  # there are lines, or there is to be none
+        self._settled = asyncio.Event()  # there are lines, or the recording is stopping
         self.pulsed_ns: int | None = None  # monotonic: when the journal was last in order
 
     @property
     def lines(self) -> list[Line]:
-        """The lines that are to be kept."""
+        """The lines of the present settings."""
         return list(self._lines.values())
 
     @property
     def all_lines(self) -> list[Line]:
-        """Those that were taken away, too."""
+        """All lines, with those that a change of the settings removed."""
         return [*self._past, *self._lines.values()]
 
     @property
     def over(self) -> bool:
-        """True if no line goes on, and none is going to begin."""
+        """True if all lines have ended and none will start."""
         return bool(self._lines) and all(line.outcome is not None for line in self._lines.values())
 
     def start(self) -> None:
@@ -138,15 +138,15 @@ class Recording:
             await asyncio.gather(*self._tasks)
 
     async def close(self) -> int:
-        """Make everything durable and give the feed free; how many frames could not be kept.
+        """Make everything durable and release the feed; return what was lost, 0 if nothing.
 
         The lines must have ended, or be about to be cancelled with the loop.
         """
         if self._beat is not None:
             self._beat.cancel()
             await asyncio.gather(self._beat, return_exceptions=True)
-        # What a disk refused until now is written again by the first sync, or, if that fails
-        # in turn, by the second: into a journal of its own, which is to be finished too.
+        # The first sync, or if that fails the second, writes again what the disk refused: into
+        # another journal, which the last rotation finishes.
         for _ in range(3):
             self.journal.rotate()
             await self._sync()
@@ -205,21 +205,23 @@ class Recording:
         return Line(self._wiring, plan, number, budget, self.source.settings.max_retries)
 
     def _budget(self, plan: Plan, number: int) -> Budget:
-        """All lines and links that connect to one endpoint share its budget of attempts."""
+        """Return the budget of attempts that all lines and links to one endpoint share."""
         endpoint = urlsplit(plan.endpoint(number)).netloc
         return self._budgets.setdefault(endpoint, Budget(self.source.feed.retry))
 
     # -- running
 
     def _note_instruments(self) -> None:
-        """Put the venue's list into the journal: the record explains its own sizes."""
+        """Write the venue's list into the journal, which makes the record self-contained."""
         listing, room = self.source.listing, self._room
         if listing is not None:
             stream = Stream(ulid(room.clock.wall_ns(), os.urandom(10)))
-            self.journal.mark(stream, frame.INSTRUMENTS, told(self.source.feed.kind, listing))
+            self.journal.mark(
+                stream, frame.INSTRUMENTS, marker_payload(self.source.feed.kind, listing)
+            )
 
     def _settle(self) -> None:
-        """Without a line (its channels wait for the venue's list) the recording goes on, too."""
+        """Keep the recording open even without a line: its channels wait for the venue's list."""
         waiting = missing(self.source)
         if waiting:
             self._room.log.warning("channels left out", feed=self.source.name, **waiting)
@@ -239,7 +241,7 @@ class Recording:
     async def _run_line(self, line: Line) -> None:
         outcome = await line.run()
         if outcome.code and line in self._lines.values():
-            self.stop()  # a fatal reason ends its feed; the others go on
+            self.stop()  # a fatal reason ends its feed; the others continue
 
     async def _keep_durable(self) -> None:
         while True:
@@ -247,7 +249,7 @@ class Recording:
             await self._sync()
 
     async def _sync(self) -> None:
-        """One pulse. Shielded: a job under way is always heard to its end."""
+        """Run one pulse, shielded: a cancellation waits for the job to end."""
         task = asyncio.ensure_future(self._pulse())
         try:
             await asyncio.shield(task)
@@ -273,7 +275,7 @@ def _claim(layout: Layout, feed: str) -> int:
 
 
 def _places(source: FeedSource) -> dict[_Key, Plan]:
-    """The lines of a source, each with the plan to follow."""
+    """Return the lines of a source, each with its plan."""
     found: dict[_Key, Plan] = {}
     seen: Counter[tuple[str, int]] = Counter()
     for plan, number in source.places:
@@ -283,6 +285,6 @@ def _places(source: FeedSource) -> dict[_Key, Plan]:
 
 
 def _way(source: FeedSource) -> tuple[object, ...]:
-    """How to connect, beside the plans: a change asks for new connections."""
+    """Return the settings that only a new connection can follow, beside the plans."""
     settings = source.settings
     return settings.proxy, settings.compression, settings.ca_file

@@ -1,4 +1,4 @@
-"""The child process that seals: started when a journal is finished, gone when it has no work."""
+"""The child process that seals: it starts when a journal is finished, and ends without work."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _PATIENCE_SECONDS = 60.0
 
 
 class Sealer:
-    """Runs `recorder.record.seal` in a child process, one at a time, again if asked meanwhile.
+    """A runner of `recorder.record.seal`: one child at a time, and another if requested meanwhile.
 
-    `level` is zstd's; `then` is called after each run.
+    `level` is the zstd level; `then` is called after each run.
     """
 
     def __init__(
@@ -31,15 +31,15 @@ class Sealer:
         self.slow, self.patience = _SLOW_SECONDS, _PATIENCE_SECONDS
 
     def request(self) -> None:
-        """Seal what is finished, soon. Never waits."""
+        """Start sealing the finished journals. Never waits."""
         self._again = True
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._work())
 
     async def drain(self) -> None:
-        """Wait until everything asked for is sealed, but not for a child that hangs.
+        """Wait until all requests are done, at most `patience` seconds.
 
-        The child lives on; what it does not seal, the next capture does.
+        A child that hangs keeps running; the next capture seals what it leaves.
         """
         if self._task is None:
             return
@@ -48,8 +48,8 @@ class Sealer:
             self._log.error("sealing does not end; the journals are kept", seconds=self.patience)
             self._task.cancel()
 
-    async def _heard(self, child: asyncio.subprocess.Process) -> bytes:
-        """Wait for a child and return what it wrote; log it where the child seems to hang."""
+    async def _output(self, child: asyncio.subprocess.Process) -> bytes:
+        """Wait for a child and return its stderr; log an error while it seems to hang."""
         ending = asyncio.ensure_future(child.communicate())
         waited = 0.0
         while not (await asyncio.wait([ending], timeout=self.slow))[0]:
@@ -71,8 +71,8 @@ class Sealer:
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C is for capture; the child finishes its file
             )
-            said = await self._heard(child)
-            for line in said.decode("utf-8", "replace").splitlines():
+            output = await self._output(child)
+            for line in output.decode("utf-8", "replace").splitlines():
                 self._log.warning("sealing", says=line)
             self.failed = child.returncode != 0
             if self.failed:

@@ -1,4 +1,4 @@
-"""From settings to what is to be recorded: each feed with its plans, keys and ways to connect."""
+"""Turns settings into the feeds to record: each with its plans, its key and its connect options."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FeedSource:
     settings: FeedSettings
     plans: tuple[Plan, ...]
     listing: VenueListing | None = None  # the venue's instruments, as far as they are known
-    unmatched: tuple[str, ...] = ()  # channels with a `*` that stands for nothing (yet)
+    unmatched: tuple[str, ...] = ()  # channels with a `*` that matches no instrument (yet)
     shard: Shard | None = None  # this host's share, where many record
     line_of: Mapping[str, int] = field(default_factory=dict)  # with a shard: by the plan's group
 
@@ -39,12 +39,12 @@ class FeedSource:
 
     @property
     def elsewhere(self) -> bool:
-        """True if nothing of the feed is in this host's share: others record it."""
+        """True if no channel of the feed is in this host's share: other hosts record it."""
         return self.shard is not None and not self.plans and not self.unmatched
 
     @property
     def asks(self) -> bool:
-        """True if the venue's list of instruments is to be asked for.
+        """True if the venue's list of instruments has to be fetched.
 
         An endpoint that is not the venue's own has other symbols: there, `rest_url` must be set.
         """
@@ -55,7 +55,7 @@ class FeedSource:
 
     @property
     def reach(self) -> Reach:
-        """How to ask the venue for its instruments."""
+        """The way to the venue's REST interface."""
         settings = self.settings
         return Reach(settings.rest_url, settings.ca_file, settings.proxy)
 
@@ -65,10 +65,10 @@ def sources(
     keys: Mapping[str, str | None],
     listings: Mapping[str, VenueListing] | None = None,
 ) -> list[FeedSource]:
-    """Every configured feed with its plans, or a host's share of them; nothing is opened.
+    """Return each configured feed with its plans, or a host's share of them; open nothing.
 
-    `listings` are the venues' instruments, by the feed's name, where they are known: a `*` in a
-    channel stands for them. A channel whose `*` stands for nothing is left out.
+    `listings` are the known instruments of the venues, by the feed's name: a `*` in a channel
+    stands for them. A channel whose `*` matches none is left out.
 
     Raises:
         ConfigError: no feed is configured, or a feed's settings are wrong.
@@ -105,7 +105,7 @@ def _source(
 
 
 def _shared(source: FeedSource, keys: Mapping[str, str | None], shard: Shard) -> FeedSource:
-    """What one host of many records of a feed; that all its plans could be made was seen before."""
+    """Return one host's share of a feed; `_source` has already checked all its plans."""
     name, feed, chosen = source.name, source.feed, source.settings
     plans: list[Plan] = []
     line_of: dict[str, int] = {}
@@ -130,9 +130,9 @@ def _slices(name: str, chosen: FeedSettings, shard: Shard) -> dict[int, int]:
 
 
 def _sliced(source: FeedSource, shard: Shard, part: int) -> Sequence[str] | None:
-    """The channels of a feed that belong to a slice; None: nothing of it.
+    """Return the channels of a feed that belong to a slice; None if none does.
 
-    A feed without channels to share out is in one slice, as a whole.
+    A feed without channels to divide is in one slice, as a whole.
     """
     feed, chosen = source.feed, source.settings
     channels, _ = _channels(feed, chosen, source.listing)
@@ -146,7 +146,7 @@ def _sliced(source: FeedSource, shard: Shard, part: int) -> Sequence[str] | None
 def _plans(
     name: str, feed: Feed, chosen: FeedSettings, key: str | None, channels: Sequence[str]
 ) -> tuple[Plan, ...]:
-    """A feed's connections, all its lines apart."""
+    """Return a feed's plans: one per group of channels, for all its lines."""
     options = Options(
         name=name,
         channels=tuple(channels),
@@ -162,7 +162,7 @@ def _plans(
 def _channels(
     feed: Feed, chosen: FeedSettings, listing: VenueListing | None
 ) -> tuple[list[str], list[str]]:
-    """What to subscribe to, and the patterns that stand for nothing (yet)."""
+    """Return the channels to subscribe to, and the patterns that match nothing (yet)."""
     wanted = chosen.channels or (
         list(feed.default_channels) if any(map(is_pattern, feed.default_channels)) else []
     )
@@ -172,7 +172,7 @@ def _channels(
 
 
 def _plan(chosen: FeedSettings, key: str | None, shaped: Sequence[Plan]) -> Plan:
-    """One connection's plan over all endpoints, with what the user set."""
+    """Return one connection's plan over all endpoints, with the user's settings."""
     urls = (_with_query(url, chosen.query, key) for plan in shaped for url in plan.urls)
     silence = chosen.silence_seconds or shaped[0].silence
     return replace(shaped[0], urls=tuple(urls), silence=silence)
@@ -187,7 +187,7 @@ def _with_query(url: str, query: Mapping[str, str], key: str | None) -> str:
 
 
 def missing(source: FeedSource) -> Mapping[str, object]:
-    """For the log: the channels whose `*` stands for nothing, if any; and why."""
+    """Return log fields: the channels whose `*` matches nothing, and why; empty if none."""
     if not source.unmatched:
         return {}
     why = "no list yet" if source.listing is None else "no instrument of that name"
@@ -195,7 +195,11 @@ def missing(source: FeedSource) -> Mapping[str, object]:
 
 
 def connect_options(source: FeedSource, max_frame_mb: float) -> dict[str, Any]:
-    """How to connect, for `websockets.connect`; raises ConfigError on a bad `ca_file`."""
+    """Return the options for `websockets.connect`.
+
+    Raises:
+        ConfigError: the `ca_file` cannot be used.
+    """
     settings = source.settings
     options: dict[str, Any] = {
         "compression": "deflate" if settings.compression else None,

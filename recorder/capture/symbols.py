@@ -1,7 +1,7 @@
 """Keeps the venues' lists of instruments up to date while capture runs.
 
-Nothing waits for them: a feed begins with the list that was kept, and one whose channels are all
-patterns begins when its first list comes.
+Recording does not wait for them: a feed begins with the list that was kept. A feed with patterns
+alone and no kept list begins when its first list arrives.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ T = TypeVar("T")
 
 
 def known(layout: Layout, feeds: Iterable[str]) -> dict[str, VenueListing]:
-    """The lists that were kept on disk, by the feed's name."""
+    """Return the lists that were kept on disk, by the feed's name."""
     found = ((name, kept(layout.instruments(name))) for name in feeds)
     return {name: listing for name, listing in found if listing is not None}
 
 
 class Symbols:
-    """Follows the lists of all feeds that have one; `changed(feed, listing)` hears of each."""
+    """A poller of the feeds' lists; it calls `changed(feed, listing)` for each list it fetches."""
 
     def __init__(
         self, layout: Layout, clock: Clock, log: Any, changed: Callable[[str, VenueListing], None]
@@ -40,19 +40,19 @@ class Symbols:
         self._sources: dict[str, FeedSource] = {}
 
     def follow(self, sources: Iterable[FeedSource]) -> None:
-        """Follow the lists of these feeds, and of no others."""
+        """Poll the lists of these feeds, and of no others."""
         wanted = {source.name: source for source in sources if source.asks}
         for name in self._tasks.keys() - wanted.keys():
             self._tasks.pop(name).cancel()
-        anew = {name for name, s in wanted.items() if name not in self._tasks or self._differs(s)}
+        fresh = {name for name, s in wanted.items() if name not in self._tasks or self._differs(s)}
         self._sources = wanted
-        for name in anew:
+        for name in fresh:
             if name in self._tasks:
                 self._tasks[name].cancel()
             self._tasks[name] = asyncio.get_running_loop().create_task(self._follow(name))
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Stop polling."""
         self.follow(())
 
     def _differs(self, source: FeedSource) -> bool:
@@ -83,7 +83,7 @@ class Symbols:
         without = "channels with * wait" if source.unmatched else "values in contracts stay NULL"
         serves = "the last list serves" if source.listing else without
         self._log.warning(
-            "the venue's list of instruments could not be had",
+            "the venue's list of instruments is unavailable",
             feed=name,
             why=error.what,
             where=error.where,
@@ -92,7 +92,7 @@ class Symbols:
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
-    """Do blocking work in a thread that keeps nobody from leaving."""
+    """Do blocking work in a daemon thread, which does not delay the end of the process."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 

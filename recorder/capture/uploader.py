@@ -17,22 +17,22 @@ from recorder.settings.config import Settings
 #: The child's exit code while the bucket is away, see `recorder.bucket.upload`.
 _AWAY = 75
 
-#: Seconds: how often to look for what waits and what may be dropped, if nothing is sealed.
+#: Seconds between two runs, if nothing is sealed meanwhile.
 _EVERY = 60.0
-#: ... how long a check of the bucket may take at the start, and the last run at the end.
+#: Seconds that the check of the bucket at the start, and the last run at the end, may take.
 _CHECK = 60.0
 _LAST = 30.0
 
 
 class Left(NamedTuple):
-    """What waits for the bucket."""
+    """The files that wait for the bucket."""
 
     files: int = 0
     bytes: int = 0
 
 
 class Uploader:
-    """Runs `recorder.bucket.upload` after each sealing, and again with back-off while files wait.
+    """A runner of `recorder.bucket.upload` after each sealing; it retries with back-off.
 
     Without a `raw_url` it does nothing.
     """
@@ -49,13 +49,13 @@ class Uploader:
         self._said = ""
 
     async def check(self) -> None:
-        """See that the bucket takes objects, before anything is recorded.
+        """Check that the bucket accepts objects, before anything is recorded.
 
-        A bucket that is away is no reason not to record: that is only said.
+        An unavailable bucket does not prevent recording: it is logged.
 
         Raises:
             CredentialsError: the store refuses our key.
-            StoreError: there is no such bucket, or it takes nothing.
+            StoreError: there is no such bucket, or it accepts nothing.
         """
         if self._url is None:
             return
@@ -74,16 +74,16 @@ class Uploader:
             raise StoreError(what, hint=hint.strip())
 
     def start(self) -> None:
-        """Begin to send what an earlier run left, and what will be sealed."""
+        """Start sending: the files of an earlier run, then each sealed file."""
         if self._url is not None:
             self._task = asyncio.get_running_loop().create_task(self._work())
 
     def request(self) -> None:
-        """Send what was sealed, soon. Never waits."""
+        """Start sending the sealed files. Never waits."""
         self._wanted.set()
 
     async def drain(self) -> None:
-        """Send what there is once more, as far as that takes no long time; then end."""
+        """Send the waiting files once more, within a time limit; then stop."""
         if self._task is None:
             return
         self._task.cancel()
@@ -104,7 +104,7 @@ class Uploader:
         while True:
             self._wanted.clear()
             failures = 0 if await self._send() else failures + 1
-            if failures:  # each sealing asks, too, but that is no reason to hurry
+            if failures:  # a sealing does not shorten the back-off
                 await asyncio.sleep(1.0 + self._backoff.delay(failures, random.random))
                 continue
             with contextlib.suppress(TimeoutError):
@@ -112,7 +112,7 @@ class Uploader:
                     await self._wanted.wait()
 
     async def _send(self) -> bool:
-        """Send what waits and drop what may go; True if it went well."""
+        """Send waiting files and drop old local copies; return True on success."""
         code, said, left = await self._run(str(self._bucket.keep_local_hours))
         said = said or (f"the process ended with code {code}" if code else "")
         if said and said != self._said:
@@ -121,11 +121,11 @@ class Uploader:
         if self._said and not said and not code:
             self._log.info("the bucket takes files again")
         self._said = said
-        self._look_at_the_spool(left)
+        self._check_spool(left)
         return code == 0
 
     async def _run(self, what: str) -> tuple[int, str, str]:
-        """Exit code, stderr and stdout of the child."""
+        """Run the child; return its exit code, stderr and stdout."""
         assert self._url is not None
         try:
             child = self._child = await asyncio.create_subprocess_exec(
@@ -140,7 +140,7 @@ class Uploader:
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C is for capture; the child finishes its file
             )
-        except OSError as error:  # no process, no memory: tried again like a bucket that is away
+        except OSError as error:  # no process or memory: retry, as if the bucket were away
             return _AWAY, f"cannot start: {error}", ""
         left, said = await child.communicate()
         self._child = None
@@ -148,15 +148,15 @@ class Uploader:
         return code, said.decode("utf-8", "replace").strip(), left.decode("utf-8", "replace")
 
     def _kill(self) -> None:
-        """End the child: whatever it is at, nothing is lost and nothing is half."""
+        """Kill the child: safe at any point, as it leaves no partial object and loses no file."""
         if self._child is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._child.kill()
 
-    def _look_at_the_spool(self, told: str) -> None:
-        """Warn loudly when a limit of the budget is passed, once for each."""
-        with contextlib.suppress(ValueError, KeyError):  # the child was killed: the next one tells
-            left = json.loads(told)
+    def _check_spool(self, report: str) -> None:
+        """Log a warning when the spool passes a limit of its budget, once per limit."""
+        with contextlib.suppress(ValueError, KeyError):  # no report: the child was killed
+            left = json.loads(report)
             self._left = Left(left["files"], left["bytes"])
         budget = self._bucket.spool_gb
         level = spool.level(self._left.bytes, budget)

@@ -160,7 +160,7 @@ async def test_in_an_outage_the_last_list_serves(tmp_path: Path) -> None:
     with venue.listing():
         async with venue.open(), capturing(tmp_path, venue, "allLiquidation.*") as running:
             await until(lambda: venue.subscribed == {"allLiquidation.OLDUSDT"})
-            await until(lambda: "could not be had" in running.said)
+            await until(lambda: "is unavailable" in running.said)
             await running.stopped()
     assert "HTTP 503" in running.said
     assert "the last list serves" in running.said

@@ -71,7 +71,7 @@ def test_the_watchdog_is_the_manager_s_for_this_process(
 @pytest.mark.parametrize("address", ["", "relative", "/nonexistent/notify", "@" + "x" * 300])
 def test_without_a_manager_nothing_is_said_and_nothing_fails(address: str) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": address})
-    assert not notifier.heard
+    assert not notifier.connected
     notifier.say(READY=1)
 
 
