@@ -150,8 +150,8 @@ def test_an_unknown_key_is_answered_with_the_nearest(text: str, where: str, near
         ("feeds = 1", "feeds", "valid dictionary"),
         ("[feeds]\nbinance = 1", "feeds.binance", "valid dictionary"),
         ("data_dir = 5", "data_dir", "not a valid path"),
-        ('[feeds."../up"]', "feeds", "'../up' is no feed name"),
-        ('[feeds."a b"]', "feeds", "'a b' is no feed name"),
+        ('[feeds."../up"]', "feeds", "'../up' is not a feed name"),
+        ('[feeds."a b"]', "feeds", "'a b' is not a feed name"),
     ],
 )
 def test_a_wrong_value_says_where_and_what(text: str, where: str, what: str) -> None:
@@ -286,7 +286,7 @@ def test_a_key_file_that_others_can_read_is_refused(mode: int) -> None:
         (lambda: Path("missing"), "No such file"),
         (Path.cwd, "Is a directory"),
         (lambda: key_file("  \n"), "is empty"),
-        (lambda: key_file(f"{SECRET}\n{SECRET}"), "more than one line"),
+        (lambda: key_file(f"{SECRET}\n{SECRET}"), "one line of text"),
     ],
 )
 def test_a_key_file_that_holds_no_key_is_refused(prepare, what: str) -> None:  # type: ignore[no-untyped-def]

@@ -24,12 +24,12 @@ from recorder.times import DURATIONS, parse_fixed
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
-#: A name becomes part of a variable's and of a credential's name.
+#: The form of a name, which becomes part of the names of a variable and a credential.
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
 def _means(text: str, **more: Any) -> Any:
-    """What a setting means, with its unit."""
+    """Return a field with a setting's meaning and unit as its description."""
     return Field(description=text, **more)
 
 
@@ -56,10 +56,10 @@ def seconds(value: object) -> float:
 
 
 def rate(value: object) -> tuple[int, float]:
-    """Read a count in a duration, `"10/min"`, `"3/10m"` or `"100/day"`; return both, in seconds.
+    """Read a rate, `"10/min"`, `"3/10m"` or `"100/day"`; return the count and the seconds.
 
     Raises:
-        ValueError: it is not one, or allows nothing.
+        ValueError: it is not a rate, or allows nothing.
     """
     text = value if isinstance(value, str) else ""
     found = re.fullmatch(r"([0-9]{1,6})\s*/\s*(.+)", text)
@@ -102,12 +102,12 @@ class RuleSettings(BaseModel):
     lasting: Annotated[
         Seconds, _means("health: how long a problem must last before it is sent")
     ] = LASTING
-    cooldown: Annotated[Seconds, _means("health: the same is not told again within this time")] = (
-        600.0
-    )
-    resolved: Annotated[bool, _means("health: its end is told, too")] = True
+    cooldown: Annotated[
+        Seconds, _means("health: the same problem is not sent again within this time")
+    ] = 600.0
+    resolved: Annotated[bool, _means("health: the end of a problem is sent, too")] = True
     severity: Annotated[
-        Severity | None, _means("unset: info for rows; for health what the problem says")
+        Severity | None, _means("unset: info for rows; for health that of the problem")
     ] = None
     title: Annotated[str | None, _means("one line; `{column}` stands for a value")] = None
     text: Annotated[str | None, _means("more lines, the same way")] = None
@@ -122,7 +122,7 @@ class RuleSettings(BaseModel):
     @model_validator(mode="after")
     def _one_kind(self) -> RuleSettings:
         if (self.table is not None) == bool(self.health):
-            raise ValueError('either table = "…" or health = "…" is due, and not both')
+            raise ValueError('expected either table = "…" or health = "…", not both')
         if self.table is None and self.when is not None:
             raise ValueError("when is a condition on rows: it needs table")
         return self
@@ -185,12 +185,12 @@ class DestinationSettings(BaseModel):
     def _one_kind(self) -> DestinationSettings:
         kinds = (self.webhook, self.command, self.telegram)
         if sum(kind is not None for kind in kinds) != 1:
-            raise ValueError('exactly one of webhook = "…", command = […], telegram = "…" is due')
+            raise ValueError('expected exactly one of webhook = "…", command = […], telegram = "…"')
         return self
 
     @property
     def needs_token(self) -> bool:
-        """True if it cannot work without one."""
+        """True if the destination cannot work without a token."""
         return self.telegram is not None or any(
             "{token}" in text for text in (self.webhook or "", *self.headers.values())
         )
@@ -222,12 +222,12 @@ def _loopback(host: str) -> bool:
 
 
 def names_of(value: dict[str, Any]) -> dict[str, Any]:
-    """The same, if each name is fit to be one.
+    """Return the table unchanged if each name has the form of a name.
 
     Raises:
-        ValueError: one is not.
+        ValueError: a name has not.
     """
     for name in value:
         if not NAME.fullmatch(name):
-            raise ValueError(f"'{name}' is no name: letters, digits, '-' and '_'")
+            raise ValueError(f"'{name}' is not a name: letters, digits, '-' and '_'")
     return value

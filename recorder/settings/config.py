@@ -39,11 +39,11 @@ from recorder.settings.place import place
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-#: What a wrong value should have looked like, by pydantic's type of the error.
+#: An example of a right value, by pydantic's type of the error.
 _EXAMPLES = {
     "list_type": 'for example: ["one", "two"]',
     "dict_type": 'for example: {"name": "value"}',
-    "model_type": "a table is due here, for example [feeds.binance]",
+    "model_type": "expected a table, for example [feeds.binance]",
 }
 
 #: Settings that may hold a secret stay out of every repr.
@@ -51,7 +51,7 @@ _HIDDEN = {"repr": False}
 
 
 def _means(text: str, **more: Any) -> Any:
-    """What a setting means, with its unit; docs/settings.md is made of these."""
+    """Return a field with a setting's meaning and unit, from which docs/settings.md is made."""
     return Field(description=text, **more)
 
 
@@ -59,7 +59,7 @@ _Level = Annotated[int, Field(ge=1, le=22)]
 
 
 class CaptureSettings(BaseModel):
-    """How frames are written."""
+    """The writing of frames: journals, memory, sealing."""
 
     model_config = _STRICT
 
@@ -88,7 +88,7 @@ class CaptureSettings(BaseModel):
 
 
 class PruneSettings(BaseModel):
-    """How `recorder prune --compact` merges a closed day's files."""
+    """The merging of a closed day's files by `recorder prune --compact`."""
 
     model_config = _STRICT
 
@@ -97,21 +97,21 @@ class PruneSettings(BaseModel):
 
 
 class BucketSettings(BaseModel):
-    """How sealed files go to `raw_url`, and what of it is kept here."""
+    """The upload of sealed files to `raw_url`, and local copies."""
 
     model_config = _STRICT
 
     keep_local_hours: Annotated[
-        float, _means("h; a sent file stays here so long", ge=0, allow_inf_nan=False)
+        float, _means("h; a sent file is kept here for this time", ge=0, allow_inf_nan=False)
     ] = 24
     spool_gb: Annotated[
         Positive, _means("GB; loud warnings from 80 % of what may wait here for the bucket")
     ] = 50
-    cache_gb: Annotated[Positive, _means("GB; how much of what was fetched is kept here")] = 10
+    cache_gb: Annotated[Positive, _means("GB; fetched files that are kept here")] = 10
 
 
 class FeedSettings(BaseModel):
-    """One feed; what is not set here is the feed's own fact."""
+    """One feed; a setting that is missing has the default of the feed's kind."""
 
     model_config = _STRICT
 
@@ -217,7 +217,7 @@ class Settings(BaseSettings):
     capture: CaptureSettings = CaptureSettings()
     tables_url: Annotated[
         str | None,
-        _means("a lake: its tables are asked instead of recorder.duckdb; `s3://bucket/prefix`"),
+        _means("a lake to query instead of recorder.duckdb; `s3://bucket/prefix`"),
     ] = None
     bucket: BucketSettings = BucketSettings()
     prune: PruneSettings = PruneSettings()
@@ -240,7 +240,7 @@ class Settings(BaseSettings):
     def _names(cls, value: dict[str, FeedSettings]) -> dict[str, FeedSettings]:
         for name in value:
             if not FEED_NAME.fullmatch(name):
-                raise ValueError(f"'{name}' is no feed name: letters, digits, '-', '_' and '.'")
+                raise ValueError(f"'{name}' is not a feed name: letters, digits, '-', '_' and '.'")
         return value
 
     @classmethod
@@ -259,10 +259,10 @@ class Settings(BaseSettings):
 def load(path: Path | None, **flags: Any) -> Settings:
     """Read the settings; `path` None means `recorder.toml` here, if there is one.
 
-    Flags that are None are not set.
+    A flag of None counts as not set.
 
     Raises:
-        ConfigError: the file is missing or no TOML, a key is unknown, a value is wrong.
+        ConfigError: the file is missing or not TOML, a key is unknown, a value is wrong.
     """
     given = {name: value for name, value in flags.items() if value is not None}
     file = path or Path("recorder.toml")
@@ -306,7 +306,7 @@ def _explain(error: ValidationError, given: Mapping[str, Any], file: Path) -> Co
 
 
 def origin(place: list[str], given: Mapping[str, Any]) -> str | None:
-    """The flag or the variable that set the value at this place; None: the file did."""
+    """Return the flag or the variable that set the value at this place; None: the file did."""
     flag, table = place[0], given.get(place[0])
     if isinstance(table, Mapping) and len(place) > 1:
         flag, table = place[1], table.get(place[1])
@@ -321,7 +321,7 @@ def origin(place: list[str], given: Mapping[str, Any]) -> str | None:
 
 
 def _explain_json(error: SettingsError) -> ConfigError:
-    """A variable that stands for a whole table does not hold JSON."""
+    """Return the error for a variable of a whole table that does not hold JSON."""
     quoted = re.search(r'field "(\w+)"', str(error))
     table = f"RECORDER_{quoted[1] if quoted else ''}".upper()
     names = sorted(name for name in os.environ if name.upper().startswith(table))

@@ -1,4 +1,4 @@
-"""Settings to begin with: a `recorder.toml` for chosen feeds."""
+"""The first settings of a user: a `recorder.toml` for chosen feeds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HEAD = """\
 
 
 def settings(feeds: Sequence[Feed], data_dir: str = "data") -> str:
-    """The text of a settings file that records these feeds; it works as it stands, but for keys."""
+    """Return the text of a settings file that records these feeds; only keys are missing."""
     parts = [_HEAD]
     if data_dir != "data":
         parts.append(f"data_dir = {json.dumps(data_dir)}\n")
@@ -23,7 +23,7 @@ def settings(feeds: Sequence[Feed], data_dir: str = "data") -> str:
 
 
 def feed_table(feed: Feed) -> str:
-    """One feed's table in TOML: its default channels, and where its key goes."""
+    """Return one feed's table in TOML: its default channels, and the variable of its key."""
     if not feed.endpoints:
         return (
             f'[feeds.mine]\nkind = "{feed.kind}"\nurl = "wss://example.org/ws"\n'

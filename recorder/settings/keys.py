@@ -1,4 +1,4 @@
-"""Where a feed's key, or a destination's token, comes from, and who may read it."""
+"""Finds a feed's key or a destination's token, and refuses a file that others can read."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from recorder.settings.config import FeedSettings
 
 
 def key_variable(name: str) -> str:
-    """The variable that holds a feed's key; with `_FILE` behind it, the path of a key file."""
+    """Return the variable that holds a feed's key; with `_FILE` appended, a key file's path."""
     return f"RECORDER_{name.upper().replace('-', '_').replace('.', '_')}_KEY"
 
 
 def key_of(name: str, settings: FeedSettings, environ: Mapping[str, str]) -> str | None:
-    """A feed's key, from the first place that has one; None if none has.
+    """Return a feed's key, from the first place that has one; None if none has.
 
     Places, in order: `RECORDER_<NAME>_KEY`, the file that `RECORDER_<NAME>_KEY_FILE` or
     `key_file` names, `$CREDENTIALS_DIRECTORY/<name>_key`, `key` in the TOML.
 
     Raises:
         CredentialsError: a key file cannot be read, is empty, or others than its owner can read
-            it; or what is there can be no key.
+            it; or the key is not one line of text.
     """
     places = _Places(
         key_variable(name), settings.key_file, f"{name}_key", f"feeds.{name}.key", settings.key
@@ -36,12 +36,12 @@ def key_of(name: str, settings: FeedSettings, environ: Mapping[str, str]) -> str
 
 
 def token_variable(name: str) -> str:
-    """The variable that holds a destination's token; with `_FILE` behind it, the path of a file."""
+    """Return the variable of a destination's token; with `_FILE` appended, a token file's path."""
     return f"RECORDER_{name.upper().replace('-', '_')}_TOKEN"
 
 
 def token_of(name: str, settings: DestinationSettings, environ: Mapping[str, str]) -> str | None:
-    """A destination's token, from the places where a feed's key may be; None if none has one.
+    """Return a destination's token, from the same places as a feed's key; None if none has one.
 
     Raises:
         CredentialsError: as for a key.
@@ -54,13 +54,13 @@ def token_of(name: str, settings: DestinationSettings, environ: Mapping[str, str
 
 
 def secrets_of(key: str | None) -> tuple[str, ...]:
-    """What must never be shown of a key: the whole, and the parts of one like `KEY:SECRET`."""
+    """Return the texts to redact for a key: the whole, and the parts of one like `KEY:SECRET`."""
     return (key, *(part for part in key.split(":") if len(part) >= 8)) if key else ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Where a secret may be: variable, file, name in the credentials directory, setting."""
+    """The possible places of a secret: variable, file, credentials directory, setting."""
 
     variable: str
     file: Path | None
@@ -73,12 +73,12 @@ def _found(places: _Places, environ: Mapping[str, str]) -> str | None:
     where, key = _find(places, environ)
     key = key.strip()
     if not key.isprintable():
-        raise CredentialsError("holds more than one line, or what is no text", where=where)
+        raise CredentialsError("does not hold one line of text", where=where)
     return key or None
 
 
 def _find(places: _Places, environ: Mapping[str, str]) -> tuple[str, str]:
-    """Where the secret was found, and the secret."""
+    """Return the place of the secret, and the secret; empty if there is none."""
     if environ.get(places.variable):
         return places.variable, environ[places.variable]
     named = environ.get(f"{places.variable}_FILE") or places.file

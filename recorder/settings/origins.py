@@ -1,4 +1,4 @@
-"""The settings that hold, one by one, and where each comes from. No secret is among them."""
+"""The effective settings, one by one, each with its origin. Secrets are not shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recorder.settings.config import Settings, origin
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: its dotted name, its value as JSON has it, and who said so."""
+    """One setting: its dotted name, its value as in JSON, and its origin."""
 
     name: str
     value: Any  # None too where it is `hidden`: it may hold a secret
@@ -31,11 +31,11 @@ class Setting:
 
 
 def settings_of(settings: Settings, flags: Mapping[str, Any], file: Path) -> list[Setting]:
-    """Every setting, in the order of docs/settings.md.
+    """Return every setting, in the order of docs/settings.md.
 
-    `flags` are those that were given to `config.load`, `file` is where its tree came from. What may
-    hold a secret is said to be set; a key or token that is not among the settings has no line, for
-    it may be found elsewhere (`recorder doctor` says where).
+    `flags` are those that were given to `config.load`, `file` is the file that it read. A setting
+    that may hold a secret is shown as set, without its value. A key or token that is not among the
+    settings has no line: it may be elsewhere (`recorder doctor` shows where).
     """
     return [
         Setting(".".join(place), value, hidden, _origin(place, settings, flags, file))
@@ -44,7 +44,7 @@ def settings_of(settings: Settings, flags: Mapping[str, Any], file: Path) -> lis
 
 
 def _walk(model: BaseModel, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any, bool]]:
-    """The place of each setting, its value, and whether it is hidden."""
+    """Yield the place of each setting, its value, and whether it is hidden."""
     for name, field in type(model).model_fields.items():
         value, here = getattr(model, name), (*place, name)
         if isinstance(value, BaseModel):
@@ -67,9 +67,9 @@ def _plain(value: Any) -> Any:
 
 
 def _origin(place: Sequence[str], settings: Settings, flags: Mapping[str, Any], file: Path) -> str:
-    told = origin(list(place), flags)
-    if told is not None:
-        return told
+    override = origin(list(place), flags)
+    if override is not None:
+        return override
     tree: Any = type(settings).from_file
     for part in place:
         if not (isinstance(tree, Mapping) and part in tree):

@@ -1,4 +1,4 @@
-"""Where a bucket is, as its URL says. Pure: nothing is opened."""
+"""The place of a bucket, parsed from its URL. Pure: nothing is opened."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ EXAMPLE = "s3://bucket/prefix, or file:///absolute/path"
 
 
 class Place(NamedTuple):
-    """A bucket, and what all its names begin with."""
+    """A bucket, and the prefix of all its names."""
 
     scheme: str
     """`s3` or `file`."""
@@ -23,10 +23,10 @@ class Place(NamedTuple):
 
 
 def place(url: str) -> Place:
-    """What a URL names.
+    """Parse a bucket's URL.
 
     Raises:
-        ValueError: it is none of ours. The text does not repeat the URL: a key may be in it.
+        ValueError: not a bucket's URL. The text does not repeat the URL: it may contain a key.
     """
     try:
         parts = urlsplit(url)
