@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # `import recorder` loads no database
 
 __all__ = ["connect", "events", "follow", "query", "replay"]
 
-#: What a canned question's parameter may be given as; None is NULL.
+#: The types of a canned query's parameter; None is NULL.
 Value = str | int | float | bool | datetime | timedelta | None
 
 
@@ -28,14 +28,14 @@ def connect(
     tables_url: str | None = None,
     raw_url: str | None = None,
 ) -> duckdb.DuckDBPyConnection:
-    """A read-only connection to the published database: tables, canned macros, the view `raw`.
+    """Return a read-only connection to the published database: tables, macros, the view `raw`.
 
     With `tables_url` the tables are those of a lake (`s3://bucket/prefix`, or a path), and `raw`
     shows the sealed files below `raw_url`. Without it `raw` shows those here and those in the
     bucket at `raw_url`; None means the bucket of the settings, if they are for this data directory.
 
-    What it reads is one state of the record; connect again to see what came later. Times are in
-    UTC. As many processes as you like may do this, while frames are recorded and ingested.
+    The connection reads one state of the record; connect again to see later rows. Times are in
+    UTC. Any number of processes may connect while frames are recorded and ingested.
 
     Raises:
         recorder.errors.DataError: there is no database or lake, or it cannot be read.
@@ -56,14 +56,14 @@ def query(
     query_dir: str | PathLike[str] | None = None,
     **parameters: Value,
 ) -> pa.Table:
-    """A canned question's answer, as `recorder query NAME -p …` gives it, as an Arrow table.
+    """Run a canned query, like `recorder query NAME -p …`; return an Arrow table.
 
     Parameters may be Python values or the texts that the command line takes (`"2h ago"`); a
-    datetime without a zone is UTC. `query_dir` adds a directory of queries of one's own;
-    `tables_url` and `raw_url` ask a lake, as for `connect`.
+    datetime without a zone is UTC. `query_dir` adds a directory of your queries. `tables_url` and
+    `raw_url` query a lake, as for `connect`.
 
     Raises:
-        recorder.errors.UsageError: an unknown name (the nearest is told), or a wrong value.
+        recorder.errors.UsageError: an unknown name (the hint has the nearest), or a wrong value.
         recorder.errors.DataError: there is no database, or it cannot be read.
     """
     from pathlib import Path
@@ -74,9 +74,9 @@ def query(
     queries = canned.load() | (canned.load(Path(query_dir)) if query_dir is not None else {})
     if name not in queries:
         raise UsageError(f"no query '{name}'", hint=did_you_mean(name, queries))
-    for parameter in parameters:  # a wrong name needs no database to be found
+    for parameter in parameters:  # report a wrong name before a missing database
         queries[name].parameter(parameter)
-    # A query of one's own may call any macro, so it is given everything.
+    # A user's query may call any macro: connect with all tables.
     read = None if query_dir else queries[name]
     with _source(data_dir, tables_url, raw_url).connect(read) as connection:
         return canned.run(connection, queries[name], _texts(parameters))
@@ -91,9 +91,9 @@ def events(  # noqa: PLR0913 - all but the first by name
     feeds: Sequence[str] | None = None,
     symbols: Sequence[str] | None = None,
 ) -> Iterator[Event]:
-    """The rows of the tables as typed objects (`recorder.stream.event`), in receive order.
+    """Iterate over the tables' rows as typed objects (`recorder.stream.event`), in receive order.
 
-    That is by recv_ns, then connection, seq and item. `tables` None means the tables of events and
+    The order is recv_ns, connection, seq, item. `tables` None means the tables of events and
     `prices`. `since` is included, `until` is not; both are receive times: an epoch (ns, or another
     unit by its digits), a datetime (UTC without a zone), or a text such as "2h ago", "yesterday" or
     "2026-01-31T12:00Z" (see `recorder.times`). Memory does not grow with the record.
@@ -126,11 +126,11 @@ def follow(  # noqa: PLR0913 - all but the first by name
     symbols: Sequence[str] | None = None,
     pace: Pace | None = None,
 ) -> Follower:
-    """Events as they are recorded: iterate over it; `stop()` ends that, from a thread or a signal.
+    """Return an iterator over events as they are recorded; `stop()` it from a thread or signal.
 
-    The same objects in the same order as `events` gives them later. New frames are normalised in
-    memory as soon as they are on disk; neither capture nor ingest notices. `since` None begins now.
-    Reads as of the newest event: `follow(…).as_of`.
+    It yields the same objects in the same order as `events` does later. New frames are normalised
+    in memory as soon as they are on disk; capture and ingest are not disturbed. `since` None begins
+    now. `as_of` of the iterator reads tables as of the newest event.
 
     Raises:
         recorder.errors.UsageError: an unknown table or feed.
@@ -150,7 +150,7 @@ def follow(  # noqa: PLR0913 - all but the first by name
     return live.Follower.open(layout, rules, chosen, wanted, pace=pace)
 
 
-def replay(  # noqa: PLR0913 - what to replay, how fast, and whence
+def replay(  # noqa: PLR0913 - all but the first two by name
     feeds: Sequence[str] | str | None = None,
     channels: Sequence[str] | str | None = None,
     *,
@@ -160,21 +160,21 @@ def replay(  # noqa: PLR0913 - what to replay, how fast, and whence
     data_dir: str | PathLike[str] = "data",
     raw_url: str | None = None,
 ) -> Replay:
-    """The raw frames again, as `for frame in …` or `async for frame in …`, merged as a stream.
+    """Replay the raw frames, by `for frame in …` or `async for frame in …`, as one merged stream.
 
     Each is a named tuple `(recv_ns, mono_ns, seq, connection, kind, payload, feed)`, in the order
-    of `(recv_ns, connection, seq)` over all feeds and files; markers and gaps come in place. Both
-    sealed files and journals still being written are read, as far as they go when reached.
+    of `(recv_ns, connection, seq)` over all feeds and files; markers and gaps are in their
+    place. Replay reads sealed files, and open journals up to their end at that moment.
 
-    Without `feeds`, all; `channels` keeps the frames of these (and all markers). `start` is
-    included, `end` is not; both are as for `events`. `speed` 1.0 is as recorded, `"max"` does
-    not wait. What is in the bucket at `raw_url` alone is fetched file by file; None means as for
-    `connect`.
+    Without `feeds` it replays all; `channels` keeps the frames of these (and all markers). `start`
+    is included, `end` is not; both are as for `events`. `speed` 1.0 is as recorded, `"max"` does
+    not wait. Files that are only in the bucket at `raw_url` are fetched one by one; None means as
+    for `connect`.
 
     Raises:
         recorder.errors.UsageError: an unknown feed, a wrong time or speed.
-        recorder.errors.DataError: while iterating: no frame in this range (what is around it is
-            said), a damaged file, or one of a newer version.
+        recorder.errors.DataError: while iterating: no frame in this range (the message has the
+            range of the record), a damaged file, or one of a newer version.
         recorder.errors.StoreError: the bucket cannot be read.
         recorder.errors.CredentialsError: its store refuses our key.
     """
@@ -205,12 +205,12 @@ def _source(
 
 
 def _bucket(data_dir: str | PathLike[str], raw_url: str | None) -> str | None:
-    """The bucket to read beside a data directory: the one named, or that of its settings."""
+    """Return the bucket to read beside a data directory: `raw_url`, or that of its settings."""
     import os
     from pathlib import Path
 
-    told = "RECORDER_RAW_URL" in os.environ or Path("recorder.toml").is_file()
-    if raw_url is not None or not told:
+    configured = "RECORDER_RAW_URL" in os.environ or Path("recorder.toml").is_file()
+    if raw_url is not None or not configured:
         return raw_url
     from recorder.settings.config import load
 
