@@ -53,7 +53,7 @@ _LONGEST_URL = 2000  # beyond it a server may refuse the handshake: subscribe by
 
 
 def plan(options: Options) -> list[Plan]:
-    """Liquidations, prices, trades and the rest on connections of their own."""
+    """Return separate connections for liquidations, prices, trades and the rest."""
     unused(options, "subscribe", hint="its channels are the streams to record")
     channels = options.channels or FEED.default_channels
     for channel in channels:
@@ -87,7 +87,7 @@ def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
 
 
 def _base(url: str) -> str:
-    """The user's endpoint; a host alone is asked for combined streams."""
+    """Return the user's endpoint; for a host alone, its path of combined streams."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path="/stream")) if parts.path in {"", "/"} else url
 
@@ -100,13 +100,13 @@ def requests(op: str, channels: Sequence[str]) -> Iterator[str]:
 
 
 def notice(payload: bytes) -> Notice | None:
-    """`{"error": …}` or `{"code": …, "msg": …}`: a refused request; an announced shutdown."""
-    told = parsed(payload)
-    if told is None:
+    """Read a refused request, `{"error": …}` or `{"code": …, "msg": …}`, or a shutdown."""
+    received = parsed(payload)
+    if received is None:
         return None
-    if "error" in told or "msg" in told:
+    if "error" in received or "msg" in received:
         return Notice(f"the service reports: {words(payload.decode('utf-8', 'replace'))}")
-    inner = (told, told.get("data"), told.get("event"))
+    inner = (received, received.get("data"), received.get("event"))
     if any(isinstance(event, dict) and event.get("e") == "serverShutdown" for event in inner):
         why = "the server is about to shut down"
         return Notice(why, ending=True)
@@ -114,7 +114,7 @@ def notice(payload: bytes) -> Notice | None:
 
 
 def on_close(code: int | None, reason: str) -> Verdict | None:
-    """Addresses that keep exceeding the limit of messages are banned: wait."""
+    """Return a wait for a rate limit: the venue bans addresses that keep exceeding it."""
     if code == 1008 and re.search(r"too many|limit", reason, re.IGNORECASE):
         return Verdict(f"rate limited: {words(reason)}", wait=60.0)
     return None
@@ -124,7 +124,7 @@ def on_close(code: int | None, reason: str) -> Verdict | None:
 
 
 class _ListedSymbol(msgspec.Struct):
-    """A symbol as the lists of USD-M (status) and COIN-M (contractStatus, contractSize) have it."""
+    """A symbol of the lists of USD-M (status) and COIN-M (contractStatus, contractSize)."""
 
     symbol: str
     status: str | None = None
@@ -137,7 +137,7 @@ class _ExchangeInfo(msgspec.Struct):
 
 
 class _FundingInfo(msgspec.Struct):
-    """What `/fapi/v1/fundingInfo` says of a symbol; it lists those that were ever adjusted."""
+    """A symbol of `/fapi/v1/fundingInfo`, which lists those whose interval was ever adjusted."""
 
     symbol: str
     fundingIntervalHours: float
@@ -148,25 +148,25 @@ _INTERVALS: msgspec.json.Decoder[list[_FundingInfo]] = msgspec.json.Decoder(list
 
 
 def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
-    """The symbols that trade, of `/fapi/v1/exchangeInfo` or `/dapi/v1/exchangeInfo`: one page.
+    """Read the trading symbols of `/fapi/v1/exchangeInfo` or `/dapi/v1/exchangeInfo`: one page.
 
-    Or, of `/fapi/v1/fundingInfo`, the funding intervals of some symbols.
+    For `/fapi/v1/fundingInfo` read the funding intervals of some symbols.
     """
     if body.lstrip().startswith(b"["):
         return [
             Instrument(
-                symbol=told.symbol,
-                name=told.symbol.lower(),
-                funding_interval_hours=told.fundingIntervalHours,
+                symbol=listed.symbol,
+                name=listed.symbol.lower(),
+                funding_interval_hours=listed.fundingIntervalHours,
             )
-            for told in _INTERVALS.decode(body)
-            if told.fundingIntervalHours > 0
+            for listed in _INTERVALS.decode(body)
+            if listed.fundingIntervalHours > 0
         ], None
     return [
         Instrument(
             symbol=listed.symbol,
             name=listed.symbol.lower(),
-            # Sizes are in the coin, but for COIN-M: in contracts of so many dollars.
+            # Sizes are in the coin, but COIN-M has contracts of `contractSize` dollars.
             contract_size=size if size is None or size > 0 else None,
             contract_unit="usd" if listed.contractStatus is not None else "base",
         )

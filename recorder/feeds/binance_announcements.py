@@ -1,7 +1,7 @@
 """Binance's own announcements: a signed WebSocket that needs a free API key and its secret.
 
-The topics stand in the URL, which is signed anew for each attempt (HMAC-SHA256 over the sorted
-query) and good for `recvWindow` ms of the machine's clock. The client has to send PING frames: a
+The URL contains the topics. Each attempt signs it again (HMAC-SHA256 over the sorted query), and
+it is valid for `recvWindow` ms of the machine's clock. The client has to send PING frames: a
 connection without one for a minute is closed. It ends after 24 h.
 """
 
@@ -37,14 +37,14 @@ _BAD_KEY = {"-1022", "-2008", "-2014", "-2015"}  # wrong signature; unknown, mal
 
 
 def plan(options: Options) -> list[Plan]:
-    """One connection for all topics."""
+    """Return one connection for all topics."""
     unused(options, "subscribe", hint="its channels are the topics")
     topics = tuple(dict.fromkeys(options.channels or FEED.default_channels))
     for topic in topics:
         if not _TOPIC.fullmatch(topic):
             raise wrong_channel(options, topic, "for example: " + ", ".join(FEED.channels))
     keys = _KEYS.fullmatch(options.key or "")
-    if keys is None:  # what stands there is never shown
+    if keys is None:  # the message must not show its value
         where = f"feeds.{options.name}.key"
         raise ConfigError("is not of the form KEY:SECRET", where=where, hint=FEED.key_help or "")
     key, secret = keys.groups()
@@ -64,7 +64,7 @@ def plan(options: Options) -> list[Plan]:
 
 
 def _signed(topics: tuple[str, ...], secret: str, url: str, wall_ns: int) -> str:
-    """The endpoint's URL with time, nonce and signature; the nonce is the time to the ns."""
+    """Return the endpoint's URL with time, nonce and signature; the nonce is the time in ns."""
     parts = urlsplit(url)
     query = urlencode(
         sorted(
@@ -83,31 +83,32 @@ def _signed(topics: tuple[str, ...], secret: str, url: str, wall_ns: int) -> str
 
 
 def on_refused(refusal: Refusal) -> Verdict:
-    """A refused handshake may explain itself in JSON: `{"code": -2015, "msg": …}`."""
-    told = parsed(refusal.body) or {}
-    return _blamed_key(told) or refused(refusal)
+    """Read the JSON of a refused handshake, `{"code": -2015, "msg": …}`, if there is any."""
+    received = parsed(refusal.body) or {}
+    return _blamed_key(received) or refused(refusal)
 
 
-def _blamed_key(told: dict[str, object]) -> Verdict | None:
-    """What codes that blame the key or its secret mean; None for anything else."""
-    if words(told.get("code")) not in _BAD_KEY:
+def _blamed_key(received: dict[str, object]) -> Verdict | None:
+    """Return a fatal verdict for codes that blame the key or its secret; None for others."""
+    if words(received.get("code")) not in _BAD_KEY:
         return None
-    why = f"the key was refused: {words(told.get('code'))} {words(told.get('msg'))}"
+    why = f"the key was refused: {words(received.get('code'))} {words(received.get('msg'))}"
     return Verdict(why.strip(), True, None, CREDENTIALS)
 
 
 def notice(payload: bytes) -> Notice | None:
-    """A command or a request that failed: `{"type": "COMMAND", "data": "FAIL", …}`."""
-    told = parsed(payload)
-    if told is None or told.get("type") == "DATA":
+    """Read the failure of a command or request: `{"type": "COMMAND", "data": "FAIL", …}`."""
+    received = parsed(payload)
+    if received is None or received.get("type") == "DATA":
         return None
-    if verdict := _blamed_key(told):
+    if verdict := _blamed_key(received):
         return Notice(verdict.reason, verdict=verdict)
-    if told.get("type") == "COMMAND" and told.get("data") == "SUCCESS":
+    if received.get("type") == "COMMAND" and received.get("data") == "SUCCESS":
         return None
     text = " ".join(
         filter(
-            None, (words(told.get(name)) for name in ("subType", "data", "code", "msg", "error"))
+            None,
+            (words(received.get(name)) for name in ("subType", "data", "code", "msg", "error")),
         )
     )
     return Notice(f"the service reports: {text}" if text else "the service reports an error")

@@ -1,8 +1,8 @@
 """BitMEX: liquidations, funding, trades, mark and index prices, open interest. No key.
 
-Everything is a table of the venue's: a `partial` (what it holds now), then inserts, updates and
-deletes. Text `ping` is answered by text `pong`. How many connections an address may open is told
-in two ways (20 an hour, 3 a second): back-off is patient.
+Each channel is a table of the venue: a `partial` (its present rows), then inserts, updates and
+deletes. The service answers text `ping` by text `pong`. Its documents contradict each other on the
+connections that an address may open (20 an hour, 3 a second), so the back-off is long.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _DOLLARS = {"USD", "USDT", "USDC"}
 
 
 def plan(options: Options) -> list[Plan]:
-    """Liquidations, funding, prices and trades on connections of their own."""
+    """Return separate connections for liquidations, funding, prices and trades."""
     unused(options, "subscribe", hint="its channels are what is subscribed to")
     channels = options.channels or FEED.default_channels
     for channel in channels:
@@ -80,30 +80,32 @@ def requests(op: str, channels: Sequence[str]) -> Iterator[str]:
 
 
 def notice(payload: bytes) -> Notice | None:
-    """`{"status": 400, "error": …, "meta": …, "request": …}`: a request was refused."""
-    told = parsed(payload)
-    if told is None or "error" not in told:
+    """Read a refused request: `{"status": 400, "error": …, "meta": …, "request": …}`."""
+    received = parsed(payload)
+    if received is None or "error" not in received:
         return None
-    error = words(told["error"]) or "an error without a word"
-    if told.get("status") == 429:
-        meta = told.get("meta")
+    error = words(received["error"]) or "an error without a word"
+    if received.get("status") == 429:
+        meta = received.get("meta")
         wait = seconds(meta.get("retryAfter")) if isinstance(meta, dict) else None
         return Notice(error, verdict=Verdict(f"rate limited: {error}", wait=wait or 60.0))
-    channel = _meant(error, told.get("request"))
-    if channel is not None and "already subscribed" not in error:  # asked again when it was mute
+    channel = _meant(error, received.get("request"))
+    if (
+        channel is not None and "already subscribed" not in error
+    ):  # the link subscribes again when it is mute
         return Notice(f"channel refused: {channel}: {error}", refused_channel=channel)
     return Notice(f"the service reports: {error}")
 
 
 def _meant(error: str, request: object) -> str | None:
-    """The channel of a refused request; None where several could be meant."""
+    """Return the channel of a refused request; None if it could be one of several."""
     asked = request.get("args") if isinstance(request, dict) else None
     args = asked if isinstance(asked, list) else [asked]
     channels = [channel for channel in map(words, args) if channel]
     if len(channels) > 1:
-        told = set(re.findall(r"[\w.:]+", error))
+        names = set(re.findall(r"[\w.:]+", error))
         channels = [
-            channel for channel in channels if told & {channel, *channel.split(":")[:2]} - {""}
+            channel for channel in channels if names & {channel, *channel.split(":")[:2]} - {""}
         ]
     return channels[0] if len(channels) == 1 else None
 
@@ -112,7 +114,7 @@ def _meant(error: str, request: object) -> str | None:
 
 
 class _ActiveInstrument(msgspec.Struct):
-    """An instrument as the venue's list has it, as far as we look."""
+    """An instrument of the venue's list, with the fields that are read here."""
 
     symbol: str
     state: str
@@ -130,7 +132,7 @@ _LIST: msgspec.json.Decoder[list[_ActiveInstrument]] = msgspec.json.Decoder(list
 
 
 def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
-    """The open instruments of `/instrument/active`, which has no pages."""
+    """Read the open instruments of `/instrument/active`, which has no pages."""
     return [
         Instrument(
             symbol=listed.symbol,
@@ -146,7 +148,7 @@ def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
 
 
 def _contract(listed: _ActiveInstrument) -> tuple[float | None, str]:
-    """What one contract is; None where it is worth a third coin, or its price is in one."""
+    """Return size and unit of one contract; None if its value or price is in a third coin."""
     multiplier, base = listed.multiplier or 0.0, listed.underlyingToPositionMultiplier or 0.0
     if listed.isQuanto or listed.quoteCurrency not in _DOLLARS:
         return None, ""
@@ -156,12 +158,12 @@ def _contract(listed: _ActiveInstrument) -> tuple[float | None, str]:
     value = multiplier / (listed.quoteToSettleMultiplier or float("inf"))
     size = 1 / base if base > 0 else value
     if size <= 0 or (value > 0 and abs(value / size - 1) > 1e-9):
-        return None, ""  # two statements that contradict each other
+        return None, ""  # the multipliers contradict each other
     return size, "base"
 
 
 def hours(interval: str | None) -> float | None:
-    """A span that the venue writes as a moment after the beginning of 2000."""
+    """Return the hours of a span, which the venue writes as a time after 2000-01-01."""
     try:
         moment = datetime.fromisoformat((interval or "").replace("Z", "+00:00"))
         span = moment - datetime(2000, 1, 1, tzinfo=moment.tzinfo)

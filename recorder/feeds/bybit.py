@@ -44,7 +44,7 @@ _GROUPS = {"allLiquidation": "liquidations", "tickers": "prices", "publicTrade":
 
 
 def plan(options: Options) -> list[Plan]:
-    """Liquidations, tickers and trades on connections of their own, each within its limit."""
+    """Return separate connections for liquidations, tickers and trades, within their limits."""
     unused(options, "subscribe", hint="its channels are the topics to record")
     channels = options.channels or FEED.default_channels
     for channel in channels:
@@ -85,45 +85,45 @@ def requests(op: str, channels: Sequence[str]) -> Iterator[str]:
 
 
 def notice(payload: bytes) -> Notice | None:
-    """`{"success": false, "ret_msg": "error:handler not found,topic:…", "req_id": …, "op": …}`."""
-    told = parsed(payload)
-    if told is None or told.get("success") is not False:
+    """Read a refusal: `{"success": false, "ret_msg": "error:…,topic:…", "req_id": …, "op": …}`."""
+    received = parsed(payload)
+    if received is None or received.get("success") is not False:
         return None
-    why = words(told.get("ret_msg"))
+    why = words(received.get("ret_msg"))
     if _TOO_FAST.search(why):
         return Notice(why, verdict=Verdict(f"rate limited: {why}", wait=60.0))
-    if told.get("op") != "subscribe":
+    if received.get("op") != "subscribe":
         return Notice(f"the service refuses: {why}")
-    asked = _asked(told.get("req_id"))
-    topic = _topic(told.get("ret_msg")) or ("".join(asked) if len(asked) == 1 else "")
+    asked = _asked(received.get("req_id"))
+    topic = _topic(received.get("ret_msg")) or ("".join(asked) if len(asked) == 1 else "")
     # Each reply is shorter than what it answers, so this ends.
     others = [channel for channel in asked if channel != topic] if topic in asked else []
     reply = next(requests("subscribe", others), None)
     if "already subscribed" in why:
         return Notice(reply=reply)
     if not topic:
-        return Notice(f"subscription refused: {why}: {words(told.get('req_id'))}")
+        return Notice(f"subscription refused: {why}: {words(received.get('req_id'))}")
     return Notice(f"channel refused: {topic}: {why}", refused_channel=topic, reply=reply)
 
 
 def _asked(req_id: object) -> list[str]:
-    """The topics of our own subscription that the service answers to."""
+    """Return the topics of the subscription that the service answers; empty if it is not ours."""
     topics = req_id.split(",") if isinstance(req_id, str) and len(req_id) <= 65 * _ARGS else []
     ours = 0 < len(topics) <= _ARGS and all(map(_TOPIC.fullmatch, topics))
     return topics if ours else []
 
 
 def _topic(why: object) -> str:
-    """The topic that a refusal names; empty if it names none."""
+    """Return the topic that a refusal names; empty if it names none."""
     found = _NAMED.search(why) if isinstance(why, str) else None
     return words(found[1]) if found else ""
 
 
 def on_refused(refusal: Refusal) -> Verdict:
-    """403 is no matter of credentials: an address that came too often, or a country not served."""
+    """Read a 403, which does not blame credentials but a rate limit or the country."""
     if refusal.status == 403 and "too frequent" in refusal.body:
-        told = seconds(refusal.headers.get("retry-after"))
-        return Verdict("rate limited (HTTP 403: access too frequent)", wait=told or 600.0)
+        wait = seconds(refusal.headers.get("retry-after"))
+        return Verdict("rate limited (HTTP 403: access too frequent)", wait=wait or 600.0)
     if refusal.status == 403 and "your country" in refusal.body:
         return Verdict("not served in this country (HTTP 403)", fatal=True)
     return refused(refusal)
@@ -133,7 +133,7 @@ def on_refused(refusal: Refusal) -> Verdict:
 
 _LIST = "https://api.bybit.com/v5/market/instruments-info?category=linear&limit=1000"
 
-#: What one unit of size is: documented per category.
+#: The unit of sizes, documented per category.
 _UNITS = {"linear": "base", "inverse": "usd", "spot": "base"}
 
 
@@ -156,20 +156,20 @@ class _InfoAnswer(msgspec.Struct, rename="camel"):
 
 
 def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
-    """A page of `/v5/market/instruments-info`."""
+    """Read a page of `/v5/market/instruments-info`."""
     answer = msgspec.json.decode(body, type=_InfoAnswer)
     page = answer.result
     if answer.ret_code != 0 or page.category not in _UNITS:
         raise ValueError(f"code {answer.ret_code}, category {words(page.category)!r}")
     found = [_instrument(one, page.category) for one in page.instruments if one.status == "Trading"]
-    # The cursor comes percent-encoded and goes back as it came.
+    # The cursor is percent-encoded already: return it unchanged.
     more = f"{_LIST}&cursor={quote(page.next_page_cursor, safe='%')}"
     return found, Ask(more) if page.next_page_cursor and page.instruments else None
 
 
 def _instrument(listed: _InstrumentInfo, category: str) -> Instrument:
     minutes = listed.funding_interval
-    in_dollars = listed.quote_coin.startswith("USD")  # of another quote no value is known
+    in_dollars = listed.quote_coin.startswith("USD")  # in another quote its value is unknown
     return Instrument(
         symbol=listed.symbol,
         name=listed.symbol,

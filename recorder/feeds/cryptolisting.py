@@ -31,7 +31,7 @@ _KEY_ENDS = {"key_expired", "key_invalidated", "key_revoked"}
 
 
 def plan(options: Options) -> list[Plan]:
-    """One connection per line: Tokyo first, then Seoul (Upbit only)."""
+    """Return one connection per line: Tokyo first, then Seoul (Upbit only)."""
     hint = 'the key decides what comes, and so does query = { cex = "binance,upbit" }'
     unused(options, "subscribe", hint=hint)
     for channel in options.channels:
@@ -52,7 +52,7 @@ def plan(options: Options) -> list[Plan]:
 
 
 def on_close(code: int | None, reason: str) -> Verdict | None:
-    """The documented close reasons; old and new names of a dead key."""
+    """Return the verdict on a documented close reason; a dead key has an old and a new name."""
     if reason in _KEY_ENDS:
         return Verdict(f"the key is no longer valid ({reason})", True, None, CREDENTIALS)
     if code == 1008 and reason == "too_slow":
@@ -63,20 +63,23 @@ def on_close(code: int | None, reason: str) -> Verdict | None:
 
 
 def on_refused(refusal: Refusal) -> Verdict:
-    """A refused handshake explains itself in JSON: `{"error": …, "retry_after_s": …}`."""
+    """Read the JSON of a refused handshake: `{"error": …, "retry_after_s": …}`."""
     verdict = refused(refusal)
     if refusal.status != 429:
         return verdict
-    told = parsed(refusal.body) or {}
-    error, wait = words(told.get("error")) or "rate limited", seconds(told.get("retry_after_s"))
+    received = parsed(refusal.body) or {}
+    error, wait = (
+        words(received.get("error")) or "rate limited",
+        seconds(received.get("retry_after_s")),
+    )
     return Verdict(f"refused: {error} (HTTP 429)", wait=wait or verdict.wait)
 
 
 def notice(payload: bytes) -> Notice | None:
-    """`{"type": "error", "code": …}`: worth a log line, no reason to end the connection."""
-    told = parsed(payload)
-    if told is not None and told.get("type") == "error":
-        return Notice(f"the service reports: {words(told.get('code')) or 'an error'}")
+    """Read `{"type": "error", "code": …}`, which is logged and does not end the connection."""
+    received = parsed(payload)
+    if received is not None and received.get("type") == "error":
+        return Notice(f"the service reports: {words(received.get('code')) or 'an error'}")
     return None
 
 

@@ -42,7 +42,7 @@ _DOLLARS = ("USD", "USDC", "USDT")  # stablecoins count as dollars
 
 
 def plan(options: Options) -> list[Plan]:
-    """Tickers, trades and books on connections of their own."""
+    """Return separate connections for tickers, trades and books."""
     unused(options, "subscribe", hint="its channels are what is subscribed to")
     channels = tuple(dict.fromkeys(options.channels or FEED.default_channels))
     for channel in channels:
@@ -68,7 +68,7 @@ def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
             *requests("subscribe", channels),
         ),
         send_every=_SEND_EVERY,
-        silence=2.5 * _HEARTBEAT,  # two heartbeats missed, and some patience
+        silence=2.5 * _HEARTBEAT,  # two missed heartbeats, and a margin
         cadence=60.0 if group.startswith("prices") else None,
     )
 
@@ -85,15 +85,15 @@ def _request(name: str, method: str, **params: object) -> str:
 
 
 def notice(payload: bytes) -> Notice | None:
-    """A question whether we live, an error, or an answer that leaves out what was asked for."""
-    told = parsed(payload)
-    if told is None:
+    """Read a heartbeat's test request, an error, or an answer that leaves out channels."""
+    received = parsed(payload)
+    if received is None:
         return None
-    params, error, result = told.get("params"), told.get("error"), told.get("result")
-    if told.get("method") == "heartbeat":
+    params, error, result = received.get("params"), received.get("error"), received.get("result")
+    if received.get("method") == "heartbeat":
         asks = isinstance(params, dict) and params.get("type") == "test_request"
         return Notice(reply=_request("test", "public/test")) if asks else None
-    asked = _asked(told.get("id"))
+    asked = _asked(received.get("id"))
     if error is not None:
         return _failed(error if isinstance(error, dict) else {}, asked)
     if isinstance(result, list):
@@ -102,7 +102,7 @@ def notice(payload: bytes) -> Notice | None:
 
 
 def _asked(name: object) -> list[str]:
-    """The channels that a request asked for, from its id."""
+    """Return the channels that a request asked for, from its id."""
     what, *channels = name.split(" ") if isinstance(name, str) else ("",)
     return channels if what == "subscribe" else []
 
@@ -123,34 +123,34 @@ def _failed(error: dict[str, object], asked: Sequence[str]) -> Notice:
 
 
 def read(body: bytes) -> tuple[list[Instrument], None]:
-    """The futures and perpetuals that trade now.
+    """Read the futures and perpetuals that trade now.
 
     Raises:
-        ValueError: it is no such list.
+        ValueError: the body is not such a list.
     """
-    told = parsed(body)
-    listed = told.get("result") if told is not None else None
-    if not isinstance(listed, list) or not listed:
+    received = parsed(body)
+    items = received.get("result") if received is not None else None
+    if not isinstance(items, list) or not items:
         raise ValueError("no list of instruments under 'result'")
-    return [found for found in map(_instrument, listed) if found is not None], None
+    return [found for found in map(_instrument, items) if found is not None], None
 
 
 def _instrument(item: object) -> Instrument | None:
-    told = item if isinstance(item, dict) else {}
-    name, active = told.get("instrument_name"), told.get("is_active")
+    listed = item if isinstance(item, dict) else {}
+    name, active = listed.get("instrument_name"), listed.get("is_active")
     if not isinstance(name, str) or not _NAME.fullmatch(name) or not isinstance(active, bool):
         raise ValueError("an instrument without a name, or of an unknown state")
     if not active:
         return None
-    unit = _unit(told)
-    hours = 8.0 if told.get("settlement_period") == "perpetual" else None
+    unit = _unit(listed)
+    hours = 8.0 if listed.get("settlement_period") == "perpetual" else None
     return Instrument(name, name, None if unit is None else 1.0, unit, hours)
 
 
-def _unit(told: dict[str, object]) -> str | None:
-    """What one unit of a size (`amount`, `open_interest`) is; `contract_size` is another thing."""
-    quoted = told.get("counter_currency") or told.get("quote_currency")
-    match told.get("instrument_type") or told.get("future_type"):
+def _unit(listed: dict[str, object]) -> str | None:
+    """Return the unit of sizes (`amount`, `open_interest`); it is not `contract_size`."""
+    quoted = listed.get("counter_currency") or listed.get("quote_currency")
+    match listed.get("instrument_type") or listed.get("future_type"):
         case "reversed" if quoted == "USD":
             return "usd"
         case "linear" if quoted in _DOLLARS:

@@ -1,4 +1,4 @@
-"""Any WebSocket at all: recorded raw, never interpreted."""
+"""Any other WebSocket: raw frames, never interpreted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from recorder.feed import Feed, Options, Plan, unused
 
 
 def plan(options: Options) -> list[Plan]:
-    """One connection to the user's URL, with the user's headers and messages.
+    """Return one connection to the user's URL, with the user's headers and messages.
 
     `{key}` in a header or a message stands for the feed's key.
     """

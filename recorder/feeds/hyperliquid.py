@@ -1,7 +1,7 @@
 """Hyperliquid: trades with their buyer and seller, funding, prices, open interest. No key.
 
 Channels are `<type>:<coin>`. `allDexsAssetCtxs`, all coins in one frame, is not offered: its
-contexts are lists without names, and which coin a place means is said nowhere in the frame.
+contexts are lists, and the frame does not name the coins of their elements.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SEND_EVERY = 0.1  # three connections that subscribe at a time stay below the l
 
 
 def plan(options: Options) -> list[Plan]:
-    """Contexts, trades and books on connections of their own."""
+    """Return separate connections for contexts, trades and books."""
     unused(options, "subscribe", hint="its channels are what is subscribed to")
     channels = tuple(dict.fromkeys(options.channels or FEED.default_channels))
     for channel in channels:
@@ -78,23 +78,23 @@ def requests(op: str, channels: Sequence[str]) -> Iterator[str]:
 
 
 def notice(payload: bytes) -> Notice | None:
-    """`{"channel": "error", "data": "Invalid subscription {…}"}`: the text quotes the request."""
-    told = parsed(payload)
-    if told is None or told.get("channel") != "error":
+    """Read an error that quotes the request: `{"channel": "error", "data": "Invalid … {…}"}`."""
+    received = parsed(payload)
+    if received is None or received.get("channel") != "error":
         return None
-    data = told.get("data")
+    data = received.get("data")
     said = data if isinstance(data, str) else ""
     text = words(said) or "an error without a text"
     if "messages per minute" in said:  # what was sent beyond the limit is lost
         return Notice(text, verdict=Verdict(f"rate limited: {text}", wait=60.0))
     channel = _quoted(said)
-    if channel and not said.startswith("Already"):  # subscribed already: it is in force
+    if channel and not said.startswith("Already"):  # subscribed already: not a refusal
         return Notice(f"channel refused: {text}", refused_channel=channel)
     return Notice(f"the service reports: {text}")
 
 
 def _quoted(text: str) -> str:
-    """The channel that an error's text quotes as JSON; empty if it quotes none."""
+    """Return the channel that an error's text quotes as JSON; empty if it quotes none."""
     found = parsed(text[text.find("{") :]) if "{" in text else None
     inner = found.get("subscription", found) if found is not None else None
     if not isinstance(inner, dict):
@@ -103,13 +103,13 @@ def _quoted(text: str) -> str:
 
 
 def read(body: bytes) -> tuple[list[Instrument], None]:
-    """The perpetuals of the venue's own market; sizes are in coins, funding is hourly.
+    """Read the perpetuals of the venue's own market; sizes are in coins, funding is hourly.
 
     Raises:
-        ValueError: it is no such list.
+        ValueError: the body is not such a list.
     """
-    told = parsed(body)
-    universe = told.get("universe") if told is not None else None
+    received = parsed(body)
+    universe = received.get("universe") if received is not None else None
     if not isinstance(universe, list) or not universe:
         raise ValueError("no list of instruments under 'universe'")
     return [found for found in map(_instrument, universe) if found is not None], None

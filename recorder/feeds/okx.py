@@ -1,6 +1,6 @@
 """OKX V5 public streams: liquidations, funding, prices, open interest, trades. No key.
 
-A channel is the venue's own name, a colon, and what it is asked for: an instrument
+A channel is the venue's name of it, a colon, and its subject: an instrument
 (`trades:BTC-USDT-SWAP`) or a type of instruments (`liquidation-orders:SWAP`, the whole market).
 """
 
@@ -45,24 +45,25 @@ _GROUPS = {
     "trades": "trades",
     "trades-all": "trades",
 }
-#: No data for so long is odd: mark prices come every 10 s at least, funding rates every 90 s.
+#: Seconds without data that mean a mute connection: mark prices come every 10 s at least,
+#: funding rates every 90 s.
 _CADENCES = {"mark-price": 60.0, "funding-rate": 300.0}
 
 
 def plan(options: Options) -> list[Plan]:
-    """Each data type on connections of its own, within the venue's limits."""
+    """Return separate connections for each data type, within the venue's limits."""
     unused(options, "subscribe", hint="its channels are what is subscribed to")
     channels = options.channels or FEED.default_channels
     for channel in channels:
-        if not _sound(channel):
+        if not _valid(channel):
             raise wrong_channel(options, channel, "for example: " + ", ".join(FEED.channels))
     parts = grouped(channels, _group, _CHANNELS)
     return [_plan(group, some, options) for group, some in parts.items()]
 
 
-def _sound(channel: str) -> bool:
+def _valid(channel: str) -> bool:
     found = _CHANNEL.fullmatch(channel)
-    # Liquidations are of a whole market: the venue refuses an instrument, or forgets it silently.
+    # Liquidations are of a whole market: the venue refuses an instrument, or ignores it silently.
     return found is not None and (found[1] != "liquidation-orders" or found[2] in _TYPES)
 
 
@@ -81,7 +82,7 @@ def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
         hello=tuple(requests("subscribe", channels)),
         send_every=0.35,  # requests at most three times a second
         ping="ping",
-        ping_every=20.0,  # it ends what is silent for 30 s
+        ping_every=20.0,  # the service closes a connection that is silent for 30 s
         silence=65.0,  # three pongs missed
         cadence=min((cadence for cadence in cadences if cadence is not None), default=None),
     )
@@ -99,22 +100,26 @@ def _arg(channel: str) -> dict[str, str]:
 
 
 def notice(payload: bytes) -> Notice | None:
-    """`{"event": "error" | "notice", "code": …, "msg": …}`.
+    """Read an error or a notice: `{"event": "error" | "notice", "code": …, "msg": …}`.
 
-    A refused channel is named in the message; the others of its request are taken to be accepted,
-    for each is acknowledged by itself (not documented in so many words).
+    The message names a refused channel. The others of its request count as accepted, as the
+    service acknowledges each by itself (this is not documented).
     """
-    told = parsed(payload)
-    if told is None or told.get("event") not in ("error", "notice", "channel-conn-count-error"):
+    received = parsed(payload)
+    if received is None or received.get("event") not in (
+        "error",
+        "notice",
+        "channel-conn-count-error",
+    ):
         return None
-    code, said = words(told.get("code")), told.get("msg")
+    code, said = words(received.get("code")), received.get("msg")
     text = f"{code} {words(said)}".strip()
-    if code == "64008":  # in 60 s all its connections end: be on another before
+    if code == "64008":  # the service closes the connection in 60 s
         return Notice(text, ending=True)
     if code == "60014":
         return Notice(text, verdict=Verdict(f"rate limited: {text}", wait=60.0))
     found = _NAMED.search(said) if isinstance(said, str) else None
-    if found and told["event"] == "error":
+    if found and received["event"] == "error":
         channel = words(f"{found[1]}:{found[2]}")
         return Notice(f"channel refused: {channel}: {text}", refused_channel=channel)
     return Notice(f"the service reports: {text}")
@@ -138,7 +143,7 @@ class _PublicInstruments(msgspec.Struct):
 
 
 def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
-    """The answer of `/api/v5/public/instruments`; it has one page."""
+    """Read the answer of `/api/v5/public/instruments`, which has one page."""
     answer = msgspec.json.decode(body, type=_PublicInstruments)
     if answer.code != "0":
         raise ValueError(f"code {words(answer.code)!r}")
@@ -148,7 +153,7 @@ def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
 def _instrument(listed: _PublicInstrument) -> Instrument:
     base, _, quote = listed.uly.partition("-")
     unit = None
-    if quote.startswith("USD"):  # of another quote no value is known
+    if quote.startswith("USD"):  # in another quote its value is unknown
         if listed.ct_val_ccy == base:
             unit = "base"
         elif listed.ct_val_ccy.startswith("USD"):
@@ -157,7 +162,7 @@ def _instrument(listed: _PublicInstrument) -> Instrument:
 
 
 def _size(listed: _PublicInstrument) -> float | None:
-    """One contract is so much of `ctValCcy`; None where the venue does not say."""
+    """Return the size of one contract in `ctValCcy`; None if the venue does not give it."""
     try:
         size = float(listed.ct_val) * float(listed.ct_mult)
     except ValueError:

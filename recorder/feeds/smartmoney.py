@@ -1,7 +1,7 @@
 """Smart Money API: whales, derivatives, flows, signals, alerts over one JSON protocol.
 
 Authenticate, subscribe per channel, ping every 30 s. Acknowledgements, errors and close codes
-are documented nowhere, so what sounds like a refused key ends the feed, whatever its exact form.
+are not documented, so any message that seems to refuse the key ends the feed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BAD_KEY = re.compile(r"api.?key|unauthori[sz]ed|authentication|forbidden", re.I
 
 
 def plan(options: Options) -> list[Plan]:
-    """One connection per data type (the part of a channel before the colon)."""
+    """Return one connection per data type (the part of a channel before the colon)."""
     unused(options, "subscribe", hint="its channels are what is subscribed to")
     groups: dict[str, list[str]] = {}
     for channel in dict.fromkeys(options.channels or FEED.default_channels):
@@ -46,29 +46,29 @@ def plan(options: Options) -> list[Plan]:
             send_every=0.05,
             ping=message(type="ping"),
             ping_every=30.0,
-            silence=75.0,  # two pongs missed, and some patience
+            silence=75.0,  # two missed pongs, and a margin
         )
         for group, channels in groups.items()
     ]
 
 
 def on_close(code: int | None, reason: str) -> Verdict | None:
-    """A close that blames the key ends the feed."""
+    """Return a fatal verdict for a close that blames the key."""
     if code in {4001, 4003, 4401, 4403} or (code != 1006 and _BAD_KEY.search(reason)):
         return Verdict(f"the key was refused ({code} {words(reason)})", True, None, CREDENTIALS)
     return None
 
 
 def notice(payload: bytes) -> Notice | None:
-    """`{"type": "error", …}`: a refused key, a refused channel, or anything else."""
-    told = parsed(payload)
-    if told is None or told.get("type") not in ("error", "auth_error"):
+    """Read `{"type": "error", …}`: a refused key, a refused channel, or another error."""
+    received = parsed(payload)
+    if received is None or received.get("type") not in ("error", "auth_error"):
         return None
-    text = " ".join(filter(None, (words(told.get(k)) for k in ("code", "error", "message"))))
-    channel = words(told.get("channel"))
+    text = " ".join(filter(None, (words(received.get(k)) for k in ("code", "error", "message"))))
+    channel = words(received.get("channel"))
     if channel:
         return Notice(f"channel refused: {channel}: {text}", refused_channel=channel)
-    if told["type"] == "auth_error" or _BAD_KEY.search(text):
+    if received["type"] == "auth_error" or _BAD_KEY.search(text):
         return Notice(
             text, verdict=Verdict(f"the key was refused: {text}", True, None, CREDENTIALS)
         )

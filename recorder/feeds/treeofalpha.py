@@ -1,7 +1,7 @@
 """Tree of Alpha: exchanges' announcements and other crypto news as they are found.
 
-Without a key news come late; a key (`login <key>`) takes the delay away. Its keep-alive is
-documented nowhere: WebSocket pings prove life, and a text `ping` is answered.
+Without a key news are delayed; a key (`login <key>`) removes the delay. The keep-alive is not
+documented: WebSocket pings check the connection, and the feed answers a text `ping`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from recorder.feed import (
 
 
 def plan(options: Options) -> list[Plan]:
-    """One connection; there is nothing to subscribe to."""
+    """Return one connection; there is nothing to subscribe to."""
     hint = "everything comes without being asked for"
     unused(options, "subscribe", hint=hint)
     for channel in options.channels:
@@ -41,13 +41,13 @@ def plan(options: Options) -> list[Plan]:
 
 
 def notice(payload: bytes) -> Notice | None:
-    """A text `ping`, or an error; the forms of errors are not documented."""
+    """Read a text `ping` or an error; the forms of errors are not documented."""
     if payload.strip() == b"ping":
         return Notice(reply="pong")
-    told = parsed(payload)
-    if told is None or "error" not in told or "title" in told:
+    received = parsed(payload)
+    if received is None or "error" not in received or "title" in received:
         return None
-    error = told["error"]
+    error = received["error"]
     text = words(error.get("message") if isinstance(error, dict) else error)
     return Notice(f"the service reports: {text or 'an error'}")
 
