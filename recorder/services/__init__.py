@@ -1,7 +1,7 @@
-"""What services say to clients in a replay: one optional file for each feed, found by its kind.
+"""How services treat clients in a replay: one optional file for each feed, found by its kind.
 
-Capture does not load this package. Another package adds the service of its own feed by the entry
-point group below.
+Capture does not load this package. A plug-in adds the service of its feed by the entry point group
+below.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ ENTRY_POINTS = "recorder.services"
 def service(kind: str) -> Service:
     """Return how the service of this kind of feed treats its clients.
 
-    A kind without such a file, and an unknown kind, get the defaults: everything that was recorded
-    goes to every client.
+    A kind without such a file, and an unknown kind, get the defaults: every client gets everything
+    that was recorded.
 
     Raises:
         ConfigError: a package offers a service that cannot be used.

@@ -1,4 +1,4 @@
-"""What Binance says to clients in a replay: streams named in the URL, or asked for by message."""
+"""How Binance treats clients in a replay: streams named in the URL, or asked for by message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What BitMEX says to clients in a replay: a welcome, acknowledged subscriptions, text pongs."""
+"""How BitMEX treats clients in a replay: a welcome, acknowledged subscriptions, text pongs."""
 
 from __future__ import annotations
 

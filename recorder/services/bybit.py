@@ -1,4 +1,4 @@
-"""What Bybit says to clients in a replay: acknowledged subscriptions and pongs."""
+"""How Bybit treats clients in a replay: acknowledged subscriptions and pongs."""
 
 from __future__ import annotations
 

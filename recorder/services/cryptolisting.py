@@ -1,4 +1,4 @@
-"""What cryptolisting.ws says to clients in a replay: binary frames, a welcome, a heartbeat."""
+"""How cryptolisting.ws treats clients in a replay: binary frames, a welcome, a heartbeat."""
 
 from __future__ import annotations
 

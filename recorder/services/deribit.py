@@ -1,4 +1,4 @@
-"""What Deribit says to clients in a replay: JSON-RPC 2.0, and a heartbeat."""
+"""How Deribit treats clients in a replay: JSON-RPC 2.0, and a heartbeat."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def turn(payload: bytes) -> Turn:
     """Answer every request under its id. `set_heartbeat` is accepted and changes nothing."""
     request = parsed(payload)
     if request is None or not isinstance(request.get("method"), str):
-        error = {"code": -32600, "message": "request entity is no JSON-RPC"}
+        error = {"code": -32600, "message": "request entity is not JSON-RPC"}
         return Turn((message(jsonrpc="2.0", error=error),))
     method, params = str(request["method"]).rpartition("/")[2], request.get("params")
     channels = texts(params.get("channels")) if isinstance(params, dict) else ()

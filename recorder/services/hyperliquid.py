@@ -1,4 +1,4 @@
-"""What Hyperliquid says to clients in a replay: acknowledged subscriptions and pongs."""
+"""How Hyperliquid treats clients in a replay: acknowledged subscriptions and pongs."""
 
 from __future__ import annotations
 

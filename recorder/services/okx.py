@@ -1,4 +1,4 @@
-"""What OKX says to clients in a replay: acknowledged subscriptions and text pongs."""
+"""How OKX treats clients in a replay: acknowledged subscriptions and text pongs."""
 
 from __future__ import annotations
 

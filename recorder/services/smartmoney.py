@@ -1,4 +1,4 @@
-"""What the Smart Money API says to clients in a replay: the key by message, then channels."""
+"""How the Smart Money API treats clients in a replay: the key by message, then channels."""
 
 from __future__ import annotations
 
