@@ -1,4 +1,4 @@
-"""Clocks, and what the kernel says of their quality."""
+"""Clocks, and the kernel's estimate of their quality."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making bytes and names survive a power cut."""
+"""Writes, renames and locks that survive a crash or a power cut."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def publish(temporary: Path, final: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Let two directories of one file system change names in one step: nobody sees half of it.
+    """Swap the names of two directories of one file system, atomically.
 
     Raises:
-        OSError: the system or the file system cannot do that.
+        OSError: the system or the file system does not support it.
     """
     names = (os.fsencode(one), os.fsencode(other))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -87,7 +87,7 @@ def lock(fd: int) -> None:
 
 
 def claim(path: Path, purpose: str) -> int:
-    """Hold `path` as a lock that names its owner; returns the descriptor to keep open.
+    """Take `path` as a lock that names its owner; return the descriptor to keep open.
 
     The kernel drops the lock when the process ends, however it ends.
 

@@ -37,7 +37,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One connection to keep: what to open, what to say, what to expect. Times in seconds."""
+    """One connection to keep: what to open, send and expect. Times in seconds."""
 
     group: str  # the data type that has this connection to itself
     urls: tuple[str, ...] = field(repr=False)  # one per line, used in turn
@@ -63,7 +63,7 @@ class Plan:
 class Verdict:
     """What the end of a connection means for the next attempt.
 
-    `fatal` ends the feed; `wait` says how long to wait (None: back-off decides).
+    `fatal` ends the feed; `wait` is the seconds to wait (None: back-off decides).
     """
 
     reason: str
@@ -74,13 +74,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the service said about the connection: a refused channel, an error, a question."""
+    """A service's message about the connection: a refused channel, an error, a request."""
 
     text: str = ""  # for the log; empty: nothing worth a line
     refused_channel: str | None = None
-    verdict: Verdict | None = None  # given: the connection is to be ended with it
-    reply: str | None = None  # given: the message that the service asks for
-    ending: bool = False  # the service is about to end the connection: another is to take over
+    verdict: Verdict | None = None  # if given, the connection is closed with it
+    reply: str | None = None  # if given, the message that the service asks for
+    ending: bool = False  # the service will end the connection soon: another has to take over
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """What a venue says of one of its instruments; None is unknown."""
+    """A venue's facts about one of its instruments; None is unknown."""
 
     symbol: str  # as frames spell it
     name: str  # as channels spell it
@@ -109,7 +109,7 @@ class Ask:
 
     url: str
     body: str | None = None
-    completes: bool = False  # the answer says more of instruments that other answers list
+    completes: bool = False  # the answer adds fields to instruments that other answers list
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def plain_close(code: int | None, reason: str) -> Verdict | None:
 
 
 def refused(refusal: Refusal) -> Verdict:
-    """Return what HTTP itself says about retrying; feeds with further rules call this last."""
+    """Return the verdict by the HTTP status; feeds with further rules call this last."""
     wait = seconds(refusal.headers.get("retry-after"))
     if refusal.status in {401, 403}:
         return Verdict(
@@ -204,16 +204,16 @@ class Feed:
     whole: bool = False
 
 
-# -- what the feeds' functions are made of
+# -- helpers for feeds
 
 
 def parsed(payload: bytes | str) -> dict[str, object] | None:
     """Return the JSON object that a service sent; None for anything else. Never raises."""
     try:
-        found = msgspec.json.decode(payload)
+        value = msgspec.json.decode(payload)
     except (ValueError, RecursionError):  # not JSON, not UTF-8; nested too deeply
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def words(value: object) -> str:
@@ -258,7 +258,7 @@ def wrong_channel(options: Options, channel: str, hint: str) -> ConfigError:
 def grouped(
     channels: Sequence[str], group: Callable[[str], str], at_most: int = 1 << 30
 ) -> dict[str, list[str]]:
-    """Channels by data type, each at most once, and in parts of a size that one connection takes.
+    """Return channels by data type, each once, in parts that one connection can take.
 
     The parts of a group `trades` are `trades`, `trades 2`, `trades 3`, ...
     """

@@ -1,4 +1,4 @@
-"""Whose turn it is on a busy machine: capture's."""
+"""Scheduling priority: on a busy machine capture runs first."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import sys
 
 
 def behind_capture(by: int) -> None:
-    """Let capture have the processor first: a file or a page can wait, a frame cannot.
+    """Lower this process's priority below capture's: a file or a page can wait, a frame cannot.
 
-    `by` is added to the process's niceness. A container or a service manager may forbid it; the
-    work is done all the same.
+    `by` is added to the process's niceness. Best effort: a container may forbid it.
     """
     with contextlib.suppress(OSError):
         os.nice(by)
     if sys.platform == "linux":
-        # One that wakes up takes no core from who is at work there.
+        # A batch process does not preempt a running one when it wakes up.
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

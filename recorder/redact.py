@@ -1,4 +1,4 @@
-"""Keeping secrets out of everything that is written, logged or shown."""
+"""Redaction: keeps secrets out of everything that is written, logged or shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a service treats its clients, as far as a replay must do the same. Facts, pure functions.
+"""A service's treatment of its clients, as far as a replay imitates it. Facts, pure functions.
 
 A client sees more of a service than its data frames: what the handshake must contain, how the
 service answers messages, its heartbeat, and which channels carry a frame. `recorder/services` has

@@ -1,4 +1,4 @@
-"""A host's share of what many hosts record: which slice of the channels is its own.
+"""A host's share of what many hosts record: the slice of the channels that it records.
 
 Channels go to slices by rendezvous hashing: each slice draws a number for a channel, by a hash that
 is the same everywhere, and the highest wins. No host has to know what the others do. With one slice
@@ -59,7 +59,7 @@ def parse(text: str) -> Shard:
     """Read `3/8`.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: not such a text, or its numbers are out of range.
     """
     found = _SHARD.fullmatch(text.strip())
     if found is None:
