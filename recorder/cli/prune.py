@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from recorder.record.compact import Day, Merged
     from recorder.record.layout import Layout
-    from recorder.tables.prune import Choice, Plan
+    from recorder.tables.prune import Choice, PrunePlan
     from recorder.times import Duration
 
 _MB = 1_000_000
@@ -134,7 +134,7 @@ def _prune(
     return _plan_as_dict(plan, limit)
 
 
-def _plan_as_dict(plan: Plan, limit: int) -> dict[str, Any]:
+def _plan_as_dict(plan: PrunePlan, limit: int) -> dict[str, Any]:
     from recorder.clock import iso
 
     def files(candidates: list[Any]) -> list[dict[str, Any]]:

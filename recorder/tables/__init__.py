@@ -1,1 +1,1 @@
-"""Frames to tables: normalising, ingest, publishing, and making rows anew."""
+"""Turn frames into table rows: normalise, ingest, publish, rebuild and prune."""

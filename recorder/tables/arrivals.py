@@ -1,15 +1,16 @@
-"""Overlapping connections: the same frame arrives on each of them, and only the first becomes rows.
+"""Deduplicate frames of overlapping connections: the first copy of a frame becomes rows.
 
-Connections of one feed and group overlap where it has redundant lines, and while one connection
-takes over from another; only there is anything counted. Which arrivals are the same frame? Equal
-payloads, counted: the second time that one connection brings some bytes and the second time that
-another brings them are one event; two equal events on one connection stay two. Counting begins
-anew with each overlap, and when some bytes have not come for a minute on any connection, so that an
-event repeated later, or missed by one connection, cannot pair with the wrong arrival for ever. Of
-every count exactly one arrival is kept: an event is never dropped by all.
+Connections of one feed and group overlap where the group has redundant lines, and while one
+connection takes over from another. Frames are deduplicated only within such an overlap, by counting
+equal payloads: the second arrival of a payload on one connection and its second arrival on another
+are the same event. Two equal events on one connection stay two. Of each count exactly one arrival
+is kept, so no event is lost.
 
-A copy may be under way while a connection opens or closes. So the last arrival of some bytes within
-a second before an overlap counts as its first, and counting goes on for a second behind it.
+Counts restart with each overlap, and when a payload has not arrived on any connection for a minute.
+Otherwise an event that one connection missed would pair all later arrivals wrongly.
+
+A copy may be in flight while a connection opens or closes. So the last arrival of a payload within
+a second before an overlap counts as its first, and counting lasts until a second after the overlap.
 """
 
 from __future__ import annotations
@@ -21,16 +22,17 @@ from recorder.clock import NS
 #: Equal payloads further apart than this on all connections are different events.
 QUIET_NS = 60 * NS
 
-#: Copies of one frame arrive within so much of an overlap's beginning or end.
+#: Copies of one frame arrive at most this long before an overlap begins or after it ends.
 MARGIN_NS = NS
 
 _FOR_EVER = 1 << 62
 
-#: As many overlaps in one batch are looked through faster than they are sorted.
+#: Up to this many overlaps in one batch, a plain join is faster than an ASOF join, which sorts.
 _FEW = 50
 
-#: How often each payload came on each connection since it last was quiet; private to ingest.
-#: Outside of overlaps, what came lately, once: the next frame may begin an overlap.
+#: How many times each payload arrived on each connection since its last quiet minute; private to
+#: ingest. Outside of overlaps it holds the latest arrivals, counted once: the next frame may begin
+#: an overlap.
 STATE = """
 CREATE TABLE IF NOT EXISTS arrivals (
     feed VARCHAR NOT NULL, hash UBIGINT NOT NULL, connection VARCHAR NOT NULL,
@@ -38,7 +40,8 @@ CREATE TABLE IF NOT EXISTS arrivals (
 )
 """
 
-# Most batches meet no overlap; this finds those that might, for a tenth of what `_OVERLAPS` takes.
+# Most batches meet no overlap. This query finds those that might, in a tenth of the time that
+# `_OVERLAPS` takes.
 _MAY_OVERLAP = """
 SELECT count(*)
 FROM (
@@ -51,9 +54,9 @@ FROM (
 )
 """
 
-# When two or more connections of a group lived at once, as far as the batch reaches into it; made
-# from all connections, so that it does not matter where a batch begins. Without an end, a
-# connection lives until it was silent for long.
+# The intervals in which two or more connections of a group were open, if the batch reaches into
+# them. They are computed from all connections, so that the result does not depend on where a batch
+# begins. A connection without an end counts as open until it has been silent for a minute.
 _OVERLAPS = """
 CREATE OR REPLACE TEMP TABLE overlapping AS
 WITH lives AS (
@@ -95,7 +98,7 @@ GROUP BY line_group, number
 HAVING max(to_ns) >= $first AND min(from_ns) - $margin <= $last
 """
 
-# The arrivals within overlaps; before an overlap's beginning the last of each payload.
+# The arrivals within overlaps, and the last arrival of each payload just before an overlap.
 _ARRIVED = """
 CREATE OR REPLACE TEMP TABLE arrived AS
 WITH came AS (
@@ -118,8 +121,8 @@ UNION ALL
 )
 """
 
-# What earlier batches brought, per overlap. A payload that came before the overlap came once: here,
-# or in this batch.
+# The arrivals in earlier batches, per overlap. A payload that arrived before the overlap counts
+# once: here, or in this batch.
 _KNOWN = """
 CREATE OR REPLACE TEMP TABLE known AS
 SELECT
@@ -136,7 +139,7 @@ GROUP BY o.from_ns, a.hash, a.connection
 """
 
 # Each arrival with its era (equal payloads without a quiet minute between them) and its count on
-# its own connection within that era. Era 0 goes on from what is known.
+# its own connection within that era. Era 0 continues the counts of `known`.
 _COUNTED = """
 CREATE OR REPLACE TEMP TABLE counted AS
 WITH spaced AS (
@@ -169,7 +172,7 @@ LEFT JOIN known AS k
     ON k.hash = e.hash AND k.from_ns = e.from_ns AND k.connection = e.connection
 """
 
-# All but the first arrival of each count, and all whose count an earlier batch had reached.
+# All but the first arrival of each count, and those whose count an earlier batch had reached.
 _REPEATED = """
 CREATE OR REPLACE TEMP TABLE repeated AS
 SELECT c.connection, c.seq
@@ -215,7 +218,7 @@ _FORGET_EARLY = """
 DELETE FROM arrivals WHERE feed = $feed AND last_ns < $last - $margin
 """
 
-# Of what came outside of overlaps, that which an overlap could still begin with.
+# The arrivals outside of overlaps that are recent enough to belong to the next overlap.
 _STORE_EARLY = """
 INSERT INTO arrivals
 SELECT $feed, hash(coalesce(c.line_group, ''), b.payload), b.connection, 1, b.recv_ns
@@ -232,13 +235,16 @@ AND NOT EXISTS (
 
 
 def apply(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
-    """Make the relation `fresh`: the frames of `batch` that nothing else has brought before."""
+    """Create the relation `fresh`: the frames of `batch` that no other connection brought before.
+
+    `batch` holds frames of this feed. The counts are kept in the table `arrivals`.
+    """
     span = connection.execute("SELECT min(recv_ns), max(recv_ns) FROM batch").fetchone()
     first, last = span or (None, None)
     recent = {"feed": feed, "last": last, "margin": MARGIN_NS}
     limits = {"first": first, "quiet": QUIET_NS, "for_ever": _FOR_EVER}
     if overlaps := _overlaps(connection, recent | limits):
-        # Overlaps do not meet, so that both joins find the same one.
+        # Overlaps are disjoint, so both kinds of join find the same one.
         _count(connection, feed, last, "JOIN" if overlaps <= _FEW else "ASOF JOIN")
         connection.execute(_STORE_EARLY + _OUTSIDE, recent)
         connection.execute(
@@ -252,16 +258,19 @@ def apply(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
 
 
 def _overlaps(connection: duckdb.DuckDBPyConnection, limits: dict[str, object]) -> int:
-    """Find the `overlapping` stretches that the batch reaches into; how many there are."""
+    """Create the relation `overlapping`: the overlaps that the batch reaches into; return how many.
+
+    Where there is none, the relation is left as it was.
+    """
     if connection.execute(_MAY_OVERLAP, limits).fetchone() == (0,):
         return 0
     connection.execute(_OVERLAPS, limits)
-    found = connection.execute("SELECT count(*) FROM overlapping").fetchone()
-    return int(found[0]) if found else 0
+    [(count,)] = connection.execute("SELECT count(*) FROM overlapping").fetchall()
+    return int(count)
 
 
 def _count(connection: duckdb.DuckDBPyConnection, feed: str, last: int | None, join: str) -> None:
-    """Find what is `repeated` within overlaps, and remember the counts."""
+    """Create the relation `repeated` (copies within overlaps), and store the counts."""
     name, quiet = {"feed": feed}, {"quiet": QUIET_NS}
     connection.execute(_ARRIVED.replace("ASOF JOIN", join), name)
     connection.execute(_KNOWN.replace("ASOF JOIN", join), name)

@@ -1,4 +1,4 @@
-"""How many frames wait: for a progress bar, so what cannot be read counts as nothing."""
+"""The number of frames to ingest, for a progress bar: files that cannot be read count as 0."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recorder.record.sealed import Source
 
 
 def waiting(layout: Layout) -> int:
-    """Frames in sealed files that the published tables do not have yet."""
+    """Return how many frames of sealed files are not in the published tables yet."""
     done = _ingested(layout.database)
     return sum(
         _expected(layout, feed, [stem for stem in layout.sealed(feed) if stem not in done])
@@ -24,27 +24,28 @@ def waiting(layout: Layout) -> int:
 
 
 def recorded(layout: Layout, feeds: Collection[str] = ()) -> int:
-    """Frames in all sealed files of these feeds; of all feeds where none is named."""
+    """Return how many frames the sealed files of these feeds hold; without feeds, of all feeds."""
     return sum(_expected(layout, feed, layout.sealed(feed)) for feed in feeds or layout.feeds())
 
 
 def _expected(layout: Layout, feed: str, stems: list[str]) -> int:
-    """Frames in these files: counted where they are here, else estimated by their size.
+    """Return how many frames these files hold: counted if the file is here, else estimated by size.
 
-    To count what lies in a bucket would take two requests for each file.
+    Counting a file in a bucket would take two requests.
     """
     here = [stem for stem in stems if layout.is_here(feed, stem)]
     there = sum(layout.size(feed, stem) for stem in stems if not layout.is_here(feed, stem))
-    found = rows(layout.parquet(feed, stem) for stem in here)
+    counted = rows(layout.parquet(feed, stem) for stem in here)
     if not there:
-        return found
+        return counted
     sample = here[-1:] or stems[-1:]
     bytes_sampled = sum(layout.size(feed, stem) for stem in sample)
-    return found + there * sum(_rows(layout.look(feed, s)) for s in sample) // max(bytes_sampled, 1)
+    rows_sampled = sum(_rows(layout.look(feed, stem)) for stem in sample)
+    return counted + there * rows_sampled // max(bytes_sampled, 1)
 
 
 def rows(paths: Iterable[Path]) -> int:
-    """How many frames these files hold, by their footers."""
+    """Return how many frames these files hold, by their footers."""
     return sum(map(_rows, paths))
 
 
@@ -58,7 +59,7 @@ def _rows(source: Source) -> int:
 def _ingested(path: Path) -> set[str]:
     try:
         with database.connect(path) as db:
-            found = db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()
+            rows = db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()
     except (RecorderError, duckdb.Error):
         return set()
-    return {row[0] for row in found}
+    return {row[0] for row in rows}

@@ -2,8 +2,8 @@
 
 Markers become rows of `connections` and `gaps`, lists become rows of `instruments`. A frame that an
 overlapping connection brought before is dropped; the feed's SQL makes rows of the others. A frame
-that the SQL cannot work with becomes a row of `rejects`. The rows, and the caller's note of what
-was taken, are committed together or not at all.
+that breaks the SQL becomes a row of `rejects`. The rows, and the caller's note of which frames they
+are from, are committed together or not at all.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _DATABASE = (*_LOST, duckdb.IOException)
 
 
 class SlowPathError(Exception):
-    """Whole files cannot be taken as they are; they have to be read frame by frame."""
+    """Whole files cannot be ingested as they are: ingest has to read them frame by frame."""
 
 
 class _FrameError(Exception):
-    """A statement failed on some frame of a batch; `error` is what the database says."""
+    """A statement failed on some frame of a batch; `error` is the database's own."""
 
     def __init__(self, error: duckdb.Error) -> None:
         super().__init__(str(error))
@@ -54,7 +54,7 @@ Paths = Sequence[Path]
 
 
 def prepare(db: duckdb.DuckDBPyConnection) -> None:
-    """Create what batches need beside the tables of the current database: state and macros."""
+    """Create the state tables and macros that batches need, in the current database."""
     db.execute(arrivals.STATE)
     db.execute(carried_state.STATE)
     normalise.prepare(db)
@@ -67,14 +67,14 @@ def transaction(db: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with suppress(duckdb.Error):  # the block's own error counts
+        with suppress(duckdb.Error):  # the caller gets the block's own error
             db.execute("ROLLBACK")
         raise
     db.execute("COMMIT")
 
 
 def read_files(db: duckdb.DuckDBPyConnection, paths: Paths) -> None:
-    """Make the relation `batch` of the frames of whole sealed files, which the database reads."""
+    """Create the relation `batch`: all frames of these sealed files, which the database reads."""
     names = ", ".join(map(_quoted, paths))
     files = f"read_parquet([{names}], hive_partitioning = false)"
     view = f"SELECT {', '.join(RAW.names)} FROM {files}"  # noqa: S608 - the names are quoted
@@ -82,19 +82,19 @@ def read_files(db: duckdb.DuckDBPyConnection, paths: Paths) -> None:
 
 
 def _quoted(path: Path) -> str:
-    """Return a path as DuckDB's text, in which no character is a wildcard."""
+    """Return a path as a DuckDB string literal in which no character acts as a wildcard."""
     name = "".join(f"[{c}]" if c in "*?[" else c for c in str(path))
     return "'" + name.replace("'", "''") + "'"
 
 
 def note_nothing() -> None:
-    """Write nothing beside the rows."""
+    """Write nothing: the note of a caller that has none."""
 
 
 class Batches:
     """Turns frames of one feed into rows of the current database of `db`, batch by batch.
 
-    `reporter` is warned of frames that break the feed's SQL, and of what takes the slow path.
+    `reporter` takes warnings of frames that break the feed's SQL, and of files on the slow path.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Batches:
         return self._normaliser.fingerprint if self._normaliser else None
 
     def take(self, frames: pa.Table, note: Callable[[], None] = note_nothing) -> pa.Table:
-        """Turn frames into rows, and commit them with what `note()` writes.
+        """Turn frames into rows, and commit them together with what `note()` writes.
 
         Return the frames that no earlier batch had.
 
@@ -144,10 +144,10 @@ class Batches:
     def take_files(self, parts: Iterable[Paths], note: Callable[[Paths], None]) -> None:
         """Turn whole sealed files into rows, part by part, in one transaction.
 
-        The database reads the files of each part; `note(part)` writes beside their rows.
+        The database reads the files of each part. `note(part)` writes in the same transaction.
 
         Raises:
-            SlowPathError: frames or files need a closer look: `take` their frames instead.
+            SlowPathError: the files cannot be ingested as they are; `take` their frames instead.
             DataError, FileNotFoundError: from `note`, or the feed's SQL is missing or wrong.
             duckdb.Error: the database failed.
         """
@@ -161,7 +161,7 @@ class Batches:
             error = caught.error if isinstance(caught, _FrameError) else caught
             if isinstance(error, _LOST):
                 raise
-            # `take` finds and names a bad frame or a damaged file; warn of anything else here.
+            # `take` reports a bad frame or a damaged file itself; warn of anything else here.
             if error is caught or isinstance(error, duckdb.OutOfMemoryException):
                 what = f"files of '{self._feed}' are taken frame by frame: {_first(error)}"
                 self._reporter.warn(what)
@@ -171,7 +171,7 @@ class Batches:
                 self._db.execute("DROP VIEW IF EXISTS batch")
 
     def settle(self, frames: pa.Table) -> None:
-        """Commit what is known of connections after frames whose rows somebody else made."""
+        """Commit the state of connections after these frames; another process made their rows."""
         with transaction(self._db):
             self._db.register("batch", frames)
             self._understand()
@@ -179,14 +179,14 @@ class Batches:
     # -- the statements
 
     def _commit(self, frames: pa.Table, note: Callable[[], None], bad: Sequence[int] = ()) -> None:
-        """Make the rows of `frames`, reject the `bad` ones of them, and commit."""
+        """Make and commit the rows of `frames`; put those at the places `bad` into `rejects`."""
         with transaction(self._db):
             self._db.register("batch", frames)
             self._make_rows(frames, bad)
             note()
 
     def _make_rows(self, frames: pa.Table | None = None, bad: Sequence[int] = ()) -> None:
-        """Make the rows of the relation `batch`; those of `frames` that are `bad` are rejected.
+        """Make the rows of the relation `batch`; put the frames at the places `bad` into `rejects`.
 
         Raises:
             _FrameError: a statement fails on some frame.
@@ -206,7 +206,7 @@ class Batches:
             raise _FrameError(error) from error
 
     def _understand(self) -> None:
-        """Read what needs no knowledge of the feed, and make the relation `fresh`."""
+        """Read markers and instrument lists, which are the same in all feeds; create `fresh`."""
         markers.apply(self._db, self._feed)
         if self._holds("instruments"):
             instruments.apply(self._db, self._feed)
@@ -218,7 +218,7 @@ class Batches:
         return self._db.execute(sql, {"kind": kind}).fetchone() is not None
 
     def _reject(self, frames: pa.Table, bad: Sequence[int]) -> None:
-        """Put the `bad` frames into `rejects`, and leave the others in the relation `batch`."""
+        """Put the frames at the places `bad` into `rejects`; leave the others in `batch`."""
         self._db.register("batch", frames.take(pa.array(bad, pa.int64())))
         normalise.reject(self._db, self._feed, "a frame that breaks this feed's SQL")
         keep = sorted(set(range(len(frames))) - set(bad))
@@ -229,8 +229,8 @@ class Batches:
     def _unseen(self, frames: pa.Table) -> pa.Table:
         """Return the frames that no earlier batch had.
 
-        After a failed sync capture writes the doubtful frames again, into the next journal; the
-        end of the first journal may have been read before.
+        After a failed sync, capture writes the frames that may be lost into the next journal as
+        well. The end of the first journal may have been ingested before.
         """
         self._db.register("batch", frames)
         if not markers.overlaps(self._db, self._feed):
@@ -238,14 +238,14 @@ class Batches:
         return markers.unseen(self._db, self._feed).cast(RAW)
 
     def _read_files(self, paths: Paths) -> None:
-        """Make the relation `batch` of whole sealed files.
+        """Create the relation `batch` of whole sealed files.
 
         Raises:
-            SlowPathError: their frames are not the very next of their connections.
+            SlowPathError: a frame number is missing or repeated.
         """
         try:
             read_files(self._db, paths)
-            if markers.goes_on(self._db, self._feed):
+            if markers.is_contiguous(self._db, self._feed):
                 return
         except _DATABASE:
             raise
@@ -254,7 +254,7 @@ class Batches:
         raise SlowPathError("frame numbers that are not the next of their connections")
 
     def _broken(self, frames: pa.Table, error: duckdb.Error) -> list[int]:
-        """Return the places of the frames that break the feed's SQL, one at least.
+        """Return the places of the frames that break the feed's SQL: at least one.
 
         Raises:
             DataError: the SQL is wrong, or fails on frame after frame.
@@ -272,7 +272,7 @@ class Batches:
         return bad
 
     def _fails(self, frames: pa.Table) -> bool:
-        """Return True if the SQL fails on some of these frames; keep nothing."""
+        """Return True if the SQL fails on one of these frames; the rows are rolled back."""
         self._db.execute("BEGIN")
         try:
             self._db.register("batch", frames)

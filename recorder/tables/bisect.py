@@ -1,31 +1,33 @@
-"""Which frames break a feed's SQL: found by halving, until each stands alone."""
+"""Bisection of a batch: it finds the frames that break a feed's SQL."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-#: So many broken frames before the first sound one: then it is the SQL that is wrong.
+#: This many broken rows before the first good one mean that the SQL is wrong.
 _IN_A_ROW = 32
 
 
 def broken(fails: Callable[[int, int], bool], rows: int) -> list[int] | None:
-    """The rows that fail by themselves, in order; None if it is frame after frame.
+    """Return the places of the rows that fail by themselves, in order.
 
-    `fails(start, end)` tries the rows from `start` to before `end`. It is called in the order of
-    the rows, with ever smaller parts of what failed.
+    Return None if 32 rows fail before any passes: then the SQL is wrong, not the rows.
+
+    `fails(start, end)` tries the rows from `start` up to, not including, `end`. It is called in the
+    order of the rows, with ever smaller halves of a range that failed.
     """
-    found: list[int] = []
-    sound = False
+    failed: list[int] = []
+    one_passed = False
     ahead = [(0, rows)] if rows else []
     while ahead:
         start, end = ahead.pop()
         if not fails(start, end):
-            sound = True
+            one_passed = True
         elif end - start > 1:
             middle = (start + end) // 2
             ahead += [(middle, end), (start, middle)]
         else:
-            found.append(start)
-            if len(found) >= _IN_A_ROW and not sound:
+            failed.append(start)
+            if len(failed) >= _IN_A_ROW and not one_passed:
                 return None
-    return found
+    return failed

@@ -1,9 +1,9 @@
 """State that a feed's SQL carries from one batch to the next, such as the last full ticker.
 
-A service that sends changes only is understood per connection: what came before on it, since its
-last whole state. Where a batch ends must not matter, so a `-- state:` section of the feed's SQL
-says what to remember: rows of `connection`, `key`, `seq` and `state` (a struct). In the next batch
-the relation `carried` gives them back (`name`, `connection`, `key`, `seq`, `state` as JSON).
+Where a service sends only changes, a frame depends on the earlier frames of its connection, back to
+the last full state. Rows must not depend on where a batch ends. So a `-- state:` section of the
+feed's SQL selects what to keep: rows of `connection`, `key`, `seq` and `state` (a struct). The next
+batch reads them in the relation `carried` (`name`, `connection`, `key`, `seq`, `state` as JSON).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FROM ({sql})
 QUALIFY row_number() OVER (PARTITION BY connection, key ORDER BY seq DESC) = 1
 """
 
-# A connection that was closed brings nothing more.
+# A closed connection brings no more frames.
 _FORGET = """
 DELETE FROM carried_state AS s
 WHERE s.feed = $feed AND (
@@ -53,12 +53,12 @@ WHERE k.connection NOT IN (
 
 
 def recall(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
-    """Make the relation `carried`: what the batches before this one left."""
+    """Create the relation `carried`: the state that earlier batches of the feed kept."""
     connection.execute(_CARRIED, {"feed": feed})
 
 
 def remember(connection: duckdb.DuckDBPyConnection, feed: str, name: str, sql: str) -> None:
-    """Keep the rows of `sql`, in place of what was known of the same connection and key."""
+    """Keep the rows of `sql` as the state `name`, in place of their connection's and key's."""
     connection.execute(_KEPT.format(sql=sql))
     connection.execute(_FORGET, {"feed": feed, "name": name})
     connection.execute(_STORE, {"feed": feed, "name": name})

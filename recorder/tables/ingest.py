@@ -1,8 +1,8 @@
-"""Ingest: frames into tables, exactly once.
+"""Ingest: it turns recorded frames into table rows, exactly once.
 
 Ingest works on a private database. A batch's rows and the ledger's note of it are one transaction,
-so that a kill at any point loses nothing and repeats nothing. Readers see the database as it was
-when it was last published: a reader is never blocked, and never blocks ingest.
+so a kill at any point loses nothing and repeats nothing. Readers see the database as it was when it
+was last published: a reader is never blocked, and never blocks ingest.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from recorder.tables import ledger, markers, private
 from recorder.tables.batch import Batches, Paths, SlowPathError, transaction
 from recorder.tables.ingest_order import (
     File,
-    Segment,
-    Span,
+    NewSegment,
+    SegmentSpan,
     Step,
-    Waiting,
+    WaitingSegments,
     groups,
     parts,
     perhaps_late,
@@ -47,29 +47,29 @@ from recorder.tables.rules import Rules
 #: smaller batches keep one thread busy.
 _BATCH_ROWS = 1_000_000
 _BATCH_BYTES = 64 << 20
-#: Large frames, such as the state of a whole market, become many rows each. They are read in
-#: smaller batches, never by the database: it takes 2,048 of them at a time.
+#: Large frames, such as the state of a whole market, become many rows each. Ingest reads them
+#: itself, in smaller batches: DuckDB would read 2,048 of them at a time.
 _LARGE_FRAME = 4096
 _LARGE_BATCH_BYTES = 16 << 20
 
-#: Whole files are committed together up to about this many frames: what does not fill a row group
-#: of its table is written twice. Of their bytes, only a part is in memory at a time.
+#: Whole files are committed together up to about this many frames: rows that do not fill a row
+#: group of their table are written twice. Only this many of their bytes are in memory at a time.
 _GROUP_ROWS = 2_000_000
 _PART_BYTES = 256 << 20
 
-#: Only runs of which a frame came within this time of now may wait for each other.
+#: Only runs that received a frame within this time may wait for each other.
 _RECENT_NS = 3600 * NS
 
 
 class Ingest:
-    """Holds the private database of one data directory; close it when done.
+    """An ingest of one data directory; it holds the private database until it is closed.
 
-    `rules(feed)` says how a feed is normalised. `reporter` is warned of what is left out, and
-    takes progress in frames, batch by batch. `hosts` says what to do where files of several hosts
-    come one after the other.
+    `rules(feed)` returns how to normalise a feed. `reporter` takes warnings of segments that are
+    left out, and progress in frames, batch by batch. `hosts` says what to do where files of several
+    hosts arrive one after the other.
 
     Raises:
-        BusyError: another ingest works here.
+        BusyError: another ingest works in this data directory.
         DataError: the private database is from another version of the recorder.
     """
 
@@ -81,8 +81,8 @@ class Ingest:
         hosts: Hosts = Hosts(),  # noqa: B008 - frozen
     ) -> None:
         self._layout, self._rules, self._reporter, self._hosts = layout, rules, reporter, hosts
-        #: Feeds of which frames wait for files of other hosts.
-        self.waits: dict[str, Waiting] = {}
+        #: Feeds whose frames wait for files of other hosts.
+        self.waits: dict[str, WaitingSegments] = {}
         self._footers = Footers(layout)
         self._skipped: set[Path] = set()
         self._gaps_made: set[str] = set()
@@ -102,12 +102,12 @@ class Ingest:
         os.close(self._lock)
 
     def run(self) -> int:
-        """Ingest everything there is now, sealed or still in a journal; return how many frames."""
+        """Ingest all frames recorded so far, sealed or still in a journal; return how many."""
         total = 0
         self._reporter.progress(0)
         for feed in self._layout.feeds():
             frames = self._feed(feed)
-            # At first also without frames: a kill may have come between the last ones and this.
+            # The first time also without frames: a kill may have come between frames and gaps.
             if frames or feed not in self._gaps_made:
                 with transaction(self._db):
                     markers.apply_gaps(self._db, feed)
@@ -119,7 +119,7 @@ class Ingest:
     # -- one feed
 
     def _feed(self, feed: str) -> int:
-        """Take everything there is of one feed, step by step; return how many frames."""
+        """Ingest all frames of one feed, step by step; return how many."""
         active = frozenset(self._layout.active(feed))
         segments = self._segments(feed, active)
         stems = tuple(segment.stem for segment in segments)
@@ -127,38 +127,38 @@ class Ingest:
         spans = self._spans(feed, stems, active) if several_runs(stems) else []
         steps = plan(segments, spans, until_ns, self.waits.get(feed))
         if not steps and stems:
-            return 0  # what waited is still waiting
+            return 0  # nothing is new, and what waited still has to wait
         if self._left_to_rebuild(feed, stems, until_ns):
             return 0
         self.waits.pop(feed, None)
         if until_ns < LAST and stems:
-            self.waits[feed] = Waiting(until_ns, stems)
+            self.waits[feed] = WaitingSegments(until_ns, stems)
         take = {True: self._take_whole, False: self._take_frames}
         return sum(take[step.whole](feed, step) for step in steps)
 
-    def _segments(self, feed: str, active: frozenset[str]) -> list[Segment]:
-        """Return the segments that may hold more than the ledger knows."""
+    def _segments(self, feed: str, active: frozenset[str]) -> list[NewSegment]:
+        """Return the segments that may hold frames which are not in the ledger."""
         known, sealed = ledger.states(self._db, feed), set(self._layout.sealed(feed))
         skipped = {path.stem for path in self._skipped}
         return [
-            Segment(stem, sealed=stem in sealed, begun=stem in known)
+            NewSegment(stem, sealed=stem in sealed, begun=stem in known)
             for stem in sorted((active | sealed) - skipped)
             if not known.get(stem)
         ]
 
-    def _spans(self, feed: str, stems: Iterable[str], active: frozenset[str]) -> list[Span]:
+    def _spans(self, feed: str, stems: Iterable[str], active: frozenset[str]) -> list[SegmentSpan]:
         spans = []
         for stem in stems:
             span = self._footers.span(feed, stem)
             began = began_ns(stem)
-            spans.append(Span(stem, *(span or (began, LAST if stem in active else began))))
+            spans.append(SegmentSpan(stem, *(span or (began, LAST if stem in active else began))))
         return spans
 
     def _wait_from(self, feed: str, stems: Iterable[str], active: frozenset[str]) -> int:
-        """Return from which receive time (ns) on frames are to wait for other hosts; `LAST`: none.
+        """Return from which receive time (ns) on frames have to wait for other hosts; `LAST`: none.
 
-        Frames of a feed that is recorded into this very directory never wait: readers are promised
-        them soon. What readers have already stays.
+        Frames of a feed that is recorded into this directory never wait: readers get them within
+        seconds. Frames that were published stay published.
         """
         known = self._hosts.until.get(feed, LAST)
         if not self._hosts.settle_ns or active:
@@ -167,7 +167,7 @@ class Ingest:
         recent = {s.stem: s for s in ledger.spans_since(self._db, feed, now_ns - _RECENT_NS)}
         for stem in stems:
             if began_ns(stem) >= now_ns - DAY_NS and (span := self._footers.span(feed, stem)):
-                recent[stem] = Span(stem, *span)
+                recent[stem] = SegmentSpan(stem, *span)
         spans = [span for span in recent.values() if span.last_ns >= now_ns - _RECENT_NS]
 
         def ended(run: str) -> bool:
@@ -179,7 +179,7 @@ class Ingest:
         return min(known, max(waiting, 1 + taken))
 
     def _left_to_rebuild(self, feed: str, stems: Iterable[str], until_ns: int) -> bool:
-        """Return True if a segment came late, and whoever rebuilds such a feed takes it over."""
+        """Return True if a segment came late and `hosts.late` takes the feed over to rebuild it."""
         if self._hosts.late is None:
             return False
         if not (perhaps := perhaps_late(stems, ledger.latest_of_runs(self._db, feed))):
@@ -195,7 +195,10 @@ class Ingest:
     # -- whole files
 
     def _take_whole(self, feed: str, step: Step) -> int:
-        """Take new sealed files of one run as they are; frame by frame where that needs a look."""
+        """Ingest new sealed files of one run: whole if possible, else frame by frame.
+
+        Return how many frames.
+        """
         frames, files = 0, ((stem, self._whole(feed, stem)) for stem in step.stems)
         for group in groups(files, _GROUP_ROWS):
             taken = self._take_files(feed, group) if isinstance(group, list) else 0
@@ -208,7 +211,10 @@ class Ingest:
         return frames
 
     def _whole(self, feed: str, stem: str) -> File | None:
-        """Return a sealed file; None if it cannot be opened, is empty, or its frames are large."""
+        """Return a sealed file; None if it has to be read frame by frame.
+
+        That is the case if it cannot be opened, is empty, or its frames are large.
+        """
         path = self._layout.parquet(feed, stem)
         try:
             known = footer(path)
@@ -219,7 +225,10 @@ class Ingest:
         return File(path, known.rows, known.bytes)
 
     def _take_files(self, feed: str, files: Sequence[File]) -> int:
-        """Take whole files in one transaction; return how many frames, 0 if they need a look."""
+        """Ingest whole files in one transaction; return how many frames.
+
+        Return 0 if they have to be read frame by frame.
+        """
         batches = self._batches_of(feed)
 
         def note(paths: Paths) -> None:
@@ -230,14 +239,14 @@ class Ingest:
         try:
             batches.take_files(parts(files, _BATCH_ROWS, _PART_BYTES), note)
         except (SlowPathError, DataError, FileNotFoundError):
-            return 0  # what is wrong with them shows when their frames are taken
+            return 0  # reading them frame by frame reports what is wrong
         self._changed = True
         return sum(file.rows for file in files)
 
     # -- frame by frame
 
     def _take_frames(self, feed: str, step: Step) -> int:
-        """Take what is left of segments, in order of time, window by window."""
+        """Ingest what is left of segments, in order of time, window by window; return how many."""
         frames, left = 0, set(step.stems)
         while left := left - {path.stem for path in self._skipped}:
             reader = Reader(
@@ -260,13 +269,13 @@ class Ingest:
         return frames
 
     def _window(self, feed: str, window: Window) -> None:
-        """Take a window's frames, and note which files are read to their end."""
+        """Ingest a window's frames, and note in the ledger which files it read to their end."""
         ended = self._ended(feed, window)
 
         def note() -> None:
             for piece in window.slices:
                 times = compute.min_max(piece.table["recv_ns"]).as_py()
-                span = Span(piece.stem, times["min"], times["max"])
+                span = SegmentSpan(piece.stem, times["min"], times["max"])
                 ledger.note_frames(self._db, feed, span, piece.end, batches.fingerprint)
             for stem, held in ended.items():
                 ledger.note_end(self._db, stem, window.ended[stem].rows, held)
@@ -280,7 +289,7 @@ class Ingest:
         self._changed |= bool(ended)  # their frames are in the view `raw` now
 
     def _ended(self, feed: str, window: Window) -> dict[str, tuple[Held, ...]]:
-        """Return the segments held by each file that is read to its end; leave damaged ones out."""
+        """Return the segments in each file that was read to its end; leave damaged files out."""
         held, failed = {}, list(window.failed)
         for stem in window.ended:
             try:
@@ -288,13 +297,13 @@ class Ingest:
             except DataError as error:
                 failed.append((stem, error))
             except FileNotFoundError:
-                pass  # pruned just now
+                pass  # pruned in this moment
         for stem, why in failed:
             self._leave_out(feed, stem, why)
         return held
 
     def _leave_out(self, feed: str, stem: str, error: DataError) -> None:
-        path = Layout.parquet(self._layout, feed, stem)  # its place here, wherever it is
+        path = Layout.parquet(self._layout, feed, stem)  # its local path, even if in a bucket
         if path not in self._skipped:
             self._skipped.add(path)
             self._reporter.warn(f"segment left out: {error}")
@@ -302,11 +311,11 @@ class Ingest:
     # -- publishing
 
     def publish_due(self) -> bool:
-        """Return True if there is something new, and publishing it now is worth its time."""
+        """Return True if there are new rows and enough time has passed to publish them."""
         return self._changed and self._publisher.due(private.database(self._layout))
 
     def publish(self) -> None:
-        """Let readers see what was ingested."""
+        """Publish the rows that were ingested: readers then see them."""
         self._batches = {}
         self._publisher.publish(self._db, private.database(self._layout), self._skipped)
         self._db = private.reopen(self._layout)

@@ -1,12 +1,12 @@
-"""How ingest takes a feed: in which order, file by file or frame by frame, and what waits.
+"""The order in which ingest takes a feed's segments: whole or frame by frame, and which wait.
 
-A run is one feed in one capture; several hosts are several runs, at the same time. Copies of a
-frame are found only where frames are taken in the order in which they came. So a run's segments are
-taken by number, and runs that overlap are read together, in order of time. Where none overlaps,
-whole sealed files are taken, run after run, which is faster. Frames of several hosts that are young
-wait until the other hosts' files can be here.
+A run is one feed in one capture; several hosts are several runs at the same time. Ingest finds
+copies of a frame only if it takes frames in the order in which they arrived. So it takes a run's
+segments by number, and merges runs that overlap, in order of time. Where no runs overlap, it takes
+whole sealed files, run after run, which is faster. Recent frames of several hosts wait until the
+other hosts' files have had time to arrive.
 
-Pure decisions; no file and no database is read here.
+This module only decides: it reads no file and no database.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import NamedTuple
 from recorder.clock import LAST, NS
 from recorder.record.layout import began_ns, order, run_of
 
-#: The moment until which frames are taken advances by the minute: each time, a part of the same
-#: files is read again.
+#: The time from which frames wait moves in steps of a minute: at each step, ingest reads a part of
+#: the same files again.
 _STEP_NS = 60 * NS
 
 
-class Span(NamedTuple):
+class SegmentSpan(NamedTuple):
     """A segment and the times (ns) of its first and last frame; `LAST` while it may grow."""
 
     stem: str
@@ -33,7 +33,7 @@ class Span(NamedTuple):
     last_ns: int
 
 
-class Segment(NamedTuple):
+class NewSegment(NamedTuple):
     """A segment that may hold frames which the ledger does not know.
 
     `sealed`: it was listed as a sealed file. `begun`: the ledger knows some of its frames.
@@ -45,10 +45,10 @@ class Segment(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Segments to take together.
+    """Segments to ingest together.
 
-    `whole`: sealed files of one run, of which nothing is known, in their order. Otherwise frames
-    received before `until_ns` are read, in the order in which they came.
+    `whole`: sealed files of one run, in their order, of which no frame was ingested. Otherwise
+    the frames received before `until_ns` are read, in the order in which they arrived.
     """
 
     stems: tuple[str, ...]
@@ -57,7 +57,7 @@ class Step(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingSegments:
     """Segments whose frames from `until_ns` on wait for files of other hosts."""
 
     until_ns: int
@@ -65,18 +65,18 @@ class Waiting:
 
 
 def plan(
-    segments: Sequence[Segment],
-    spans: Sequence[Span] = (),
+    segments: Sequence[NewSegment],
+    spans: Sequence[SegmentSpan] = (),
     until_ns: int = LAST,
-    waiting: Waiting | None = None,
+    waiting: WaitingSegments | None = None,
 ) -> list[Step]:
-    """Return the steps in which to take a feed's segments; none: there is nothing to take.
+    """Return the steps in which to ingest a feed's segments; an empty list if nothing is new.
 
-    `spans` are those of the segments, needed where several runs have some. Frames from `until_ns`
-    on are to wait; `waiting` is what waited after the last pass.
+    `spans` are the times of the segments; they are needed if the segments are of several runs.
+    Frames from `until_ns` on have to wait; `waiting` is what waited after the last pass.
     """
     stems = tuple(segment.stem for segment in segments)
-    if not stems or (waiting is not None and waiting == Waiting(until_ns, stems)):
+    if not stems or (waiting is not None and waiting == WaitingSegments(until_ns, stems)):
         return []
     if until_ns < LAST:
         return [Step(stems, until_ns=until_ns)]
@@ -92,8 +92,8 @@ def plan(
     return steps
 
 
-def _of_run(segments: Iterable[Segment]) -> list[Step]:
-    """Return the steps of one run's segments: new sealed files together, each other by itself."""
+def _of_run(segments: Iterable[NewSegment]) -> list[Step]:
+    """Return the steps of one run's segments: new sealed files together, each other one alone."""
     steps: list[Step] = []
     for segment in sorted(segments, key=lambda segment: order(segment.stem)):
         whole = segment.sealed and not segment.begun
@@ -113,7 +113,7 @@ def several_runs(stems: Iterable[str]) -> bool:
 
 
 class File(NamedTuple):
-    """A whole sealed file; `bytes` before compression."""
+    """A whole sealed file; `bytes` is its size before compression."""
 
     path: Path
     rows: int
@@ -121,7 +121,10 @@ class File(NamedTuple):
 
 
 def groups(files: Iterable[tuple[str, File | None]], most_rows: int) -> Iterator[list[File] | str]:
-    """Yield files to commit together, in order; by itself, the stem of one to read (None)."""
+    """Yield lists of files to commit together, in order, of at most `most_rows` frames.
+
+    A stem without a file is yielded alone: it has to be read frame by frame.
+    """
     group: list[File] = []
     for stem, file in files:
         rows = sum(one.rows for one in group) + (file.rows if file else 0)
@@ -137,7 +140,10 @@ def groups(files: Iterable[tuple[str, File | None]], most_rows: int) -> Iterator
 
 
 def parts(files: Iterable[File], most_rows: int, most_bytes: int) -> Iterator[list[Path]]:
-    """Yield files to normalise together, in order; a file that is larger makes a part by itself."""
+    """Yield lists of files to normalise together, in order, within both limits.
+
+    A file that is larger than a limit makes a part alone.
+    """
     part: list[File] = []
     for file in files:
         rows = sum(one.rows for one in part) + file.rows
@@ -154,8 +160,8 @@ def parts(files: Iterable[File], most_rows: int, most_bytes: int) -> Iterator[li
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """Segments to take in one go: of one run, in order, or of several runs that overlap."""
+class IngestTurn:
+    """Segments to ingest together: of one run, in order, or of several runs that overlap."""
 
     stems: tuple[str, ...]
     merged: bool = False
@@ -164,22 +170,22 @@ class Turn:
 def runs(stems: Iterable[str]) -> list[list[str]]:
     """Return the segments of each run, in the order in which they were written.
 
-    That is by number: the time in front goes back when the wall clock is set back.
+    That is the order of their numbers: the time in a stem is wrong if the wall clock was set back.
     """
-    found: dict[str, list[str]] = {}
+    by_run: dict[str, list[str]] = {}
     for stem in sorted(stems, key=order):
-        found.setdefault(run_of(stem), []).append(stem)
-    return list(found.values())
+        by_run.setdefault(run_of(stem), []).append(stem)
+    return list(by_run.values())
 
 
-def turns(spans: Sequence[Span]) -> list[Turn]:
-    """Return all segments, in turns: no frame of a later turn came before one of an earlier.
+def turns(spans: Sequence[SegmentSpan]) -> list[IngestTurn]:
+    """Return all segments as turns: each frame of a turn is later than those of the turns before.
 
-    Within a run a frame counts as late as any before it, so that its segments keep their order
-    when the wall clock is set back.
+    Within a run a frame counts as at least as late as the frames before it, so that segments keep
+    their order when the wall clock is set back.
     """
-    found: list[Turn] = []
-    waiting: list[Span] = []  # overlap, or are of one run
+    result: list[IngestTurn] = []
+    waiting: list[SegmentSpan] = []  # they overlap, or are of one run
     for span in sorted(_rising(spans), key=lambda span: (span.first_ns, order(span.stem))):
         met = [one for one in waiting if one.last_ns >= span.first_ns]
         alone = len({run_of(one.stem) for one in waiting}) == 1
@@ -187,18 +193,18 @@ def turns(spans: Sequence[Span]) -> list[Turn]:
             waiting.append(span)
         elif alone and met:
             before = waiting[: len(waiting) - len(met)]
-            found += _turn(before)
+            result += _turn(before)
             waiting = [*met, span]
         elif met:
             waiting.append(span)
         else:
-            found += _turn(waiting)
+            result += _turn(waiting)
             waiting = [span]
-    return found + _turn(waiting)
+    return result + _turn(waiting)
 
 
-def _rising(spans: Iterable[Span]) -> list[Span]:
-    """Return the spans with times that never go back within a run."""
+def _rising(spans: Iterable[SegmentSpan]) -> list[SegmentSpan]:
+    """Return the spans with times that never decrease within a run."""
     by_stem = {span.stem: span for span in spans}
     rising = []
     for run in runs(by_stem):
@@ -207,27 +213,27 @@ def _rising(spans: Iterable[Span]) -> list[Span]:
             span = by_stem[stem]
             first = max(span.first_ns, latest)
             latest = max(span.last_ns, first)
-            rising.append(Span(stem, first, latest))
+            rising.append(SegmentSpan(stem, first, latest))
     return rising
 
 
-def _turn(spans: Sequence[Span]) -> list[Turn]:
+def _turn(spans: Sequence[SegmentSpan]) -> list[IngestTurn]:
     if not spans:
         return []
     stems = tuple(span.stem for span in spans)
-    return [Turn(stems, several_runs(stems))]
+    return [IngestTurn(stems, several_runs(stems))]
 
 
 # -- frames that wait, and files that may have come too late
 
 
 def wait_from(
-    recent: Sequence[Span], now_ns: int, settle_ns: int, ended: Callable[[str], bool]
+    recent: Sequence[SegmentSpan], now_ns: int, settle_ns: int, ended: Callable[[str], bool]
 ) -> int:
-    """Return from which receive time (ns) on frames are to wait for other hosts; `LAST`: none.
+    """Return from which receive time (ns) on frames have to wait for other hosts; `LAST`: none.
 
-    `recent` are the feed's newest segments, ingested or not; a file may take `settle_ns` to get
-    here. `ended(run)` is True where a run of the last `settle_ns` brings no more frames.
+    `recent` are the feed's newest segments, ingested or not. A file may take `settle_ns` to arrive.
+    `ended(run)` returns True if a run has no more frames to bring.
     """
     shared = any(
         run_of(a.stem) != run_of(b.stem) and a.first_ns <= b.last_ns and b.first_ns <= a.last_ns
@@ -242,10 +248,10 @@ def wait_from(
 
 
 def perhaps_late(stems: Iterable[str], latest: Mapping[str, int]) -> dict[str, int]:
-    """Return the segments that began before a frame of another run that is ingested already.
+    """Return the segments that began before an ingested frame of another run.
 
-    `latest` is the latest receive time (ns) ingested of each run. With each segment comes the
-    latest of the other runs.
+    `latest` is the latest receive time (ns) ingested of each run. The value of each segment is the
+    latest time ingested of the other runs.
     """
     late = {}
     for stem in sorted(stems):

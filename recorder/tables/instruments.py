@@ -1,10 +1,10 @@
-"""The venues' lists of instruments, as capture recorded them: what a contract was worth when."""
+"""The rows of `instruments`, from the venues' lists in the record: contract sizes over time."""
 
 from __future__ import annotations
 
 import duckdb
 
-# A list is long and seldom new: only what differs from the last known makes a row.
+# A list is long and seldom changes: only a difference from the last known values makes a row.
 _CHANGES = """
 INSERT INTO instruments BY NAME
 WITH listed AS (
@@ -12,7 +12,7 @@ WITH listed AS (
         connection, seq, recv_ns, exchange, unnest(range(len(list)))::INTEGER AS item,
         unnest(list) AS listed
     FROM (
-        SELECT connection, seq, recv_ns, told.exchange, told.instruments AS list
+        SELECT connection, seq, recv_ns, message.exchange, message.instruments AS list
         FROM (
             SELECT connection, seq, recv_ns, from_json(decode(payload), '{
                 "exchange": "VARCHAR",
@@ -20,7 +20,7 @@ WITH listed AS (
                     "symbol": "VARCHAR", "contract_size": "DOUBLE", "contract_unit": "VARCHAR",
                     "funding_interval_hours": "DOUBLE"
                 }]
-            }') AS told
+            }') AS message
             FROM batch
             WHERE kind = 'instruments'
         )
@@ -45,7 +45,7 @@ SELECT
 FROM (
     SELECT *, lag(facts) OVER history AS before, row_number() OVER history AS place
     FROM known
-    -- A list that is read again stands behind itself, and is nothing new.
+    -- A list that is read again sorts behind its own first rows, so it changes nothing.
     WINDOW history AS (PARTITION BY symbol ORDER BY recv_ns, connection, seq, item, NOT old)
 )
 WHERE NOT old AND (place = 1 OR facts IS DISTINCT FROM before)
@@ -53,5 +53,5 @@ WHERE NOT old AND (place = 1 OR facts IS DISTINCT FROM before)
 
 
 def apply(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
-    """Insert what is new in the lists of the relation `batch` into the table `instruments`."""
+    """Insert the changes in the lists of the relation `batch` into the table `instruments`."""
     connection.execute(_CHANGES, {"feed": feed})

@@ -1,11 +1,11 @@
-"""Segments that came late: another host's frames of the same time are in the tables already.
+"""Detection of late segments: another host's frames of the same time are already in the tables.
 
-A copy of a frame is known by those that came a short time before it (see `arrivals`). So where
-files of several hosts are ingested, a file may be late: another line of the same channels was
-ingested beyond its first frame. Then the rows from there on have to be rebuilt, in order of time.
+Ingest recognises a copy of a frame by the frames shortly before it (see `arrivals`). So a file of
+one of several hosts is late if frames of another line of the same group were ingested beyond its
+first frame. The rows from there on then have to be rebuilt, in order of time.
 
-To make that seldom, ingest waits (`Hosts.settle_ns`): of a feed that several hosts record at the
-moment, it takes what is older than the time that files need to get here.
+To make that rare, ingest waits (`Hosts.settle_ns`): of a feed that several hosts record right now,
+it takes only frames that are older than the time that files need to arrive.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Late(NamedTuple):
     wait_ns: int = LAST
 
 
-# Another connection of one of these groups that lived then, ingested beyond the first frame left.
+# Other connections of the same groups that were open then and are ingested beyond the first frame.
 _BEYOND = """
 WITH mine AS (
     SELECT l.connection, coalesce(c.line_group, l.line_group, '') AS line_group
@@ -59,7 +59,8 @@ def first_late(
 ) -> Late | None:
     """Return the first of a feed's segments that came late; None if all are in time.
 
-    `perhaps` are those to look at, each with the latest receive time (ns) ingested of other runs.
+    `perhaps` are the segments to check, each with the latest receive time (ns) ingested of other
+    runs.
     """
     for stem, others in perhaps.items():
         if others <= (latest := latest_of(db, feed, stem)):
@@ -73,7 +74,10 @@ def first_late(
 def _beyond(
     db: duckdb.DuckDBPyConnection, layout: Layout, feed: str, stem: str, latest_ns: int
 ) -> int | None:
-    """Return when (ns) a segment's new frames begin, if another line was ingested beyond that."""
+    """Return the time (ns) of a segment's first new frame if another line was ingested beyond it.
+
+    Return None if no line was, or if the segment has no new frames or cannot be read.
+    """
     try:
         tables = Reader(layout, feed, {stem: known(db, stem)}).parts(stem)
         left = [part for table in tables if (part := _left(table)) is not None]
@@ -84,7 +88,8 @@ def _beyond(
     first = min(one.first_ns for one in left)
     last = max(one.last_ns for one in left)
     db.register("left_over", pa.concat_tables([one.connections for one in left]))
-    # A frame counts as late as any before it in its run: the wall clock may have been set back.
+    # A frame counts as at least as late as the frames before it in its run: the wall clock may have
+    # been set back.
     span = {"first": max(first, latest_ns), "last": last, "quiet": QUIET_NS + MARGIN_NS}
     [(count,)] = db.execute(_BEYOND, {"feed": feed} | span).fetchall()
     db.unregister("left_over")
@@ -92,7 +97,7 @@ def _beyond(
 
 
 class _Left(NamedTuple):
-    """Some frames' connections, with the groups of those opened there; their span (ns)."""
+    """The connections of some frames, with the groups that their open markers name, and times."""
 
     connections: pa.Table
     first_ns: int
@@ -100,7 +105,7 @@ class _Left(NamedTuple):
 
 
 def _left(table: pa.Table) -> _Left | None:
-    """Return what some frames say; None if they are of no line."""
+    """Return the connections and times of some frames; None if all are instrument lists."""
     table = table.filter(pc.not_equal(table["kind"], "instruments"))
     if not len(table):
         return None
@@ -115,7 +120,7 @@ def _left(table: pa.Table) -> _Left | None:
 
 
 def _group(payload: bytes) -> str | None:
-    """Return the group that an open marker names, if it can be read."""
+    """Return the group that an open marker names; None if it names none or cannot be read."""
     try:
         marker = json.loads(payload)
     except ValueError:
@@ -126,11 +131,11 @@ def _group(payload: bytes) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """What ingest does where files of several hosts come one after the other.
+    """The rules of an ingest for files of several hosts, which arrive one after the other.
 
-    `late(segment)` is called for a segment that came late, before it is taken; if it returns True,
-    the feed is left as it is. `settle_ns` is how long files may be on their way. `until` says from
-    when (ns) on a feed's frames are left for later in any case.
+    Ingest calls `late(segment)` before it takes a late segment; if that returns True, ingest skips
+    the feed. Files may need `settle_ns` to arrive. `until` holds for each feed the receive time
+    (ns) from which on frames are left for later in any case.
     """
 
     late: Callable[[Late], bool] | None = None

@@ -1,4 +1,4 @@
-"""The table `ledger`: which frames were ingested; written in the transaction of their rows."""
+"""The table `ledger`, which lists the ingested frames; written in the transaction of their rows."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from recorder.clock import LAST
 from recorder.record.footers import Held
 from recorder.record.layout import day_of, number_of, run_of
 from recorder.record.read import Position
-from recorder.tables.ingest_order import Span
+from recorder.tables.ingest_order import SegmentSpan
 
 # -- reading
 
 
 def states(db: duckdb.DuckDBPyConnection, feed: str) -> dict[str, bool]:
-    """Return a feed's segments of which frames were ingested; True: all of a sealed file."""
+    """Return a feed's segments in the ledger; the value is True if a sealed file is done whole."""
     return dict(
         db.execute(
             "SELECT segment, sealed FROM ledger WHERE feed = $feed", {"feed": feed}
@@ -26,7 +26,7 @@ def states(db: duckdb.DuckDBPyConnection, feed: str) -> dict[str, bool]:
 
 
 def known(db: duckdb.DuckDBPyConnection, stem: str) -> Position:
-    """Return how much of a segment was ingested."""
+    """Return the position up to which a segment was ingested."""
     rows = db.execute(
         "SELECT rows, journal_offset FROM ledger WHERE segment = $stem", {"stem": stem}
     ).fetchall()
@@ -40,7 +40,10 @@ WHERE feed = $feed AND contains(segment, $run) AND substr(segment, 45)::BIGINT <
 
 
 def latest_of(db: duckdb.DuckDBPyConnection, feed: str, stem: str) -> int:
-    """Return the latest receive time (ns) ingested of a segment's run, up to this segment."""
+    """Return the latest receive time (ns) ingested of a segment's run, up to this segment.
+
+    Return `-LAST` if nothing of it was ingested.
+    """
     values = {"feed": feed, "run": run_of(stem), "number": number_of(stem)}
     [(latest,)] = db.execute(_BEFORE, values).fetchall()
     return -LAST if latest is None else int(latest)
@@ -62,10 +65,10 @@ WHERE feed = $feed AND last_recv_ns >= $since
 """
 
 
-def spans_since(db: duckdb.DuckDBPyConnection, feed: str, since_ns: int) -> list[Span]:
+def spans_since(db: duckdb.DuckDBPyConnection, feed: str, since_ns: int) -> list[SegmentSpan]:
     """Return the spans of a feed's ingested segments that end at `since_ns` or later."""
     rows = db.execute(_SINCE, {"feed": feed, "since": since_ns}).fetchall()
-    return [Span(*row) for row in rows]
+    return [SegmentSpan(*row) for row in rows]
 
 
 # -- writing
@@ -82,9 +85,9 @@ ON CONFLICT (segment) DO UPDATE SET
 
 
 def note_frames(
-    db: duckdb.DuckDBPyConnection, feed: str, span: Span, known: Position, sql: str | None
+    db: duckdb.DuckDBPyConnection, feed: str, span: SegmentSpan, known: Position, sql: str | None
 ) -> None:
-    """Write how much of a segment is ingested now: `known`, of which frames of this `span` are new.
+    """Write that a segment is ingested up to `known`; the new frames have the times of `span`.
 
     `sql` is the fingerprint of the SQL that normalised them.
     """
@@ -148,7 +151,7 @@ ON CONFLICT (segment) DO UPDATE SET
 
 
 def _note_held(db: duckdb.DuckDBPyConnection, stem: str, held: Sequence[Held]) -> None:
-    """Give each segment of the merged file `stem` its row; do nothing for other files."""
+    """Write a row for each segment in the merged file `stem`; do nothing for other files."""
     for one in held:
         if one.stem == stem:
             db.execute(_FIRST, one._asdict())

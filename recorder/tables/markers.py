@@ -9,12 +9,12 @@ import pyarrow as pa
 
 from recorder.record.gaps import Lifetime, LineGap, gaps
 
-# One row per connection in a batch: what its markers and frames add to the row in `connections`.
+# One row per connection in a batch, which is then added to the connection's row in `connections`.
 # Each field is the first or the last value in the markers: the result does not depend on where a
 # batch ends.
 _SEEN = """
 CREATE OR REPLACE TEMP TABLE seen AS
-WITH told AS (
+WITH decoded AS (
     SELECT *, CASE WHEN json_valid(marker) THEN marker END AS text
     FROM (SELECT *, CASE WHEN kind IN ('open', 'closed', 'stats') THEN TRY(decode(payload)) END
           AS marker FROM batch WHERE kind <> 'instruments')
@@ -43,7 +43,7 @@ SELECT
         FILTER (kind = 'stats') AS rtt,
     arg_max(TRY_CAST(json_extract_string(text, '$.clock.error_ns') AS BIGINT), seq)
         FILTER (kind = 'stats') AS clock_error_ns
-FROM told
+FROM decoded
 GROUP BY connection
 """
 
@@ -57,7 +57,7 @@ FROM seen
 WHERE connection NOT IN (SELECT connection FROM connections WHERE feed = $feed)
 """
 
-# Frames missing by their numbers; run it before the batch is added to `connections`.
+# Missing frame numbers. Run it before `_UPDATE`, which moves `last_seq`.
 _HOLES = """
 INSERT INTO gaps BY NAME
 SELECT
@@ -95,7 +95,7 @@ JOIN connections AS c ON c.connection = s.connection AND c.feed = $feed
 WHERE s.first_seq <= c.last_seq
 """
 
-_GOES_ON = """
+_NOT_CONTIGUOUS = """
 SELECT count(*)
 FROM (
     SELECT connection, min(seq) AS first_seq, max(seq) AS last_seq, count(*) AS rows
@@ -170,9 +170,9 @@ def overlaps(connection: duckdb.DuckDBPyConnection, feed: str) -> bool:
     return connection.execute(_OVERLAPS, {"feed": feed}).fetchall() != [(0,)]
 
 
-def goes_on(connection: duckdb.DuckDBPyConnection, feed: str) -> bool:
+def is_contiguous(connection: duckdb.DuckDBPyConnection, feed: str) -> bool:
     """Return True if the relation `batch` continues each connection without a missing number."""
-    return connection.execute(_GOES_ON, {"feed": feed}).fetchall() == [(0,)]
+    return connection.execute(_NOT_CONTIGUOUS, {"feed": feed}).fetchall() == [(0,)]
 
 
 def unseen(connection: duckdb.DuckDBPyConnection, feed: str) -> pa.Table:
@@ -181,7 +181,7 @@ def unseen(connection: duckdb.DuckDBPyConnection, feed: str) -> pa.Table:
 
 
 def look(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the relation `seen` from the relation `batch`, a row per connection."""
+    """Create the relation `seen` from the relation `batch`, a row per connection."""
     connection.execute(_SEEN)
 
 
@@ -203,7 +203,7 @@ def apply(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
 
 
 def apply_gaps(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
-    """Replace the feed's intervals without cover by what `connections` says now."""
+    """Compute the feed's intervals without cover again, from the rows of `connections`."""
     rows = connection.execute(_KNOWN, {"feed": feed}).fetchall()
     received = {row[2]: row[-1] for row in rows}
     intervals = [_row(gap, received) for gap in gaps(Lifetime(*row[:-1]) for row in rows)]
@@ -216,7 +216,7 @@ def apply_gaps(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
 
 
 def _row(gap: LineGap, received: Mapping[str, int]) -> dict[str, str | int | bool | None]:
-    """Return the columns of `_INTERVAL`; the row leads to the connection that ended the gap."""
+    """Return a gap as a row of `_INTERVAL`, with the name of the connection that ended it."""
     name = (gap.next or gap.last).connection
     return {
         "line_group": gap.last.line_group,

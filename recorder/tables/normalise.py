@@ -1,24 +1,24 @@
 """Normalising: a feed's SQL turns frames into table rows.
 
-`queries/normalise/<feed>.sql` is a run of SELECTs. Each stands below a line that says what it is:
+`queries/normalise/<feed>.sql` is a series of SELECTs. A heading above each one says what it is:
 
-    -- step: messages      one row per frame of `frames`, all its columns, and more:
-                           `class` (what the frame is; 'control' for what is no event, NULL for
-                           what cannot be used) and `reason` (why, in words, where class is NULL)
+    -- step: messages      one row per frame of `frames`, with all its columns and two more:
+                           `class` (the kind of message; 'control' if it is not an event, NULL if
+                           it is unusable) and `reason` (why, in words, where class is NULL)
     -- step: <name>        any other intermediate result
-    -- state: <name>       what to carry to the next batch, see `recorder.tables.carried_state`
+    -- state: <name>       state to carry to the next batch, see `recorder.tables.carried_state`
     -- table: <table>      rows of a table of `recorder.schema.tables`, by column name
     -- table: <table> once (<columns>)
-                           the same, without events that another connection has brought before:
-                           those with the same values in these columns (NULL is like nothing)
+                           the same, without events that another connection brought before: those
+                           with equal values in these columns (NULL equals nothing)
 
 `frames` holds the text and binary frames of one batch: `id` (a struct of feed, connection, seq,
-recv_ns, recv_time: `SELECT id.*` gives a row its way back to raw), `payload` (bytes), `text` (NULL
+recv_ns, recv_time: with `SELECT id.*` a row names its raw frame), `payload` (bytes), `text` (NULL
 if not UTF-8), `json` (NULL if not JSON), and of its connection `line`, `opened_ns` and
-`clock_error_ns`. Two more relations are made where the SQL names them: `all_frames` has also what
-a second line brought again (`fresh` is false there), `contracts` has what is known of each
-instrument, from `from_ns` to `to_ns`.
-The same text runs here and anywhere else DuckDB runs.
+`clock_error_ns`. Two more relations exist where the SQL names them. `all_frames` also holds copies
+that a second line brought (their `fresh` is false). `contracts` holds the known values of each
+instrument, with the time of their validity (`from_ns`, `to_ns`).
+The same SQL runs anywhere else that DuckDB runs.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Section:
     kind: Literal["step", "state", "table"]
     name: str
     sql: str
-    once: tuple[str, ...] = ()  # the columns that tell an event sent again
+    once: tuple[str, ...] = ()  # the columns that identify an event, to drop its copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +61,15 @@ class Normaliser:
     fingerprint: str
 
     def reads(self, relation: str) -> bool:
-        """True if the SQL names this relation."""
+        """Return True if the SQL names this relation."""
         return any(re.search(rf"\b{relation}\b", section.sql) for section in self.sections)
 
 
 def parse(feed: str, text: str, where: str = "") -> Normaliser:
-    """Read a feed's SQL; `where` is its file, for messages.
+    """Parse a feed's SQL; `where` is its file, for messages.
 
     Raises:
-        DataError: it has no `messages` step, or names a table or column that does not exist.
+        DataError: the SQL has no `messages` step, or names a table or column that does not exist.
     """
     where = where or f"queries/normalise/{feed}.sql"
     pieces = _HEADING.split(text)[1:]
@@ -106,7 +106,7 @@ def load(sql: str | Path) -> Normaliser:
     """Read a feed's SQL: `queries/normalise/<sql>.sql`, or a plug-in's own file if `sql` is a path.
 
     Raises:
-        DataError: the file is missing, or see `parse`.
+        DataError: the file is missing, or `parse` refuses it.
     """
     path = path_of(sql)
     try:
@@ -174,7 +174,8 @@ FROM (SELECT NULL::BIGINT AS publish_ns, NULL::BIGINT AS dispatch_ns WHERE false
 """
 
 
-# Of equal events, those of the connection that brought the first; none, if an earlier batch had it.
+# Of equal events, keep those of the connection that brought the first; keep none if an earlier
+# batch had it from another connection.
 _ONCE = """
 SELECT n.*
 FROM (
@@ -196,7 +197,8 @@ def apply(
 ) -> None:
     """Insert the rows of the relation `fresh` (raw columns) into the tables.
 
-    `feed` is the name that the rows carry; `whale_usd` the least notional of a whale's trade.
+    `feed` is the name that the rows carry; `whale_usd` is the least notional (US dollars) of a
+    whale's trade.
     """
     _make_frames(connection, normaliser, feed)
     connection.execute(f"SET VARIABLE whale_usd = {float(whale_usd)!r}")
@@ -230,12 +232,15 @@ def contracts_of(feed: str) -> str:
 
 
 def _frames(what: str, name: str, feed: str, source: str, more: str = "") -> str:
-    """How to make a relation of frames. A view has no parameters; a feed's name has no quotes."""
+    """Return the statement that creates a relation of frames.
+
+    The feed's name, which has no quotes, is part of its text: a view has no parameters.
+    """
     return _FRAMES.format(what=what, name=name, feed=feed, source=source, more=more)
 
 
 def rows_of(section: Section) -> str:
-    """The SELECT of a table's section, with the columns that are worked out for every feed."""
+    """Return the SELECT of a table's section, with the columns computed alike for all feeds."""
     return _LATENCY.format(sql=section.sql) if section.name == "latency" else section.sql
 
 

@@ -1,4 +1,4 @@
-"""Ingest's private database, for what changes it beside ingest: one at a time, then published."""
+"""Ingest's private database: claimed by one process at a time, changed, then published."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def database(layout: Layout) -> Path:
 def of_another_version(found: str, where: Path) -> DataError:
     """Return the error for tables that this version can neither read nor write."""
     older = found.isdecimal() and int(found) < SCHEMA_VERSION
-    rebuild = "make them anew from the raw record: recorder ingest --rebuild"
+    rebuild = "rebuild them from the raw record: recorder ingest --rebuild"
     return DataError(
         f"tables of {'an older' if older else 'a newer'} version ({found}); "
         f"this recorder writes version {SCHEMA_VERSION}",
@@ -41,10 +41,10 @@ def of_another_version(found: str, where: Path) -> DataError:
 
 @contextmanager
 def claimed(layout: Layout, purpose: str = "an ingest or a prune") -> Iterator[None]:
-    """Hold the data directory's tables, as ingest does.
+    """Hold the claim to the data directory's tables, as ingest does, for the length of the block.
 
     Raises:
-        BusyError: an ingest, a rebuild or a prune works here.
+        BusyError: an ingest, a rebuild or a prune works in this data directory.
     """
     lock = durable.claim(layout.work / ".lock", purpose)
     try:
@@ -67,7 +67,7 @@ def version(layout: Layout) -> str | None:
             return _version_in(db)
     except duckdb.Error as error:
         what = f"cannot open the database: {str(error).splitlines()[0]}"
-        hint = "make the tables anew: recorder ingest --rebuild"
+        hint = "rebuild the tables: recorder ingest --rebuild"
         raise DataError(what, where=str(path), hint=hint) from error
 
 
@@ -75,7 +75,7 @@ def connect(layout: Layout) -> duckdb.DuckDBPyConnection:
     """Open the private database as `work`, the current one; the caller holds the claim.
 
     Raises:
-        DataError: there is none yet, or it is from another version.
+        DataError: there is no private database yet, or it is from another version.
     """
     found = version(layout)
     if found is None:
@@ -92,7 +92,7 @@ def connect(layout: Layout) -> duckdb.DuckDBPyConnection:
 
 
 def create(layout: Layout) -> duckdb.DuckDBPyConnection:
-    """Open the private database as `work`, for ingest; create what is missing of it.
+    """Open the private database as `work`, for ingest; create it and its tables where missing.
 
     The caller holds the claim.
 
@@ -114,7 +114,7 @@ def create(layout: Layout) -> duckdb.DuckDBPyConnection:
 
 
 def reopen(layout: Layout) -> duckdb.DuckDBPyConnection:
-    """Open the private database as `work`, for ingest, where its tables are known to be there.
+    """Open the private database as `work`, for ingest, without creating its tables.
 
     Raises:
         DataError: it is from another version.
@@ -143,13 +143,13 @@ def _version_in(db: duckdb.DuckDBPyConnection) -> str | None:
 
 
 def attach(db: duckdb.DuckDBPyConnection, path: Path, name: str, options: str = "") -> None:
-    """Open another database file beside the current one; `options` are DuckDB's own."""
+    """Attach another database file as `name`; `options` are those of DuckDB's ATTACH."""
     place = str(path).replace("'", "''")
     db.execute(f"ATTACH '{place}' AS {name}" + (f" ({options})" if options else ""))
 
 
 def show(db: duckdb.DuckDBPyConnection, layout: Layout) -> None:
-    """Close the private database and let readers see it."""
+    """Close the private database and publish it: readers then see its rows."""
     done = {row[0] for row in db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()}
     new = [
         layout.parquet(feed, stem)

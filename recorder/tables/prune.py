@@ -1,9 +1,9 @@
-"""Pruning: what is older than a limit goes, on purpose and on the record.
+"""Pruning: it deletes raw files and rows that are older than a limit, and notes what it deleted.
 
-Raw files go only when ingest has taken them whole (or when told otherwise). First the tables say
-what is pruned, then the files go: a kill in between leaves marked files, which the next prune finds
-to be as old as the others. `ledger`, `connections` and `gaps` stay, so that nothing is ingested
-again and the record's coverage stays what it was.
+Raw files are deleted only when all their frames were ingested, unless the user forces it. Prune
+first writes the table `pruned`, then deletes the files: a kill in between leaves files that the
+next prune deletes. `ledger`, `connections` and `gaps` stay, so that nothing is ingested again and
+the record's coverage does not change.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from recorder.record.layout import Layout, day_of
 from recorder.schema.tables import TABLES
 from recorder.tables.batch import transaction
 
-#: What proves the record, and what later rows are understood by, is never pruned.
+#: Never pruned: the tables that prove the record, and those that later rows depend on.
 KEPT = ("connections", "gaps", "instruments")
 
 
 @dataclass(frozen=True, slots=True)
-class RawFile:
-    """A sealed file that is old enough to go."""
+class OldFile:
+    """A sealed file that is old enough to delete."""
 
     feed: str
     stem: str
@@ -43,45 +43,45 @@ class RawFile:
 
 
 @dataclass(slots=True)
-class Plan:
-    """What is older than the limit."""
+class PrunePlan:
+    """The files and rows that are older than the limit."""
 
     layout: Layout
-    files: list[RawFile] = field(default_factory=list)
-    held_back: list[RawFile] = field(default_factory=list)  # not ingested: they stay
+    files: list[OldFile] = field(default_factory=list)
+    held_back: list[OldFile] = field(default_factory=list)  # kept: they were not ingested
     rows: dict[str, int] = field(default_factory=dict)  # table -> rows
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What may go: raw files, table rows; with `force` also raw that was never ingested."""
+    """What to delete: raw files, table rows; with `force` also raw that was never ingested."""
 
     raw_files: bool = False
     tables: bool = False
     force: bool = False
 
 
-def plan(db: duckdb.DuckDBPyConnection, layout: Layout, limit_ns: int, choice: Choice) -> Plan:
-    """What would go: files whose last frame, and rows whose receive time, is before `limit_ns`.
+def plan(db: duckdb.DuckDBPyConnection, layout: Layout, limit_ns: int, choice: Choice) -> PrunePlan:
+    """Return the files whose last frame, and the rows whose receive time, is before `limit_ns`.
 
     `db` is the private database.
     """
-    found = Plan(layout)
+    result = PrunePlan(layout)
     if choice.raw_files:
         last = _ledger(db)
         for file in _old(layout, limit_ns):
             ingested = all(stem in last for stem in file.stems)
             if any(last.get(stem, 0) >= limit_ns for stem in file.stems):
                 continue
-            (found.files if ingested or choice.force else found.held_back).append(file)
+            (result.files if ingested or choice.force else result.held_back).append(file)
     if choice.tables:
         for name in _pruned_tables():
             [(rows,)] = db.execute(
                 f"SELECT count(*) FROM {name} WHERE recv_ns < $limit",  # noqa: S608  # our own name
                 {"limit": limit_ns},
             ).fetchall()
-            found.rows[name] = rows
-    return found
+            result.rows[name] = rows
+    return result
 
 
 def _pruned_tables() -> list[str]:
@@ -89,33 +89,33 @@ def _pruned_tables() -> list[str]:
 
 
 def _ledger(db: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Last receive time of each segment that was ingested whole."""
+    """Return the last receive time (ns) of each segment that was ingested whole."""
     rows = db.execute("SELECT segment, last_recv_ns FROM ledger WHERE sealed").fetchall()
     return {stem: last or 0 for stem, last in rows}
 
 
-def _old(layout: Layout, limit_ns: int) -> Iterator[RawFile]:
-    """Sealed files of days that began before the limit; an active journal is none of them."""
+def _old(layout: Layout, limit_ns: int) -> Iterator[OldFile]:
+    """Yield the sealed files whose last frame is before the limit; active journals are left out."""
     for feed in layout.feeds():
         active = set(layout.active(feed))
         for stem in layout.sealed(feed):
             if day_of(stem) > day(limit_ns) or stem in active:
                 continue
-            rows, last_ns = _extent(layout, feed, stem)
+            rows, last_ns = _rows_and_last(layout, feed, stem)
             if last_ns is None:
                 last_ns = _end_of(day_of(stem))
             if last_ns < limit_ns:
                 stems = tuple(footers.stems_of(layout, feed, stem))
                 where, size = layout.where(feed, stem), layout.size(feed, stem)
-                yield RawFile(feed, stem, where, stems, rows, size)
+                yield OldFile(feed, stem, where, stems, rows, size)
 
 
 def _end_of(date: str) -> int:
     return int(datetime.fromisoformat(f"{date}T00:00+00:00").timestamp()) * NS + DAY_NS
 
 
-def _extent(layout: Layout, feed: str, stem: str) -> tuple[int, int | None]:
-    """Return a file's frames, and its last receive time by its statistics; None: unknown."""
+def _rows_and_last(layout: Layout, feed: str, stem: str) -> tuple[int, int | None]:
+    """Return how many frames a file holds, and its last receive time (ns); None if unknown."""
     try:
         known = footers.footer(layout.look(feed, stem))
     except (DataError, FileNotFoundError):
@@ -124,17 +124,17 @@ def _extent(layout: Layout, feed: str, stem: str) -> tuple[int, int | None]:
 
 
 def apply(
-    db: duckdb.DuckDBPyConnection, chosen: Plan, limit_ns: int, now_ns: int | None = None
+    db: duckdb.DuckDBPyConnection, chosen: PrunePlan, limit_ns: int, now_ns: int | None = None
 ) -> None:
-    """Note what goes, let the rows go, and then the files. The caller publishes afterwards."""
+    """Note the files in `pruned`, and delete rows and files. The caller publishes afterwards."""
     note(db, chosen, limit_ns, now_ns)
     _remove(chosen)
 
 
 def note(
-    db: duckdb.DuckDBPyConnection, chosen: Plan, limit_ns: int, now_ns: int | None = None
+    db: duckdb.DuckDBPyConnection, chosen: PrunePlan, limit_ns: int, now_ns: int | None = None
 ) -> None:
-    """Put on record which files go, and let the rows go, in one transaction."""
+    """Write to `pruned` which files are deleted, and delete the rows, in one transaction."""
     at = time.time_ns() if now_ns is None else now_ns
     marks = [mark for file in chosen.files for mark in _marks(chosen.layout, file, at)]
     with transaction(db):
@@ -148,18 +148,18 @@ def note(
                 )
 
 
-def _remove(chosen: Plan) -> None:
+def _remove(chosen: PrunePlan) -> None:
     layout = chosen.layout
     for file in chosen.files:
         layout.remove(file.feed, file.stem)
-    # A day's directory stays, though empty: it must not vanish while somebody lists it.
+    # A day's directory stays, even if empty: it must not vanish while a reader lists it.
     places = {Layout.parquet(layout, file.feed, file.stem).parent for file in chosen.files}
     for directory in filter(Path.exists, places):
         durable.sync_directory(directory)
 
 
-def _marks(layout: Layout, file: RawFile, at: int) -> Iterator[tuple[object, ...]]:
-    """The rows of `pruned` for one file's segments."""
+def _marks(layout: Layout, file: OldFile, at: int) -> Iterator[tuple[object, ...]]:
+    """Yield the rows of `pruned` for one file's segments."""
     try:
         held = footers.footer(layout.look(file.feed, file.stem)).held
         last_seqs = _last_seqs(layout.look(file.feed, file.stem))
@@ -168,8 +168,8 @@ def _marks(layout: Layout, file: RawFile, at: int) -> Iterator[tuple[object, ...
     rows = {one.stem: one.rows for one in held} or {file.stems[0]: file.rows}
     for stem in file.stems:
         first = stem == file.stems[0]
-        told = json.dumps(last_seqs) if first else None
-        yield file.feed, stem, rows[stem], file.bytes if first else 0, at, told
+        encoded = json.dumps(last_seqs) if first else None
+        yield file.feed, stem, rows[stem], file.bytes if first else 0, at, encoded
 
 
 def _last_seqs(source: sealed.Source) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Publishing the tables: the raw frames beside them, and a name that is never half a file."""
+"""Publishing of the private database: readers see each state whole, with the view `raw` in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from recorder.schema.raw import RAW_COLUMNS
 from recorder.schema.tables import ABOUT, LEDGER, PRUNED, TABLES
 from recorder.tables.batch import transaction
 
-#: The newest state, and the one before it for who has resolved the link but not opened it yet.
+#: The newest state, and the one before it for a reader that has resolved the link but not yet
+#: opened the file.
 _STATES = 2
 
 #: Readers of a database smaller than this see a frame within 5 s.
@@ -40,7 +41,7 @@ _COMMENT = (
 
 
 def tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the tables in the current database, where they are not there yet."""
+    """Create the tables in the current database, where they do not exist yet."""
     with transaction(connection):
         for table in (ABOUT, LEDGER, PRUNED, *TABLES.values()):
             connection.execute(table.ddl)
@@ -49,7 +50,7 @@ def tables(connection: duckdb.DuckDBPyConnection) -> None:
 def define(
     connection: duckdb.DuckDBPyConnection, layout: Layout, damaged: Collection[Path] = ()
 ) -> None:
-    """Make everything that readers find in the current database: tables, `raw`, macros."""
+    """Create everything that readers use in the current database: tables, `raw`, macros."""
     tables(connection)
     prepare(connection, layout, damaged)  # tries again where it fails, which ends a transaction
     with transaction(connection):
@@ -59,10 +60,10 @@ def define(
 def prepare(
     connection: duckdb.DuckDBPyConnection, layout: Layout, damaged: Collection[Path] = ()
 ) -> None:
-    """Put the view `raw` into the current database.
+    """Create the view `raw` in the current database.
 
-    It leaves the `damaged` files out, and what else cannot be opened: one of them would fail
-    every query.
+    The view leaves out the `damaged` files and others that cannot be opened: one of them would
+    make every query fail.
     """
     good = [path for path in layout.raw.glob(_PLACE) if path not in damaged]
     hurt = any(path.exists() for path in damaged)
@@ -83,7 +84,7 @@ def _view(connection: duckdb.DuckDBPyConnection, layout: Layout, files: list[Pat
 
 
 class Publisher:
-    """Publishes the private database of a data directory, and decides how often."""
+    """Publishes the private database of a data directory, and decides when."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -93,8 +94,8 @@ class Publisher:
     def due(self, private: Path) -> bool:
         """Return True if the private database may be published now.
 
-        Publishing takes at most 5 % of the time, unless readers would see frames after more than
-        5 s: that is the promise for a database that is not large.
+        Publishing takes at most 5 % of the time. A database below 1 GiB is published more often if
+        readers would otherwise see frames after more than 5 s.
         """
         wait = max(1.0, 20 * self._took)
         if private.stat().st_size < _FRESH_BYTES:
@@ -104,12 +105,12 @@ class Publisher:
     def publish(
         self, connection: duckdb.DuckDBPyConnection, private: Path, damaged: Collection[Path] = ()
     ) -> None:
-        """Close the private database, which is the current one, and let readers see it.
+        """Close the private database, which is the current one, and publish it.
 
         The view `raw` has no frames of the `damaged` files.
         """
         start = time.monotonic()
-        # The macros once: they take a third of a second.
+        # Create the macros only once: that takes a third of a second.
         ready = prepare if self._has_macros else define
         ready(connection, self._layout, damaged)
         self._has_macros = True
@@ -119,20 +120,20 @@ class Publisher:
 
 
 def close_and_copy(connection: duckdb.DuckDBPyConnection, private: Path, published: Path) -> None:
-    """Close the database `private`, the current one, and let readers see it as `published`."""
+    """Close the database `private`, which is the current one, and publish it as `published`."""
     connection.execute("CHECKPOINT")
-    # Copied after closing: closing any descriptor of a database file in the process that has it
-    # open would drop DuckDB's lock on it.
+    # Copy after closing: in the process that has the database open, closing any descriptor of its
+    # file would drop DuckDB's lock on it.
     connection.close()
     copy(private, published)
 
 
 def copy(private: Path, published: Path) -> None:
-    """Make the closed database `private` visible as `published`, whole or not at all.
+    """Publish the closed database `private` as `published`, whole or not at all.
 
-    `published` is a link to a file that never changes: DuckDB opens a database file several
-    times, and a file renamed into place between its reading of the header and of the rest would
-    show it two states as one. It resolves links first, so what it opens is one state.
+    `published` is a link to a file that never changes. DuckDB opens a database file several times:
+    if a new file took its name between the header and the rest, DuckDB would mix two states. It
+    resolves links first, so behind a link it always reads one state.
     """
     states = private.parent / "published"
     newest = max((int(path.name) for path in states.glob("*")), default=0)

@@ -1,4 +1,4 @@
-"""The rules of a feed: how its frames are normalised, as configured or as its own record says."""
+"""The rules by which a feed's frames are normalised: from the settings, else from its record."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Rules(NamedTuple):
-    """How one feed's frames are normalised: by `sql` (see `normalise.load`); None: not at all."""
+    """The rules for one feed: its `sql` (see `normalise.load`); None: its frames stay raw."""
 
     sql: str | Path | None
     whale_usd: float = WHALE_USD
@@ -33,7 +33,7 @@ class Rules(NamedTuple):
 
 
 def rules_of(settings: Settings | None, feed: str, recorded_kind: str) -> Rules:
-    """Return a feed's rules: as `settings` say, else by the kind that its own files name.
+    """Return a feed's rules: by its kind in `settings`, else by the kind that its files name.
 
     A feed of a plug-in that is not installed here has no SQL: its frames stay raw.
     """
@@ -47,7 +47,7 @@ def rules_of(settings: Settings | None, feed: str, recorded_kind: str) -> Rules:
 
 
 class RulesOf:
-    """The rules of a data directory's feeds, found once each; `settings` None: none are set."""
+    """The rules of a data directory's feeds, looked up once each and cached."""
 
     def __init__(self, layout: Layout, settings: Settings | None = None) -> None:
         self._layout, self._settings = layout, settings

@@ -18,7 +18,7 @@ from recorder.record.layout import stem
 from recorder.record.verify import verify
 from recorder.tables import ledger
 from recorder.tables.ingest import Ingest
-from recorder.tables.ingest_order import Span, perhaps_late, turns, wait_from
+from recorder.tables.ingest_order import SegmentSpan, perhaps_late, turns, wait_from
 from recorder.tables.late_files import Hosts, first_late
 from recorder.tables.rules import Rules
 
@@ -177,10 +177,10 @@ def test_young_frames_wait_while_several_hosts_record(tmp_path: Path) -> None:
 NOW = T0 + 3600 * NS
 
 
-def span(run: int, first: int, last: int, number: int = 1) -> Span:
+def span(run: int, first: int, last: int, number: int = 1) -> SegmentSpan:
     """A segment of a run; times in seconds before now."""
     name = stem(NOW - first * NS, RUN[:-2] + f"{run:02}", number)
-    return Span(name, NOW - first * NS, NOW - last * NS)
+    return SegmentSpan(name, NOW - first * NS, NOW - last * NS)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def span(run: int, first: int, last: int, number: int = 1) -> Span:
         ([span(1, 3000, 2000), span(2, 2900, 2000)], False, False),  # all is old
     ],
 )
-def test_who_waits_for_whom(spans: list[Span], over: bool, waits: bool) -> None:
+def test_who_waits_for_whom(spans: list[SegmentSpan], over: bool, waits: bool) -> None:
     found = wait_from(spans, NOW, 600 * NS, lambda run: over)
     assert found == (NOW - 600 * NS) // MINUTE * MINUTE if waits else found == LAST
 

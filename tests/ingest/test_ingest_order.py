@@ -15,10 +15,10 @@ from recorder.record.layout import order, run_of
 from recorder.tables.ingest_order import (
     LAST,
     File,
-    Segment,
-    Span,
+    NewSegment,
+    SegmentSpan,
     Step,
-    Waiting,
+    WaitingSegments,
     groups,
     parts,
     perhaps_late,
@@ -31,25 +31,29 @@ def name(run: int, at: int, number: int = 1) -> str:
     return layout.stem(T0 + at * NS, RUN[:-2] + f"{run:02}", number)
 
 
-def spans(*times: tuple[str, int, int]) -> list[Span]:
-    return [Span(stem, T0 + first * NS, T0 + last * NS) for stem, first, last in times]
+def spans(*times: tuple[str, int, int]) -> list[SegmentSpan]:
+    return [SegmentSpan(stem, T0 + first * NS, T0 + last * NS) for stem, first, last in times]
 
 
 A1, A2, A3, B1 = name(1, 0), name(1, 60, 2), name(1, 120, 3), name(2, 90)
 
 
 def test_new_sealed_files_of_one_run_are_taken_as_they_are_in_their_order() -> None:
-    new = [Segment(stem, sealed=True) for stem in (A3, A1, A2)]
+    new = [NewSegment(stem, sealed=True) for stem in (A3, A1, A2)]
     assert plan(new) == [Step((A1, A2, A3), whole=True)]
 
 
 def test_a_journal_and_a_file_that_was_begun_are_read_frame_by_frame() -> None:
-    segments = [Segment(A1, sealed=True, begun=True), Segment(A2, sealed=True), Segment(A3)]
+    segments = [
+        NewSegment(A1, sealed=True, begun=True),
+        NewSegment(A2, sealed=True),
+        NewSegment(A3),
+    ]
     assert plan(segments) == [Step((A1,)), Step((A2,), whole=True), Step((A3,))]
 
 
 def test_runs_are_read_together_only_where_they_overlap() -> None:
-    segments = [Segment(stem, sealed=True) for stem in (A1, A2, A3, B1)]
+    segments = [NewSegment(stem, sealed=True) for stem in (A1, A2, A3, B1)]
     apart = spans((A1, 0, 59), (A2, 60, 80), (B1, 90, 110), (A3, 120, 130))
     assert plan(segments, apart) == [
         Step((A1, A2), whole=True),
@@ -65,13 +69,13 @@ def test_runs_are_read_together_only_where_they_overlap() -> None:
 
 
 def test_what_waited_is_looked_at_again_when_its_time_or_a_file_has_come() -> None:
-    segments = [Segment(stem, sealed=True) for stem in (A1, B1)]
+    segments = [NewSegment(stem, sealed=True) for stem in (A1, B1)]
     until = T0 + 30 * NS
     assert plan(segments, until_ns=until) == [Step((A1, B1), until_ns=until)]
-    waiting = Waiting(until, (A1, B1))
+    waiting = WaitingSegments(until, (A1, B1))
     assert plan(segments, until_ns=until, waiting=waiting) == []
     assert plan(segments, until_ns=until + 1, waiting=waiting)
-    assert plan([*segments, Segment(A2)], until_ns=until, waiting=waiting)
+    assert plan([*segments, NewSegment(A2)], until_ns=until, waiting=waiting)
 
 
 def test_where_nothing_is_new_there_is_no_step() -> None:
@@ -90,7 +94,7 @@ def test_every_segment_is_taken_once_and_a_run_in_its_order(
 ) -> None:
     segments, known = [], []
     for number, (run, first, length, sealed) in enumerate(drawn, 1):
-        segments.append(Segment(name(run, first, number), sealed, begun=first % 2 == 0))
+        segments.append(NewSegment(name(run, first, number), sealed, begun=first % 2 == 0))
         known += spans((segments[-1].stem, first, first + length))
     steps = plan(segments, known)
     taken = [stem for step in steps for stem in step.stems]

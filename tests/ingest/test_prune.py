@@ -38,7 +38,7 @@ BOTH = Choice(raw_files=True, tables=True)
 RAW = Choice(raw_files=True)
 
 
-def pruned(record: Published, limit: int, choice: Choice) -> prune.Plan:
+def pruned(record: Published, limit: int, choice: Choice) -> prune.PrunePlan:
     """What `recorder prune --older-than` does, up to a moment instead of an age."""
     with private.claimed(record.layout), closing(private.connect(record.layout)) as db:
         plan = prune.plan(db, record.layout, limit, choice)

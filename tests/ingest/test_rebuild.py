@@ -28,14 +28,14 @@ from recorder.tables.ingest import Ingest
 from recorder.tables.rebuild.difference import Difference, differences
 from recorder.tables.rebuild.run import (
     MADE,
+    RawUnit,
     Scope,
-    Unit,
     border_of,
     outdated,
     rebuild,
     start_of,
 )
-from recorder.tables.rebuild.run import Life as Alive
+from recorder.tables.rebuild.run import ConnectionSpan as Alive
 from recorder.tables.rules import Rules
 
 from .test_kills import wait_until_it_works
@@ -197,9 +197,9 @@ def test_killed_anywhere_a_rebuild_has_happened_or_not(record: Published) -> Non
 HOUR = 3600 * NS
 
 
-def unit(number: int, first: int, last: int) -> Unit:
+def unit(number: int, first: int, last: int) -> RawUnit:
     name = stem(T0 + first * HOUR, RUN, number)
-    return Unit(name, (name,), T0 + first * HOUR, T0 + last * HOUR)
+    return RawUnit(name, (name,), T0 + first * HOUR, T0 + last * HOUR)
 
 
 def test_a_part_begins_where_no_connection_and_no_segment_reaches_over() -> None:
@@ -276,7 +276,7 @@ def test_with_all_raw_gone_a_rebuild_says_so_and_changes_nothing(tmp_path: Path)
     life = lived(tmp_path / "data", captures=1)
     before = life.record.everything()
     shutil.rmtree(life.record.layout.raw / f"feed={FEED}")
-    with pytest.raises(UsageError, match="nothing there to make anew"):
+    with pytest.raises(UsageError, match="no raw frames to rebuild from"):
         rebuild(life.record.layout, rules_of(life))
     life.ingest()
     assert_same(life.record.everything(), before)

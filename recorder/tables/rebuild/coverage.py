@@ -1,4 +1,4 @@
-"""What there is of a record: its files and journals, and what the private tables say of them."""
+"""The part of a record that can be rebuilt: its files, its journals, and the ledger's rows."""
 
 from __future__ import annotations
 
@@ -12,16 +12,24 @@ from recorder.record.footers import files
 from recorder.record.layout import Layout
 from recorder.reporter import Reporter
 from recorder.tables import arrivals
-from recorder.tables.rebuild.rebuild_scope import FIRST, LAST, Life, Part, Scope, Unit, part_of
+from recorder.tables.rebuild.rebuild_scope import (
+    FIRST,
+    LAST,
+    ConnectionSpan,
+    RawUnit,
+    RebuildPart,
+    Scope,
+    part_of,
+)
 
 
 @dataclass(slots=True)
 class _Known:
-    """What the private tables say of a feed's segments and connections."""
+    """A feed's segments and connections, as the private tables have them."""
 
     spans: dict[str, tuple[int, int]] = field(default_factory=dict)
     sealed: set[str] = field(default_factory=set)
-    lives: list[Life] = field(default_factory=list)
+    lives: list[ConnectionSpan] = field(default_factory=list)
 
 
 def _known(db: duckdb.DuckDBPyConnection, feed: str) -> _Known:
@@ -41,12 +49,14 @@ def _known(db: duckdb.DuckDBPyConnection, feed: str) -> _Known:
         """,
         {"feed": feed, "quiet": arrivals.QUIET_NS},
     ).fetchall()
-    known.lives = [Life(name, first, last + arrivals.MARGIN_NS) for name, first, last in lives]
+    known.lives = [
+        ConnectionSpan(name, first, last + arrivals.MARGIN_NS) for name, first, last in lives
+    ]
     return known
 
 
-def _units(layout: Layout, feed: str, known: _Known) -> tuple[list[Unit], list[Unit]]:
-    """The feed's units on disk, and the segments that were ingested but are gone."""
+def _units(layout: Layout, feed: str, known: _Known) -> tuple[list[RawUnit], list[RawUnit]]:
+    """Return the feed's units on disk, and the segments that were ingested but are gone."""
     there = [(stem, tuple(held)) for stem, held in files(layout, feed)]
     names = {stem for stem, _ in there}
     there += [(stem, (stem,)) for stem in layout.active(feed) if stem not in names]
@@ -57,10 +67,10 @@ def _units(layout: Layout, feed: str, known: _Known) -> tuple[list[Unit], list[U
             spans.append((known.spans[stem][0], LAST))  # it grows
         if stem not in known.spans:
             spans = [(_second(stem), LAST)]
-        units.append(Unit(stem, held, min(s[0] for s in spans), max(s[1] for s in spans)))
+        units.append(RawUnit(stem, held, min(s[0] for s in spans), max(s[1] for s in spans)))
     present = {one for _, held in there for one in held}
     gone = [
-        Unit(stem, (stem,), *known.spans[stem])
+        RawUnit(stem, (stem,), *known.spans[stem])
         for stem in known.sealed - present
         if known.spans[stem][0] > FIRST
     ]
@@ -68,16 +78,16 @@ def _units(layout: Layout, feed: str, known: _Known) -> tuple[list[Unit], list[U
 
 
 def _second(stem: str) -> int:
-    """The second of a stem's first frame."""
+    """Return the time (ns) in front of a stem: its first frame's, rounded down to a second."""
     time = datetime.strptime(stem[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     return int(time.timestamp()) * NS
 
 
 def parts(
     db: duckdb.DuckDBPyConnection, layout: Layout, scope: Scope, reporter: Reporter
-) -> list[Part]:
+) -> list[RebuildPart]:
     """Return what to rebuild of a scope, feed by feed; warn of what cannot be rebuilt."""
-    found = []
+    result = []
     for feed in scope.feeds or layout.feeds():
         known = _known(db, feed)
         units, gone = _units(layout, feed, known)
@@ -86,7 +96,7 @@ def parts(
             since = iso(part.from_ns) if part else "none"
             reporter.warn(
                 f"raw of {len(gone)} segments of '{feed}' is gone: rows before it stay as they "
-                f"were made (made anew from: {since})"
+                f"were made (rebuilt from: {since})"
             )
         if part and part.kept:
             reporter.warn(
@@ -94,5 +104,5 @@ def parts(
                 "their rows stay as they were made"
             )
         if part:
-            found.append(part)
-    return found
+            result.append(part)
+    return result

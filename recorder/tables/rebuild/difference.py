@@ -1,4 +1,4 @@
-"""What a rebuild would change: rows made anew beside the tables, and compared with them."""
+"""The difference that a rebuild would make: rows in a scratch database compared with the tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import duckdb
 from recorder.record.layout import Layout
 from recorder.reporter import QUIET, Reporter
 from recorder.tables import private
-from recorder.tables.rebuild.run import MADE, Part, Scope, made_beside, taken
+from recorder.tables.rebuild.run import MADE, RebuildPart, Scope, rebuilt_in_scratch, taken
 from recorder.tables.rules import Rules
 
 _EXAMPLES = 3
@@ -21,7 +21,7 @@ _EXAMPLES = 3
 
 @dataclass(slots=True)
 class Difference:
-    """How one feed's rows of one table differ. A row that changed is counted once."""
+    """The difference in one feed's rows of one table. A row that changed is counted once."""
 
     feed: str
     table: str
@@ -33,7 +33,7 @@ class Difference:
 
     @property
     def any(self) -> bool:
-        """True if anything differs."""
+        """Whether anything differs."""
         return bool(self.added or self.removed or self.changed)
 
 
@@ -43,25 +43,26 @@ def differences(
     scope: Scope = Scope(),  # noqa: B008  # frozen
     reporter: Reporter = QUIET,
 ) -> list[Difference]:
-    """Compare what is in the tables with what the SQL of now makes of the same frames.
+    """Compare the rows in the tables with those that today's SQL makes of the same frames.
 
-    Changes nothing. `connections`, `gaps` and `instruments` come from our own markers, not from a
-    feed's SQL; they are not compared.
+    Return a difference per feed and table that has rows; nothing is changed. `connections`, `gaps`
+    and `instruments` come from the recorder's own markers, not from a feed's SQL: they are not
+    compared.
 
     Raises:
-        BusyError: an ingest works here.
+        BusyError: an ingest works in this data directory.
         DataError: there are no tables yet, or they are from another version.
     """
-    found = []
+    result = []
     with (
         private.claimed(layout),
-        made_beside(layout, rules, scope, reporter) as (parts, fresh),
+        rebuilt_in_scratch(layout, rules, scope, reporter) as (parts, fresh),
         closing(private.connect(layout)) as db,
     ):
         private.attach(db, fresh, "fresh")
         for part in parts:
-            found += [_compare(db, part, name) for name in MADE]
-    return [one for one in found if one.any or one.same]
+            result += [_compare(db, part, name) for name in MADE]
+    return [one for one in result if one.any or one.same]
 
 
 # A row's place is its frame and item; several rows of one place are numbered as they sort.
@@ -72,7 +73,7 @@ FROM (FROM {here}.{name} AS t WHERE {mine} EXCEPT ALL FROM {there}.{name} AS t W
 """
 
 
-def _compare(db: duckdb.DuckDBPyConnection, part: Part, name: str) -> Difference:
+def _compare(db: duckdb.DuckDBPyConnection, part: RebuildPart, name: str) -> Difference:
     mine, values = taken(part, "work")
     for side, here, there in (("lost", "work", "fresh"), ("won", "fresh", "work")):
         db.execute(_SIDES.format(side=side, here=here, there=there, name=name, mine=mine), values)
@@ -83,14 +84,14 @@ def _compare(db: duckdb.DuckDBPyConnection, part: Part, name: str) -> Difference
                (SELECT count(*) FROM lost JOIN won USING (connection, seq, item, number))
         """
     ).fetchall()
-    found = Difference(part.feed, name, rows - lost, won - both, lost - both, both)
-    if found.any:
-        found.examples = _examples(db)
-    return found
+    difference = Difference(part.feed, name, rows - lost, won - both, lost - both, both)
+    if difference.any:
+        difference.examples = _examples(db)
+    return difference
 
 
 def _examples(db: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """Some rows of each kind: what it is, where it comes from, and each column's old and new."""
+    """Return some rows of each kind: the kind, the row's place, and old and new values."""
     examples = []
     for what, sql in (
         ("changed", "lost AS o JOIN won AS n USING (connection, seq, item, number)"),
@@ -108,14 +109,15 @@ def _rows(db: duckdb.DuckDBPyConnection, sql: str, sides: str) -> list[dict[str,
     rows = db.execute(
         f"SELECT {chosen} FROM {sql} ORDER BY {one}.recv_ns, {one}.seq LIMIT {_EXAMPLES}"  # noqa: S608
     ).fetchall()
-    return [_told(sides, [json.loads(text) for text in row]) for row in rows]
+    return [_example([json.loads(text) for text in row]) for row in rows]
 
 
-def _told(sides: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _example(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a row's place and columns; where an old and a new row are given, those that differ."""
     place = {name: rows[0][name] for name in ("connection", "seq", "item", "recv_ns")}
     if len(rows) == 2:
         old, new = rows
         columns = {k: [old[k], new[k]] for k in old if old[k] != new[k] and k != "number"}
         return {**place, "columns": columns}
-    told = {k: v for k, v in rows[0].items() if v is not None and k not in (*place, "number")}
-    return {**place, "columns": told}
+    columns = {k: v for k, v in rows[0].items() if v is not None and k not in (*place, "number")}
+    return {**place, "columns": columns}

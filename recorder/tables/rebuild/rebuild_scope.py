@@ -1,10 +1,10 @@
-"""What a rebuild makes anew, and where it has to begin: pure decisions, no file is read here.
+"""The scope of a rebuild, and where normalising has to start: pure decisions, no file is read.
 
-What a frame becomes depends on those before it: counts of equal frames on two lines, tickers that
-send changes only, events sent again. So a part of the record is made anew from the last moment
-before it at which no connection lived (`start_of`): there is nothing to know of the time before but
-the rows themselves. Where raw was pruned and a connection lived then, that moment may be missing.
-Then rows of the connections that reach back stay as they were made, like all rows before.
+The rows of a frame depend on earlier frames: counts of equal frames on two lines, tickers that send
+changes only, events sent twice. So a rebuild of a part of the record starts at the last moment
+before it at which no connection was open (`start_of`): no state reaches over that moment, and the
+earlier rows are all that is needed. Where raw was pruned, there may be no such moment. Then the
+rows of the connections that reach back stay as they were made, like all rows before them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FIRST, LAST = -(1 << 62), 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What to make anew: some feeds or all, from one receive time up to before another (ns)."""
+    """What to rebuild: some feeds or all, from one receive time up to before another (ns)."""
 
     feeds: tuple[str, ...] = ()
     from_ns: int | None = None
@@ -30,11 +30,11 @@ class Scope:
 
     @property
     def whole(self) -> bool:
-        """True for everything there is."""
+        """Whether the scope is the whole record."""
         return not self.feeds and self.from_ns is None and self.to_ns is None
 
 
-class Unit(NamedTuple):
+class RawUnit(NamedTuple):
     """A sealed file or a journal, what it holds, and the times (ns) of its first and last frame."""
 
     stem: str
@@ -43,8 +43,8 @@ class Unit(NamedTuple):
     last_ns: int
 
 
-class Life(NamedTuple):
-    """A connection and the times (ns) between which it may matter."""
+class ConnectionSpan(NamedTuple):
+    """A connection and the times (ns) between which other frames may depend on it."""
 
     connection: str
     first_ns: int
@@ -52,29 +52,30 @@ class Life(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What of one feed is made anew."""
+class RebuildPart:
+    """The part of one feed to rebuild."""
 
     feed: str
     start_ns: int  # frames from here on are normalised ...
     from_ns: int  # ... and the rows from here on are taken ...
     to_ns: int  # ... up to before here
-    units: tuple[Unit, ...]
+    units: tuple[RawUnit, ...]
     kept: frozenset[str] = frozenset()  # connections whose rows stay as they are
     wait_ns: int = LAST  # frames from here on are left for later
 
     @property
     def to_the_end(self) -> bool:
-        """True if ingest is to go on from what this leaves."""
+        """Whether ingest continues from the state that this part leaves."""
         return self.to_ns == LAST and not self.kept
 
 
-def start_of(units: Sequence[Unit], lives: Sequence[Life], at: int, after: int = FIRST) -> int:
-    """The latest moment up to `at`, but after `after`, at which nothing was under way.
+def start_of(
+    units: Sequence[RawUnit], lives: Sequence[ConnectionSpan], at: int, after: int = FIRST
+) -> int:
+    """Return the latest moment (ns) up to `at`, but after `after`, over which nothing reaches.
 
-    That is the first frame of a unit, such that no unit and no connection reaches over it, and
-    that every unit before it in time is before it in its run too. The beginning of time if there is
-    no such moment.
+    It is the time of a unit's first frame. No unit and no connection reaches over it, and each unit
+    before it in time is before it in its run, too. Return `FIRST` if there is no such moment.
     """
     for moment in sorted({u.first_ns for u in units if after < u.first_ns <= at}, reverse=True):
         before = [unit for unit in units if unit.first_ns < moment]
@@ -88,17 +89,20 @@ def start_of(units: Sequence[Unit], lives: Sequence[Life], at: int, after: int =
     return FIRST
 
 
-def _ends(units: Sequence[Unit], end: Callable[[str, str], str]) -> dict[str, str]:
-    """The first or last of each run's units, in order."""
-    found: dict[str, str] = {}
+def _ends(units: Sequence[RawUnit], end: Callable[[str, str], str]) -> dict[str, str]:
+    """Return the place of each run's first or last unit; `end` is `min` or `max`."""
+    result: dict[str, str] = {}
     for unit in units:
         run, place = run_of(unit.stem), order(unit.stem)
-        found[run] = end(found.get(run, place), place)
-    return found
+        result[run] = end(result.get(run, place), place)
+    return result
 
 
-def border_of(units: Sequence[Unit], gone: Sequence[Unit]) -> int:
-    """Frames up to this time cannot be had any more; a unit that reaches over it is left too."""
+def border_of(units: Sequence[RawUnit], gone: Sequence[RawUnit]) -> int:
+    """Return the time (ns) up to which frames are gone; a unit that reaches over it counts as gone.
+
+    Return `FIRST` if none are gone.
+    """
     border = max((unit.last_ns for unit in gone), default=FIRST)
     while reaching := [u.last_ns for u in units if u.first_ns <= border < u.last_ns]:
         border = max(reaching)
@@ -106,9 +110,13 @@ def border_of(units: Sequence[Unit], gone: Sequence[Unit]) -> int:
 
 
 def part_of(
-    feed: str, units: Sequence[Unit], gone: Sequence[Unit], lives: Sequence[Life], scope: Scope
-) -> Part | None:
-    """What of a feed to make anew; None if nothing of the scope can be had."""
+    feed: str,
+    units: Sequence[RawUnit],
+    gone: Sequence[RawUnit],
+    lives: Sequence[ConnectionSpan],
+    scope: Scope,
+) -> RebuildPart | None:
+    """Return the part of a feed to rebuild; None if no raw is left within the scope."""
     border = border_of(units, gone)
     there = [unit for unit in units if unit.first_ns > border]
     from_ns = FIRST if scope.from_ns is None else scope.from_ns
@@ -132,13 +140,13 @@ def part_of(
         if unit.first_ns >= start
         and (unit.first_ns < to_ns or order(unit.stem) <= last.get(run_of(unit.stem), ""))
     )
-    return Part(feed, start, from_ns, to_ns, chosen, kept, scope.wait_ns)
+    return RebuildPart(feed, start, from_ns, to_ns, chosen, kept, scope.wait_ns)
 
 
-def taken(part: Part, known_in: str = "", table: str = "t") -> tuple[str, dict[str, Any]]:
-    """The condition, and its parameters, by which rows of `table` belong to the part.
+def taken(part: RebuildPart, known_in: str = "", table: str = "t") -> tuple[str, dict[str, Any]]:
+    """Return the SQL condition for the rows of `table` that belong to the part, and its parameters.
 
-    With `known_in`, a database: only rows of frames that were ingested there.
+    With `known_in`, the name of a database: only rows of frames that were ingested there.
     """
     sql = (
         f"{table}.feed = $feed AND {table}.recv_ns >= $from AND {table}.recv_ns < $to "

@@ -1,8 +1,8 @@
-"""Rebuilding: a feed's rows made anew from the raw record, and put in place in one transaction.
+"""Rebuild: it makes a feed's rows from the raw record again and replaces them in one transaction.
 
-`scope` decides what is made anew and from where on, `extent` finds what there is,
-and `scratch` makes the rows in a database beside. It then takes the place of the private
-one, or of some of its rows.
+`rebuild_scope` decides what to rebuild and where to start, `coverage` finds the raw that is there,
+and `scratch` makes the rows in a scratch database. That database then replaces the private one, or
+its rows replace some of those in the private one.
 """
 
 from __future__ import annotations
@@ -25,38 +25,38 @@ from recorder.tables.batch import transaction
 from recorder.tables.rebuild.rebuild_scope import (
     FIRST,
     LAST,
-    Life,
-    Part,
+    ConnectionSpan,
+    RawUnit,
+    RebuildPart,
     Scope,
-    Unit,
     border_of,
     start_of,
     taken,
 )
-from recorder.tables.rebuild.scratch import clear, filled, made_beside
+from recorder.tables.rebuild.scratch import clear, filled, rebuilt_in_scratch
 from recorder.tables.rules import Rules
 
 __all__ = [
     "MADE",
     "MARKED",
-    "Life",
-    "Part",
+    "ConnectionSpan",
+    "RawUnit",
+    "RebuildPart",
     "Scope",
-    "Unit",
     "border_of",
     "clear",
-    "made_beside",
     "outdated",
     "rebuild",
+    "rebuilt_in_scratch",
     "start_of",
     "taken",
 ]
 
-#: Our own markers make these, not a feed's SQL.
+#: The tables made from the recorder's own markers, not by a feed's SQL.
 MARKED = ("connections", "gaps", "instruments")
-#: A feed's SQL makes these.
+#: The tables that a feed's SQL makes.
 MADE = tuple(name for name in TABLES if name not in MARKED)
-#: What ingest goes on from, beside the ledger.
+#: The tables whose state ingest continues from, beside the ledger.
 _STATE = (*MARKED, "arrivals", "carried_state")
 
 _EVERYTHING = Scope()
@@ -68,35 +68,39 @@ def rebuild(
     scope: Scope = _EVERYTHING,
     reporter: Reporter = QUIET,
 ) -> None:
-    """Make rows anew from raw. What readers see changes with the next publishing.
+    """Rebuild rows from raw. Readers see the result when the database is next published.
 
     Raises:
-        BusyError: an ingest works here.
-        DataError: segments that have rows cannot be made anew (damaged, wrong SQL); or rows of
+        BusyError: an ingest works in this data directory.
+        DataError: segments that have rows cannot be rebuilt (damaged, wrong SQL); or rows of
             pruned raw would have to be carried over from another version's tables.
-        UsageError: nothing of the scope can be made anew.
+        UsageError: no raw is left within the scope.
     """
     with private.claimed(layout):
-        if not _carries(layout, scope):
-            _all_anew(layout, rules, reporter)
+        if not _has_rows_to_keep(layout, scope):
+            _rebuild_all(layout, rules, reporter)
             return
-        with made_beside(layout, rules, scope, reporter) as (parts, fresh):
-            if scope.whole and _make_up_all(layout, parts):
+        with rebuilt_in_scratch(layout, rules, scope, reporter) as (parts, fresh):
+            if scope.whole and _are_complete(layout, parts):
                 _replace(layout, fresh)
             else:
                 _put(layout, parts, fresh)
 
 
-def _make_up_all(layout: Layout, parts: Sequence[Part]) -> bool:
-    """True if no row of the tables has to stay."""
+def _are_complete(layout: Layout, parts: Sequence[RebuildPart]) -> bool:
+    """Return True if the parts replace all rows, so that no row of the tables has to stay."""
     with closing(private.connect(layout)) as db:
         known = {row[0] for row in db.execute("SELECT DISTINCT feed FROM ledger").fetchall()}
     complete = {part.feed for part in parts if part.start_ns == FIRST and part.to_the_end}
     return known <= complete and len(complete) == len(parts)
 
 
-def _carries(layout: Layout, scope: Scope) -> bool:
-    """True if there are tables whose rows may have to stay."""
+def _has_rows_to_keep(layout: Layout, scope: Scope) -> bool:
+    """Return True if there are tables whose rows may have to stay.
+
+    Raises:
+        DataError: the tables are from another version, and rows of them would have to stay.
+    """
     path = private.database(layout)
     try:
         found = private.version(layout)
@@ -110,14 +114,14 @@ def _carries(layout: Layout, scope: Scope) -> bool:
         raise DataError(
             f"raw of {gone} segments was removed, and their rows are in tables of version {found}",
             where=str(path),
-            hint="restore their files, or go on without their rows: move this file away, then "
+            hint="restore their files; or, to do without their rows, move this file away, then "
             "recorder ingest",
         )
     return False
 
 
 def _gone(path: Path, layout: Layout) -> int:
-    """How many ingested segments are no longer in raw, by tables of any version."""
+    """Return how many ingested segments are no longer in raw; the tables may be of any version."""
     there = {s for feed in layout.feeds() for _, held in files(layout, feed) for s in held}
     try:
         with duck.connect(path) as db:
@@ -127,38 +131,38 @@ def _gone(path: Path, layout: Layout) -> int:
     return len({row[0] for row in done} - there)
 
 
-def _all_anew(layout: Layout, rules: Callable[[str], Rules], reporter: Reporter) -> None:
-    """Everything, in a new database that then takes the old one's name."""
-    parts = [Part(feed, FIRST, FIRST, LAST, ()) for feed in layout.feeds()]
+def _rebuild_all(layout: Layout, rules: Callable[[str], Rules], reporter: Reporter) -> None:
+    """Ingest the whole record into a new database, which then replaces the private one."""
+    parts = [RebuildPart(feed, FIRST, FIRST, LAST, ()) for feed in layout.feeds()]
     with filled(layout, parts, rules, reporter) as fresh:
         _replace(layout, fresh)
 
 
 def _replace(layout: Layout, fresh: Path) -> None:
-    """Let a finished database take the private one's name."""
+    """Replace the private database by the finished database `fresh`."""
     target = private.database(layout)
     _keep_marks(target, fresh)
-    # The old one's log must not be taken for the new one's.
+    # DuckDB would apply the old database's log to the new one.
     target.with_name(f"{target.name}.wal").unlink(missing_ok=True)
     durable.publish(fresh, target)
 
 
 def _keep_marks(old: Path, fresh: Path) -> None:
-    """Carry over what was pruned, and bring the old tables' log into their file."""
+    """Copy the rows of `pruned` to the new database, and write the old one's log into its file."""
     if not old.exists():
         return
     with closing(duck.connect()) as db:
         private.attach(db, fresh, "work")
-        with suppress(duckdb.Error):  # damaged
+        with suppress(duckdb.Error):  # the old database is damaged
             private.attach(db, old, "old")
             db.execute("CHECKPOINT old")
-            with suppress(duckdb.CatalogException):  # from before there was pruning
+            with suppress(duckdb.CatalogException):  # it is older than the table `pruned`
                 db.execute("INSERT INTO work.pruned BY NAME FROM old.pruned")
         db.execute("CHECKPOINT work")
 
 
-def _put(layout: Layout, parts: Sequence[Part], fresh: Path) -> None:
-    """Put the parts into the private tables, in one transaction."""
+def _put(layout: Layout, parts: Sequence[RebuildPart], fresh: Path) -> None:
+    """Replace the parts' rows in the private tables, in one transaction."""
     with closing(private.connect(layout)) as db:
         private.attach(db, fresh, "fresh")
         with transaction(db):
@@ -167,7 +171,7 @@ def _put(layout: Layout, parts: Sequence[Part], fresh: Path) -> None:
         db.execute("CHECKPOINT work")
 
 
-def _put_part(db: duckdb.DuckDBPyConnection, part: Part) -> None:
+def _put_part(db: duckdb.DuckDBPyConnection, part: RebuildPart) -> None:
     known_in = "" if part.to_the_end else "work"
     condition, values = taken(part, known_in)
     for name in MADE:
@@ -188,8 +192,8 @@ def _put_part(db: duckdb.DuckDBPyConnection, part: Part) -> None:
         db.execute(_FINGERPRINTS, values | {"kept_until": _kept_until(db, part)})
 
 
-def _kept_until(db: duckdb.DuckDBPyConnection, part: Part) -> int:
-    """The last moment of which rows stay as they were made."""
+def _kept_until(db: duckdb.DuckDBPyConnection, part: RebuildPart) -> int:
+    """Return the last time (ns) of the connections whose rows stay as they were made."""
     [(last,)] = db.execute(
         "SELECT max(greatest(recv_ns, closed_ns, last_heard_ns)) FROM connections "
         "WHERE feed = $feed AND list_contains($kept, connection)",
@@ -198,7 +202,7 @@ def _kept_until(db: duckdb.DuckDBPyConnection, part: Part) -> int:
     return FIRST if last is None else int(last)
 
 
-# A segment of which some rows were not made anew keeps the older SQL's fingerprint.
+# A segment of which some rows were not rebuilt keeps the older SQL's fingerprint.
 _LEDGER = """
 INSERT OR REPLACE INTO ledger
 SELECT n.* REPLACE (
@@ -216,23 +220,23 @@ WHERE n.segment = o.segment AND o.feed = $feed AND $kept IS NOT NULL
 """
 
 
-# -- what an older SQL made
+# -- rows of an older SQL
 
 
 def outdated(layout: Layout, rules: Callable[[str], Rules]) -> dict[str, int]:
-    """For each feed, how many segments of the published tables an older SQL normalised.
+    """Return, for each feed, how many segments of the published tables an older SQL normalised.
 
-    Those whose raw was removed are left out: they cannot be made anew.
+    Segments whose raw was removed are left out: they cannot be rebuilt.
     """
     with duck.connect(layout.database, read_only=True) as db:
-        found = db.execute(
+        rows = db.execute(
             """
             SELECT feed, normaliser, count(*) FROM ledger
             WHERE segment NOT IN (SELECT segment FROM pruned) GROUP BY ALL ORDER BY feed
             """
         ).fetchall()
     counts: dict[str, int] = {}
-    for feed, made_by, segments in found:
+    for feed, made_by, segments in rows:
         normaliser = rules(feed).load()
         if made_by != (normaliser.fingerprint if normaliser else None):
             counts[feed] = counts.get(feed, 0) + segments

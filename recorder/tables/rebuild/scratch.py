@@ -1,7 +1,7 @@
-"""The scratch database of a rebuild (`work/rebuild`): some frames are normalised anew in it.
+"""The scratch database of a rebuild (`work/rebuild`), in which frames are normalised again.
 
-A second ingest fills it beside the private database. Until its rows are taken over nothing has
-changed, and readers see the published state throughout.
+A second ingest fills it while the private database stays unchanged. Readers see the published state
+throughout.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from recorder.tables.batch import transaction
 from recorder.tables.ingest import Ingest
 from recorder.tables.late_files import Hosts
 from recorder.tables.rebuild import coverage
-from recorder.tables.rebuild.rebuild_scope import FIRST, Part, Scope
+from recorder.tables.rebuild.rebuild_scope import FIRST, RebuildPart, Scope
 from recorder.tables.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)
 class _Scratch(Layout):
-    """The same record, of some feeds and segments, with tables of its own."""
+    """The same record, limited to some feeds and segments, with separate tables."""
 
     record: Layout
     chosen: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
@@ -70,17 +70,17 @@ def _place(layout: Layout) -> Path:
 
 
 def clear(layout: Layout) -> None:
-    """Remove what a killed rebuild left. The caller holds the claim."""
+    """Remove the scratch database, such as a killed rebuild left. The caller holds the claim."""
     shutil.rmtree(_place(layout), ignore_errors=True)
 
 
 @contextmanager
 def filled(
-    layout: Layout, parts: Sequence[Part], rules: Callable[[str], Rules], reporter: Reporter
+    layout: Layout, parts: Sequence[RebuildPart], rules: Callable[[str], Rules], reporter: Reporter
 ) -> Iterator[Path]:
-    """The path of a database in which the parts are made anew, and closed."""
+    """Rebuild the parts in a scratch database; yield its path once it is closed."""
     clear(layout)
-    # To the end means also what is recorded meanwhile.
+    # A part to the end includes frames that are recorded meanwhile.
     chosen = {
         part.feed: None if part.start_ns == FIRST and part.to_the_end
         else frozenset(unit.stem for unit in part.units)
@@ -101,24 +101,24 @@ def filled(
 
 
 @contextmanager
-def made_beside(
+def rebuilt_in_scratch(
     layout: Layout, rules: Callable[[str], Rules], scope: Scope, reporter: Reporter
-) -> Iterator[tuple[list[Part], Path]]:
-    """What can be made anew of a scope, and the closed scratch database that holds it.
+) -> Iterator[tuple[list[RebuildPart], Path]]:
+    """Rebuild a scope in a scratch database; yield its parts and the closed database's path.
 
     The caller holds the claim.
 
     Raises:
         DataError: there are no tables yet, they are from another version, or segments that have
-            rows cannot be made anew.
-        UsageError: nothing of the scope can be made anew.
+            rows cannot be rebuilt.
+        UsageError: no raw is left within the scope.
     """
     with closing(private.connect(layout)) as db:
         parts = coverage.parts(db, layout, scope, reporter)
         done = _sealed(db)
     if not parts:
         hint = "see what there is: recorder query coverage"
-        raise UsageError("nothing there to make anew", where=str(layout.root), hint=hint)
+        raise UsageError("no raw frames to rebuild from", where=str(layout.root), hint=hint)
     with filled(layout, parts, rules, reporter) as fresh:
         _check_complete(layout, parts, done, fresh)
         yield parts, fresh
@@ -128,22 +128,24 @@ def _sealed(db: duckdb.DuckDBPyConnection) -> set[str]:
     return {row[0] for row in db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()}
 
 
-def _check_complete(layout: Layout, parts: Sequence[Part], done: set[str], fresh: Path) -> None:
-    """Refuse to go on if segments that have rows could not be made anew."""
+def _check_complete(
+    layout: Layout, parts: Sequence[RebuildPart], done: set[str], fresh: Path
+) -> None:
+    """Raise DataError if segments that have rows could not be rebuilt."""
     with closing(duck.connect(fresh)) as db:
         made = _sealed(db)
     for part in parts:
         if left := [u.stem for u in part.units if done.intersection(u.held) - made]:
             raise DataError(
-                f"{len(left)} segments of '{part.feed}' cannot be made anew, as said before; "
-                "nothing was changed",
+                f"{len(left)} segments of '{part.feed}' cannot be rebuilt (see the warnings above);"
+                " nothing was changed",
                 where=str(layout.parquet(part.feed, left[0])),
                 hint="restore damaged files, or move them away: then their rows stay as they are",
             )
 
 
-def _seed(layout: Layout, scratch: Layout, part: Part) -> None:
-    """Give the scratch database what the time before the part's start left."""
+def _seed(layout: Layout, scratch: Layout, part: RebuildPart) -> None:
+    """Copy to the scratch database the feed's rows of the time before the part's start."""
     db = duck.connect()
     with closing(db):
         private.attach(db, private.database(layout), "old")
@@ -168,11 +170,11 @@ def _seed(layout: Layout, scratch: Layout, part: Part) -> None:
         db.execute("CHECKPOINT work")
 
 
-def _rewind(db: duckdb.DuckDBPyConnection, layout: Layout, part: Part) -> None:
-    """Let connections that reach back end where the part begins, so that they go on from there."""
+def _rewind(db: duckdb.DuckDBPyConnection, layout: Layout, part: RebuildPart) -> None:
+    """Set connections that reach back to the frame before the part, so that they continue there."""
     db.execute("CREATE TEMP TABLE begun (connection VARCHAR, seq BIGINT)")
     for unit in part.units:
-        # One by one: of files fetched from a bucket only the last ones are sure to be here.
+        # One by one: of files fetched from a bucket only the last ones are sure to be cached.
         path = layout.parquet(part.feed, unit.stem)
         if path.exists():
             db.execute(
