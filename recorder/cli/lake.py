@@ -16,7 +16,7 @@ from recorder.errors import BusyError, StoreError, UsageError
 from recorder.reporter import Reporter
 
 if TYPE_CHECKING:
-    from recorder.lake.run import Done, Engine, Spread
+    from recorder.lake.run import Done, Engine, TaskRunner
     from recorder.settings.config import Settings
 
 #: How often `--follow` polls for new files; they arrive every few minutes.
@@ -75,7 +75,7 @@ def ingest(settings: Settings, how: LakeOptions, reporter: Reporter, *, follow: 
     )
     engine.raw.store().check()
     engine.tables.check()
-    with _spread(how) as engine.spread:
+    with _task_runner(how) as engine.run_tasks:
         if follow:
             _follow(engine, how.take_over)
         else:
@@ -83,11 +83,11 @@ def ingest(settings: Settings, how: LakeOptions, reporter: Reporter, *, follow: 
 
 
 @contextmanager
-def _spread(how: LakeOptions) -> Iterator[Spread]:
+def _task_runner(how: LakeOptions) -> Iterator[TaskRunner]:
     if how.master is None:
-        from recorder.lake.run import here
+        from recorder.lake.run import run_here
 
-        yield here
+        yield run_here
         return
     from recorder.lake.spark import session
 

@@ -1,1 +1,1 @@
-"""The lake: the recorder's tables as Delta tables in a bucket, filled from many machines' raw."""
+"""The lake: the recorder's tables as Delta tables in a bucket, made from many machines' raw."""

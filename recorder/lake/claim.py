@@ -1,7 +1,7 @@
-"""Who writes a lake: a row of `about`, renewed while its writer works.
+"""The claim of a lake's writer: a row of `about`, renewed while the writer works.
 
-It keeps a second driver from working in vain. What keeps rows from being doubled is stronger:
-every commit of a writer names the version that it stands on, and fails if there is a newer one.
+A claim only keeps a second driver from doing work that would be refused. It is not what keeps rows
+from being doubled: each commit names the version it is based on, and fails if there is a newer one.
 """
 
 from __future__ import annotations
@@ -14,51 +14,51 @@ from dataclasses import asdict, dataclass, replace
 from recorder.clock import NS
 from recorder.errors import BusyError
 
-#: A claim that was not renewed for so long has no owner any more.
+#: A claim that was not renewed for this long has lapsed.
 STALE_NS = 120 * NS
 
-#: How often a claim is renewed, in seconds.
+#: Seconds between two renewals of a claim.
 RENEW_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One writer, and when it last said that it works."""
+    """A writer, and when it last renewed its claim."""
 
-    writer: str  # nobody else's
+    writer: str  # unique
     host: str
     pid: int
     at_ns: int
 
     @classmethod
     def now(cls, at_ns: int) -> Claim:
-        """This process's claim."""
+        """Return a new claim of this process."""
         return cls(os.urandom(8).hex(), socket.gethostname(), os.getpid(), at_ns)
 
     @classmethod
     def read(cls, text: str) -> Claim:
-        """The claim that `told` wrote; one that is not understood is nobody's."""
+        """Return the claim that `encoded` wrote; one that cannot be decoded has no owner."""
         try:
             return cls(**json.loads(text))
         except (ValueError, TypeError):
             return cls("", "", 0, 0)
 
-    def told(self) -> str:
-        """The claim as text."""
+    def encoded(self) -> str:
+        """Return the claim as JSON."""
         return json.dumps(asdict(self))
 
     def renewed(self, at_ns: int) -> Claim:
-        """The same claim, later."""
+        """Return the same claim with a later time."""
         return replace(self, at_ns=at_ns)
 
     def lives(self, now_ns: int) -> bool:
-        """True if its writer may still work."""
+        """Return True if the writer may still be running."""
         if now_ns - self.at_ns >= STALE_NS:
             return False
         return self.host != socket.gethostname() or _runs(self.pid)
 
     def refusal(self, where: str) -> BusyError:
-        """The error for who comes second."""
+        """Return the error for a second writer."""
         return BusyError(
             f"another ingest works here (pid {self.pid} on {self.host})",
             where=where,

@@ -1,9 +1,9 @@
-"""A lake's tables, read at the pinned versions, and written by one writer at a time.
+"""A lake's tables: read at pinned versions, and written by one writer at a time.
 
-A batch is one commit per table, and `about` last: it is the pointer that readers follow, so that
+A batch is one commit per table, with `about` last. `about` is the pointer that readers follow, so
 they see whole batches. A writer that was killed between commits leaves tables beyond the pinned
-versions; the next one puts them back first. Every commit stands on the version that its writer
-knows and fails if there is a newer one: of two writers one is told, whatever their clocks say.
+versions; the next writer restores them first. Each commit is based on the version that its writer
+knows, and fails if there is a newer one: of two writers one gets an error, whatever their clocks.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import pyarrow as pa
 
 from recorder.errors import BusyError, DataError
 from recorder.lake.claim import RENEW_SECONDS, Claim
-from recorder.lake.errors import told
+from recorder.lake.errors import translated
 from recorder.lake.place import Place
-from recorder.lake.tables import ABOUT, BOOKS, SHAPES
+from recorder.lake.tables import ABOUT, SHAPES, STATE_TABLES
 from recorder.lake.write import Added
 from recorder.reporter import QUIET, Reporter
 from recorder.schema.tables import SCHEMA_VERSION
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What the pointer says."""
+    """The content of the pointer `about`."""
 
     version: int  # of `about` itself
     schema: str
@@ -44,10 +44,10 @@ class About:
 
 
 def about(place: Place) -> About | None:
-    """What the lake's pointer says now; None if there is no lake yet.
+    """Read the lake's pointer; return None if there is no lake yet.
 
     Raises:
-        DataError: its tables are from another version of the recorder.
+        DataError: the tables are from another version of the recorder.
     """
     from deltalake import DeltaTable
     from deltalake.exceptions import TableNotFoundError
@@ -70,7 +70,7 @@ def about(place: Place) -> About | None:
 
 
 def opened(place: Place, name: str, version: int | None = None) -> DeltaTable:
-    """One of the lake's tables, at a version."""
+    """Open one of the lake's tables, at a version or the newest."""
     from deltalake import DeltaTable
 
     return DeltaTable((place / name).uri, version=version, storage_options=place.options)
@@ -79,7 +79,7 @@ def opened(place: Place, name: str, version: int | None = None) -> DeltaTable:
 def rows(
     place: Place, name: str, version: int, feed: str | None = None, columns: Sequence[str] = ()
 ) -> pa.Table:
-    """Rows of a table at a version, in no order: of one feed, or of all."""
+    """Return the rows of a table at a version, in no order: of one feed, or of all."""
     from pyarrow import dataset
 
     data = opened(place, name, version).to_pyarrow_dataset()
@@ -88,13 +88,13 @@ def rows(
 
 
 class Writer:
-    """The one writer of a lake, from `with` to its end.
+    """The only writer of a lake, for the length of the `with` block.
 
-    A thread renews its claim every `renew_seconds`. The claim lapses after 120 s in which no
-    renewal succeeded, so `reporter` is warned of the first of several failures in a row.
+    A thread renews the claim every `renew_seconds`. The claim lapses after 120 s without a renewal,
+    so `reporter` takes a warning of the first of several failures in a row.
 
     Raises:
-        BusyError: another one works here (and `take_over` is not set), or took over.
+        BusyError: another writer works here (and `take_over` is not set), or took over.
         DataError: the tables are from another version of the recorder.
     """
 
@@ -117,7 +117,7 @@ class Writer:
         self._pinned: dict[str, int] = {}
 
     def __enter__(self) -> Writer:
-        with told(self._place.url):
+        with translated(self._place.url):
             self._begin()
             self._restore()
         self._renewing.start()
@@ -132,42 +132,42 @@ class Writer:
         self._ended.set()
         self._renewing.join()
         if not self._lost:
-            with told(self._place.url):
+            with translated(self._place.url):
                 self._point(claim=None)
 
     @property
     def versions(self) -> dict[str, int]:
-        """The version of each table that holds what was committed, and nothing else."""
+        """The version of each table after this writer's last commit."""
         return {name: table.version() for name, table in self._tables.items()}
 
     def rows(self, name: str, feed: str | None = None, columns: Sequence[str] = ()) -> pa.Table:
-        """Rows of a table as it stands, in no order: of one feed, or of all."""
-        with told(self._place.url):
+        """Return the rows of a table as last committed, in no order: of one feed, or of all."""
+        with translated(self._place.url):
             return rows(self._place, name, self._tables[name].version(), feed, columns)
 
     def commit(self, added: Sequence[Added], replaced: Collection[str]) -> None:
-        """One batch: files that tasks wrote become rows; readers see them all at once.
+        """Commit a batch: the files that tasks wrote become rows, which readers see all at once.
 
-        Of the feeds `replaced` the books are what `added` says of them, and nothing else.
+        The state tables of the feeds `replaced` are replaced by the files of `added`.
 
         Raises:
-            BusyError: another writer took over; what it sees is a whole batch, or none of it.
+            BusyError: another writer took over; it sees the whole batch or nothing of it.
         """
-        with told(self._place.url):
+        with translated(self._place.url):
             for name in SHAPES:
                 files = [file for file in added if file.table == name]
-                feeds = sorted(replaced) if name in BOOKS else []
+                feeds = sorted(replaced) if name in STATE_TABLES else []
                 if files or feeds:
                     self._put(name, files, feeds)
             self._pinned = self.versions
             self._point(self._claim)
 
     def rewrite(self, work: Callable[[str, DeltaTable], object]) -> None:
-        """Let `work` lay out anew each table's rows, `about` too, or drop what nothing names.
+        """Call `work` for each table and `about`, to rewrite or vacuum its files; then publish.
 
-        It must not change a row. Readers see all of it at once, at the end.
+        `work` must not change a row. Readers see the new files of all tables at once, at the end.
         """
-        with told(self._place.url):
+        with translated(self._place.url):
             for name, table in self._tables.items():
                 work(name, table)
                 table.update_incremental()
@@ -180,27 +180,27 @@ class Writer:
     # -- beginning
 
     def _begin(self) -> None:
-        found = about(self._place)
-        if found is None:
+        pointer = about(self._place)
+        if pointer is None:
             self._create()
             return
-        if found.claim and found.claim.lives(self._clock()) and not self._take_over:
-            raise found.claim.refusal(self._place.url)
-        self._pinned = dict(found.versions)
-        self._about = opened(self._place, ABOUT, found.version)
+        if pointer.claim and pointer.claim.lives(self._clock()) and not self._take_over:
+            raise pointer.claim.refusal(self._place.url)
+        self._pinned = dict(pointer.versions)
+        self._about = opened(self._place, ABOUT, pointer.version)
         self._point(self._claim)
 
     def _create(self) -> None:
-        """Make the tables, and the pointer last; another writer may do the same at this moment."""
+        """Create the tables, and the pointer last; another writer may do the same right now."""
         from deltalake import write_deltalake
         from deltalake.exceptions import DeltaError
 
         for name in SHAPES:
-            self._pinned[name] = self._made(name).version()
+            self._pinned[name] = self._created(name).version()
         try:
             write_deltalake(
                 (self._place / ABOUT).uri,
-                self._said(self._claim),
+                self._pointer_rows(self._claim),
                 mode="error",
                 storage_options=self._place.options,
                 commit_properties=_strict(),
@@ -212,12 +212,13 @@ class Writer:
             return
         self._about = opened(self._place, ABOUT)
 
-    def _made(self, name: str) -> DeltaTable:
+    def _created(self, name: str) -> DeltaTable:
+        """Create a table if it does not exist; return it."""
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
         shape = SHAPES[name]
-        with suppress(DeltaError):  # if it is not there then, that is said
+        with suppress(DeltaError):  # if the table does not exist then, `opened` raises
             return DeltaTable.create(
                 (self._place / name).uri,
                 shape.columns,
@@ -229,7 +230,7 @@ class Writer:
         return opened(self._place, name)
 
     def _restore(self) -> None:
-        """Open every table where the pointer says, without what a killed writer left beyond."""
+        """Open every table at its pinned version; undo what a killed writer left beyond."""
         for name in SHAPES:
             table, pinned = opened(self._place, name), self._pinned[name]
             if table.version() > pinned:
@@ -264,28 +265,28 @@ class Writer:
             raise self._overtaken()
 
     def _point(self, claim: Claim | None) -> None:
-        """Write `about`: what is pinned, and who works."""
+        """Write `about`: the pinned versions, and the claim."""
         from deltalake import write_deltalake
 
         with self._lock:
             if self._lost:
                 raise self._overtaken()
-            said = self._said(claim)
+            pointer = self._pointer_rows(claim)
             self._strictly(
                 lambda: write_deltalake(
-                    self._about, said, mode="overwrite", commit_properties=_strict()
+                    self._about, pointer, mode="overwrite", commit_properties=_strict()
                 )
             )
 
-    def _said(self, claim: Claim | None) -> pa.Table:
-        said = {
+    def _pointer_rows(self, claim: Claim | None) -> pa.Table:
+        values = {
             "schema": str(SCHEMA_VERSION),
             "recorder": __version__,
             "versions": json.dumps(self._pinned, sort_keys=True),
         }
         if claim:
-            said["writer"] = claim.renewed(self._clock()).told()
-        return pa.table({"name": list(said), "value": list(said.values())})
+            values["writer"] = claim.renewed(self._clock()).encoded()
+        return pa.table({"name": list(values), "value": list(values.values())})
 
     def _strictly(self, commit: Callable[[], object]) -> None:
         from deltalake.exceptions import CommitFailedError
@@ -298,9 +299,9 @@ class Writer:
 
     def _overtaken(self) -> BusyError:
         return BusyError(
-            "another ingest took over while this one worked; nothing of its last batch counts",
+            "another ingest took over while this one worked; its last batch was not committed",
             where=self._place.url,
-            hint="let the other one go on; what is missing is taken in by the next run",
+            hint="let the other one finish; the next run ingests what is missing",
         )
 
     def _renew(self) -> None:
@@ -308,18 +309,18 @@ class Writer:
         failing = False
         while not self._ended.wait(self._renew_seconds) and not self._lost:
             try:
-                with told(self._place.url):
+                with translated(self._place.url):
                     self._point(self._claim)
                 failing = False
             except Exception as error:
                 if not failing:
-                    what = f"this ingest's claim was not renewed, trying again: {error}"
+                    what = f"this ingest's claim was not renewed, retrying: {error}"
                     self._reporter.warn(what)
                 failing = True
 
 
 def _strict() -> CommitProperties:
-    """A commit that stands on the version it was made for, or fails."""
+    """Return properties of a commit that fails if there is a newer version."""
     from deltalake import CommitProperties
 
     return CommitProperties(max_commit_retries=0)

@@ -1,6 +1,6 @@
-"""What a store says to Delta when it refuses, as an error of ours.
+"""Translation of the errors of Delta and its store into the recorder's own.
 
-Its text may quote a key, so it is not repeated where its meaning is known.
+The original text may quote a key, so it is not repeated if its meaning is known.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _AWAY = re.compile(r"error sending request|onnection refused|timed out|dns error
 
 
 def bare(url: str) -> str:
-    """A URL for messages: without user, password and query."""
+    """Return a URL for messages: without user, password and query."""
     parts = urlsplit(url)
     return (
         url
@@ -38,7 +38,7 @@ def bare(url: str) -> str:
 
 
 def meaning(text: str, url: str) -> RecorderError | None:
-    """The error for what Delta says of a store; None for what is not known."""
+    """Return the error for a text of Delta about a store; None if the text is not known."""
     if _NO_BUCKET.search(text):
         return refusal.no_bucket(bare(url))
     if _REFUSED.search(text):
@@ -49,11 +49,11 @@ def meaning(text: str, url: str) -> RecorderError | None:
 
 
 @contextmanager
-def told(url: str) -> Iterator[None]:
-    """Give the errors of Delta and of the store within the block their meaning.
+def translated(url: str) -> Iterator[None]:
+    """Translate the errors of Delta and of the store that the block raises.
 
     Raises:
-        StoreError, CredentialsError: what refuses.
+        StoreError, CredentialsError: the store cannot be used, or rejects the key.
     """
     from deltalake.exceptions import DeltaError
 
@@ -69,4 +69,4 @@ def told(url: str) -> Iterator[None]:
 def _without_keys(text: str) -> str:
     for value in filter(None, map(os.environ.get, _KEYS)):
         text = text.replace(value, "***")
-    return text or "the store does not say why"
+    return text or "the store names no reason"

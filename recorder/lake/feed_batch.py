@@ -1,4 +1,4 @@
-"""One feed's files of one batch: what tasks take of them, and what becomes of their answers."""
+"""One feed's files in one batch: it divides them into units for tasks, and collects the results."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from recorder.lake import plan, transfer, waiting
 from recorder.lake.delta import Writer
 from recorder.lake.place import Place
 from recorder.lake.raw import RawFile
-from recorder.lake.seed import Alone, Whole
-from recorder.lake.state_tables import Books
+from recorder.lake.seed import FeedSeed, FileSeed
+from recorder.lake.state_tables import StateTables
 from recorder.lake.survey import Survey
 from recorder.lake.tables import MARKED, SHAPES
-from recorder.lake.task import Made, Recipe, Unit
+from recorder.lake.task import TaskResult, TaskRules, Unit
 from recorder.lake.write import Added, written
 from recorder.record.layout import run_of
 from recorder.stream import glance
@@ -28,8 +28,8 @@ from recorder.tables.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """From where, to where, and how much a task takes at least."""
+class BatchSettings:
+    """The places to read from and write to, and the size up to which small files share a task."""
 
     raw: Place
     tables: Place
@@ -37,97 +37,104 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """What is known of a feed beside its files at hand."""
+class FeedContext:
+    """Facts about a feed from outside of the batch."""
 
-    heard: Mapping[str, int]  # runs in the lake, and when (ns) each was last heard of
-    ahead: Sequence[Survey] = ()  # of each run the first file that this batch leaves out
+    last_heard: Mapping[str, int]  # runs in the lake, each with its latest receive time (ns)
+    ahead: Sequence[Survey] = ()  # of each run, the first file that is not in this batch
 
 
 def _run(survey: Survey) -> str:
     return run_of(survey.file.stem)
 
 
-class Share:
-    """A feed's usable files, in order, on their way into the tables."""
+class FeedBatch:
+    """A feed's usable files in one batch, in order."""
 
     def __init__(
         self,
-        where: Where,
+        settings: BatchSettings,
         writer: Writer,
         rules: Rules,
         surveys: Sequence[Survey],
-        beside: Beside,
+        context: FeedContext,
     ) -> None:
         self.feed = surveys[0].file.feed
-        self.made: list[Made] = []
-        self.late: list[RawFile] = []  # of these copies may be rows already
-        self._where, self._writer, self._beside = where, writer, beside
+        self.results: list[TaskResult] = []
+        self.late: list[RawFile] = []  # files whose copies may be rows already
+        self._settings, self._writer, self._context = settings, writer, context
         self._rules, self._surveys = rules, list(surveys)
-        self._books: Mapping[str, pa.Table] | None = None  # of files taken each by itself
+        self._state: Mapping[str, pa.Table] | None = None  # set if tasks take files independently
 
     def units(self) -> list[Unit]:
-        """What tasks are to take, by the files that there are now."""
-        self._books = None
+        """Return the units for the tasks, made of the files that are left."""
+        self._state = None
         if not self._surveys:
             return []
         until, several = LAST, self._several()
         if self._keeps_nothing or several:
-            with Books(self.feed, self._surveys, self._known) as books:
-                alone = self._alone(books) if self._keeps_nothing and books.goes_on else None
-                self.late = [self._surveys[place].file for place in books.late] if several else []
-                books.fold()
+            with StateTables(self.feed, self._surveys, self._known) as tables:
+                independent = (
+                    self._independent(tables)
+                    if self._keeps_nothing and tables.is_contiguous
+                    else None
+                )
+                self.late = [self._surveys[place].file for place in tables.late] if several else []
+                tables.fold()
                 if several:
-                    until = self._heard_until(books)
-                if alone and until == LAST and not books.overlaps(self._beside.ahead):
-                    self._books = {name: books.rows(name) for name in MARKED}
-                    return alone(books)
-        until = min([until, *(survey.first_ns for survey in self._beside.ahead)])
-        whole = Whole(self._where.tables, self._writer.versions)
-        return [replace(self._unit(self._surveys, whole), until_ns=until)]
+                    until = self._ready_until(tables)
+                if independent and until == LAST and not tables.overlaps(self._context.ahead):
+                    self._state = {name: tables.rows(name) for name in MARKED}
+                    return independent(tables)
+        until = min([until, *(survey.first_ns for survey in self._context.ahead)])
+        seed = FeedSeed(self._settings.tables, self._writer.versions)
+        return [replace(self._unit(self._surveys, seed), until_ns=until)]
 
-    def settled(self, made: Sequence[Made]) -> bool:
-        """Take the tasks' answers; False if the files that are left have to be taken anew.
+    def settled(self, results: Sequence[TaskResult]) -> bool:
+        """Take the tasks' results; return False if the files that are left need another run.
 
-        Files taken each by themselves were counted on in the books.
+        That is the case if a task left out one of several independent files: the state of the
+        other files was computed with it.
         """
-        self.made = list(made)
-        left_out = {stem for one in made for stem in one.skipped}
+        self.results = list(results)
+        left_out = {stem for one in results for stem in one.skipped}
         self._surveys = [one for one in self._surveys if one.file.stem not in left_out]
-        return not left_out or self._books is None
+        return not left_out or self._state is None
 
     @property
     def left(self) -> list[RawFile]:
-        """The files that were not taken to their end."""
-        return [file for one in self.made for file in one.left]
+        """The files that were not ingested to their end."""
+        return [file for one in self.results for file in one.left]
 
     @property
     def files(self) -> int:
-        """How many files were taken in."""
+        """The number of files ingested to their end."""
         return len(self._surveys) - len(self.left)
 
     @property
     def frames(self) -> int:
-        """How many frames were taken in, markers included."""
-        return sum(one.frames for one in self.made) if self._surveys else 0
+        """The number of frames ingested, markers included."""
+        return sum(one.frames for one in self.results) if self._surveys else 0
 
     @property
     def any(self) -> bool:
-        """True if anything was taken in."""
+        """Whether anything was ingested."""
         return self.frames > 0 or self.files > 0
 
     def added(self) -> list[Added]:
-        """The files that make the feed's new rows, and its new books."""
+        """Return the files of the feed's new rows, and of its new state."""
         if not self.any:
             return []
-        found = [file for one in self.made for file in one.added]
-        if self._books is not None:
-            name = self._unit(self._surveys, Whole(self._where.tables, {})).name
-            books = {**self._books, "arrivals": self._arrivals()}
-            found += [
-                file for table, rows in books.items() if (file := self._book(table, rows, name))
+        result = [file for one in self.results for file in one.added]
+        if self._state is not None:
+            name = self._unit(self._surveys, FeedSeed(self._settings.tables, {})).name
+            state = {**self._state, "arrivals": self._arrivals()}
+            result += [
+                file
+                for table, rows in state.items()
+                if (file := self._state_file(table, rows, name))
             ]
-        return found
+        return result
 
     # -- deciding
 
@@ -140,48 +147,55 @@ class Share:
         return self._sql is None or glance.can(self._sql)
 
     def _several(self) -> bool:
-        """True if several runs bring files: hosts, or one host's captures."""
-        return len({*self._beside.heard, *map(_run, [*self._surveys, *self._beside.ahead])}) > 1
+        """Return True if several runs bring files: several hosts, or one host's captures."""
+        runs = map(_run, [*self._surveys, *self._context.ahead])
+        return len({*self._context.last_heard, *runs}) > 1
 
-    def _heard_until(self, books: Books) -> int:
-        """Up to when every line has told its life; `LAST` if none is waited for."""
-        heard = [*self._beside.heard.items()]
-        heard += [(_run(survey), survey.last_ns) for survey in self._surveys]
-        until = waiting.moment(books.lives(), heard, time.time_ns())
+    def _ready_until(self, tables: StateTables) -> int:
+        """Return the time (ns) up to which frames can be taken; `LAST` if none has to wait."""
+        runs = [*self._context.last_heard.items()]
+        runs += [(_run(survey), survey.last_ns) for survey in self._surveys]
+        until = waiting.ready_until(tables.last_heard(), runs, time.time_ns())
         return until if until <= max(survey.last_ns for survey in self._surveys) else LAST
 
-    def _alone(self, books: Books) -> Callable[[Books], list[Unit]]:
-        """Units of some files each, once the books are folded, by what was known before."""
-        shares = plan.shares(self._surveys, self._where.unit_bytes)
-        seeds = [(books.connections(share), books.before(share)) for share in shares]
+    def _independent(self, tables: StateTables) -> Callable[[StateTables], list[Unit]]:
+        """Return a function that makes independent units, each with the state before its files.
 
-        def units(folded: Books) -> list[Unit]:
+        Call it with the same tables once the surveys are folded into them.
+        """
+        groups = plan.groups(self._surveys, self._settings.unit_bytes)
+        seeds = [(tables.connections(group), tables.before(group)) for group in groups]
+
+        def units(folded: StateTables) -> list[Unit]:
             return [
                 self._unit(
-                    [self._surveys[place] for place in share],
-                    Alone(*map(transfer.packed, (known, before, folded.instruments(share)))),
+                    [self._surveys[place] for place in group],
+                    FileSeed(*map(transfer.encoded, (known, before, folded.instruments(group)))),
                 )
-                for share, (known, before) in zip(shares, seeds, strict=True)
+                for group, (known, before) in zip(groups, seeds, strict=True)
             ]
 
         return units
 
-    def _unit(self, surveys: Sequence[Survey], seed: Alone | Whole) -> Unit:
+    def _unit(self, surveys: Sequence[Survey], seed: FileSeed | FeedSeed) -> Unit:
         files = tuple(survey.file for survey in surveys)
-        recipe = _recipe(self._rules)
-        name = plan.name_of(files, recipe.sql or "")
-        return Unit(self._where.raw, self._where.tables, self.feed, name, files, recipe, seed)
+        rules = _task_rules(self._rules)
+        name = plan.name_of(files, rules.sql or "")
+        return Unit(self._settings.raw, self._settings.tables, self.feed, name, files, rules, seed)
 
-    # -- books
+    # -- state
 
     def _known(self, name: str) -> pa.Table:
         return self._writer.rows(name, self.feed)
 
     def _arrivals(self) -> pa.Table:
-        """What a next overlap may begin with: what is near to the end of every later file."""
+        """Return the arrivals that may belong to the next overlap.
+
+        Those are the ones within a second of the latest frame of all files after theirs.
+        """
         place = {survey.file.stem: number for number, survey in enumerate(self._surveys)}
-        made = sorted(self.made, key=lambda one: place[one.unit.files[0].stem])
-        parts = [(one.last_ns, transfer.opened(one.arrivals)) for one in made]
+        results = sorted(self.results, key=lambda one: place[one.unit.files[0].stem])
+        parts = [(one.last_ns, transfer.decoded(one.arrivals)) for one in results]
         latest, kept = None, []
         for last, rows in reversed([(None, self._known("arrivals")), *parts]):
             near = latest - arrivals.MARGIN_NS if latest is not None else -LAST
@@ -190,13 +204,13 @@ class Share:
             latest = last if latest is None else max(latest, last or latest)
         return pa.concat_tables(kept)
 
-    def _book(self, table: str, rows: pa.Table, name: str) -> Added | None:
+    def _state_file(self, table: str, rows: pa.Table, name: str) -> Added | None:
         parts = [rows] if len(rows) else []
-        return written(self._where.tables, table, name, parts, feed=self.feed)
+        return written(self._settings.tables, table, name, parts, feed=self.feed)
 
 
-def _recipe(rules: Rules) -> Recipe:
+def _task_rules(rules: Rules) -> TaskRules:
     if rules.sql is None:
-        return Recipe("", None, rules.whale_usd)
+        return TaskRules("", None, rules.whale_usd)
     path = normalise.path_of(rules.sql)
-    return Recipe(path.stem, path.read_text("utf-8"), rules.whale_usd)
+    return TaskRules(path.stem, path.read_text("utf-8"), rules.whale_usd)

@@ -1,10 +1,10 @@
-"""A Delta table's files as an Arrow data set that opens only what a condition may mean.
+"""A Delta table's files as an Arrow data set, which opens only files that a condition may match.
 
-The log says of each file its feed and day, and the smallest and largest `recv_ns` and `symbol` in
-it. Arrow leaves a file out where that contradicts a condition. Of times only `recv_ns` is believed:
-the log keeps timestamps in milliseconds, some writers round the largest one down, and then rows
-would be missing. What holds of `recv_time` follows from `recv_ns`, or from the day where a file
-has no statistics.
+The log holds each file's feed and day, and the smallest and largest `recv_ns` and `symbol` in it.
+Arrow leaves a file out if they contradict a condition. Of the times, only `recv_ns` is used: the
+log keeps timestamps in milliseconds, and some writers round the largest one down, so rows would be
+missing. The bounds of `recv_time` follow from `recv_ns`, or from the day if a file has no
+statistics.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ _KNOWN = {"path"} | {
     for column in ("feed", "day", "recv_ns", "symbol")
 }
 
-#: Whole column chunks are fetched at once: a bucket answers few large requests faster.
+#: Fetch whole column chunks at once: a bucket answers few large requests faster than many small.
 _FORMAT = ds.ParquetFileFormat(
     default_fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=True)
 )
 
 
 def dataset(table: DeltaTable, columns: pa.Schema, place: Place) -> ds.FileSystemDataset:
-    """The files of a table's version, with what is known of each; `place` is the table's.
+    """Return the files of a table's version, with the bounds of each; `place` is the table's.
 
     Raises:
-        DataError: another program gave the table features that are not understood here.
+        DataError: another program gave the table features that the recorder cannot read.
     """
     _check(table, place)
     found, files = pa.table(table.get_add_actions(flatten=True)), place.files
@@ -61,17 +61,17 @@ def dataset(table: DeltaTable, columns: pa.Schema, place: Place) -> ds.FileSyste
 
 
 def _check(table: DeltaTable, place: Place) -> None:
-    """Rows that are deleted only in the log, or columns under other names, would be read wrong."""
+    """Raise DataError for features that would be read wrong, such as deletions in the log only."""
     protocol = table.protocol()
     if protocol.min_reader_version == 2 or protocol.reader_features:
         names = ", ".join(sorted(protocol.reader_features or ["columnMapping"]))
         hint = "drop them with the program that added them, or fill another lake from raw"
-        what = f"the table has features that are not read here: {names}"
+        what = f"the table has features that the recorder cannot read: {names}"
         raise DataError(what, where=place.url, hint=hint)
 
 
 def held(known: Mapping[str, Any]) -> Iterator[ds.Expression]:
-    """What holds of every row of a file, as conditions."""
+    """Yield conditions that hold for every row of a file."""
     feed, day = known.get("partition.feed"), known.get("partition.day")
     if feed is not None:
         yield ds.field("feed") == feed
@@ -85,7 +85,7 @@ def held(known: Mapping[str, Any]) -> Iterator[ds.Expression]:
 
 
 def _span(known: Mapping[str, Any], day: date | None) -> tuple[int, int] | None:
-    """The first and the last `recv_ns` that a file may hold."""
+    """Return the first and the last `recv_ns` that a file may hold; None if unknown."""
     low, high = known.get("min.recv_ns"), known.get("max.recv_ns")
     if low is not None and high is not None:
         return low, high

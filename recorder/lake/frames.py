@@ -1,4 +1,4 @@
-"""The view `raw` beside a lake's tables: the sealed files of a bucket, or a word where they are."""
+"""The view `raw` beside a lake's tables: the sealed files of a bucket."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from recorder.answers import frames
 from recorder.lake.place import Place
 from recorder.schema.raw import RAW_COLUMNS
 
-#: What is said when raw frames are asked for and nobody said where they are.
-UNKNOWN = "the raw frames are not among the tables"
-HINT = "say where they are: --raw-url s3://bucket/prefix"
+#: The message and hint for a query of raw frames without a URL.
+UNKNOWN = "the raw frames are not in the lake"
+HINT = "name their place: --raw-url s3://bucket/prefix"
 
 
 def show(connection: duckdb.DuckDBPyConnection, raw_url: str | None) -> None:
-    """Make the view `raw`; without a URL it is one that says what is missing when it is read.
+    """Create the view `raw`; without a URL, reading it raises an error that names what is missing.
 
     Raises:
-        ConfigError: the URL names no bucket.
-        StoreError, CredentialsError: there is none, it cannot be read, or cannot be reached.
+        ConfigError: the URL does not name a bucket.
+        StoreError, CredentialsError: the bucket does not exist, or cannot be read or reached.
     """
     if raw_url is None:
         nowhere = frames.UNAVAILABLE.format(why=f"{UNKNOWN}: {HINT}")

@@ -1,6 +1,6 @@
-"""Where a lake is: a folder, or a bucket's, for Delta and for Parquet files alike.
+"""The place of a lake: a local folder or a bucket's, for Delta and for Parquet files alike.
 
-Endpoint, region and keys are the environment's AWS variables, in each process that works here.
+Each process takes endpoint, region and keys from the AWS variables of its environment.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ class Place:
     """A folder that holds tables."""
 
     scheme: str  # s3 or file
-    path: str  # `bucket/prefix`, or an absolute path; as `files` spells it
+    path: str  # `bucket/prefix`, or an absolute path, as the file system in `files` spells it
 
     @classmethod
     def of(cls, url: str, where: str = "--tables-url") -> Place:
-        """The place that a user names: a path, `file:///path` or `s3://bucket/prefix`.
+        """Return the place that a user names: a path, `file:///path` or `s3://bucket/prefix`.
 
         Raises:
-            ConfigError: it is none of these; `where` says who named it.
+            ConfigError: the text is not one of these; `where` is the option that it is from.
         """
         try:
-            found = place(url if "://" in url else Path(url).absolute().as_uri())
+            parsed = place(url if "://" in url else Path(url).absolute().as_uri())
         except ValueError as error:
             raise ConfigError(str(error), where=where) from None
-        return cls(found.scheme, found.root)
+        return cls(parsed.scheme, parsed.root)
 
     @property
     def url(self) -> str:
-        """The place for messages; no secret is in it."""
+        """The place for messages, without secrets."""
         return f"{self.scheme}://{self.path}"
 
     @property
@@ -48,45 +48,45 @@ class Place:
 
     @property
     def remote(self) -> bool:
-        """True for a bucket."""
+        """Whether the place is in a bucket."""
         return self.scheme != "file"
 
     def __truediv__(self, name: str) -> Place:
         return Place(self.scheme, f"{self.path}/{name}")
 
     def store(self) -> Store:
-        """The place as a bucket.
+        """Open the place as a bucket.
 
         Raises:
-            StoreError, CredentialsError: it cannot be had.
+            StoreError, CredentialsError: the place is unavailable.
         """
         return Store(Path(self.path).as_uri() if self.scheme == "file" else self.url)
 
     @property
     def files(self) -> Any:
-        """The file system, of pyarrow, that holds the place."""
+        """The pyarrow file system that holds the place."""
         return self.store().filesystem
 
     @property
     def options(self) -> dict[str, str] | None:
-        """What Delta has to know of the store; keys it takes from the environment itself."""
+        """The storage options for Delta, which takes keys from the environment itself."""
         if not self.remote:
             return None
-        found = {"aws_conditional_put": "etag"}
+        options = {"aws_conditional_put": "etag"}
         if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
-            found["AWS_ENDPOINT_URL"] = endpoint
-            found["AWS_ALLOW_HTTP"] = str(endpoint.startswith("http://")).lower()
+            options["AWS_ENDPOINT_URL"] = endpoint
+            options["AWS_ALLOW_HTTP"] = str(endpoint.startswith("http://")).lower()
         if region := os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
-            found["AWS_REGION"] = region
-        return found
+            options["AWS_REGION"] = region
+        return options
 
     def check(self) -> None:
-        """Find out that it can be written; a folder that is not there is made.
+        """Check that the place can be written; create a local folder that does not exist.
 
         Raises:
-            StoreError, CredentialsError: what refuses.
+            StoreError, CredentialsError: the place cannot be written.
         """
         if not self.remote:
             Path(self.path).mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # another one's check took the trial away
+        with suppress(FileNotFoundError):  # another process's check deleted the test object
             self.store().check_writable()

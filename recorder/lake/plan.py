@@ -1,8 +1,8 @@
-"""What a batch is made of: which files, and which of them one task takes. Pure decisions.
+"""The plan of a lake's ingest: the files of each batch, and of each task. Pure decisions.
 
-A feed's files may be shared out among tasks (`alone`) where its rows need nothing that another
-file holds: its SQL keeps no state and knows no events sent again, no two connections of a group
-lived at once, and frame numbers simply go on. Else they are one unit, taken in order by one task.
+Several tasks may take a feed's files independently if its rows need nothing from another file: its
+SQL keeps no state and drops no repeated events, no two connections of a group were open at once,
+and no frame number is missing. Else the files are one unit, which one task takes in order.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from recorder.lake.raw import RawFile
 from recorder.lake.survey import Survey
 from recorder.record.layout import began_ns, order, run_of
 
-#: What one batch holds at most, unless a single file is larger.
+#: A batch holds at most this many bytes, unless a single file is larger.
 BATCH_BYTES = 2 << 30
 
-#: Small files are taken together up to so many bytes: a task costs more than they do.
+#: One task takes small files together, up to this many bytes: starting a task costs more.
 UNIT_BYTES = 16 << 20
 
-#: Files are looked at together up to so many, and so many bytes: a task of a cluster costs a tenth
-#: of a second, which is more than the look at a small file.
-LOOK_FILES = 16
-LOOK_BYTES = 16 << 20
+#: One task surveys at most this many files and bytes: starting a task on a cluster takes 0.1 s,
+#: more than the survey of a small file.
+SURVEY_FILES = 16
+SURVEY_BYTES = 16 << 20
 
 
 def new(files: Iterable[RawFile], known: Set[str]) -> list[list[RawFile]]:
-    """The files that were not taken in to their end, per run of a feed, in their order."""
+    """Return the files that were not ingested to their end: a list per run of a feed, in order."""
     fresh = sorted(
         (file for file in files if file.stem not in known),
         key=lambda file: (file.feed, order(file.stem)),
@@ -37,14 +37,14 @@ def new(files: Iterable[RawFile], known: Set[str]) -> list[list[RawFile]]:
     return [list(some) for _, some in groupby(fresh, key=lambda f: (f.feed, run_of(f.stem)))]
 
 
-def looks(files: Sequence[RawFile]) -> list[list[RawFile]]:
-    """The files that one task looks at: a large one, or several small ones."""
-    packs = _packed([file.size for file in files], LOOK_BYTES, LOOK_FILES)
-    return [[files[place] for place in pack] for pack in packs]
+def survey_groups(files: Sequence[RawFile]) -> list[list[RawFile]]:
+    """Return the files in groups for one survey task each: a large file, or several small ones."""
+    groups = _grouped([file.size for file in files], SURVEY_BYTES, SURVEY_FILES)
+    return [[files[place] for place in group] for group in groups]
 
 
 def in_order(surveys: Iterable[Survey]) -> list[Survey]:
-    """Surveys of a feed in time; those of a run in its own order, if the clock was set back."""
+    """Return a feed's surveys in order of time; within a run in its order, whatever the clock."""
     runs: dict[str, list[Survey]] = {}
     for survey in sorted(surveys, key=lambda one: order(one.file.stem)):
         runs.setdefault(run_of(survey.file.stem), []).append(survey)
@@ -54,9 +54,9 @@ def in_order(surveys: Iterable[Survey]) -> list[Survey]:
 def batches(
     runs: Sequence[Sequence[RawFile]], limit: int = BATCH_BYTES
 ) -> Iterator[tuple[list[RawFile], list[RawFile]]]:
-    """The files in batches of bounded size: runs go on together in time, each in its order.
+    """Yield the files in batches of bounded size, merged by time; each run stays in its order.
 
-    With each batch comes, of every run, the first file that is not yet in it.
+    With each batch comes, of every run, the first file of the batches after it.
     """
     ahead = list(heapq.merge(*runs, key=lambda file: began_ns(file.stem)))
     while ahead:
@@ -68,32 +68,35 @@ def batches(
 
 
 def by_feed(surveys: Iterable[Survey]) -> dict[str, list[Survey]]:
-    """Surveys per feed, each in its order."""
+    """Return the surveys of each feed, in order."""
     feeds: dict[str, list[Survey]] = {}
     for survey in surveys:
         feeds.setdefault(survey.file.feed, []).append(survey)
     return {feed: in_order(some) for feed, some in feeds.items()}
 
 
-def shares(surveys: Sequence[Survey], limit: int = UNIT_BYTES) -> list[list[int]]:
-    """The files of a feed (their places) that tasks take each by itself: neighbours together."""
-    return _packed([survey.file.size for survey in surveys], limit)
+def groups(surveys: Sequence[Survey], limit: int = UNIT_BYTES) -> list[list[int]]:
+    """Return the places of a feed's files, grouped by the task that takes them independently."""
+    return _grouped([survey.file.size for survey in surveys], limit)
 
 
-def _packed(sizes: Sequence[int], limit: int, most: int | None = None) -> list[list[int]]:
-    """Neighbours' places together, up to so many bytes and so many of them; at least one."""
-    found: list[list[int]] = []
+def _grouped(sizes: Sequence[int], limit: int, most: int | None = None) -> list[list[int]]:
+    """Return places in groups of neighbours, of at most `limit` bytes and `most` places each.
+
+    A place whose size is above the limit makes a group alone.
+    """
+    result: list[list[int]] = []
     total = 0
     for place, size in enumerate(sizes):
-        if not found or total + size > limit or len(found[-1]) == most:
-            found.append([])
+        if not result or total + size > limit or len(result[-1]) == most:
+            result.append([])
             total = 0
-        found[-1].append(place)
+        result[-1].append(place)
         total += size
-    return found
+    return result
 
 
 def name_of(files: Sequence[RawFile], fingerprint: str) -> str:
-    """What a unit's output is called: by its input and the SQL, so that it is the same again."""
+    """Return the name of a unit's output, made of its input and SQL: a retry has the same name."""
     text = "\n".join([*(file.stem for file in files), fingerprint])
     return f"{files[0].stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

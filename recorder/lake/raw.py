@@ -1,4 +1,4 @@
-"""The sealed files that a lake is made of: found in a bucket or a folder, brought to a task."""
+"""The sealed files that a lake is made from: listed in a bucket or folder, fetched for a task."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recorder.record.layout import Layout
 
 @dataclass(frozen=True, slots=True)
 class RawFile:
-    """A sealed file, somewhere."""
+    """A sealed file in a bucket or folder."""
 
     feed: str
     stem: str
@@ -20,10 +20,10 @@ class RawFile:
 
 
 def listed(place: Place) -> list[RawFile]:
-    """Every sealed file below `place`, in no order.
+    """Return every sealed file below `place`, in no order.
 
     Raises:
-        StoreError, CredentialsError: no such bucket, it may not be read, it cannot be reached.
+        StoreError, CredentialsError: the bucket does not exist, or cannot be read or reached.
     """
     objects = place.store().listing().objects
     return [
@@ -31,18 +31,18 @@ def listed(place: Place) -> list[RawFile]:
     ]
 
 
-def bring(place: Place, file: RawFile, layout: Layout) -> Path:
-    """Put a sealed file where a layout looks for it.
+def fetch(place: Place, file: RawFile, layout: Layout) -> Path:
+    """Fetch a sealed file to its path in a layout, and return that path.
 
     Raises:
-        StoreError: it did not come whole; a task is tried again.
-        FileNotFoundError: it is gone.
+        StoreError: the file is truncated; the cluster retries the task.
+        FileNotFoundError: the file is gone.
     """
     store, target = place.store(), layout.parquet(file.feed, file.stem)
     if place.remote:
         store.get(file.feed, file.stem, target)
         if target.stat().st_size != file.size:
-            raise StoreError("did not come whole", where=store.where(file.feed, file.stem))
+            raise StoreError("the download is truncated", where=store.where(file.feed, file.stem))
     else:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.symlink_to(store.path(file.feed, file.stem))

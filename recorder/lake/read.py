@@ -1,8 +1,8 @@
-"""A lake's tables in DuckDB: one whole batch, and of its files only those that a question needs.
+"""A lake's tables in DuckDB, of which a query opens only the files that it needs.
 
-Every table is opened at the version that the pointer `about` names, so that a reader sees whole
-batches, whatever is committed meanwhile. DuckDB hands its conditions down to Arrow, which leaves
-out the files that they cannot mean (see `recorder.lake.files`).
+Every table is opened at the version that the pointer `about` names, so a reader sees whole batches,
+whatever is committed meanwhile. DuckDB pushes a query's conditions down to Arrow, which leaves out
+the files that cannot match (see `recorder.lake.files`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from recorder.answers import canned
 from recorder.bucket import refusal
 from recorder.errors import DataError, UsageError, install_hint
 from recorder.lake import delta, files, frames
-from recorder.lake.errors import meaning, told
+from recorder.lake.errors import meaning, translated
 from recorder.lake.place import Place
 from recorder.lake.tables import ABOUT, SHAPES
 from recorder.schema import duck
@@ -29,15 +29,15 @@ from recorder.schema.tables import LEDGER, TABLES, Table
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
-#: What readers see; the others are ingest's own.
+#: The tables for readers; the others are the state of ingest.
 READ: Mapping[str, Table] = TABLES | {LEDGER.name: LEDGER}
 
 _RAW = "raw"
 
-#: A bucket takes its time with each table's log.
+#: Tables opened at the same time: reading a table's log from a bucket is slow.
 _AT_ONCE = 8
 
-#: What names no table: texts and remarks.
+#: The parts of a query that cannot name a table: string literals and comments.
 _QUOTED = re.compile(r"'(?:[^']|'')*'|--[^\n]*")
 
 _FILL = "fill it with: recorder ingest --engine spark --tables-url URL"
@@ -50,21 +50,21 @@ def connect(
     query: canned.Query | None = None,
     settings: Mapping[str, str | bool | int] | None = None,
 ) -> duckdb.DuckDBPyConnection:
-    """A connection in memory, its clock on UTC: a lake's tables as views, `raw` and the macros.
+    """Return a connection in memory, on UTC, with a lake's tables as views, `raw` and the macros.
 
-    `raw_url` is where the raw frames lie; without it the view `raw` says so when it is read. For
-    one canned `query` only what it reads is opened. `settings` are DuckDB's own.
+    `raw_url` is the place of the raw frames; without it, reading the view `raw` raises an error.
+    For one canned `query`, only the tables that it reads are opened. `settings` are DuckDB's own.
 
     Raises:
-        UsageError: what the URL names cannot be a lake, the package `deltalake` is missing, or the
-            query reads raw frames and no `raw_url` says where they are.
+        UsageError: the URL cannot name a lake, the package `deltalake` is missing, or the query
+            reads raw frames without a `raw_url`.
         DataError: there is no lake, a table is missing, or it is of another version.
         StoreError, CredentialsError: the store refuses, or cannot be reached.
     """
     names = _needed(query) if query else {*READ, _RAW}
     if query and _RAW in names and raw_url is None:
         where = f"query '{query.name}'"
-        raise UsageError(f"{frames.UNKNOWN}, and it reads them", where=where, hint=frames.HINT)
+        raise UsageError(f"reads raw frames: {frames.UNKNOWN}", where=where, hint=frames.HINT)
     data = datasets(tables_url, [name for name in READ if name in names])
     connection = duck.connect(None, read_only=False, **(settings or {}))
     try:
@@ -81,17 +81,21 @@ def connect(
 
 
 def _needed(query: canned.Query) -> set[str]:
-    """The tables that a canned query may read, and the ledger, which says how fresh it is."""
+    """Return the tables that a canned query may read, and the ledger, for the freshness."""
     shared = (m.sql for name, m in canned.shared().items() if f"{name}(" in query.sql)
     words = re.findall(r"\w+", " ".join(_QUOTED.sub("", sql) for sql in (query.sql, *shared)))
     return {LEDGER.name, *words} & {*READ, _RAW}
 
 
 def datasets(tables_url: str, names: Collection[str]) -> dict[str, ds.Dataset]:
-    """Tables of a lake by name, as of its newest whole batch; errors as `connect` has them."""
+    """Return tables of a lake by name, as of its newest whole batch.
+
+    Raises:
+        UsageError, DataError, StoreError, CredentialsError: as for `connect`.
+    """
     _check_installed()
     place = Place.of(tables_url)
-    with told(place.url):
+    with translated(place.url):
         versions = _pinned(place)
         if missing := [name for name in names if name not in versions]:
             raise _without(place, missing[0], "the pointer does not name it")
@@ -107,10 +111,10 @@ def _check_installed() -> None:
 
 
 def _pinned(place: Place) -> Mapping[str, int]:
-    """The versions of the newest whole batch."""
+    """Return the version of each table in the newest whole batch."""
     from deltalake.exceptions import DeltaError
 
-    # Asked first: a store says more to who lists, and Delta would try again for minutes.
+    # List first: a store's error for a listing says more, and Delta would retry for minutes.
     with refusal.translated(place.url):
         found = place.files.get_file_info(FileSelector(place.path, allow_not_found=True))
     if ABOUT not in {info.base_name for info in found}:
@@ -138,12 +142,12 @@ def _open(place: Place, name: str, version: int) -> ds.Dataset:
 
 def _without(place: Place, name: str, why: str) -> DataError:
     what = f"the table '{name}' is missing or damaged ({why})"
-    hint = "what the pointer names must stay; fill another place from raw, with --tables-url"
+    hint = "restore it, or fill another place from raw: name it with --tables-url"
     return DataError(what, where=place.url, hint=hint)
 
 
 def _view(connection: duckdb.DuckDBPyConnection, table: Table, data: ds.Dataset) -> None:
-    """A table's own columns, of its own types; the day that files are kept by is left out."""
+    """Create a table's view: its own columns and types, without the `day` of its folders."""
     # Qualified: DuckDB confuses a view's bare column with the parameter of a macro that reads it.
     columns = (
         f"f.{c.name}::JSON AS {c.name}" if c.type.startswith("JSON") else f"f.{c.name}"

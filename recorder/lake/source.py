@@ -1,4 +1,4 @@
-"""Where the tables are, a data directory or a lake, and how to connect to them."""
+"""The source of the tables, a data directory or a lake, and connections to it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from recorder.record.layout import Layout
 
 @dataclass(frozen=True, slots=True)
 class TableSource:
-    """The tables of a data directory; of a lake, where there is a `tables_url`."""
+    """The tables of a data directory, or of a lake if there is a `tables_url`."""
 
     layout: Layout
     tables_url: str | None = None
     raw_url: str | None = None
 
     def connect(self, query: Query | None = None) -> duckdb.DuckDBPyConnection:
-        """Connect to the tables and macros; with `query`, to what this canned query reads.
+        """Connect to the tables and macros; with `query`, only to the tables that it reads.
 
         Raises:
             DataError: there is no database or lake, or it cannot be read.
@@ -39,7 +39,7 @@ class TableSource:
         return database.connect(self.layout.database)
 
     def sandboxed(self, limits: Limits) -> duckdb.DuckDBPyConnection:
-        """Connect for a user's own SQL: it can read the record, and nothing else.
+        """Connect for a user's own SQL, which can read the record and nothing else.
 
         Raises:
             DataError, BusyError, StoreError, CredentialsError: as for `connect`.

@@ -1,7 +1,7 @@
-"""Tasks on an existing Spark cluster: the same functions that run in this process, spread out.
+"""Tasks on an existing Spark cluster: the same functions that run in this process otherwise.
 
-Spark moves the tasks and starts them again where a worker dies; no frame passes through it. The
-workers need the same packages as the driver, and the same AWS variables: no key travels.
+Spark distributes the tasks and restarts them if a worker dies; no frame passes through it. Workers
+need the same packages as the driver, and the same AWS variables: the driver sends them no key.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: What a task needs, of the driver's versions.
+#: The packages of which workers need the driver's versions.
 _PACKAGES = ("duckdb", "pyarrow", "deltalake")
 
 #: Seconds in which a master has to answer.
@@ -46,36 +46,36 @@ _INSTALL = f"install the driver's version on each worker: {install_hint('spark')
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """An error of ours, on its way from a worker."""
+    """An error of the recorder, in a form that travels from a worker to the driver."""
 
     kind: str
     what: str
     where: str
     hint: str
 
-    def raised(self) -> RecorderError:
-        """The error again."""
+    def error(self) -> RecorderError:
+        """Return the error of the original class."""
         kind: type[RecorderError] = getattr(errors, self.kind, RecorderError)
         return kind(self.what, where=self.where, hint=self.hint)
 
 
 @dataclass(frozen=True, slots=True)
 class _Task(Generic[T, R]):
-    """A function as it runs on a worker: errors of ours come back as values, with their words."""
+    """A function as it runs on a worker: it returns the recorder's errors as values."""
 
     work: Callable[[T], R]
 
     def __call__(self, item: T) -> R | _Failed:
-        """The result, or what went wrong."""
+        """Return the result, or the error."""
         try:
             return self.work(item)
         except RecorderError as error:
             return _Failed(type(error).__name__, error.what, error.where, error.hint)
 
 
-def _sound(result: R | _Failed) -> R:
+def _checked(result: R | _Failed) -> R:
     if isinstance(result, _Failed):
-        raise result.raised()
+        raise result.error()
     return result
 
 
@@ -86,50 +86,50 @@ class Cluster:
         self._context, self._master = context, master
 
     def __call__(self, work: Callable[[T], R], items: Sequence[T]) -> Iterable[R]:
-        """The results, in order.
+        """Run a task per item; return the results, in order.
 
         Raises:
-            RecorderError: a task raised it, or failed again and again.
+            RecorderError: a task raised it, or failed in every attempt.
         """
         if not items:
             return []
-        with _named(self._master):
-            found = self._context.parallelize(list(items), len(items)).map(_Task(work)).collect()
-        return [_sound(one) for one in found]
+        with _translated(self._master):
+            results = self._context.parallelize(list(items), len(items)).map(_Task(work)).collect()
+        return [_checked(one) for one in results]
 
     def check(self) -> None:
-        """Find out that the workers have what a task needs, before any work.
+        """Check that the workers have the packages that a task needs.
 
         Raises:
-            UsageError: a package is missing there, or is of another version.
+            UsageError: a package is missing on a worker, or is of another version.
         """
         mine = versions(0)
         for theirs in self(versions, range(2 * self._context.defaultParallelism)):
             if wrong := [name for name in mine if mine[name] != theirs[name]]:
-                said = ", ".join(f"{n} {theirs[n]} (here {mine[n]})" for n in wrong)
+                names = ", ".join(f"{n} {theirs[n]} (here {mine[n]})" for n in wrong)
                 raise UsageError(
-                    f"a worker has other versions: {said}", where=self._master, hint=_INSTALL
+                    f"a worker has other versions: {names}", where=self._master, hint=_INSTALL
                 )
 
 
 def versions(number: int) -> dict[str, str]:
-    """The versions of what a task needs, in the process that asks; the argument is a task's."""
+    """Return this process's versions of Python and the packages; a task's `number` is ignored."""
     del number
-    found = {"python": ".".join(platform.python_version_tuple()[:2]), "recorder": __version__}
+    result = {"python": ".".join(platform.python_version_tuple()[:2]), "recorder": __version__}
     for name in _PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            result[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "missing"
-    return found
+            result[name] = "missing"
+    return result
 
 
 @contextmanager
 def session(master: str) -> Iterator[Cluster]:
-    """A cluster to spread tasks on, checked; `master` is Spark's URL of it.
+    """Connect to a cluster, check it, and yield it; `master` is Spark's URL of it.
 
     Raises:
-        UsageError: pyspark or Java is missing here, or the package on the cluster.
+        UsageError: pyspark or Java is missing here, or a package is missing on the cluster.
         RecorderError: the master does not answer.
     """
     _check_here(master)
@@ -139,7 +139,7 @@ def session(master: str) -> Iterator[Cluster]:
     settings = SparkConf().setAppName("recorder ingest").setMaster(master)
     for name, value in _SETTINGS.items():
         settings = settings.set(name, value)
-    with _named(master):
+    with _translated(master):
         context = SparkContext(conf=settings)
     try:
         cluster = Cluster(context, master)
@@ -178,8 +178,8 @@ def _answers(address: str) -> bool:
 
 
 @contextmanager
-def _named(master: str) -> Iterator[None]:
-    """Give Spark's errors within the block a name; those of ours pass."""
+def _translated(master: str) -> Iterator[None]:
+    """Translate Spark's errors within the block; the recorder's own pass through."""
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
@@ -195,15 +195,15 @@ def _meaning(text: str, master: str) -> RecorderError:
         return UsageError(what, where=master, hint=_INSTALL)
     if "PYTHON_VERSION_MISMATCH" in text or "different version" in text:
         what = f"the workers' Python is not {platform.python_version()}"
-        return UsageError(what, where=master, hint="say which one they run: PYSPARK_PYTHON")
+        return UsageError(what, where=master, hint="name the workers' Python: PYSPARK_PYTHON")
     if "Cannot run program" in text:
         return UsageError(
             "the workers have no such Python", where=master,
-            hint="say which one they run: PYSPARK_PYTHON",
+            hint="name the workers' Python: PYSPARK_PYTHON",
         )  # fmt: skip
     lines = [line.strip() for line in text.splitlines() if "Error" in line or "Exception" in line]
     return RecorderError(
-        f"the cluster gave up: {lines[-1] if lines else text[:200]}",
+        f"the cluster failed: {lines[-1] if lines else text[:200]}",
         where=master,
-        hint="nothing of this batch counts; look at the workers' logs, then start again",
+        hint="this batch was not committed; see the workers' logs, then start again",
     )

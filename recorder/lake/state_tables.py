@@ -1,8 +1,8 @@
-"""What a batch's files say together of a feed's connections and instruments, by their surveys.
+"""A feed's state tables (connections, gaps, instruments), updated from the surveys of a batch.
 
-The driver works here on a few rows per file. Where nothing in a batch depends on what another
-file holds, the books are folded from the surveys, with the statements by which ingest keeps them,
-and each file can be taken in by itself, given what was known before it (`before`).
+The driver works on a few rows per file. If no file of a batch depends on another, the driver folds
+the surveys into the state tables, with the statements that ingest uses. Tasks can then ingest the
+files independently, given the state before each (`before`).
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from types import TracebackType
 
 import pyarrow as pa
 
-from recorder.lake.survey import Survey, table
+from recorder.lake import transfer
+from recorder.lake.survey import Survey
 from recorder.lake.tables import MARKED
-from recorder.lake.waiting import Life
+from recorder.lake.waiting import LastHeard
 from recorder.schema import duck
 from recorder.schema.tables import TABLES
 from recorder.tables import arrivals, instruments, markers
 
-# What several files say of a connection as if they were one: `told` has a row for each file
-# (number `file`) and connection. First or last as `markers` takes them, file after file.
+# The rows of several files merged per connection: `surveyed` has a row for each file (number
+# `file`) and connection. First or last values are chosen as in `markers`, file after file.
 _MERGED = """
 SELECT
     connection,
@@ -31,17 +32,17 @@ SELECT
     arg_min(line, file) AS line, arg_min(line_group, file) AS line_group, arg_min(url, file) AS url,
     arg_max(code, file) AS code, arg_max(reason, file) AS reason, arg_max(rtt, file) AS rtt,
     arg_max(clock_error_ns, file) AS clock_error_ns
-FROM told
+FROM surveyed
 WHERE {condition}
 GROUP BY connection
 """
 
 _WITHIN = """
     file < $first
-    AND connection IN (SELECT connection FROM told WHERE list_contains($files, file))
+    AND connection IN (SELECT connection FROM surveyed WHERE list_contains($files, file))
 """
 
-# The frames of each connection simply go on, from what is known and from file to file.
+# Files that do not continue their connections: frame numbers are missing or repeated.
 _BREAKS = """
 SELECT count(*)
 FROM (
@@ -49,13 +50,14 @@ FROM (
         t.*,
         lag(t.last_seq, 1, coalesce(c.last_seq, -1))
             OVER (PARTITION BY t.connection ORDER BY t.file) AS before
-    FROM told AS t
+    FROM surveyed AS t
     LEFT JOIN connections AS c ON c.connection = t.connection AND c.feed = $feed
 )
 WHERE last_seq - first_seq + 1 <> rows OR first_seq <> before + 1
 """
 
-# Two connections of a group that lived at once, as far as the batch reaches; see `arrivals`.
+# Connections of a group that were open at the same time, as far as the batch reaches; see
+# `arrivals`.
 _OVERLAPS = """
 SELECT count(*)
 FROM (
@@ -75,10 +77,10 @@ FROM (
 WHERE before_ns >= opened_ns
 """
 
-# Files of a line of which another line's later life is in the lake already.
+# Files that came late: the lake already holds later frames of another line.
 _LATE = """
 SELECT DISTINCT t.file
-FROM told AS t
+FROM surveyed AS t
 LEFT JOIN connections AS c ON c.connection = t.connection
 JOIN connections AS o ON coalesce(o.line_group, '') = coalesce(t.line_group, c.line_group, '')
     AND o.line <> coalesce(t.line, c.line)
@@ -88,10 +90,10 @@ ORDER BY t.file
 """
 
 
-class Books:
+class StateTables:
     """A feed's connections, gaps and instruments, and the surveys of its new files, in order.
 
-    `known(table)` gives the rows of the lake.
+    `known(table)` returns the rows of the lake.
     """
 
     def __init__(
@@ -104,9 +106,9 @@ class Books:
             self._db.register("known", known(name))
             self._db.execute(f"INSERT INTO {name} BY NAME FROM known")
             self._db.unregister("known")
-        self._db.register("told", _numbered(surveys))
+        self._db.register("surveyed", _numbered(surveys))
 
-    def __enter__(self) -> Books:
+    def __enter__(self) -> StateTables:
         return self
 
     def __exit__(
@@ -118,19 +120,21 @@ class Books:
         self._db.close()
 
     @property
-    def goes_on(self) -> bool:
-        """True if no frame number is missing, and none comes twice."""
+    def is_contiguous(self) -> bool:
+        """Whether no frame number is missing or repeated."""
         return self._db.execute(_BREAKS, {"feed": self._feed}).fetchall() == [(0,)]
 
     @property
     def late(self) -> list[int]:
-        """Files of which copies may have been taken before; the books are not folded yet."""
-        found = self._db.execute(_LATE, {"margin": arrivals.MARGIN_NS}).fetchall()
-        return [file for (file,) in found]
+        """The files whose copies may have been ingested before; read it before `fold`."""
+        rows = self._db.execute(_LATE, {"margin": arrivals.MARGIN_NS}).fetchall()
+        return [file for (file,) in rows]
 
     def overlaps(self, ahead: Sequence[Survey]) -> bool:
-        """True if two connections of a group live at once, as far as these files and some that
-        follow say; the books are folded, and stay as they are."""
+        """Return True if two connections of a group are open at once in these files or `ahead`.
+
+        Call it after `fold`; the tables stay unchanged.
+        """
         span = {
             "feed": self._feed,
             "first": min(survey.first_ns for survey in self._surveys),
@@ -140,29 +144,32 @@ class Books:
         }
         self._db.execute("BEGIN")
         if ahead:
-            self._see(ahead)
-        found = self._db.execute(_OVERLAPS, span).fetchall()
+            self._apply(ahead)
+        overlaps = self._db.execute(_OVERLAPS, span).fetchall()
         self._db.execute("ROLLBACK")
-        return found != [(0,)]
+        return overlaps != [(0,)]
 
     def connections(self, files: Sequence[int]) -> pa.Table:
-        """What the lake knows of the connections in some files, before the books are folded."""
+        """Return the lake's rows of the connections in some files; call it before `fold`."""
         return self._db.sql(
             "FROM connections WHERE connection IN "
-            "(SELECT connection FROM told WHERE list_contains($files, file))",
+            "(SELECT connection FROM surveyed WHERE list_contains($files, file))",
             params={"files": list(files)},
         ).to_arrow_table()
 
     def before(self, files: Sequence[int]) -> pa.Table:
-        """What the files before these say of the connections in these."""
+        """Return the rows of the connections in these files, from the files before them."""
         return self._db.sql(
             _MERGED.format(condition=_WITHIN),
             params={"files": list(files), "first": min(files)},
         ).to_arrow_table()
 
     def instruments(self, files: Sequence[int]) -> pa.Table:
-        """What is known of instruments when these files end, but by themselves; after `fold`."""
-        own = pa.concat_tables([table(self._surveys[file].lists) for file in files])
+        """Return the instruments up to the end of these files, without the files' own lists.
+
+        Call it after `fold`.
+        """
+        own = pa.concat_tables([transfer.decoded(self._surveys[file].lists) for file in files])
         self._db.register("own", own)
         last = max(self._surveys[file].last_ns for file in files)
         return self._db.sql(
@@ -172,40 +179,40 @@ class Books:
         ).to_arrow_table()
 
     def fold(self) -> None:
-        """Take every file's markers into the books."""
-        self._see(self._surveys)
-        lists = [lists for s in self._surveys if (lists := table(s.lists)).num_rows]
+        """Apply every file's markers and instrument lists to the tables."""
+        self._apply(self._surveys)
+        lists = [lists for s in self._surveys if (lists := transfer.decoded(s.lists)).num_rows]
         if lists:
             self._db.register("batch", pa.concat_tables(lists))
             instruments.apply(self._db, self._feed)
             self._db.unregister("batch")
         markers.apply_gaps(self._db, self._feed)
 
-    def _see(self, surveys: Sequence[Survey]) -> None:
-        self._db.register("told", _numbered(surveys))
+    def _apply(self, surveys: Sequence[Survey]) -> None:
+        self._db.register("surveyed", _numbered(surveys))
         self._db.execute(f"CREATE OR REPLACE TEMP TABLE seen AS {_MERGED.format(condition='true')}")
         markers.take(self._db, self._feed)
 
-    def lives(self) -> list[Life]:
-        """Every connection's last word; the books are folded."""
-        found = self._db.execute(
+    def last_heard(self) -> list[LastHeard]:
+        """Return every connection's last sign of life; call it after `fold`."""
+        rows = self._db.execute(
             """
             SELECT coalesce(line_group, ''), coalesce(line, ''), coalesce(reason, ''),
                 greatest(recv_ns, last_heard_ns, closed_ns)
             FROM connections
             """
         ).fetchall()
-        return [Life(group, line, last_ns, reason) for group, line, reason, last_ns in found]
+        return [LastHeard(group, line, last_ns, reason) for group, line, reason, last_ns in rows]
 
     def rows(self, name: str) -> pa.Table:
-        """One of the books, as it stands."""
+        """Return all rows of one of the tables."""
         return self._db.sql(f"FROM {name}").to_arrow_table()  # our own names
 
 
 def _numbered(surveys: Sequence[Survey]) -> pa.Table:
-    """All that the surveys saw, with the number of the file."""
+    """Return the connections in all surveys, each row with the number of its file."""
     parts = []
     for number, one in enumerate(surveys):
-        seen = table(one.seen)
+        seen = transfer.decoded(one.seen)
         parts.append(seen.append_column("file", pa.array([number] * len(seen), pa.int32())))
     return pa.concat_tables(parts)

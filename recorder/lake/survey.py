@@ -1,4 +1,4 @@
-"""A first look at sealed files, inside a task: is each whole, and what do its markers say?"""
+"""The survey of sealed files, in a task: it checks that each is whole, and reads its markers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
-import pyarrow as pa
 
 from recorder.errors import DataError
 from recorder.lake import transfer
 from recorder.lake.place import Place
-from recorder.lake.raw import RawFile, bring
+from recorder.lake.raw import RawFile, fetch
 from recorder.record.footers import footer
 from recorder.record.layout import Layout
 from recorder.record.sealed import check
@@ -24,45 +23,45 @@ from recorder.tables import batch, markers
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a sealed file says of itself."""
+    """The times, connections and instrument lists of a sealed file."""
 
     file: RawFile
     rows: int = 0
     first_ns: int = 0
     last_ns: int = 0
     kind: str = ""  # of its feed
-    held: tuple[str, ...] = ()  # the segments in it, where they are several
-    seen: bytes = b""  # a table: what `markers.look` finds
-    lists: bytes = b""  # a table of raw columns: the venue's lists of instruments
-    wrong: str = ""  # why it cannot be read
+    held: tuple[str, ...] = ()  # the segments in a merged file
+    seen: bytes = b""  # an encoded table: the relation `seen` of `markers.look`
+    lists: bytes = b""  # an encoded table of raw columns: the venue's lists of instruments
+    wrong: str = ""  # why the file cannot be read
 
     @property
     def usable(self) -> bool:
-        """True if there is something to take in."""
+        """Whether the file can be read and holds frames."""
         return self.rows > 0 and not self.wrong
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Surveys to be made in one task."""
+class SurveyTask:
+    """The files that one task surveys."""
 
     raw: Place
     files: tuple[RawFile, ...]
 
 
-def survey(look: Look) -> list[Survey]:
-    """Look at files; one that is damaged, or newer than this recorder, says so.
+def survey(task: SurveyTask) -> list[Survey]:
+    """Survey files; that of a file which is damaged or of a newer recorder names what is wrong.
 
     Raises:
-        RecorderError: the store does not give one.
+        RecorderError: the store does not deliver a file.
     """
     with closing(duck.connect()) as db:
-        return [_one(db, look.raw, file) for file in look.files]
+        return [_one(db, task.raw, file) for file in task.files]
 
 
 def _one(db: duckdb.DuckDBPyConnection, place: Place, file: RawFile) -> Survey:
     with TemporaryDirectory(prefix="recorder-") as directory:
-        path = bring(place, file, Layout(Path(directory)))
+        path = fetch(place, file, Layout(Path(directory)))
         try:
             return _survey(db, file, path)
         except DataError as error:
@@ -81,10 +80,5 @@ def _survey(db: duckdb.DuckDBPyConnection, file: RawFile, path: Path) -> Survey:
     seen = db.sql("FROM seen").to_arrow_table()
     lists = db.sql("FROM batch WHERE kind = 'instruments'").to_arrow_table().cast(RAW)
     return Survey(
-        file, known.rows, first, last, kind, held, transfer.packed(seen), transfer.packed(lists)
+        file, known.rows, first, last, kind, held, transfer.encoded(seen), transfer.encoded(lists)
     )
-
-
-def table(rows: bytes) -> pa.Table:
-    """A survey's table."""
-    return transfer.opened(rows)

@@ -1,9 +1,9 @@
-"""Which Delta tables make a lake, and the columns of each.
+"""The Delta tables of a lake, and the columns of each.
 
-The tables of `recorder.schema.tables`, with their columns; rows of events also say their `day`
-(UTC, of `recv_ns`). Beside them is the state of ingest: `ledger`, `arrivals`, `carried_state`.
-`begun` has the ledger rows of files taken in part (see `recorder.lake.waiting`). `about`
-is the pointer: it names the version of every table that belongs to the newest whole batch.
+They are the tables of `recorder.schema.tables`; rows of events also have a `day` (UTC, of
+`recv_ns`). Beside them is the state of ingest: `ledger`, `arrivals`, `carried_state`. `begun` holds
+the ledger rows of files that were ingested in part (see `recorder.lake.waiting`). `about` is the
+pointer: it names the version of each table in the newest whole batch.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _TYPES = {
     "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
 }
 
-#: Our own markers make these.
+#: The tables made from the recorder's own markers.
 MARKED = ("connections", "gaps", "instruments")
 
-#: A feed's SQL makes these.
+#: The tables that a feed's SQL makes.
 EVENTS = tuple(name for name in TABLES if name not in MARKED)
 
 _STATE = {
-    # Delta has no unsigned numbers: `hash` holds the 64 bits of ours, less 2^63.
+    # Delta has no unsigned numbers: `hash` is the recorder's 64-bit value less 2^63.
     "arrivals": pa.schema(
         [
             ("feed", pa.string()),
@@ -58,20 +58,20 @@ _STATE = {
     ),
 }
 
-#: Of these a feed's rows are replaced as a whole.
-BOOKS = (*MARKED, *_STATE, "begun")
+#: Tables in which a batch replaces all of a feed's rows.
+STATE_TABLES = (*MARKED, *_STATE, "begun")
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A Delta table's columns and what its folders are named by."""
+    """A Delta table's columns, and those by which its folders are named."""
 
     columns: pa.Schema
     folders: tuple[str, ...] = ()
 
     @property
     def in_file(self) -> pa.Schema:
-        """The columns that a file holds: its folder says the others."""
+        """The columns that a file holds: its folder's name holds the others."""
         return pa.schema([field for field in self.columns if field.name not in self.folders])
 
 

@@ -1,8 +1,8 @@
-"""What one task does: its files become rows, by the same ingest that works on one machine.
+"""A task of an ingest into a lake: it turns its files into rows, by the ingest of one machine.
 
-The files are put into a data directory of their own, with what has to be known before them; ingest
-runs there; and the new rows are written beside the lake's tables, under names made of the input.
-They count once the driver commits them. A task that is killed is started again and writes the same.
+A task fetches its files into a temporary data directory, inserts the state before them, and runs
+ingest there. It writes the new rows beside the lake's tables, under names made from its input; the
+driver then commits them. A task that is killed is retried and writes the same files.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import pyarrow as pa
 from recorder.clock import LAST
 from recorder.lake import transfer, waiting
 from recorder.lake.place import Place
-from recorder.lake.raw import RawFile, bring
-from recorder.lake.seed import HASH_TO_LAKE, KNOWN, Alone, Whole
-from recorder.lake.tables import BOOKS, EVENTS, SHAPES
+from recorder.lake.raw import RawFile, fetch
+from recorder.lake.seed import HASH_TO_LAKE, KNOWN, FeedSeed, FileSeed
+from recorder.lake.tables import EVENTS, SHAPES, STATE_TABLES
 from recorder.lake.write import Added, written
 from recorder.record.layout import Layout
 from recorder.reporter import Reporter
@@ -30,10 +30,10 @@ from recorder.tables import private
 from recorder.tables.ingest import Ingest
 from recorder.tables.rules import Rules
 
-#: Rows written at once.
+#: Rows per batch, and per row group of a file.
 _ROWS = 122_880
 
-#: Both are the ledger of the task's own ingest.
+#: Both of these are made from the ledger of the task's ingest.
 _FROM = {
     "ledger": "(FROM ledger WHERE sealed)",
     "begun": "(FROM ledger WHERE NOT sealed)",
@@ -43,15 +43,15 @@ _DAY = "make_timestamp(recv_ns // 1000)::DATE"
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a feed's frames become rows, as it travels: the SQL itself, None for none."""
+class TaskRules:
+    """A feed's rules in a form that travels to a task: with the text of the SQL, None for none."""
 
     name: str
     sql: str | None
     whale_usd: float
 
     def rules(self, directory: Path) -> Rules:
-        """The rules of an ingest; the SQL is put into `directory`."""
+        """Return the rules for ingest; write the SQL into `directory`."""
         if self.sql is None:
             return Rules(None, self.whale_usd)
         place = directory / f"{self.name}.sql"
@@ -66,67 +66,70 @@ class Unit:
     raw: Place
     tables: Place
     feed: str
-    name: str  # of what it writes
+    name: str  # of the files that the task writes
     files: tuple[RawFile, ...]
-    recipe: Recipe
-    seed: Alone | Whole
+    rules: TaskRules
+    seed: FileSeed | FeedSeed
     until_ns: int = LAST  # frames from then on are left for later
 
 
 @dataclass(slots=True)
-class Made:
-    """What a task made of a unit. `left`: files that go on, `skipped`: left out, and why."""
+class TaskResult:
+    """The result of a unit.
+
+    `left`: files whose later frames have to wait. `skipped`: files left out, and why.
+    """
 
     unit: Unit
     left: tuple[RawFile, ...] = ()
     added: list[Added] = field(default_factory=list)
-    arrivals: bytes = b""  # of files taken by themselves: a packed table
+    arrivals: bytes = b""  # an encoded table; only for a `FileSeed`
     last_ns: int = 0
     frames: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
-def make(unit: Unit) -> Made:
-    """Take a unit's files in, and write what they add to the lake's tables.
+def run_unit(unit: Unit) -> TaskResult:
+    """Ingest a unit's files, and write the new rows beside the lake's tables.
 
     Raises:
-        RecorderError: the store does not give a file, or does not take one.
+        RecorderError: the store does not deliver a file, or does not accept one.
     """
-    made = Made(unit)
+    result = TaskResult(unit)
     files = list(unit.files)
-    # A file that ingest leaves out may have left rows of its beginning: all is made without it.
+    # Rows of a file that ingest leaves out may be there up to the damage: start again without it.
     while files:
         with TemporaryDirectory(prefix="recorder-") as directory:
             layout = Layout(Path(directory) / "data")
             for file in files:
-                bring(unit.raw, file, layout)
-            made.left = waiting.back(layout, files, unit.until_ns)
-            known, made.warnings = _ingest(unit, layout, Path(directory))
+                fetch(unit.raw, file, layout)
+            result.left = waiting.hold_back(layout, files, unit.until_ns)
+            known, result.warnings = _ingest(unit, layout, Path(directory))
             with closing(duck.connect(private.database(layout))) as db:
                 if not (bad := _left_out(db, layout, unit.feed)):
-                    _hand_over(db, made)
-                    made.frames -= known
-                    return made
-            made.skipped |= {stem: _why(stem, made.warnings) for stem in bad}
+                    _write_rows(db, result)
+                    result.frames -= known
+                    return result
+            result.skipped |= {stem: _why(stem, result.warnings) for stem in bad}
             files = [file for file in files if file.stem not in bad]
-    return made
+    return result
 
 
 def _left_out(db: duckdb.DuckDBPyConnection, layout: Layout, feed: str) -> set[str]:
-    """The files that were there, but are not in the ledger to their end."""
+    """Return the files that ingest left out: they are not in the ledger to their end."""
     done = db.execute("SELECT segment FROM ledger WHERE sealed").fetchall()
     return set(layout.sealed(feed)) - {row[0] for row in done}
 
 
 def _ingest(unit: Unit, layout: Layout, directory: Path) -> tuple[int, list[str]]:
-    """Run ingest on the files, with what is known before them.
+    """Run ingest on the files, with the state before them.
 
-    Returns how many of their frames had been taken before, and what it warned of.
+    Return how many of their frames had been ingested before, and the warnings.
     """
     known, warnings = 0, list[str]()
-    rules = unit.recipe.rules(directory)
-    if isinstance(unit.seed, Whole):
+    rules = unit.rules.rules(directory)
+    if isinstance(unit.seed, FeedSeed):
         known = unit.seed.put(layout, unit.feed, rules.load())
     else:
         unit.seed.put(layout, unit.feed)
@@ -136,39 +139,39 @@ def _ingest(unit: Unit, layout: Layout, directory: Path) -> tuple[int, list[str]
 
 
 def _why(stem: str, warnings: Sequence[str]) -> str:
-    """Why ingest left a file out."""
+    """Return the reason why ingest left a file out."""
     own = [text for text in warnings if stem in text] or list(warnings) or ["it is gone"]
     return own[0].rpartition(f"{stem}.parquet: ")[2].removeprefix("segment left out: ")
 
 
-def _hand_over(db: duckdb.DuckDBPyConnection, made: Made) -> None:
-    """Write the rows that ingest made, and note what the driver has to know."""
-    unit = made.unit
+def _write_rows(db: duckdb.DuckDBPyConnection, result: TaskResult) -> None:
+    """Write the rows that ingest made, and complete the result for the driver."""
+    unit = result.unit
     db.execute(
         "UPDATE ledger SET sealed = false WHERE list_contains($stems, segment)",
-        {"stems": [file.stem for file in made.left]},
+        {"stems": [file.stem for file in result.left]},
     )
-    [(made.frames, made.last_ns)] = db.execute(
+    [(result.frames, result.last_ns)] = db.execute(
         "SELECT sum(rows)::BIGINT, max(last_recv_ns) FROM ledger"
     ).fetchall()
     names = ["ledger"]
-    if isinstance(unit.seed, Whole):
-        names += BOOKS
+    if isinstance(unit.seed, FeedSeed):
+        names += STATE_TABLES
     else:
-        made.arrivals = transfer.packed(db.sql(_select("arrivals")).to_arrow_table())
-    made.added += [file for name in names if (file := _whole(db, unit, name))]
+        result.arrivals = transfer.encoded(db.sql(_select("arrivals")).to_arrow_table())
+    result.added += [file for name in names if (file := _whole(db, unit, name))]
     for name in EVENTS:
-        made.added += _events(db, unit, name)
+        result.added += _events(db, unit, name)
 
 
 def _whole(db: duckdb.DuckDBPyConnection, unit: Unit, name: str) -> Added | None:
-    """A table of which all rows are written."""
+    """Write all rows of a table; return the file, None if there are no rows."""
     parts = _parts(db, f"{_select(name)} ORDER BY ALL")
     return written(unit.tables, name, unit.name, parts, feed=unit.feed)
 
 
 def _events(db: duckdb.DuckDBPyConnection, unit: Unit, name: str) -> Iterator[Added]:
-    """The files of one table, a day each; within one, a symbol's rows stand together."""
+    """Write the new rows of one table, a file per day, sorted by symbol; yield the files."""
     days = db.execute(
         f"SELECT DISTINCT {_DAY} AS day FROM {name} WHERE item > {KNOWN} ORDER BY day"  # noqa: S608 - our own names
     ).fetchall()
@@ -185,7 +188,7 @@ def _events(db: duckdb.DuckDBPyConnection, unit: Unit, name: str) -> Iterator[Ad
 
 
 def _select(name: str) -> str:
-    """A table's columns as its files have them."""
+    """Return the SELECT of a table's columns as its files hold them."""
     special = {"hash": HASH_TO_LAKE} if name == "arrivals" else {}
     columns = ", ".join(
         f"({special.get(column.name, column.name)})::VARCHAR AS {column.name}"

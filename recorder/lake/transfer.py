@@ -1,4 +1,4 @@
-"""Small tables on their way between a driver and its tasks."""
+"""Encoding of small tables that travel between a driver and its tasks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pyarrow as pa
 from pyarrow import ipc
 
 
-def packed(table: pa.Table) -> bytes:
-    """A table as bytes."""
+def encoded(table: pa.Table) -> bytes:
+    """Return a table as bytes (an Arrow IPC stream)."""
     sink = pa.BufferOutputStream()
     options = ipc.IpcWriteOptions(compression="zstd")
     with ipc.new_stream(sink, table.schema, options=options) as writer:
@@ -15,6 +15,6 @@ def packed(table: pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
-def opened(parcel: bytes) -> pa.Table:
-    """The table in some bytes."""
-    return ipc.open_stream(parcel).read_all()
+def decoded(data: bytes) -> pa.Table:
+    """Return the table that `encoded` turned into bytes."""
+    return ipc.open_stream(data).read_all()

@@ -1,10 +1,10 @@
-"""Which frames have to wait, because another host may still bring their copies.
+"""The frames that have to wait, because another host may still bring their copies.
 
-Several hosts record one feed at the same time, each in files of its own, which arrive when they
-are full. Copies of a frame are only found where frames are taken in the order in which they came.
-So, while two runs or more still bring files, those frames are taken that came before the moment up
-to which every line has told its life; the others wait in their files, of which the lake notes how
-much was taken (`begun`). A line that stopped, or was not heard of for long, is not waited for.
+Several hosts record one feed at the same time, each in separate files, which arrive when they are
+full. Ingest finds copies of a frame only if it takes frames in the order in which they arrived. So
+while two or more runs bring files, it takes frames only up to the time to which the files of every
+line reach. Later frames wait in their files; the lake notes how much of each was ingested
+(`begun`). Nothing waits for a line that stopped or has been silent for 15 minutes.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from recorder.lake.raw import RawFile
 from recorder.record.layout import Layout, run_of
 from recorder.record.sealed import columns, keep_first
 
-#: A host that was not heard of for so long is not waited for.
+#: No frame waits for a host that has been silent for this long.
 PATIENCE_NS = 900 * NS
 
-#: The reason of a connection's end by which a recorder says that it stops.
+#: The reason that a recorder gives for a connection's end when it stops.
 _STOPPED = "stopping"
 
 
-class Life(NamedTuple):
-    """A connection's last word: of which line of which group, when, and its end's reason."""
+class LastHeard(NamedTuple):
+    """A connection's last sign of life (ns), its group and line, and why it ended, if it did."""
 
     group: str
     line: str
@@ -37,32 +37,35 @@ class Life(NamedTuple):
     reason: str
 
 
-def moment(lives: Iterable[Life], runs: Iterable[tuple[str, int]], now_ns: int) -> int:
-    """Up to when (ns) frames can be taken; `LAST` if none has to wait.
+def ready_until(
+    connections: Iterable[LastHeard], runs: Iterable[tuple[str, int]], now_ns: int
+) -> int:
+    """Return the time (ns) up to which frames can be taken; `LAST` if none has to wait.
 
-    `runs` are runs of the feed and when each was last heard of.
+    `runs` are the feed's runs, each with its latest receive time (ns).
     """
     since = now_ns - PATIENCE_NS
     if len({run for run, last_ns in runs if last_ns > since}) < 2:
         return LAST
-    newest: dict[tuple[str, str], Life] = {}
-    for life in lives:
-        known = newest.get((life.group, life.line))
-        if known is None or life.last_ns >= known.last_ns:
-            newest[life.group, life.line] = life
+    newest: dict[tuple[str, str], LastHeard] = {}
+    for one in connections:
+        known = newest.get((one.group, one.line))
+        if known is None or one.last_ns >= known.last_ns:
+            newest[one.group, one.line] = one
     lines = Counter(group for group, _ in newest)
-    lasting = [
-        life
-        for life in newest.values()
-        if lines[life.group] > 1 and life.reason != _STOPPED and life.last_ns > since
+    live = [
+        one
+        for one in newest.values()
+        if lines[one.group] > 1 and one.reason != _STOPPED and one.last_ns > since
     ]
-    return min((life.last_ns for life in lasting), default=LAST)
+    return min((one.last_ns for one in live), default=LAST)
 
 
-def back(layout: Layout, files: Sequence[RawFile], until_ns: int) -> tuple[RawFile, ...]:
-    """Cut files, in order, where frames have to wait; those that then are not whole, or not there.
+def hold_back(layout: Layout, files: Sequence[RawFile], until_ns: int) -> tuple[RawFile, ...]:
+    """Truncate files, in order, where frames have to wait; return the files that were truncated.
 
-    Within a run a frame counts as late as any before it: the wall clock may be set back.
+    Within a run a frame counts as at least as late as the frames before it: the wall clock may have
+    been set back.
     """
     if until_ns == LAST:
         return ()
@@ -78,7 +81,10 @@ def back(layout: Layout, files: Sequence[RawFile], until_ns: int) -> tuple[RawFi
 
 
 def _before(path: Path, until_ns: int, latest: int) -> tuple[int, int, int]:
-    """Return how many frames of a file came before a moment, of how many, and its latest stamp."""
+    """Return how many frames of a file arrived before a time, how many it holds, and the latest.
+
+    The latest receive time (ns) is the largest of the file's and of `latest`.
+    """
     count = frames = 0
     for part in columns(path, ["recv_ns"]):
         stamps = part["recv_ns"]

@@ -1,4 +1,4 @@
-"""Rows written as the Parquet files of a Delta table, and what its log must know of each."""
+"""Writing of rows as Parquet files of a Delta table, with the statistics for the table's log."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pyarrow import fs
 from recorder.lake.place import Place
 from recorder.lake.tables import SHAPES
 
-#: Statistics are kept of these columns, where a table has them: queries ask by them.
-_TOLD = (
+#: The columns with statistics, where a table has them: queries filter by them.
+_WITH_STATISTICS = (
     "exchange", "symbol", "channel", "line_group", "recv_ns", "recv_time", "event_ns", "connection",
     "seq",
 )  # fmt: skip
 
-#: A longer text tells more than a reader needs.
+#: No statistics are kept of longer texts: the log would grow for nothing.
 _LONG = 64
 
 _MS = timedelta(milliseconds=1)
@@ -29,7 +29,7 @@ _MS = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """A file that was written beside a table and is none of its rows yet."""
+    """A file that was written beside a table but is not committed to it yet."""
 
     table: str
     path: str  # below the table
@@ -42,10 +42,10 @@ class Added:
 def written(
     place: Place, table: str, name: str, parts: Iterable[pa.Table], **folder: str
 ) -> Added | None:
-    """Write rows (the columns that a file holds) as `name` of a table; None if there are none.
+    """Write rows (the columns that a file holds) as the file `name` of a table.
 
-    `folder` are the values that name its folder. The file has its name once it is whole; written
-    again, it is the same file.
+    Return the file; None if there are no rows. `folder` are the values that name its folder. A file
+    gets its name once it is whole; a retry writes the same file.
     """
     folders = {key: folder[key] for key in SHAPES[table].folders}
     path = "/".join([*(f"{key}={value}" for key, value in folders.items()), f"{name}.parquet"])
@@ -54,7 +54,7 @@ def written(
     if (first := next(parts, None)) is None:
         return None
     files = place.files
-    # An object has its name when it is whole; a file gets its name then.
+    # An object is visible only when it is whole; a local file is renamed when it is whole.
     temporary = target if place.remote else f"{target}.{id(first)}.tmp"
     if not place.remote:
         files.create_dir(target.rpartition("/")[0], recursive=True)
@@ -79,12 +79,12 @@ def _write(
 
 
 def _stats(metadata: pq.FileMetaData) -> dict[str, Any]:
-    """Delta's statistics of a file, from its own footer."""
+    """Return Delta's statistics of a file, from its footer."""
     names = {metadata.schema.column(i).name: i for i in range(metadata.num_columns)}
     low: dict[str, Any] = {}
     high: dict[str, Any] = {}
     nulls: dict[str, int] = {}
-    for name in (name for name in _TOLD if name in names):
+    for name in (name for name in _WITH_STATISTICS if name in names):
         groups = [
             metadata.row_group(i).column(names[name]).statistics
             for i in range(metadata.num_row_groups)
@@ -106,7 +106,7 @@ def _low(value: Any) -> Any:
 
 
 def _high(value: Any) -> Any:
-    """Delta's times have milliseconds: the largest is rounded up."""
+    """Return a largest value for Delta's log, whose times have milliseconds: rounded up."""
     return _time(value + _MS) if isinstance(value, datetime) else _short(value)
 
 

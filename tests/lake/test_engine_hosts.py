@@ -15,7 +15,7 @@ from kit.records import Published, assert_same
 from recorder.clock import LAST, NS, ulid
 from recorder.frame import Frame
 from recorder.lake import delta, waiting
-from recorder.lake.waiting import PATIENCE_NS, Life, moment
+from recorder.lake.waiting import PATIENCE_NS, LastHeard, ready_until
 from recorder.reporter import Reporter
 
 from . import worlds
@@ -104,30 +104,30 @@ NOW = 10**18
 RUNS = [("one", NOW - NS), ("other", NOW - 2 * NS)]
 
 
-def lives(*told: tuple[str, str, float, str]) -> Iterator[Life]:
+def lives(*told: tuple[str, str, float, str]) -> Iterator[LastHeard]:
     for group, line, ago, reason in told:
-        yield Life(group, line, NOW - int(ago * NS), reason)
+        yield LastHeard(group, line, NOW - int(ago * NS), reason)
 
 
 def test_frames_wait_for_the_line_that_was_heard_of_least_lately() -> None:
     both = [("g", "A", 5, ""), ("g", "B", 9, ""), ("alone", "A", 30, "")]
-    assert moment(lives(*both), RUNS, NOW) == NOW - 9 * NS
-    assert moment(lives(*both), RUNS[:1], NOW) == LAST  # one run has both lines in its files
+    assert ready_until(lives(*both), RUNS, NOW) == NOW - 9 * NS
+    assert ready_until(lives(*both), RUNS[:1], NOW) == LAST  # one run has both lines in its files
     long_ago = [RUNS[0], ("other", NOW - PATIENCE_NS)]
-    assert moment(lives(*both), long_ago, NOW) == LAST
+    assert ready_until(lives(*both), long_ago, NOW) == LAST
 
 
 def test_a_line_that_stopped_or_died_is_not_waited_for() -> None:
     stopped = [("g", "A", 5, ""), ("g", "B", 9, "stopping")]
-    assert moment(lives(*stopped), RUNS, NOW) == NOW - 5 * NS
+    assert ready_until(lives(*stopped), RUNS, NOW) == NOW - 5 * NS
     lost = [("g", "A", 5, ""), ("g", "B", 9, "closed 1006")]
-    assert moment(lives(*lost), RUNS, NOW) == NOW - 9 * NS  # it opens another connection
+    assert ready_until(lives(*lost), RUNS, NOW) == NOW - 9 * NS  # it opens another connection
     again = [*lost, ("g", "B", 7, "")]
-    assert moment(lives(*again), RUNS, NOW) == NOW - 7 * NS
+    assert ready_until(lives(*again), RUNS, NOW) == NOW - 7 * NS
     dead = [("g", "A", 5, ""), ("g", "B", PATIENCE_NS / NS, "")]
-    assert moment(lives(*dead), RUNS, NOW) == NOW - 5 * NS
+    assert ready_until(lives(*dead), RUNS, NOW) == NOW - 5 * NS
     over = [("g", "A", 5, "stopping"), ("g", "B", 9, "stopping")]
-    assert moment(lives(*over), RUNS, NOW) == LAST
+    assert ready_until(lives(*over), RUNS, NOW) == LAST
 
 
 @given(st.lists(st.tuples(st.sampled_from("gh"), st.sampled_from("AB"), st.integers(0, 2000),
@@ -136,6 +136,6 @@ def test_no_frame_is_taken_that_came_after_a_living_line_was_last_heard_of(
     told: list[tuple[str, str, int, str]],
 ) -> None:
     known = list(lives(*told))
-    until = moment(known, RUNS, NOW)
+    until = ready_until(known, RUNS, NOW)
     assert until == LAST or until in {life.last_ns for life in known}
     assert until == LAST or until > NOW - waiting.PATIENCE_NS

@@ -181,7 +181,7 @@ def test_a_claim_that_nobody_renews_ends_by_itself(tmp_path: Path) -> None:
     elsewhere = Claim("x", "another-host", 1, now)
     assert elsewhere.lives(now + claim.STALE_NS - 1)
     assert not elsewhere.lives(now + claim.STALE_NS)
-    assert Claim.read(elsewhere.told()) == elsewhere
+    assert Claim.read(elsewhere.encoded()) == elsewhere
     assert not Claim.read("no claim").lives(now)
     first = delta.Writer(place, clock=lambda: now)
     first.__enter__()
