@@ -1,1 +1,1 @@
-"""Normalised events one after the other: from the tables, or as they are recorded."""
+"""Streams of normalised events: from the tables, or as they are recorded."""

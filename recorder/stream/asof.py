@@ -1,4 +1,4 @@
-"""Reads that cannot look ahead: what had been received by the replay's present, and no more."""
+"""Reads that cannot look ahead: they see only rows received up to the present of a replay."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-#: The newest row is looked for in ever longer stretches before the present: most are recent.
+#: The search for the newest row covers these ranges before the present, one after the other.
 _BACK_NS = (60_000_000_000, 3_600_000_000_000, 86_400_000_000_000, 1 << 63)
 
 
 class AsOf:
     """The tables of a database as they were at `clock()`, a receive time in ns since epoch UTC.
 
-    A row is there from its `recv_ns` on: a past event that a feed sent later is known from when it
-    came. The clock is asked at each read, so that it may move.
+    A row is visible from its `recv_ns` on, so a past event that a feed sent later is visible from
+    when it was received. Each read calls the clock, so the present may move.
     """
 
     def __init__(self, db: duckdb.DuckDBPyConnection, clock: Callable[[], int]) -> None:
@@ -37,13 +37,14 @@ class AsOf:
     def latest(
         self, table: str, symbol: str | None = None, *, at_ns: int | None = None, **equal: Any
     ) -> Event | None:
-        """The newest event of a table received at or before `at_ns` (the present); None: none.
+        """Return the newest event of a table received at or before `at_ns`; None if there is none.
 
-        `symbol` None is any; `equal` are columns with the value they must have (`kind="mark"`).
+        `at_ns` is the present if left out. `symbol` None matches all symbols; `equal` are columns
+        with the values they must have (`kind="mark"`).
 
         Raises:
             LookAheadError: `at_ns` is later than the present.
-            UsageError: no such table or column.
+            UsageError: there is no such table or column.
         """
         until = self._past(at_ns)
         condition, given = _condition(table, symbol, equal)
@@ -62,14 +63,14 @@ class AsOf:
         until_ns: int | None = None,
         **equal: Any,
     ) -> list[Event]:
-        """The events of a table within `span` (a timedelta or ns) up to the present, oldest first.
+        """Return the events of a table within `span` (a timedelta or ns), oldest first.
 
-        Those received later than `until_ns - span` and not after `until_ns`, which is the present
-        if it is left out.
+        They were received after `until_ns - span`, and at or before `until_ns`, which is the
+        present if left out.
 
         Raises:
             LookAheadError: `until_ns` is later than the present.
-            UsageError: no such table or column.
+            UsageError: there is no such table or column.
         """
         until = self._past(until_ns)
         width = span if isinstance(span, int) else span // timedelta(microseconds=1) * 1000
@@ -78,13 +79,13 @@ class AsOf:
         return list(self._rows(table, rest, given, (until - width, until)))
 
     def query(self, name: str, /, **parameters: str | None) -> pa.Table:
-        """Return a canned query's answer as of the present, to the microsecond below it.
+        """Return a canned query's answer as of the present, rounded down to a microsecond.
 
-        In a parameter's text `1h` is an hour before this present.
+        In a parameter, `1h` means an hour before the present.
 
         Raises:
             LookAheadError: `as_of` is given and later than the present.
-            UsageError: no such query or parameter.
+            UsageError: there is no such query or parameter.
         """
         from recorder.answers import canned
 

@@ -1,7 +1,7 @@
 """Events: the tables' rows as typed objects, in the order in which they were received.
 
-One frozen class per table, made from `tables.schema`: attributes are the columns, NULL is None.
-`recv_time` is worked out from `recv_ns`; `extra` is JSON text.
+There is one frozen class per table, made from `recorder.schema.tables`: its attributes are the
+columns, and NULL becomes None. `recv_time` is computed from `recv_ns`; `extra` is JSON text.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Place = tuple[int, str, int, int, int]
 
 
 class Event(msgspec.Struct, frozen=True):
-    """What every event has: the common columns. They lead back to the raw frame."""
+    """The common columns of all events, by which the raw frame can be found."""
 
     table: ClassVar[str]
 
@@ -42,12 +42,12 @@ class Event(msgspec.Struct, frozen=True):
 
     @property
     def recv_time(self) -> datetime:
-        """When it was received, to the microsecond, UTC; `recv_ns` is the truth."""
+        """The receive time in UTC, rounded down to a microsecond; `recv_ns` is exact."""
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=self.recv_ns // 1000)
 
     @property
     def place(self) -> Place:
-        """Where it stands: what events are ordered by."""
+        """The key by which events are ordered."""
         return (self.recv_ns, self.connection, self.seq, self.item, ORDER[self.table])
 
 
@@ -83,19 +83,19 @@ ORDER = {name: place for place, name in enumerate(_NAMES)}
 #: Columns that an event does not store.
 _LEFT_OUT = {"recv_time"}
 
-#: What is given where no tables are named: what happened in the market, and prices.
+#: The tables to read if none are named: market events, and prices.
 DEFAULT_TABLES = (*EVENT_TABLES, "prices")
 
 
 def columns(table: str) -> list[str]:
-    """The columns of a table that its class has, in the class's order."""
+    """Return the columns of a table that its class has, in the class's order."""
     common = [column.name for column in COMMON]
     own = [c.name for c in TABLES[table].columns if c.name not in common]
     return [name for name in (*Event.__struct_fields__, *own) if name not in _LEFT_OUT]
 
 
 def sorting(*, newest: bool = False) -> str:
-    """The ORDER BY of a table's rows, as `Event.place` orders them."""
+    """Return the ORDER BY clause that orders a table's rows as `Event.place` does."""
     names = ("recv_ns", "connection", "seq", "item")
     return "ORDER BY " + ", ".join(f"{name} DESC" if newest else name for name in names)
 
@@ -128,10 +128,10 @@ def __getattr__(name: str) -> Any:
 
 
 def checked(tables: Collection[str] | None) -> tuple[str, ...]:
-    """The tables to read, in their order.
+    """Return the tables to read, in their order; the default ones for None.
 
     Raises:
-        UsageError: one of them is no table of events; the nearest is told.
+        UsageError: a name is not a table of events; the hint is the nearest name.
     """
     if tables is None:
         return DEFAULT_TABLES
@@ -145,13 +145,13 @@ def checked(tables: Collection[str] | None) -> tuple[str, ...]:
 
 # -- out of a database
 
-#: So many rows of a table are in memory at once; a slice that holds more is halved.
+#: At most this many rows of a table are in memory at once; a slice that holds more is halved.
 _ROWS = 20_000
 _FIRST_SLICE_NS = 60_000_000_000
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """Which rows: a stretch of receive time, and feeds and symbols (None: all)."""
+    """A filter of rows: by a range of receive time, and by feeds and symbols (None: all)."""
 
     span: Span = Span()
     feeds: tuple[str, ...] | None = None
@@ -159,7 +159,7 @@ class Filter(msgspec.Struct, frozen=True):
 
     @property
     def sql(self) -> str:
-        """The condition, with `$since` and `$until`."""
+        """The SQL condition, with the parameters `$since` and `$until`."""
         more = "".join(
             f" AND {column} IN (SELECT unnest(${column}s))"
             for column, chosen in (("feed", self.feeds), ("symbol", self.symbols))
@@ -168,7 +168,7 @@ class Filter(msgspec.Struct, frozen=True):
         return f"recv_ns >= $since AND recv_ns < $until{more}"
 
     def takes(self, event: Event) -> bool:
-        """True for an event that meets the condition."""
+        """Return True if an event meets the condition."""
         return (
             self.span.since_ns <= event.recv_ns < self.span.until_ns
             and (self.feeds is None or event.feed in self.feeds)
@@ -177,7 +177,7 @@ class Filter(msgspec.Struct, frozen=True):
 
     @property
     def values(self) -> dict[str, Any]:
-        """The values of the condition's parameters but the times."""
+        """The values of the condition's parameters except the times."""
         given = {"feeds": self.feeds, "symbols": self.symbols}
         return {name: list(chosen) for name, chosen in given.items() if chosen is not None}
 
@@ -185,10 +185,10 @@ class Filter(msgspec.Struct, frozen=True):
 def wanted(
     span: Span, feeds: Sequence[str] | None = None, symbols: Sequence[str] | None = None
 ) -> Filter:
-    """The filter of a stretch, feeds and symbols; None: all.
+    """Return the filter for a range of time, feeds and symbols; None: all.
 
     Raises:
-        UsageError: one name where several are due.
+        UsageError: `feeds` or `symbols` is a single name, not a list.
     """
     for name, chosen in (("feeds", feeds), ("symbols", symbols)):
         if isinstance(chosen, str):
@@ -200,7 +200,7 @@ def wanted(
 def read(
     connection: duckdb.DuckDBPyConnection, tables: Sequence[str], wanted: Filter
 ) -> Iterator[Event]:
-    """The events of the tables in receive order: by recv_ns, connection, seq and item.
+    """Yield the events of the tables in receive order: by recv_ns, connection, seq and item.
 
     Memory does not grow with the record: each table is read in slices of time.
     """
@@ -209,7 +209,7 @@ def read(
 
 
 def count(connection: duckdb.DuckDBPyConnection, tables: Sequence[str], wanted: Filter) -> int:
-    """How many events `read` would give."""
+    """Return how many events `read` would yield."""
     span = {"since": wanted.span.since_ns, "until": wanted.span.until_ns}
     each = " UNION ALL ".join(f"SELECT recv_ns FROM {t} WHERE {wanted.sql}" for t in tables)  # noqa: S608 - the schema's names
     sql = f"SELECT count(*) FROM ({each})"  # noqa: S608
@@ -217,7 +217,7 @@ def count(connection: duckdb.DuckDBPyConnection, tables: Sequence[str], wanted: 
 
 
 def place(event: Event) -> Place:
-    """What events are ordered by."""
+    """Return the key by which events are ordered."""
     return event.place
 
 
@@ -234,7 +234,7 @@ def _rows(cursor: duckdb.DuckDBPyConnection, table: str, wanted: Filter) -> Iter
 
 
 def _slices(cursor: duckdb.DuckDBPyConnection, table: str, wanted: Filter) -> Iterator[Span]:
-    """Stretches of time that hold about _ROWS rows at most; empty ones are jumped over."""
+    """Yield ranges of time that hold at most about _ROWS rows each; empty ones are skipped."""
     first = f"SELECT min(recv_ns) FROM {table} WHERE {wanted.sql}"  # noqa: S608
     count = f"SELECT count(*) FROM {table} WHERE {wanted.sql}"  # noqa: S608
 

@@ -1,9 +1,9 @@
-"""A quick look at a few frames of one feed: their events, by the feed's own SQL in one statement.
+"""The fast path for a few frames of one feed: the feed's SQL as one statement returns their events.
 
-What a look costs is planning, not reading: forty frames take DuckDB 3 ms, and the two dozen
-statements by which ingest takes a batch 120 ms. So where nothing but data has come on
-connections that are known, the feed's sections become one SELECT, planned once. Its rows are those
-that ingest makes; what a glance cannot tell, it says so (`can`), and the long way is taken.
+For a few frames the time is spent on planning, not on reading: DuckDB takes 3 ms for forty frames,
+and 120 ms for the two dozen statements of an ingest batch. So if only data arrived, on known
+connections, the feed's sections become one SELECT, planned once. It returns the same rows as
+ingest. Feeds for which that is impossible (see `supports`) take the slow path.
 """
 
 from __future__ import annotations
@@ -20,8 +20,12 @@ from recorder.stream.event import Event
 from recorder.tables import normalise
 from recorder.tables.normalise import Normaliser
 
-#: What the long way finds in the table `connections`, put beside each frame here.
-LIFE = (("line", pa.string()), ("opened_ns", pa.int64()), ("clock_error_ns", pa.int64()))
+#: The columns of `connections` that the SQL needs; the caller appends them to each frame.
+CONNECTION_COLUMNS = (
+    ("line", pa.string()),
+    ("opened_ns", pa.int64()),
+    ("clock_error_ns", pa.int64()),
+)
 
 _WHALE_USD = "getvariable('whale_usd')"
 
@@ -37,14 +41,14 @@ FROM (
 """
 
 
-def can(normaliser: Normaliser) -> bool:
-    """True if a feed's rows need nothing that came before: no state, no event known already."""
+def supports(normaliser: Normaliser) -> bool:
+    """Return True if a feed's rows depend on no earlier frame: no state, no dropped duplicates."""
     kept = any(section.kind == "state" or section.once for section in normaliser.sections)
     return not (kept or normaliser.reads("carried") or normaliser.reads("all_frames"))
 
 
 class _Incoming:
-    """The frames of now, for DuckDB to read: registered once, other ones each time."""
+    """The current frames, for DuckDB to read: registered once, replaced for each call."""
 
     def __init__(self) -> None:
         self.table: pa.Table = pa.table({})
@@ -54,7 +58,7 @@ class _Incoming:
 
 
 class Glance:
-    """Looks at batches of one feed; `connection` is its own, to a database with the tables."""
+    """Turns batches of one feed into events; `connection` is its own."""
 
     def __init__(
         self,
@@ -68,18 +72,19 @@ class Glance:
         self._registered = False
         normalise.prepare(self._db)
         if normaliser.reads("contracts"):
-            # What reads a table is planned anew each time, with the optimizer on: 40 ms, not 8.
+            # DuckDB plans a statement that reads a table each time: in 40 ms with the optimizer, in
+            # 8 ms without.
             self._db.execute("PRAGMA disable_optimizer")
         self._db.execute("SET TimeZone = 'UTC'")
         self._db.execute(f"SET VARIABLE whale_usd = {float(whale_usd)!r}")
         self._sql, names = _statement(normaliser, feed, tables)
-        # A statement that reads a variable is planned anew each time: 25 ms instead of 5.
+        # DuckDB plans a statement that reads a variable each time: 25 ms instead of 5.
         self._sql = self._sql.replace(_WHALE_USD, repr(float(whale_usd)))
         place = {name: at for at, name in enumerate(names)}
         self._columns = {t: [place[name] for _, name, _ in _places(t)] for t in tables}
 
     def events(self, frames: pa.Table) -> list[Event]:
-        """The events of some frames (raw columns and those of `LIFE`), in no order.
+        """Return the events of frames (raw columns and `CONNECTION_COLUMNS`), in no order.
 
         Raises:
             duckdb.Error: a frame breaks the SQL.
@@ -89,19 +94,19 @@ class Glance:
             self._db.register("incoming", self._incoming)
             self._db.execute(f"PREPARE look AS {self._sql}")
             self._registered = True
-        found = []
+        events = []
         for row in self._db.execute("EXECUTE look").fetchall():
             table = row[0]
-            found.append(event.CLASSES[table](*(row[at] for at in self._columns[table])))
-        return found
+            events.append(event.CLASSES[table](*(row[at] for at in self._columns[table])))
+        return events
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._db.close()
 
 
 def _statement(normaliser: Normaliser, feed: str, tables: Sequence[str]) -> tuple[str, list[str]]:
-    """The one SELECT, and its columns: the table's name, then the places of all tables' columns."""
+    """Return the SELECT, and its columns: the table's name, then the places of all columns."""
     steps = [f"frames AS MATERIALIZED ({_FRAMES.format(feed=feed)})"]
     if normaliser.reads("contracts"):
         steps.append(f"contracts AS MATERIALIZED ({normalise.contracts_of(feed)})")
@@ -120,10 +125,10 @@ def _statement(normaliser: Normaliser, feed: str, tables: Sequence[str]) -> tupl
 
 
 def _places(table: str) -> Iterator[tuple[str, str, str]]:
-    """Each column of a table's events: its name, the place it has in the answer, and its type.
+    """Yield each column of a table's events: its name, its place in the result, and its type.
 
-    The tables take the same places, by type: a row of the answer is a third as wide as all tables'
-    columns together, and what a look costs is its width.
+    Tables share places of the same type. So a row of the result is a third as wide as all tables'
+    columns together, and the width decides how long the statement takes.
     """
     types = {column.name: column.type.split()[0] for column in TABLES[table].columns}
     taken: Counter[str] = Counter()
@@ -133,15 +138,15 @@ def _places(table: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _rows(table: str, sql: str) -> str:
-    """A section's rows, each column in its place."""
+    """Return the SELECT of a section's rows, each column in its place."""
     columns = list(_places(table))
     placed = ", ".join(f'"{name}"::{kind} AS "{place}"' for name, place, kind in columns)
-    # What the section does not name is NULL.
+    # Columns that the section does not name are NULL.
     whole = f"{_nothing({name: kind for name, _, kind in columns})} UNION ALL BY NAME ({sql})"
     return f"SELECT '{table}' AS \"table\", {placed} FROM ({whole})"  # noqa: S608 - the feed's own SQL
 
 
 def _nothing(types: Mapping[str, str]) -> str:
-    """No row of these columns."""
+    """Return a SELECT of these columns without rows."""
     listed = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in types.items())
     return f"SELECT {listed} WHERE false"

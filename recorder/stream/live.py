@@ -1,8 +1,8 @@
 """Events as they are recorded: new frames, normalised in memory by the same SQL as in ingest.
 
-Following begins where the published database ends: the ledger says which frames are in the tables,
-and the state that ingest carries from batch to batch is copied from there. From then on it reads
-the journals' tails by itself, so that an event is here as soon as its frame is on disk.
+A follower starts where the published database ends: the ledger lists the frames in the tables, and
+the follower copies the state that ingest carries from batch to batch. From then on it reads the
+journals' tails, so an event is available as soon as its frame is on disk.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from recorder.schema.tables import LEDGER
 from recorder.stream import event
 from recorder.stream.asof import AsOf
 from recorder.stream.event import Event, Filter, Place
-from recorder.stream.incremental import Eager, Turns
+from recorder.stream.incremental import Incremental, PollSchedule
 from recorder.stream.memory import MemoryTables
 from recorder.stream.span import check_version
 from recorder.tables.rules import Rules
 
-#: How often rows that are too old are dropped from memory.
+#: Interval of the record's time at which rows that are too old are dropped from memory.
 _FORGET_NS = 60_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a follower spends its time.
+    """The intervals and limits of a follower.
 
-    `poll`: seconds between two looks. `hold`: seconds that an event waits for earlier ones of other
-    feeds. `history`: how far back reads as of now can see. `share`: the most of a core to use; with
-    it events come from one quick statement where that is exact (see `incremental`), what is old
-    when following begins is passed over, and there are no reads as of now.
+    `poll`: seconds between two polls. `hold`: seconds that an event waits for earlier ones of other
+    feeds. `history`: how far back reads through `as_of` can see. `share`: the largest share of a
+    core to use. With a share, events come from the fast path where that is exact (see
+    `incremental`), frames older than `history` are skipped at the start, and there is no `as_of`.
     """
 
     poll: float = 0.1
@@ -60,22 +60,22 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """Where following begins: tables, the frames behind them, and events that are in the tables."""
+    """The start of a follower: tables, the frames after them, and events from the tables."""
 
     layout: Layout
     memory: MemoryTables
     tail: Follow
     past: Iterator[Event]
-    eager: Eager | None = None
-    turns: Turns | None = None
+    incremental: Incremental | None = None
+    schedule: PollSchedule | None = None
 
 
 class Follower:
-    """Iterates over events in receive order, and waits for more; `open` makes one.
+    """Iterates over events in receive order, and waits for more; create one with `open`.
 
-    `as_of` reads what came so far. An event is held back for `pace.hold` seconds, so that the
-    feeds, which are written one by one, come in one order. One that comes later still is given at
-    once, and counted in `late`.
+    `as_of` reads the events up to the last one yielded. An event is held back for `pace.hold`
+    seconds, so that events of several feeds, written separately, come in one order. An event that
+    arrives even later is yielded at once, and counted in `late`.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Follower:
         self.late = 0
         self.layout = begun.layout
         self._memory, self._tail, self._past = begun.memory, begun.tail, begun.past
-        self._eager, self._turns = begun.eager, begun.turns
+        self._incremental, self._schedule = begun.incremental, begun.schedule
         self._wanted, self._pace, self._clock, self._reporter = wanted, pace, clock, reporter
         self._waiting: list[tuple[Place, Event]] = []
         self._now_ns = self._forgot_ns = 0
@@ -104,13 +104,13 @@ class Follower:
         clock: Clock | None = None,
         reporter: Reporter = Reporter(warnings.warn),  # noqa: B008 - frozen
     ) -> Follower:
-        """Copy what ingest has published into memory, and follow what is recorded from there on.
+        """Copy the published tables into memory, and follow the record from there on.
 
-        `reporter` is warned of files and feeds that are left out.
+        `reporter` takes warnings of files and feeds that are left out.
 
         Raises:
             DataError: the tables are of another version.
-            UsageError: a feed that is not recorded here.
+            UsageError: a feed is not recorded here.
         """
         wanted, pace, clock = wanted or Filter(), pace or Pace(), clock or Clock()
         _check_feeds(layout, wanted)
@@ -123,40 +123,45 @@ class Follower:
         begun = Begun(layout, memory, tail, past)
         if pace.share is not None:
             memory.db.execute("SET threads = 1")
-            begun = replace(begun, eager=Eager(memory, rules, tables), turns=Turns(pace.share))
+            incremental = Incremental(memory, rules, tables)
+            begun = replace(begun, incremental=incremental, schedule=PollSchedule(pace.share))
             for feed in layout.feeds():
                 tail.skip_before(feed, clock.wall_ns() - pace.history_ns)
         return cls(begun, wanted, pace, clock, reporter)
 
     @property
     def as_of(self) -> AsOf:
-        """Return reads as of the event given last; they see `pace.history` back.
+        """Reads as of the event yielded last; they see back as far as `pace.history`.
 
         Raises:
-            UsageError: following with a share of a core keeps no tables to read.
+            UsageError: a follower with a share of a core keeps no tables to read.
         """
-        if self._eager is not None:
-            raise UsageError("who follows at a glance keeps no tables", hint="leave share out")
+        if self._incremental is not None:
+            what = "a follower with a share of a core keeps no tables"
+            raise UsageError(what, hint="leave share out")
         return AsOf(self._memory.db, lambda: self._now_ns)
 
     def stop(self) -> None:
-        """End the iteration after what is there now; safe to call from a signal or a thread."""
+        """End the iteration after the events that are there now.
+
+        It is safe to call this from a signal handler or another thread.
+        """
         self._stopped = True
 
     def counted(self) -> dict[str, tuple[int, int]]:
-        """Return data frames and their bytes by feed, since the last call."""
+        """Return the numbers of frames and payload bytes by feed, since the last call."""
         counts, self._counts = self._counts, {}
         return counts
 
     @property
     def pause(self) -> float:
-        """Seconds to wait before the next look."""
+        """Seconds to wait before the next poll."""
         return self._pace.poll
 
     def close(self) -> None:
         """Release the memory."""
-        if self._eager is not None:
-            self._eager.close()
+        if self._incremental is not None:
+            self._incremental.close()
         self._memory.close()
 
     def __iter__(self) -> Iterator[Event]:
@@ -168,7 +173,9 @@ class Follower:
             time.sleep(self._pace.poll)
 
     def ready(self, *, everything: bool = False) -> Iterator[Event]:
-        """Look once; give the events that need not wait any longer, or all of them, in order.
+        """Poll once; yield the events that need not wait any longer, in order.
+
+        With `everything`, yield those that would have to wait, too.
 
         Raises:
             DataError: the SQL of a feed is wrong; with a share of a core such a feed is left out.
@@ -181,8 +188,8 @@ class Follower:
             self._now_ns = max(self._now_ns, found.recv_ns)
             yield found
         self._forget()
-        if self._eager is not None:
-            self._eager.tidy()
+        if self._incremental is not None:
+            self._incremental.tidy()
 
     def _ripe(self, horizon: int, everything: bool) -> Iterator[Event]:
         while self._waiting and (everything or self._waiting[0][0][0] <= horizon):
@@ -192,7 +199,7 @@ class Follower:
 
     def _look(self) -> None:
         for feed in self._wanted.feeds or self._tail.feeds():
-            if feed not in self._wrong and (self._turns is None or self._turns.due(feed)):
+            if feed not in self._wrong and (self._schedule is None or self._schedule.due(feed)):
                 try:
                     self._look_at(feed)
                 except DataError as error:
@@ -206,13 +213,13 @@ class Follower:
         for table in self._tail.new(feed):
             some = True
             self._count(feed, table)
-            at_once = self._eager.events(feed, table) if self._eager is not None else None
-            if at_once is None:
+            fast = self._incremental.events(feed, table) if self._incremental is not None else None
+            if fast is None:
                 self._keep(self._memory.take(feed, table))
             else:
-                self._keep(found for found in at_once if self._wanted.takes(found))
-        if some and self._turns is not None:
-            self._turns.took(feed, began, time.thread_time() - before)
+                self._keep(found for found in fast if self._wanted.takes(found))
+        if some and self._schedule is not None:
+            self._schedule.took(feed, began, time.thread_time() - before)
 
     def _count(self, feed: str, table: pa.Table) -> None:
         frames, size = self._counts.get(feed, (0, 0))
@@ -223,7 +230,7 @@ class Follower:
             heapq.heappush(self._waiting, (found.place, found))
 
     def _forget(self) -> None:
-        """Drop rows that no read as of now can see, once a minute of the record."""
+        """Drop rows older than `pace.history`, once per minute of the record's time."""
         if self._now_ns - self._forgot_ns >= _FORGET_NS:
             self._forgot_ns = self._now_ns
             self._memory.forget(self._now_ns - self._pace.history_ns)
@@ -241,10 +248,12 @@ def _check_feeds(layout: Layout, wanted: Filter) -> None:
 
 
 def _published(layout: Layout, pace: Pace, reporter: Reporter) -> duckdb.DuckDBPyConnection | None:
-    """Open the published tables; None if there are none, or none that can be read.
+    """Open the published tables; return None if there are none.
+
+    With a share of a core, return None and warn if they cannot be read.
 
     Raises:
-        DataError: they cannot be read, and without a share of a core every event counts.
+        DataError: the tables cannot be read, and there is no share of a core.
     """
     if not layout.database.exists():
         return None
@@ -262,7 +271,7 @@ def _published(layout: Layout, pace: Pace, reporter: Reporter) -> duckdb.DuckDBP
 def _begin_behind(
     published: duckdb.DuckDBPyConnection, memory: MemoryTables, tail: Follow, history_ns: int
 ) -> None:
-    """Copy the published tables, and let the tail begin behind the frames that are in them."""
+    """Copy the published tables, and start the tail after the frames that are in them."""
     names = "feed, segment, rows, journal_offset, sealed, last_recv_ns"
     ledger = published.execute(f"SELECT {names} FROM {LEDGER.name}").fetchall()  # noqa: S608
     for feed, stem, *position, _ in ledger:

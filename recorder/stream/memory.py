@@ -1,4 +1,4 @@
-"""The tables in memory: what ingest has published, and the rows of frames that came since."""
+"""The tables in memory: the published rows, and the rows of frames recorded since."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from recorder.stream.event import Event, Filter, columns
 from recorder.tables.batch import Batches, prepare
 from recorder.tables.rules import Rules
 
-#: Tables of which every row is copied and kept, however old.
+#: Tables of which all rows are copied and kept, whatever their age.
 _WHOLE = ("connections", "instruments", "gaps")
 
 
 class MemoryTables:
     """Turns frames into rows of tables in memory, and rows into events.
 
-    `tables` and `wanted` say which events. `db` is the database in memory.
+    `tables` and `wanted` select the events. `db` is the database in memory.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class MemoryTables:
         self._batches: dict[str, Batches] = {}
 
     def copy(self, published: duckdb.DuckDBPyConnection, since_ns: int) -> None:
-        """Copy the rows received since then, and the state that batches carry on."""
+        """Copy the rows received since `since_ns`, and the state that batches carry on."""
         there = {row[0] for row in published.execute("SHOW TABLES").fetchall()}
         mine = {row[0] for row in self.db.execute("SHOW TABLES").fetchall()}
         for name in sorted(there & mine):
@@ -56,11 +56,11 @@ class MemoryTables:
         return self._events(feed, self._batches_of(feed).take(frames))
 
     def settle(self, feed: str, frames: pa.Table) -> None:
-        """Note frames whose events are known already; they become no rows."""
+        """Update the state of connections after frames from the fast path; make no rows."""
         self._batches_of(feed).settle(frames)
 
     def forget(self, before_ns: int) -> None:
-        """Drop rows received before then."""
+        """Drop rows received before `before_ns`."""
         for name in TABLES:
             if name not in _WHOLE:
                 sql = f"DELETE FROM {name} WHERE recv_ns < $before"  # noqa: S608 - our own names
@@ -79,7 +79,7 @@ class MemoryTables:
         """Yield the wanted events whose rows these frames made."""
         self.db.register("batch", frames)
         given = {"since": 0, "until": 0, **self._wanted.values, "name": feed}
-        # A row has its frame's time, so that old rows need not be searched.
+        # A row has its frame's receive time, so older rows need not be searched.
         times = compute.min_max(frames["recv_ns"]).as_py()
         given["since"] = max(self._wanted.span.since_ns, times["min"] or 0)
         given["until"] = min(self._wanted.span.until_ns, (times["max"] or 0) + 1)

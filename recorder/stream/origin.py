@@ -1,4 +1,4 @@
-"""From a row back to the raw frame that made it."""
+"""The way back from a row to the raw frame that it was made from."""
 
 from __future__ import annotations
 

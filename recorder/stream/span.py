@@ -1,4 +1,4 @@
-"""A stretch of the record: from when to when, of which feeds, and what is missing in it."""
+"""Ranges of the record: their bounds and feeds, and the gaps in them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """An interval of a feed in which events may be missing; `to_ns` None: it lasts."""
+    """An interval of a feed in which events may be missing; `to_ns` None: it has not ended."""
 
     feed: str
     line: str | None
@@ -42,7 +42,7 @@ class Gap:
 
 
 def span(since: When | None = None, until: When | None = None) -> Span:
-    """Return the stretch from `since` to `until`, in the grammar of `recorder.times`; None is open.
+    """Return the range from `since` to `until`, in the grammar of `recorder.times`; None is open.
 
     Raises:
         UsageError: nothing lies between the two, or one is not a time.
@@ -53,7 +53,7 @@ def span(since: When | None = None, until: When | None = None) -> Span:
 
 
 def between(since_ns: int | None, until_ns: int | None) -> Span:
-    """Return the stretch between two moments in ns since epoch; None is open.
+    """Return the range between two times in ns since epoch; None is open.
 
     Raises:
         UsageError: nothing lies between the two.
@@ -67,10 +67,10 @@ def between(since_ns: int | None, until_ns: int | None) -> Span:
 
 
 def check_version(connection: duckdb.DuckDBPyConnection, where: str = "") -> None:
-    """Refuse tables of another version.
+    """Check that the tables are of this version.
 
     Raises:
-        DataError: they were written by a newer recorder, or an older one, or by none.
+        DataError: a newer or older recorder wrote them, or they are not a recorder's.
     """
     import duckdb
 
@@ -79,7 +79,7 @@ def check_version(connection: duckdb.DuckDBPyConnection, where: str = "") -> Non
         version = int(found["schema"])
     except (duckdb.Error, KeyError, ValueError) as error:
         hint = "make it with: recorder ingest"
-        raise DataError("is no database of the recorder", where=where, hint=hint) from error
+        raise DataError("not a database of the recorder", where=where, hint=hint) from error
     if version > SCHEMA_VERSION:
         raise DataError(
             f"tables of version {version}, made by recorder {found.get('recorder', 'unknown')}; "
@@ -91,15 +91,15 @@ def check_version(connection: duckdb.DuckDBPyConnection, where: str = "") -> Non
         raise DataError(
             f"tables of version {version}; this recorder reads version {SCHEMA_VERSION}",
             where=where,
-            hint="make them anew from the raw record: recorder ingest --rebuild",
+            hint="rebuild them from the raw record: recorder ingest --rebuild",
         )
 
 
 def check_feeds(connection: duckdb.DuckDBPyConnection, feeds: Collection[str]) -> None:
-    """Refuse feeds that left nothing in the record.
+    """Check that each feed is in the record.
 
     Raises:
-        UsageError: the first such feed, with the nearest that is there.
+        UsageError: a feed is not; the hint is the nearest name that is.
     """
     known = {str(row[0]) for row in connection.execute("SELECT feed FROM ledger").fetchall()}
     for feed in feeds:
@@ -108,24 +108,24 @@ def check_feeds(connection: duckdb.DuckDBPyConnection, feeds: Collection[str]) -
 
 
 def recorded(connection: duckdb.DuckDBPyConnection) -> tuple[int, int] | None:
-    """When the first and the last ingested frame were received; None of an empty record."""
+    """Return the receive times (ns) of the first and last ingested frame; None if there is none."""
     sql = "SELECT min(first_recv_ns), max(last_recv_ns) FROM ledger"
     [(first, last)] = connection.execute(sql).fetchall()
     return None if first is None else (int(first), int(last))
 
 
 def check_recorded(connection: duckdb.DuckDBPyConnection, wanted: Span) -> None:
-    """Refuse a range outside of what was recorded.
+    """Check that a range overlaps the recorded time.
 
     Raises:
-        DataError: nothing was recorded in it; the message says what was.
+        DataError: nothing was recorded in the range; the hint names the recorded time.
     """
-    found = recorded(connection)
-    if found is None:
+    times = recorded(connection)
+    if times is None:
         raise DataError("nothing was ingested yet", hint="recorder ingest")
-    if wanted.until_ns <= found[0] or wanted.since_ns > found[1]:
+    if wanted.until_ns <= times[0] or wanted.since_ns > times[1]:
         what = "nothing was recorded in this range"
-        hint = f"the record goes from {iso(found[0])} to {iso(found[1])}"
+        hint = f"the record goes from {iso(times[0])} to {iso(times[1])}"
         raise DataError(what, hint=hint)
 
 
@@ -142,13 +142,13 @@ ORDER BY from_ns, feed, line
 def gaps(
     connection: duckdb.DuckDBPyConnection, wanted: Span, feeds: Collection[str] | None = None
 ) -> list[Gap]:
-    """The uncovered gaps that the range lies over, of these feeds or of all."""
-    found = recorded(connection)
-    last = found[1] if found else 0
+    """Return the uncovered gaps within or across the range, of these feeds or of all."""
+    times = recorded(connection)
+    last = times[1] if times else 0
     given = {
         "since": wanted.since_ns,
         "until": wanted.until_ns,
-        # That recording has ended at the record's end is no gap of an open range.
+        # In an open range, the end of the recording does not count as a gap.
         "last": wanted.until_ns if wanted.until_ns < FOR_EVER else last - 60 * NS,
         "for_ever": FOR_EVER,
         "feeds": None if feeds is None else list(feeds),

@@ -118,7 +118,7 @@ def test_a_mistake_is_told_when_events_are_asked_for(
     [
         (SCHEMA_VERSION + 1, "this recorder reads version"),
         (SCHEMA_VERSION - 1, "recorder ingest --rebuild"),
-        ("x", "is no database of the recorder"),
+        ("x", "not a database of the recorder"),
     ],
 )
 def test_tables_of_another_version_are_refused(tmp_path: Path, version: Any, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Following at a glance gives the events of the long way; what it cannot tell, it leaves to it."""
+"""The fast path of following returns the events of the slow path, or leaves them to it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from recorder.feeds import feed as feed_of
 from recorder.reporter import Reporter
 from recorder.stream import event
 from recorder.stream.event import Event
-from recorder.stream.glance import Glance, can
+from recorder.stream.glance import Glance, supports
 from recorder.stream.incremental import (
     NEWEST_COUNTS,
-    Life,
+    KnownConnection,
+    PollSchedule,
     Stretch,
-    Turns,
-    alone,
     clock_errors,
-    goes_on,
+    is_contiguous,
+    without_overlap,
 )
 from recorder.stream.live import Follower, Pace
 from recorder.tables import normalise
@@ -69,7 +69,7 @@ def recorded(root: Path) -> list[Event]:
     return list(recorder.events(TABLES, data_dir=root))
 
 
-def test_events_at_a_glance_are_those_of_the_tables(tmp_path: Path) -> None:
+def test_events_of_the_fast_path_are_those_of_the_tables(tmp_path: Path) -> None:
     """Between markers a glance is enough; journals are sealed and published meanwhile."""
     writers = [Writer(tmp_path, feed) for feed in ("binance", "cryptolisting")]
     streams = [(writer, writer.open()) for writer in writers]
@@ -113,7 +113,7 @@ def test_in_a_life_of_closes_gaps_and_two_lines_nothing_differs(tmp_path: Path, 
     assert sorted(found, key=event.place) == recorded(tmp_path)
 
 
-def test_a_frame_that_breaks_the_sql_takes_the_long_way(tmp_path: Path) -> None:
+def test_a_frame_that_breaks_the_sql_takes_the_slow_path(tmp_path: Path) -> None:
     writer = Writer(tmp_path, "binance")
     stream = writer.open()
     follower = glancing(tmp_path)
@@ -134,11 +134,11 @@ def test_a_frame_that_breaks_the_sql_takes_the_long_way(tmp_path: Path) -> None:
     assert sorted(found, key=event.place) == recorded(tmp_path)
 
 
-def test_every_feed_s_sql_is_told_at_a_glance_or_not_at_all(tmp_path: Path) -> None:
+def test_every_feed_s_sql_works_on_the_fast_path_or_is_refused(tmp_path: Path) -> None:
     glanced = 0
     for kind in KINDS:
         sql = feed_of(kind).normalise
-        if sql is None or not can(normaliser := normalise.load(sql)):
+        if sql is None or not supports(normaliser := normalise.load(sql)):
             continue
         follower = glancing(tmp_path)
         glance = Glance(follower._memory.db.cursor(), normaliser, kind, TABLES, 1.0)
@@ -149,7 +149,7 @@ def test_every_feed_s_sql_is_told_at_a_glance_or_not_at_all(tmp_path: Path) -> N
     assert glanced >= 4
 
 
-def test_there_are_no_reads_as_of_now_at_a_glance(tmp_path: Path) -> None:
+def test_the_fast_path_has_no_reads_as_of_now(tmp_path: Path) -> None:
     follower = glancing(tmp_path)
     with pytest.raises(UsageError, match="keeps no tables"):
         _ = follower.as_of
@@ -170,7 +170,7 @@ def test_sealed_files_of_the_past_are_passed_over(tmp_path: Path) -> None:
 
 # -- pure decisions
 
-LIFE = Life("all", "A", 100, None, None, 9, 1_000)
+LIFE = KnownConnection("all", "A", 100, None, None, 9, 1_000)
 
 
 def stretch(first: int, last: int, rows: int | None = None) -> Stretch:
@@ -186,20 +186,20 @@ def stretch(first: int, last: int, rows: int | None = None) -> Stretch:
     ],
 )  # fmt: skip
 def test_frames_go_on_where_none_is_missing(batch: dict[str, Stretch], whole: bool) -> None:
-    assert goes_on(batch, {"c": LIFE}) is whole
+    assert is_contiguous(batch, {"c": LIFE}) is whole
 
 
-def test_a_connection_is_alone_unless_another_of_its_group_may_live() -> None:
+def test_connections_do_not_overlap_unless_two_of_a_group_may_be_open() -> None:
     batch = {"c": stretch(10, 12)}
-    other = Life("all", "B", 100, 1_500, None, 5, 1_400)
-    assert not alone(batch, [LIFE, other])  # it closed less than a second before
-    assert alone(batch, [LIFE, Life("news", "A", 100, None, None, 5, 1_400)])
-    assert alone(batch, [LIFE, Life("all", "B", None, 1_500, None, 5, None)])
-    long_ago = Life("all", "B", 100, 2_000 - 2 * NS, None, 5, 100)
-    assert alone(batch, [LIFE, long_ago])
+    other = KnownConnection("all", "B", 100, 1_500, None, 5, 1_400)
+    assert not without_overlap(batch, [LIFE, other])  # it closed less than a second before
+    assert without_overlap(batch, [LIFE, KnownConnection("news", "A", 100, None, None, 5, 1_400)])
+    assert without_overlap(batch, [LIFE, KnownConnection("all", "B", None, 1_500, None, 5, None)])
+    long_ago = KnownConnection("all", "B", 100, 2_000 - 2 * NS, None, 5, 100)
+    assert without_overlap(batch, [LIFE, long_ago])
 
 
-def test_the_clock_s_error_is_heard_without_the_long_way() -> None:
+def test_the_clock_s_error_is_read_without_the_slow_path() -> None:
     stats = [b'{"clock":{"error_ns":7,"synchronised":true}}', b'{"clock":null}', b"{", b"[]", b"{}"]
     rows = pa.table(
         {
@@ -214,37 +214,37 @@ def test_the_clock_s_error_is_heard_without_the_long_way() -> None:
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.floats(0.001, 0.5)), max_size=40))
 def test_looks_take_no_more_than_their_share(looks: list[tuple[str, float]]) -> None:
     now, spent = [0.0], 0.0
-    turns = Turns(0.25, lambda: now[0])
+    schedule = PollSchedule(0.25, lambda: now[0])
     for feed, cost in looks:
-        while not turns.due(feed):
+        while not schedule.due(feed):
             now[0] += 0.01
-        turns.took(feed, now[0], cost)
+        schedule.took(feed, now[0], cost)
         spent += cost
         now[0] += cost
-    assert turns.due("c")  # who was never looked at need not wait
+    assert schedule.due("c")  # a feed that was never polled need not wait
     # Each feed's debt is its mean a few dozen times over; it is paid by the looks that follow.
     assert spent <= 0.25 * now[0] + 2 * 0.5 / NEWEST_COUNTS
 
 
 def test_steady_looks_come_to_take_their_share_exactly() -> None:
     now, spent = [0.0], 0.0
-    turns = Turns(0.25, lambda: now[0])
+    schedule = PollSchedule(0.25, lambda: now[0])
     for _ in range(400):
-        while not turns.due("a"):
+        while not schedule.due("a"):
             now[0] += 0.001
-        turns.took("a", now[0], 0.02)
+        schedule.took("a", now[0], 0.02)
         spent += 0.02
     assert spent / now[0] == pytest.approx(0.25, rel=0.1)
 
 
-def test_a_dear_look_is_paid_for_by_many_others() -> None:
+def test_an_expensive_poll_is_paid_for_by_many_others() -> None:
     now = [0.0]
-    turns = Turns(0.25, lambda: now[0])
+    schedule = PollSchedule(0.25, lambda: now[0])
     waits = []
     for number in range(600):
         began = now[0]
-        turns.took("a", began, 0.2 if number == 300 else 0.01)
-        while not turns.due("a"):
+        schedule.took("a", began, 0.2 if number == 300 else 0.01)
+        while not schedule.due("a"):
             now[0] += 0.00001
         waits.append(now[0] - began)
     assert max(waits) < 2 * waits[299]  # nobody waits for long
