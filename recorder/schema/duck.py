@@ -1,4 +1,4 @@
-"""DuckDB as the recorder uses it."""
+"""DuckDB connections with the settings that the recorder needs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import duckdb
 def connect(
     path: Path | None = None, *, read_only: bool = False, **settings: str | bool | int
 ) -> duckdb.DuckDBPyConnection:
-    """A connection to a database file, or to memory: on UTC, and silent.
+    """Return a connection to a database file, or to memory: on UTC, without a progress bar.
 
-    Left alone, DuckDB draws a progress bar on standard output when a query takes long.
+    By default DuckDB draws a progress bar on standard output when a query takes long.
     """
     where = ":memory:" if path is None else str(path)
     connection = duckdb.connect(where, read_only=read_only, config=dict(settings))

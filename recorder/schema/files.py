@@ -1,4 +1,4 @@
-"""Where the SQL files are: in the repository, or inside the installed package."""
+"""The place of the SQL files: in the repository, or inside the installed package."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def sql_directory() -> Path:
-    """Where the SQL files are: inside an installed package, or in a checkout beside it."""
+    """Return the directory of the SQL files: in an installed package, or beside a checkout's."""
     package = Path(__file__).parents[1]
     installed = package / "queries"
     return installed if installed.exists() else package.parent / "queries"

@@ -22,7 +22,7 @@ RAW = pa.schema(
     ]
 )
 
-#: What the view `raw` selects of the files `r`.
+#: The columns that the view `raw` selects from the files `r`.
 # Qualified: DuckDB confuses a view's bare column with the parameter of a macro that reads the view.
 RAW_COLUMNS = """
     r.feed, r.date, r.recv_ns, make_timestamptz(r.recv_ns // 1000) AS recv_time, r.mono_ns, r.seq,
@@ -31,14 +31,14 @@ RAW_COLUMNS = """
 
 
 def check_version(metadata: Mapping[bytes, bytes] | None, where: object) -> None:
-    """Refuse what a newer recorder wrote: its columns may mean something else.
+    """Check that this version of the recorder can read a file: in others, columns may differ.
 
     Raises:
         DataError: the file's metadata names another version.
     """
     version = (metadata or {}).get(b"recorder.schema")
     if version is not None and version != RAW_VERSION.encode():
-        said = version.decode("ascii", "replace")
-        what = f"was written by another version (record schema {said}; this one reads "
+        theirs = version.decode("ascii", "replace")
+        what = f"was written by another version (record schema {theirs}; this one reads "
         hint = f"update the recorder: pip install --upgrade {DISTRIBUTION}"
         raise DataError(f"{what}{RAW_VERSION})", where=str(where), hint=hint)

@@ -1,7 +1,7 @@
 """The tables of `recorder.duckdb`: every column with its type, unit and meaning.
 
-This is the one place that says what a table holds. The database's DDL and comments and the
-documentation's column lists are made from it.
+This is the only definition of the tables. The database's DDL and comments, and the documentation's
+column lists, are made from it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its name, DuckDB type and what it means."""
+    """A column: its name, its DuckDB type and its meaning."""
 
     name: str
     type: str
@@ -20,7 +20,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: its name, what one row is, and its columns in order."""
+    """A table: its name, the meaning of a row, and its columns in order."""
 
     name: str
     comment: str
@@ -28,7 +28,7 @@ class Table:
 
     @property
     def ddl(self) -> str:
-        """`CREATE TABLE IF NOT EXISTS` with a comment on the table and on each column."""
+        """The `CREATE TABLE IF NOT EXISTS`, with a comment on the table and on each column."""
         columns = ", ".join(f"{c.name} {c.type}" for c in self.columns)
         comments = [f"COMMENT ON TABLE {self.name} IS {_quoted(self.comment)}"]
         comments += [
@@ -41,7 +41,7 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-#: Every row of every event table begins with these: they lead back to the raw frame.
+#: The first columns of every event table; they identify the raw frame of a row.
 COMMON = (
     Column("feed", "VARCHAR NOT NULL", "the feed's name in the configuration"),
     Column("channel", "VARCHAR", "the service's own stream name; NULL if the frame does not say"),
@@ -165,7 +165,7 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
                 "DOUBLE",
                 "value in US dollars; NULL where the contract's value is unknown",
             ),
-            Column("order_id", "VARCHAR", "the venue's id of the liquidation order, if it tells"),
+            Column("order_id", "VARCHAR", "the venue's id of the liquidation order, if sent"),
             BACKFILL,
             EXTRA,
         ),
@@ -255,7 +255,7 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
             Column(
                 "notional_usd",
                 "DOUBLE",
-                "a trade's value in US dollars; NULL where it cannot be told",
+                "a trade's value in US dollars; NULL where it is unknown",
             ),
             Column("side", "VARCHAR", "what the taker of a trade did: buy or sell"),
             Column("trade_id", "VARCHAR", "the venue's id of a trade"),
@@ -263,9 +263,9 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
         ),
     ),
     "instruments": (
-        "What a venue's public list says of an instrument, from recv_ns on; a row per change.",
+        "An instrument's values in the venue's public list, from recv_ns on; a row per change.",
         (
-            Column("contract_size", "DOUBLE", "one contract is so much of contract_unit"),
+            Column("contract_size", "DOUBLE", "value of one contract, in contract_unit"),
             Column("contract_unit", "VARCHAR", "base or usd; NULL if unknown, or a third coin"),
             Column("funding_interval_hours", "DOUBLE", "hours between two fundings"),
         ),
@@ -358,10 +358,10 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
     ),
 }
 
-#: What was ingested; private to ingest, published for anyone who must prove what was recorded.
+#: The ingested segments: the state of ingest, and the proof of what was recorded.
 LEDGER = Table(
     "ledger",
-    "What was ingested: one row per segment, committed together with its rows.",
+    "The ingested segments: one row each, committed together with its rows.",
     (
         Column("feed", "VARCHAR NOT NULL", "the feed's name"),
         Column(
@@ -383,7 +383,7 @@ LEDGER = Table(
     ),
 )
 
-#: What was taken away on purpose; the ledger keeps its rows, so that nothing is ingested again.
+#: The segments deleted on purpose; the ledger keeps its rows, so that nothing is ingested again.
 PRUNED = Table(
     "pruned",
     "Segments whose raw file was removed on purpose (recorder prune); the ledger keeps them.",
@@ -397,10 +397,10 @@ PRUNED = Table(
     ),
 )
 
-#: What the database itself is.
+#: The versions of the tables and of the recorder.
 ABOUT = Table(
     "about",
-    "What made this database.",
+    "The versions of these tables, and of the recorder that made them.",
     (
         Column("name", "VARCHAR PRIMARY KEY", "schema: version of the tables; recorder: version"),
         Column("value", "VARCHAR NOT NULL", "the value"),
@@ -421,7 +421,7 @@ TABLES: dict[str, Table] = {
     name: Table(name, comment, _columns(own)) for name, (comment, own) in _OWN.items()
 }
 
-#: The tables whose rows are things that happened in the market: one timeline.
+#: The tables whose rows are market events: one timeline.
 EVENT_TABLES = (
     "whales",
     "funding",
