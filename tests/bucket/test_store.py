@@ -198,12 +198,12 @@ def answering(code: str, status: int) -> Iterator[dict[str, str]]:
     ("code", "status", "says"),
     [
         ("RequestTimeTooSkewed", 403, "this machine's clock"),
-        ("ExpiredToken", 400, "refuses our key"),
-        ("InvalidToken", 400, "refuses our key"),
+        ("ExpiredToken", 400, "rejects the key"),
+        ("InvalidToken", 400, "rejects the key"),
         ("SlowDown", 503, "cannot be reached"),
         ("InternalError", 500, "cannot be reached"),
         ("AccessDenied", 403, "denies access"),
-        ("SomethingNew", 400, "refuses"),
+        ("SomethingNew", 400, "answers with an error: SomethingNew"),
     ],
 )
 def test_what_a_service_refuses_is_named_and_its_text_is_not_repeated(
