@@ -270,7 +270,7 @@ def test_every_canned_query_can_be_drawn(name: str, sample: Path, tmp_path: Path
     png = tmp_path / f"{name}.png"
     result = CliRunner().invoke(command, [name, *place, "--plot", str(png)], catch_exceptions=False)
     assert result.stdout == ""
-    assert f"drawn in {png}" in result.stderr
+    assert f"plot saved to {png}" in result.stderr
     assert size_of(png)[0] >= 1500
 
 

@@ -139,7 +139,7 @@ def test_late_files_whose_time_was_pruned_are_taken_and_it_is_said(tmp_path: Pat
         record.layout.parquet(FEED, name).unlink()
     hosts[1].seal(record.layout, hosts[1].pieces(MINUTE, 17 * NS))
     said = ingest(record)
-    assert "came late" in said and "is gone" in said
+    assert "arrived late" in said and "no longer" in said
     tickers = {row[0] for row in record.sql("SELECT ticker FROM listings")}
     assert len(tickers) == 30
     assert record.sql("SELECT count(DISTINCT connection) FROM connections") == [(2,)]
@@ -168,7 +168,7 @@ def test_young_frames_wait_while_several_hosts_record(tmp_path: Path) -> None:
     [(last,)] = record.sql("SELECT max(recv_ns) FROM listings")
     assert before - 680 * NS < last < after - 600 * NS
     taken = len(record.sql("FROM listings"))
-    assert "wait for files of other hosts" in ingest(record)
+    assert "wait for other hosts' files" in ingest(record)
     assert taken <= len(record.sql("FROM listings")) < len(said)
     assert "wait for" not in ingest(record, "--settle", "0")
     assert len(record.sql("FROM listings")) == len(said)

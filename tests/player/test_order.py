@@ -209,8 +209,8 @@ def test_a_range_without_a_frame_says_what_is_around_it_and_why(tmp_path: Path) 
         ({"feeds": "smartmony"}, "did you mean 'smartmoney'"),
         ({"start": "soon"}, "'soon' is not a time"),
         ({"start": T0, "end": T0}, "empty range"),
-        ({"speed": 0}, "no speed"),
-        ({"speed": "fast"}, "no speed"),
+        ({"speed": 0}, "is not a speed"),
+        ({"speed": "fast"}, "is not a speed"),
     ],
 )
 def test_a_mistake_is_refused_at_once(
