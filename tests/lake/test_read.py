@@ -225,7 +225,7 @@ def test_a_file_that_is_gone_fails_the_question_that_needs_it(copy: Path) -> Non
         path.unlink()
     with (
         closing(read.connect(str(copy))) as connection,
-        pytest.raises(DataError, match=r"a file cannot be read.*listings(.|\n)*run the query again"),
+        pytest.raises(DataError, match=r"a file cannot be read.*listings(.|\n)*query again"),
     ):
         canned.run(connection, QUERIES["listings"], {})
 
