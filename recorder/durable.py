@@ -12,6 +12,9 @@ from recorder.errors import BusyError
 
 _AT_FDCWD = -100
 
+#: How coarse a directory's modification time may be (ns): two changes within it may look as one.
+GRAIN_NS = 100_000_000
+
 
 def sync(fd: int) -> None:
     """Force a file's data to stable storage; blocks, so call it in a thread.

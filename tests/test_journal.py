@@ -304,7 +304,7 @@ def test_a_journal_is_read_the_same_through_a_window_of_any_width(
     path.write_bytes(first + others[0] + hurt + MAGIC + b"noise" + others[2] + others[2][:70])
     whole = list(reader.blocks(path))
     assert [type(item) for item in whole] == [Block, Block, Damage, Block, Damage]
-    monkeypatch.setattr(reader, "_WINDOW", window)
+    monkeypatch.setattr(reader, "WINDOW", window)
     assert list(reader.blocks(path)) == whole
     assert list(reader.blocks(path, whole[1].start)) == whole[1:]
 

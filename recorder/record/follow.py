@@ -12,14 +12,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from recorder.durable import GRAIN_NS
 from recorder.errors import DataError
 from recorder.record import footers, read
 from recorder.record.layout import Layout, began_ns, order
 from recorder.record.read import Position, Reader
 from recorder.reporter import Reporter
-
-#: How coarse the time of a directory may be.
-_GRAIN_NS = 100_000_000
 
 #: Directories are listed again after this many seconds, whatever their times say.
 _RELIST_SECONDS = 10.0
@@ -39,7 +37,7 @@ class _Listing:
 
         A directory's time has the grain of the kernel's clock: a change within it would be missed.
         """
-        settled = self.wall_ns - self.changed_ns > _GRAIN_NS
+        settled = self.wall_ns - self.changed_ns > GRAIN_NS
         recent = time.monotonic() - self.at < _RELIST_SECONDS
         return settled and recent and changed_ns == self.changed_ns
 

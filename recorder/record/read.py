@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -177,15 +178,8 @@ class Reader:
 
     def _unseen(self, stem: str, table: pa.Table) -> pa.Table:
         """Return the rows without those that were read of the run's journals before."""
-        seen = None if self.seen is None else self.seen.get(run_of(stem))
-        if seen is None:
-            return table
-        firsts = table.group_by("connection").aggregate([("seq", "min")]).to_pylist()
-        if all(seen.behind(one["connection"]) <= one["seq_min"] for one in firsts):
-            return table
-        names, numbers = table["connection"].to_pylist(), table["seq"].to_pylist()
-        places = zip(names, numbers, strict=True)
-        return table.filter(pa.array([seen.add(name, seq, seq + 1) for name, seq in places]))
+        fresh = unseen(None if self.seen is None else self.seen.get(run_of(stem)), table)
+        return table if fresh is None else table.filter(fresh)
 
     def _name_before(self, stem: str) -> str:
         """Return the name of the last sealed file before a segment, of its run and day."""
@@ -210,6 +204,18 @@ def _places(file: pq.ParquetFile, path: Path) -> dict[str, tuple[int, int]]:
     return places
 
 
+def unseen(seen: reader.Numbers | None, table: pa.Table) -> pa.Array | None:
+    """Return for each row whether it is not in `seen`, and add it; None if no row is."""
+    if seen is None:
+        return None
+    firsts = table.group_by("connection").aggregate([("seq", "min")]).to_pylist()
+    if all(seen.behind(one["connection"]) <= one["seq_min"] for one in firsts):
+        return None
+    names, numbers = table["connection"].to_pylist(), table["seq"].to_pylist()
+    places = zip(names, numbers, strict=True)
+    return pa.array([seen.add(name, seq, seq + 1) for name, seq in places], pa.bool_())
+
+
 def stems(record: Layout, feed: str) -> list[str]:
     """Return the stems of a feed's journals and sealed files, in the order they were written.
 
@@ -225,15 +231,12 @@ def cut_of(record: Layout, feed: str, stem: str) -> int | None:
     None where no journal does. To be asked before the journal is opened: the later one is sealed
     after it, so that where the later one is gone, this one is gone as well.
     """
-    cuts = []
+    abouts = {}
     for later in record.active(feed):
         if run_of(later) == run_of(stem) and order(later) > order(stem):
-            try:
-                replaced = about(record.journal(feed, later)).get("replaces", [])
-            except FileNotFoundError:
-                continue
-            cuts += [cut for name, cut in replaced if name == stem]
-    return min(cuts, default=None)
+            with suppress(FileNotFoundError):
+                abouts[later] = about(record.journal(feed, later))
+    return reader.cuts(abouts).get(stem)
 
 
 def about(journal: Path) -> dict[str, Any]:

@@ -1,22 +1,24 @@
-"""A journal as a watcher needs it: how much came on which connection, and what markers tell.
+"""A feed's files without their payloads: frames counted per connection, and markers.
 
-Payloads are not read and their checksums not compared, except those of markers: what is counted
-here is for eyes, the tables are made with care.
+This is the fast path of status. It skips data payloads and their checksums; those of markers are
+read and compared. Everything else is as `record.read` does it: a segment is a journal or the sealed
+file that it became, and frames that capture wrote again after a failed sync count once.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from recorder.clock import NS
+from recorder.errors import DataError
 from recorder.frame import BINARY, KINDS, TEXT
+from recorder.record.journal import reader
 from recorder.record.journal.block import (
     ABOUT,
     HEADER,
@@ -28,10 +30,14 @@ from recorder.record.journal.block import (
     scan,
     seed,
 )
+from recorder.record.layout import Layout, order, run_of
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 
-class Run(NamedTuple):
-    """Frames of one connection: of a journal, data that came one after the other in one second."""
+class FrameCount(NamedTuple):
+    """Frames of one connection; in a journal, consecutive data frames of one second."""
 
     connection: str
     first_seq: int
@@ -39,88 +45,196 @@ class Run(NamedTuple):
     frames: int
     """Data frames among them."""
     bytes: int
+    """Their payloads' size; 0 for a sealed file."""
     last_ns: int
-    """When the last data frame came."""
+    """When the last data frame was received."""
     missing: int = 0
     """Numbers between the first and the end that no frame has."""
 
 
 class Marker(NamedTuple):
-    """A frame of our own making; `told` is its JSON object, empty where there is none."""
+    """A frame that the recorder wrote itself."""
 
     connection: str
     seq: int
     recv_ns: int
     kind: str
-    told: dict[str, Any]
+    fields: dict[str, Any]
+    """Its JSON object; empty if it has none, or its kind is not in `DECODED`."""
 
 
-Found = Run | Marker
+Entry = FrameCount | Marker
 
 _DATA = frozenset({TEXT, BINARY})
 
-#: Markers of which the words matter here.
-TELLING = frozenset({"open", "closed", "stats", "gap"})
+#: Kinds of markers whose payloads are decoded.
+DECODED = frozenset({"open", "closed", "stats", "gap"})
 
 
-def told(payload: bytes) -> dict[str, Any]:
-    """A marker's JSON object; empty if it is none."""
+def decode_fields(payload: bytes) -> dict[str, Any]:
+    """Return a marker's JSON object; an empty one if the payload is not a JSON object."""
     try:
         return msgspec.json.decode(payload, type=dict[str, Any])
     except (ValueError, RecursionError):
         return {}
 
 
-@dataclass(slots=True)
-class JournalTail:
-    """Reads what was added to one journal since the last time.
+class Skim:
+    """Skims one feed's files; journals are skimmed again and again as they grow.
 
-    The file stays open: when it was sealed and is gone, its end can be read all the same.
+    An open journal keeps its file descriptor: after it was sealed and removed, its end can still
+    be read.
     """
 
-    path: Path
-    offset: int = 0
-    fd: int = -1
-    size: int = 0
-    about: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.fd = os.open(self.path, os.O_RDONLY)
-        if self.offset:
-            with suppress(OSError, StopIteration):
-                self._describe(decode(os.pread(self.fd, 1 << 16, 0), 0, self._salt, 1 << 16))
+    def __init__(self, record: Layout, feed: str) -> None:
+        self._record, self._feed = record, feed
+        self._tails: dict[str, JournalTail] = {}
+        self._seen: dict[str, reader.Numbers] = {}
+        """The frames that were read of each run's journals."""
+        self._closed: list[JournalTail] = []
+        """The journals that were closed since the last call of `forget`."""
+        self._kept = False
+        """True if the last call of `forget` kept the numbers of closed journals."""
 
     @property
-    def _salt(self) -> int:
-        return seed(self.path.stem)
+    def journals(self) -> list[str]:
+        """The stems of the open journals, in the order they were written."""
+        return sorted(self._tails, key=order)
+
+    def open(self, stems: Iterable[str], offsets: Mapping[str, int]) -> None:
+        """Open journals, each at its byte in `offsets`; one that was sealed meanwhile is left out.
+
+        Journals that are open already end where one of these replaces them.
+        """
+        for stem in stems:
+            path = self._record.journal(self._feed, stem)
+            seen = self._seen.setdefault(run_of(stem), reader.Numbers())
+            with suppress(OSError):
+                self._tails[stem] = JournalTail(path, seen, offsets.get(stem, 0))
+        cuts = reader.cuts({stem: tail.about for stem, tail in self._tails.items()})
+        for stem, tail in self._tails.items():
+            tail.cut = cuts.get(stem)
+
+    def new(self, stem: str) -> list[Entry]:
+        """Return what an open journal gained since the last call, each connection's in order."""
+        return self._tails[stem].new()
+
+    def about(self, stem: str) -> dict[str, Any]:
+        """Return an open journal's description of itself; empty if it is damaged."""
+        return self._tails[stem].about
+
+    def size(self, stem: str) -> int:
+        """Return the size of an open journal in bytes."""
+        return os.fstat(self._tails[stem].fd).st_size
+
+    def close(self, stem: str) -> None:
+        """Close a journal."""
+        tail = self._tails.pop(stem)
+        tail.close()
+        self._closed.append(tail)
+
+    def forget(self) -> None:
+        """Drop the frame numbers of journals that were closed before the last call.
+
+        To be called when all files were read. Capture writes doubtful frames again before their
+        journal can be sealed, so one call later those were read, too.
+        """
+        if not self._closed and not self._kept:
+            return
+        names: set[str] = set()
+        for tail in (*self._tails.values(), *self._closed):
+            names |= tail.connections
+        for run, numbers in list(self._seen.items()):
+            if not numbers.keep(names):
+                del self._seen[run]
+        self._closed, self._kept = [], bool(self._closed)
+
+    def sealed(self, stem: str, skip: int = 0) -> list[Entry]:
+        """Return what a sealed file holds after its first `skip` frames.
+
+        A damaged or missing file yields none: `recorder verify` reports it.
+        """
+        from recorder.record.sealed import sealed_file
+
+        seen = self._seen.get(run_of(stem))
+        entries: list[Entry] = []
+        try:
+            with sealed_file(self._record.parquet(self._feed, stem)) as file:
+                for index in range(file.num_row_groups):
+                    rows = file.metadata.row_group(index).num_rows
+                    if skip < rows:
+                        entries += _row_group(file, index, skip, seen)
+                    skip = max(skip - rows, 0)
+        except (DataError, FileNotFoundError):
+            return []
+        return entries
+
+
+# -- journals
+
+
+class JournalTail:
+    """Skims what was added to one journal since the last time."""
+
+    def __init__(self, path: Path, seen: reader.Numbers, offset: int = 0) -> None:
+        """Open a journal; `seen` are the frames read of its run, to which this adds.
+
+        Raises:
+            OSError: it cannot be opened, or is gone.
+        """
+        self.about = decode_fields(reader.about(path))
+        self.fd = os.open(path, os.O_RDONLY)
+        self.cut: int | None = None
+        """The byte from which on a later journal holds its blocks again."""
+        self.connections: set[str] = set()
+        self._salt = seed(path.stem)
+        self._seen = seen
+        self._offset = offset
+        self._limit = 0
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         os.close(self.fd)
 
-    def new(self) -> list[Found]:
-        """What came since the last time, each connection's in order."""
-        size = os.fstat(self.fd).st_size
-        if size <= self.offset or size == self.size:
+    def new(self) -> list[Entry]:
+        """Return what was added since the last call, each connection's in order."""
+        limit = os.fstat(self.fd).st_size
+        if self.cut is not None:
+            limit = min(limit, self.cut)
+        if limit <= self._offset or limit == self._limit:
             return []
-        self.size = size
-        begin = self.offset - self.offset % mmap.ALLOCATIONGRANULARITY
-        with mmap.mmap(self.fd, size - begin, access=mmap.ACCESS_READ, offset=begin) as data:
-            found = _Found([], {})
-            position, limit = self.offset - begin, size - begin
-            while position < limit:
-                position = self._walk(data, position, limit, found)
-                resumed = self._resume(data, position, limit)
-                if resumed is None:
-                    break
-                position = resumed
-            found.finish()
-        self.offset = begin + position
-        return found.all
+        self._limit = limit
+        gathered = _Gathered(self._seen)
+        width = reader.WINDOW
+        while self._offset < limit:
+            size = min(width, limit - self._offset)
+            # A mapped file would kill the process where it is truncated, or cannot be read.
+            window = reader.read_at(self.fd, self._offset, size)
+            is_last = len(window) < size or self._offset + size == limit
+            position = self._read(window, gathered, is_last=is_last)
+            self._offset += position
+            if is_last:
+                break
+            width = reader.WINDOW if position else 2 * width
+        gathered.finish()
+        self.connections |= gathered.connections
+        return gathered.entries
 
-    def _walk(self, data: mmap.mmap, position: int, limit: int, found: _Found) -> int:
-        """Go from block to block as far as they are whole; where the next one would begin."""
-        unpack, head, under_way = HEADER.unpack_from, HEADER.size, found.under_way.get
+    def _read(self, window: bytes, gathered: _Gathered, *, is_last: bool) -> int:
+        """Read the blocks of a window; return the position from which to read the next time."""
+        position, end = 0, len(window)
+        while position < end:
+            position = self._walk(window, position, gathered)
+            resumed = self._resume(window, position)
+            if resumed is None or (resumed == end and not is_last):
+                break  # perhaps the block is whole in the next window
+            position = resumed
+        return position
+
+    def _walk(self, data: bytes, position: int, gathered: _Gathered) -> int:
+        """Go from block to block while they are whole; return where the next one would begin."""
+        unpack, head, limit = HEADER.unpack_from, HEADER.size, len(data)
+        under_way = gathered.under_way.get
         while position + head < limit:
             magic, length, _, count, first_seq, recv_ns, _, name = unpack(data, position)
             end = position + head + length
@@ -134,73 +248,129 @@ class JournalTail:
                     run[3] += length - RECORD.size * count
                     run[4] = recv_ns
                 else:
-                    found.begin(name, first_seq, count, length - RECORD.size * count, recv_ns)
+                    gathered.begin(name, first_seq, count, length - RECORD.size * count, recv_ns)
             else:
-                self._marked(decode(data, position, self._salt, limit), found)
+                self._marked(decode(data, position, self._salt, limit), gathered)
             position = end
         return position
 
-    def _resume(self, data: mmap.mmap, position: int, limit: int) -> int | None:
-        """Behind damage: where the next good block begins; None if there is none (yet)."""
-        for item in scan(data, self._salt, position, limit):
+    def _resume(self, data: bytes, position: int) -> int | None:
+        """Return where the next good block begins behind damage; None if there is none (yet)."""
+        for item in scan(data, self._salt, position):
             if isinstance(item, Block):
                 return item.start if item.start > position else None
             if not item.torn:
                 return item.end
         return None
 
-    def _marked(self, block: Block | None, found: _Found) -> None:
-        """A block that begins with a frame of our own making: it may hold any others, too."""
-        if block is None:
-            return
-        if block.frames == 1 and block.body[:1] == bytes([ABOUT]):
-            self._describe(block)
+    def _marked(self, block: Block | None, gathered: _Gathered) -> None:
+        """Add a block that begins with a marker; any other frames may follow it."""
+        if block is None or block.body[:1] == bytes([ABOUT]):
             return
         name = block.connection.encode()
+        gathered.end(name)
+        if not self._seen.take(block):
+            return
+        gathered.connections.add(block.connection)
         for index, (kind, payload) in enumerate(records(block)):
             seq = block.first_seq + index
             if kind in _DATA:
-                found.begin(name, seq, 1, len(payload), block.recv_ns)
+                count = FrameCount(block.connection, seq, seq + 1, 1, len(payload), block.recv_ns)
+                gathered.entries.append(count)
             else:
-                found.end(name)
                 kind_name = KINDS.get(kind, str(kind))
-                says = told(payload) if kind_name in TELLING else {}
-                found.all.append(Marker(block.connection, seq, block.recv_ns, kind_name, says))
-
-    def _describe(self, block: Block | None) -> None:
-        if block is not None:
-            self.about = told(next(records(block))[1])
+                fields = decode_fields(payload) if kind_name in DECODED else {}
+                marker = Marker(block.connection, seq, block.recv_ns, kind_name, fields)
+                gathered.entries.append(marker)
 
 
-class _Found(NamedTuple):
-    """What a walk found: finished, and the runs under way by connection.
+class _Gathered:
+    """What a walk gathered: entries, and the counts under way by connection.
 
-    A run is [name, first seq, frames, bytes, last ns, end of its second]; a list is fast to add to.
+    A count under way is [name, first seq, frames, bytes, last ns, end of its second]; a list is
+    fast to add to.
     """
 
-    all: list[Found]
-    under_way: dict[bytes, list[Any]]
+    def __init__(self, seen: reader.Numbers) -> None:
+        self.entries: list[Entry] = []
+        self.under_way: dict[bytes, list[Any]] = {}
+        self.connections: set[str] = set()
+        self._seen = seen
 
     def begin(self, name: bytes, first_seq: int, frames: int, size: int, recv_ns: int) -> None:
-        """A run begins; the one before it on this connection is finished."""
+        """Begin a count with a block's data frames; end the one before it on this connection."""
         self.end(name)
+        connection, end_seq = _text(name), first_seq + frames
+        if first_seq < self._seen.behind(connection):
+            if self._seen.add(connection, first_seq, end_seq):
+                self._add(FrameCount(connection, first_seq, end_seq, frames, size, recv_ns))
+            return
         until = (recv_ns // NS + 1) * NS
         self.under_way[name] = [name, first_seq, frames, size, recv_ns, until]
 
     def end(self, name: bytes) -> None:
-        """The run of a connection is finished."""
+        """End the count of a connection, if one is under way."""
         run = self.under_way.pop(name, None)
         if run is not None:
-            self.all.append(_run(run))
+            connection, end_seq = _text(name), run[1] + run[2]
+            self._seen.add(connection, run[1], end_seq)
+            self._add(FrameCount(connection, run[1], end_seq, *run[2:5]))
 
     def finish(self) -> None:
-        """All runs are finished."""
-        self.all.extend(map(_run, self.under_way.values()))
-        self.under_way.clear()
+        """End all counts."""
+        for name in list(self.under_way):
+            self.end(name)
+
+    def _add(self, count: FrameCount) -> None:
+        self.entries.append(count)
+        self.connections.add(count.connection)
 
 
-def _run(parts: list[Any]) -> Run:
-    name, first_seq, frames, size, last_ns, _ = parts
-    return Run(
-        name.decode("ascii", "replace"), first_seq, first_seq + frames, frames, size, last_ns
-    )
+def _text(name: bytes) -> str:
+    return name.decode("ascii", "replace")
+
+
+# -- sealed files
+
+
+def _row_group(
+    file: pq.ParquetFile, index: int, skip: int, seen: reader.Numbers | None
+) -> list[Entry]:
+    """Return a count per connection, then the markers, without the frames in `seen`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from recorder.record.read import unseen
+
+    names = ["connection", "kind", "seq", "recv_ns"]
+    table = file.read_row_group(index, columns=names, use_threads=False).slice(skip)
+    fresh = unseen(seen, table)
+    if fresh is not None:
+        table = table.filter(fresh)
+    data = pc.is_in(table["kind"], value_set=pa.array(["text", "binary"]))
+    table = table.append_column("data_ns", pc.if_else(data, table["recv_ns"], None))
+    wanted = [("seq", "min"), ("seq", "max"), ("seq", "count")]
+    wanted += [("data_ns", "max"), ("data_ns", "count")]
+    entries: list[Entry] = [
+        FrameCount(
+            row["connection"],
+            row["seq_min"],
+            row["seq_max"] + 1,
+            row["data_ns_count"],
+            0,
+            row["data_ns_max"] or 0,
+            row["seq_max"] + 1 - row["seq_min"] - row["seq_count"],
+        )
+        for row in table.group_by("connection").aggregate(wanted).to_pylist()
+    ]
+    marked = pc.invert(data)
+    if pc.any(marked).as_py():
+        whole = file.read_row_group(index, use_threads=False).slice(skip)
+        if fresh is not None:
+            whole = whole.filter(fresh)
+        for row in whole.filter(marked).to_pylist():
+            fields = decode_fields(row["payload"]) if row["kind"] in DECODED else {}
+            entries.append(
+                Marker(row["connection"], row["seq"], row["recv_ns"], row["kind"], fields)
+            )
+    return entries

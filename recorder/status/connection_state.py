@@ -9,7 +9,7 @@ from typing import Any
 
 from recorder.clock import DAY_NS, NS
 from recorder.record.gaps import FOR_EVER, Lifetime, Line, LineGap, gaps
-from recorder.record.skim import Found, Marker, Run
+from recorder.record.skim import Entry, FrameCount, Marker
 from recorder.status.model import CLOSED, LOST, OPEN, Connection
 
 #: Rates are averages over this many whole seconds.
@@ -105,22 +105,21 @@ class FeedState:
             self.known[one.connection] = one
             self._change(one.closed_ns or one.heard_ns or one.first_ns)
 
-    def take(self, entries: Iterable[Found], *, counted: bool = True) -> None:
+    def take(self, entries: Iterable[Entry], *, counted: bool = True) -> None:
         """Add runs and markers; `counted` False: do not count frames, which predate the watcher."""
         for one in entries:
             known = self.known.get(one.connection)
             if known is None:
                 at_ns = one.recv_ns if isinstance(one, Marker) else one.last_ns
                 known = self.known[one.connection] = ConnectionState(one.connection, first_ns=at_ns)
-            if isinstance(one, Run):
+            if isinstance(one, FrameCount):
                 self._run(known, one, counted=counted)
             else:
                 self._marker(known, one)
 
-    def _run(self, known: ConnectionState, run: Run, *, counted: bool) -> None:
-        unknown = run.end_seq - max(
-            run.first_seq, known.next_seq
-        )  # the tables have counted the others
+    def _run(self, known: ConnectionState, run: FrameCount, *, counted: bool) -> None:
+        # The tables have counted the others.
+        unknown = run.end_seq - max(run.first_seq, known.next_seq)
         self._number(known, run.first_seq, run.end_seq, run.last_ns)
         if run.missing:
             self.holes.append((run.last_ns, run.missing))
@@ -153,11 +152,10 @@ class FeedState:
         known.next_seq = max(known.next_seq, end)
 
     def _marker(self, known: ConnectionState, marker: Marker) -> None:
-        fields = marker.told
+        fields = marker.fields
         if marker.kind == "instruments":
-            self.known.pop(
-                known.connection, None
-            )  # the venue's list did not arrive on a connection
+            # The venue's list did not arrive on a connection.
+            self.known.pop(known.connection, None)
             return
         self._number(known, marker.seq, marker.seq + 1, marker.recv_ns)
         self._written(marker.recv_ns)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import time
 from collections.abc import Callable
-from contextlib import suppress
 
+from recorder.clock import day
+from recorder.durable import GRAIN_NS
 from recorder.record.layout import Layout, is_stem, order
-from recorder.record.skim import JournalTail
-from recorder.status import sealed
+from recorder.record.skim import Skim
 from recorder.status.connection_state import FeedState
 from recorder.status.disk import begun_ns
 from recorder.status.tables import Past
@@ -26,7 +26,7 @@ class FeedWatch:
         """Journals that are not sealed."""
         self.backlog_since_ns: int | None = None
         """When the oldest of them began (ns)."""
-        self._tails: dict[str, JournalTail] = {}
+        self._skim = Skim(layout, feed)
         self._done: set[str] = set()
         self._rows: dict[str, int] = {}
         self._offsets: dict[str, int] = {}
@@ -43,83 +43,83 @@ class FeedWatch:
                     self._done.add(stem)
                 else:
                     self._rows[stem], self._offsets[stem] = rows, offset
-        stems = sealed.of_today(self.layout, self.feed, now_ns)
+        older = self._missed()  # what is there now came before this watch: not to be counted
+        stems = self._of_today(now_ns)
         for stem in stems:
             self._grown(stem)
         wanted = stems if history else stems[-1:]
         for stem in wanted:
             if stem not in self._done and (past is None or stem in self._rows or stem in stems):
                 self._sealed(stem, counted=False)
-        self._done.update(stems)
-        self._new_dates()
+        self._done.update(older, stems)
 
     def look(self) -> None:
         """Read what was written since the last look."""
-        there = self._journals()
-        newest = max(there, key=order, default="")
-        for stem in sorted(there - self._tails.keys() - self._done, key=order):
+        there = set(self.layout.active(self.feed))
+        fresh = sorted(there - self._done - set(self._skim.journals), key=order)
+        if fresh:
             # Rates and the newest frame need the active journal whole, ingested or not.
-            self._open(stem, 0 if stem == newest else self._offsets.pop(stem, 0))
-        ended = self._tails.keys() - there
+            self._offsets.pop(max(there, key=order), None)
+            self._skim.open(fresh, self._offsets)
         self.backlog_bytes = 0
-        for stem in sorted(self._tails, key=order):
-            tail = self._tails[stem]
-            self.lives.take(tail.new())
-            self.about = tail.about or self.about
-            if stem in ended:
-                self._close(stem)
+        missed = self._missed()  # afterwards: what was sealed before it was opened is among them
+        # In the order they were written: a frame number that comes early looks like a gap.
+        for stem in sorted({*self._skim.journals, *missed}, key=order):
+            if stem in missed:
+                self._sealed(stem, counted=True)
+                self._done.add(stem)
+                self._grown(stem)
+                continue
+            self.lives.take(self._skim.new(stem))
+            self.about = self._skim.about(stem) or self.about
+            if stem in there:
+                self.backlog_bytes += self._skim.size(stem)
             else:
-                self.backlog_bytes += os.fstat(tail.fd).st_size
-        self.waiting = len(self._tails)
-        self.backlog_since_ns = min(map(begun_ns, self._tails), default=None)
-        self._missed()
+                self._close(stem)
+        self.waiting = len(self._skim.journals)
+        self.backlog_since_ns = min(map(begun_ns, self._skim.journals), default=None)
+        self._skim.forget()
 
     def close(self) -> None:
         """Close the files."""
-        for stem in list(self._tails):
+        for stem in self._skim.journals:
             self._close(stem)
-
-    # -- journals
-
-    def _journals(self) -> set[str]:
-        try:
-            with os.scandir(self.layout.journal_dir(self.feed)) as entries:
-                names = [entry.name for entry in entries if entry.name.endswith(".journal")]
-        except OSError:
-            return set()
-        stems = (name.removesuffix(".journal") for name in names)
-        return {stem for stem in stems if is_stem(stem)}
-
-    def _open(self, stem: str, offset: int) -> None:
-        place = self.layout.journal(self.feed, stem)
-        with suppress(OSError):  # sealed just now: `_missed` finds its file
-            self._tails[stem] = JournalTail(place, offset)
 
     def _close(self, stem: str) -> None:
         """Close a journal that was read to its end; its sealed file holds the same frames."""
-        self._tails.pop(stem).close()
+        self._skim.close(stem)
         self._done.add(stem)
         self._grown(stem)
 
     # -- sealed files
 
-    def _missed(self) -> None:
-        """Read files that were sealed between two looks and whose journals were never seen."""
-        for date in self._new_dates():
-            files = (self.layout.raw / f"feed={self.feed}" / date).glob("*.parquet")
-            stems = {path.stem for path in files if is_stem(path.stem)}
-            unseen = stems - self._done - self._tails.keys()
-            for stem in sorted(unseen, key=order):
-                self._sealed(stem, counted=True)
-                self._done.add(stem)
-                self._grown(stem)
+    def _missed(self) -> set[str]:
+        """Return the segments that were sealed between two looks, their journals never opened."""
+        dates = self.layout.raw / f"feed={self.feed}"
+        files = (path for date in self._new_dates() for path in (dates / date).glob("*.parquet"))
+        stems = {path.stem for path in files if is_stem(path.stem)}
+        return stems - self._done - set(self._skim.journals)
 
     def _sealed(self, stem: str, *, counted: bool) -> None:
-        entries = sealed.found_in(self.layout, self.feed, stem, self._rows.pop(stem, 0))
+        entries = self._skim.sealed(stem, self._rows.pop(stem, 0))
         self.lives.take(entries, counted=counted)
 
+    def _of_today(self, now_ns: int) -> list[str]:
+        """Return the stems of today's sealed files and the newest earlier one, oldest first."""
+        today = day(now_ns)
+        dates = self.layout.raw / f"feed={self.feed}"
+        days = (path.name.removeprefix("date=") for path in dates.glob("date=*"))
+        result: list[str] = []
+        for one in sorted((d for d in days if d <= today), reverse=True):
+            files = (dates / f"date={one}").glob("*.parquet")
+            stems = sorted((p.stem for p in files if is_stem(p.stem)), key=order)
+            if one != today:
+                return stems[-1:] + result
+            result = stems
+        return result
+
     def _new_dates(self) -> list[str]:
-        """Return the days, of the newest two, whose files changed since the last look."""
+        """Return the days, of the newest two, whose files may have changed since the last look."""
         place = self.layout.raw / f"feed={self.feed}"
         try:
             dates = sorted(place.glob("date=*"))[-2:]
@@ -127,5 +127,6 @@ class FeedWatch:
         except OSError:
             return []
         new = [date for date, at in changed.items() if self._dated.get(date) != at]
-        self._dated = changed
+        settled_ns = time.time_ns() - GRAIN_NS
+        self._dated = {date: at for date, at in changed.items() if at < settled_ns}
         return new

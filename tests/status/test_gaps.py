@@ -55,7 +55,14 @@ def ingested(db: duckdb.DuckDBPyConnection, record: list[Marker]) -> list[tuple[
     """Return the gaps that the tables have of a record."""
     db.execute("DELETE FROM connections; DELETE FROM gaps")
     rows = [
-        (one.recv_ns, one.recv_ns, one.seq, one.connection, one.kind, json.dumps(one.told).encode())
+        (
+            one.recv_ns,
+            one.recv_ns,
+            one.seq,
+            one.connection,
+            one.kind,
+            json.dumps(one.fields).encode(),
+        )
         for one in record
     ]
     db.register(

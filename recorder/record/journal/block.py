@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from mmap import mmap
 from typing import NamedTuple
 from zlib import crc32
 
@@ -29,7 +28,6 @@ _CHECKED_FROM = 12  # the fields after the checksum
 ABOUT = 0
 
 Buffer = bytes | bytearray | memoryview
-Readable = bytes | mmap
 
 
 class Block(NamedTuple):
@@ -82,7 +80,7 @@ def encode(  # noqa: PLR0913, PLR0917 - the block's fields, on the hot path
     return b"".join((MAGIC, struct.pack("<II", len(body), check), checked, body))
 
 
-def decode(data: Readable, position: int, salt: int, limit: int, base: int = 0) -> Block | None:
+def decode(data: bytes, position: int, salt: int, limit: int, base: int = 0) -> Block | None:
     """Return the good block at `position` of `data`, or None; `base` is added to its place."""
     body_at = position + HEADER.size
     if body_at > limit:
@@ -100,7 +98,7 @@ def decode(data: Readable, position: int, salt: int, limit: int, base: int = 0) 
 
 
 def scan(
-    data: Readable, salt: int, start: int = 0, end: int | None = None, *, base: int = 0
+    data: bytes, salt: int, start: int = 0, end: int | None = None, *, base: int = 0
 ) -> Iterator[Block | Damage]:
     """Yield all blocks from `start`, with what is damaged between and after them.
 
@@ -125,7 +123,7 @@ def scan(
             position = block.end - base
 
 
-def _next_good(data: Readable, position: int, salt: int, limit: int) -> int | None:
+def _next_good(data: bytes, position: int, salt: int, limit: int) -> int | None:
     while (position := data.find(MAGIC, position, limit)) >= 0:
         if decode(data, position, salt, limit) is not None:
             return position

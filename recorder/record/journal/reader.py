@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
+from typing import Any
 
 from recorder.frame import KINDS, Frame
 from recorder.record.journal.block import ABOUT, Block, Damage, records, scan, seed
+from recorder.record.layout import order, run_of
 
 #: How much of a journal is read at a time; more only where one block is larger.
-_WINDOW = 4 << 20
+WINDOW = 4 << 20
 
 #: How much is read first of a journal of which only the description is wanted.
 _HEAD = 64 << 10
@@ -31,18 +33,18 @@ def blocks(path: Path, start: int = 0) -> Iterator[Block | Damage]:
     """
     numbers = Numbers()
     with path.open("rb") as file:
-        for found in _scanned(file.fileno(), seed(path.stem), start):
+        for found in _scanned(file.fileno(), seed(path.stem), start, WINDOW):
             if isinstance(found, Damage):
                 yield found
             elif not _describes(found):
                 yield found if numbers.take(found) else Damage(found.start, found.end, False)
 
 
-def _scanned(fd: int, salt: int, position: int, least: int = _WINDOW) -> Iterator[Block | Damage]:
-    """Scan a file window by window: a mapped file would kill the process at a bad sector."""
+def _scanned(fd: int, salt: int, position: int, least: int) -> Iterator[Block | Damage]:
+    """Scan a file window by window."""
     limit, width = os.fstat(fd).st_size, least
     while position < limit:
-        window = _read(fd, position, min(width, limit - position))
+        window = read_at(fd, position, min(width, limit - position))
         ends = position + len(window) >= limit or not window
         reached = position
         for found in scan(window, salt, base=position):
@@ -56,8 +58,11 @@ def _scanned(fd: int, salt: int, position: int, least: int = _WINDOW) -> Iterato
         position = reached
 
 
-def _read(fd: int, position: int, size: int) -> bytes:
-    """Read from a file; a page that cannot be read is zeros, which no checksum accepts."""
+def read_at(fd: int, position: int, size: int) -> bytes:
+    """Return bytes of a file, fewer at its end; a page that cannot be read is zeros.
+
+    No checksum accepts them. A mapped file would kill the process at such a page.
+    """
     try:
         return os.pread(fd, size, position)
     except OSError as error:
@@ -102,6 +107,12 @@ class Numbers:
         """Return the number behind the last one that was read of a connection; 0 if none was."""
         return self._next.get(connection, 0)
 
+    def keep(self, connections: Set[str]) -> bool:
+        """Forget all other connections; return False if none is left."""
+        self._next = {name: end for name, end in self._next.items() if name in connections}
+        self._holes = [hole for hole in self._holes if hole[0] in connections]
+        return bool(self._next)
+
     def _fill(self, name: str, first: int, end: int) -> bool:
         for hole in self._holes:
             if hole[0] == name and hole[1] <= first and end <= hole[2]:
@@ -122,6 +133,20 @@ def about(path: Path) -> bytes:
     if isinstance(first, Block) and _describes(first):
         return next(records(first))[1]
     return b""
+
+
+def cuts(abouts: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Return the byte of each journal from which on a later one of its run holds its blocks again.
+
+    `abouts` are the descriptions of journals by stem. A journal that no later one replaces is not
+    in the result.
+    """
+    result: dict[str, int] = {}
+    for later, about in abouts.items():
+        for stem, cut in about.get("replaces", []):
+            if run_of(stem) == run_of(later) and order(stem) < order(later):
+                result[stem] = min(cut, result.get(stem, cut))
+    return result
 
 
 def frames(path: Path) -> Iterator[Frame]:
