@@ -263,3 +263,104 @@ def test_generic_code_knows_no_venue(module: str) -> None:
     word = re.compile(rf"\S*({VENUES})\S*|.*(['\"])\S*({VENUES})\S*\2.*", re.I | re.S)
     assert [name for name in names(module) if re.search(VENUES, name, re.I)] == []
     assert [text for text in strings(module) if word.fullmatch(text)] == []
+
+
+#: What opens a sealed file or maps any: names of pyarrow and of `record` that only `record` uses.
+OPENERS = {"ParquetFile", "ParquetDataset", "read_table", "read_schema", "read_metadata"}
+OPENERS |= {"memory_map", "mmap", "sealed_file", "parquet_file", "dataset", "FileSystemDataset"}
+
+#: How Python opens a path, or reads it whole.
+READS = {"open", "read_bytes", "read_text"}
+
+#: Methods of a layout that return where a segment is.
+PATHS = {"journal", "parquet", "look"}
+
+#: Arrow data sets that are not the record's files, or that hand paths of `record` to SQL.
+DATA_SETS = {
+    "answers.frames",  # the view `frames` of a bucket: DuckDB reads through the data set
+    "lake.files",  # a lake's own tables
+    "lake.read",
+}
+
+
+def calls(node: ast.AST) -> Iterator[tuple[str, ast.Call]]:
+    """Each call below a node, with the last part of the name that it calls."""
+    for one in ast.walk(node):
+        if isinstance(one, ast.Call):
+            yield getattr(one.func, "attr", getattr(one.func, "id", "")), one
+
+
+def mentions(node: ast.AST, paths: set[str]) -> bool:
+    """True if an expression asks a layout for a segment's path, is one, or spells one."""
+    return any(name in PATHS for name, _ in calls(node)) or any(
+        (isinstance(one, ast.Name) and one.id in paths)
+        or (
+            isinstance(one, ast.Constant)
+            and isinstance(one.value, str)
+            and one.value.endswith((".journal", ".parquet"))
+        )
+        for one in ast.walk(node)
+    )
+
+
+def opened(source: ast.Module) -> list[str]:
+    """What a module opens of the record itself, each with its line."""
+    result = []
+    for node in ast.walk(source):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            of = getattr(node, "module", None) or ""
+            names = (f"{of}.{alias.name}".strip(".") for alias in node.names)
+            own = [n for n in names if within(n, "recorder.record.journal.reader", "mmap")]
+            result += [f"{node.lineno}: import {name}" for name in own]
+    result += [f"{call.lineno}: {name}" for name, call in calls(source) if name in OPENERS]
+    for function in ast.walk(source):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        paths: set[str] = set()
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assign | ast.For) and mentions(
+                node.value if isinstance(node, ast.Assign) else node.iter, set()
+            ):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                paths |= {n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)}
+        for name, call in calls(function):
+            if name in READS and any(mentions(part, paths) for part in (call.func, *call.args)):
+                result.append(f"{call.lineno}: {name}")
+    return sorted(set(result))
+
+
+def test_only_record_opens_journals_and_sealed_files() -> None:
+    """Others hand whole files to a bucket, or paths to SQL."""
+    for module in set(FILES) - set(beneath("record", "bucket")):
+        found = opened(tree(module))
+        if module in DATA_SETS:
+            found = [one for one in found if not one.endswith(("dataset", "Dataset"))]
+        assert found == [], module
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "from recorder.record.journal import reader",
+        "def f():\n    from recorder.record.journal.reader import blocks",
+        "import mmap",
+        "import pyarrow.parquet as pq\nfile = pq.ParquetFile(layout.parquet(feed, stem))",
+        "from pyarrow.parquet import read_table\nrows = read_table(path)",
+        "import pyarrow.dataset as ds\nrows = ds.dataset([path])",
+        "from recorder.record import sealed\nwith sealed.sealed_file(path) as file: pass",
+        "def f():\n    with layout.journal(feed, stem).open('rb') as file: pass",
+        "def f():\n    fd = os.open(layout.journal(feed, stem), os.O_RDONLY)",
+        "def f():\n    path = layout.parquet(feed, stem)\n    return path.read_bytes()",
+        "def f():\n    for path in raw.glob('*.parquet'):\n        open(path)",
+        "def f():\n    return open(f'{stem}' + '.journal', 'rb').read()",
+    ],
+)
+def test_whoever_opens_the_record_is_found(planted: str) -> None:
+    assert opened(ast.parse(planted))
+
+
+def test_who_opens_something_else_is_left_alone() -> None:
+    harmless = (
+        "def f():\n    path = layout.parquet(feed, stem)\n    return path.stat(), open(other)"
+    )
+    assert opened(ast.parse(harmless)) == []
