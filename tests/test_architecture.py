@@ -364,3 +364,25 @@ def test_who_opens_something_else_is_left_alone() -> None:
         "def f():\n    path = layout.parquet(feed, stem)\n    return path.stat(), open(other)"
     )
     assert opened(ast.parse(harmless)) == []
+
+
+def classes(source: ast.Module) -> list[str]:
+    return [node.name for node in ast.walk(source) if isinstance(node, ast.ClassDef)]
+
+
+def twice(places: dict[str, ast.Module]) -> dict[str, list[str]]:
+    """Class names that occur more than once, with the modules that have them."""
+    owners: dict[str, list[str]] = {}
+    for module, source in places.items():
+        for name in classes(source):
+            owners.setdefault(name, []).append(module)
+    return {name: modules for name, modules in owners.items() if len(modules) > 1}
+
+
+def test_a_class_s_name_says_which_class_it_is() -> None:
+    assert twice({module: tree(module) for module in FILES}) == {}
+
+
+def test_a_second_class_of_a_name_is_found() -> None:
+    first, second = ast.parse("class Part: ..."), ast.parse("def f():\n    class Part: ...")
+    assert twice({"a": first, "b": second}) == {"Part": ["a", "b"]}

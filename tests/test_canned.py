@@ -61,8 +61,8 @@ def test_a_file_is_read_with_its_header() -> None:
         example="recorder query rows -p n 3",
         sql="SELECT $n AS n, '$no' AS text, $since AS since -- $neither",
         columns=(
-            canned.Column("n", "as given"),
-            canned.Column("text", "a dollar sign, in quotes: no parameter"),
+            canned.AnswerColumn("n", "as given"),
+            canned.AnswerColumn("text", "a dollar sign, in quotes: no parameter"),
         ),
     )
 

@@ -12,12 +12,12 @@ import duckdb
 import pytest
 
 from recorder.answers import canned, sandbox
-from recorder.answers.sandbox import Answer, Limits
+from recorder.answers.sandbox import Answer, QueryLimits
 from recorder.errors import DataError, RecorderError, UsageError
 from recorder.record.layout import Layout
 from recorder.tables import publish
 
-LIMITS = Limits(seconds=60)
+LIMITS = QueryLimits(seconds=60)
 ENDLESS = "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r"
 
 
@@ -27,7 +27,7 @@ def box(sample: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def ask(box: duckdb.DuckDBPyConnection, sql: str, limits: Limits = LIMITS) -> Answer:
+def ask(box: duckdb.DuckDBPyConnection, sql: str, limits: QueryLimits = LIMITS) -> Answer:
     return sandbox.run(box, sql, limits)
 
 
@@ -240,25 +240,25 @@ def test_no_secret_and_no_place_outside_is_told(box: duckdb.DuckDBPyConnection) 
 )
 def test_a_query_that_never_ends_is_stopped(box: duckdb.DuckDBPyConnection, sql: str) -> None:
     with pytest.raises(RecorderError, match=r"stopped after 0\.2 s\n.*--timeout"):
-        ask(box, sql, Limits(seconds=0.2))
+        ask(box, sql, QueryLimits(seconds=0.2))
     assert rows(box, "SELECT 1") == [(1,)]
 
 
 def test_an_answer_without_end_is_stopped_by_its_size(box: duckdb.DuckDBPyConnection) -> None:
     with pytest.raises(RecorderError, match="larger than 64 MB"):
-        ask(box, "FROM range(1000000000000)", Limits(memory_mb=64))
+        ask(box, "FROM range(1000000000000)", QueryLimits(memory_mb=64))
 
 
 def test_rows_beyond_the_limit_are_left_out_and_told(box: duckdb.DuckDBPyConnection) -> None:
-    answer = ask(box, "FROM range(1000000000000)", Limits(rows=7))
+    answer = ask(box, "FROM range(1000000000000)", QueryLimits(rows=7))
     assert (answer.table.num_rows, answer.more) == (7, True)
-    answer = ask(box, "FROM range(7)", Limits(rows=7))
+    answer = ask(box, "FROM range(7)", QueryLimits(rows=7))
     assert (answer.table.num_rows, answer.more) == (7, False)
-    assert ask(box, "FROM range(7)", Limits(rows=0)).table.num_rows == 0
+    assert ask(box, "FROM range(7)", QueryLimits(rows=0)).table.num_rows == 0
 
 
 def test_a_query_that_wants_all_memory_is_refused(sample: Path) -> None:
-    limits = Limits(memory_mb=64)
+    limits = QueryLimits(memory_mb=64)
     with (
         sandbox.connect(Layout(sample), limits) as box,
         pytest.raises(RecorderError, match="more memory than 64 MB"),

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import recorder
 from recorder.answers import canned
-from recorder.answers.sandbox import Limits
+from recorder.answers.sandbox import QueryLimits
 from recorder.cli.alerts import alerts
 from recorder.cli.backtest import _length, backtest
 from recorder.cli.export import export
@@ -429,7 +429,7 @@ def by_command(place: Path, text: str) -> set[tuple[str, str]]:
 
 def by_page(place: Path, text: str) -> set[tuple[str, str]]:
     params = {"since": text, "limit": "null"}
-    asked = answer.QueryRequest(str(place), "query", Limits(), "listings", params=params)
+    asked = answer.QueryRequest(str(place), "query", QueryLimits(), "listings", params=params)
     told = json.loads(answer.answer(asked))
     names = [column["name"] for column in told["columns"]]
     rows = [dict(zip(names, row, strict=True)) for row in told["rows"]]

@@ -45,7 +45,7 @@ _PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class AlertPlan:
     """The checked settings: rules, a sender per destination, and the secrets to redact."""
 
     settings: Settings
@@ -55,7 +55,7 @@ class Plan:
     judge: Judge
 
 
-def plan(settings: Settings, environ: Mapping[str, str]) -> Plan:
+def plan(settings: Settings, environ: Mapping[str, str]) -> AlertPlan:
     """Check all rules and destinations; return them ready to run.
 
     Raises:
@@ -76,10 +76,10 @@ def plan(settings: Settings, environ: Mapping[str, str]) -> Plan:
     hidden |= {
         v for to in settings.destinations.values() for v in to.headers.values() if len(v) >= 8
     }
-    return Plan(settings, rules, senders, Redactor(hidden), judge)
+    return AlertPlan(settings, rules, senders, Redactor(hidden), judge)
 
 
-class Service:
+class AlertService:
     """The alerts of one data directory. `close` it when done.
 
     Raises:
@@ -87,7 +87,7 @@ class Service:
     """
 
     def __init__(
-        self, made: Plan, log: Any, *, clock: Clock | None = None, once: bool = False
+        self, made: AlertPlan, log: Any, *, clock: Clock | None = None, once: bool = False
     ) -> None:
         self._plan, self._say, self._once = made, log, once
         self._clock = clock or Clock()
@@ -225,7 +225,7 @@ class Service:
         os.close(self._lock)
 
 
-def try_rule(made: Plan, name: str, report: Callable[[Delivery], None]) -> Alert:
+def try_rule(made: AlertPlan, name: str, report: Callable[[Delivery], None]) -> Alert:
     """Send a test alert of a rule to its destinations, one attempt each, without logging.
 
     Raises:

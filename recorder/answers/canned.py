@@ -53,7 +53,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class AnswerColumn:
     """A column of a query's answer, and its meaning."""
 
     name: str
@@ -70,7 +70,7 @@ class Query:
     parameters: tuple[Parameter, ...]
     example: str
     sql: str
-    columns: tuple[Column, ...] = ()
+    columns: tuple[AnswerColumn, ...] = ()
     topic: str = ""
     plot: str = ""
 
@@ -166,9 +166,9 @@ def _parameter(text: str, where: str) -> Parameter:
     raise DataError(f"cannot read parameter '{text}'", where=where, hint=hint)
 
 
-def _column(text: str, where: str) -> Column:
+def _column(text: str, where: str) -> AnswerColumn:
     if match := _COLUMN.fullmatch(text):
-        return Column(*match.groups())
+        return AnswerColumn(*match.groups())
     raise DataError(
         f"cannot read column '{text}'", where=where, hint="write: -- column NAME: meaning"
     )

@@ -44,7 +44,7 @@ _EXPLAIN = re.compile(r"EXPLAIN\b\s*(?:ANALYZE\b|\([^)]*\))?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class QueryLimits:
     """The limits of one query; None for `seconds` or `rows`: unlimited."""
 
     seconds: float | None = 60.0
@@ -62,7 +62,7 @@ class Answer:
 
 
 def connect(
-    layout: Layout, limits: Limits, raw_url: str | None = None
+    layout: Layout, limits: QueryLimits, raw_url: str | None = None
 ) -> duckdb.DuckDBPyConnection:
     """Open the published database with tables, macros and `raw`, without access to anything else.
 
@@ -83,7 +83,7 @@ def connect(
     return connection
 
 
-def settings(limits: Limits) -> dict[str, str | bool | int]:
+def settings(limits: QueryLimits) -> dict[str, str | bool | int]:
     """Return the settings with which to open a connection that `shut` closes off later."""
     memory = {"memory_limit": f"{limits.memory_mb}MB"}
     return _CLOSED | memory | ({"threads": limits.threads} if limits.threads else {})
@@ -133,7 +133,7 @@ def statement(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     return query
 
 
-def run(connection: duckdb.DuckDBPyConnection, sql: str, limits: Limits) -> Answer:
+def run(connection: duckdb.DuckDBPyConnection, sql: str, limits: QueryLimits) -> Answer:
     """Run one statement within the limits; return its rows.
 
     Raises:
@@ -151,7 +151,7 @@ def run(connection: duckdb.DuckDBPyConnection, sql: str, limits: Limits) -> Answ
         raise _refused(error, limits) from error
 
 
-def _read(connection: duckdb.DuckDBPyConnection, query: str, limits: Limits) -> Answer:
+def _read(connection: duckdb.DuckDBPyConnection, query: str, limits: QueryLimits) -> Answer:
     """Read in batches, so that an endless answer stops at a limit instead of filling memory."""
     reader = connection.sql(query).to_arrow_reader(10_000)
     batches: list[pa.RecordBatch] = []
@@ -189,13 +189,13 @@ def interrupting(stop: Callable[[], None], seconds: float | None) -> Iterator[th
         timer.cancel()
 
 
-def too_late(limits: Limits) -> RecorderError:
+def too_late(limits: QueryLimits) -> RecorderError:
     """Return the error for a query that was stopped."""
     hint = "narrow it (e.g. WHERE recv_time > …), or allow more with --timeout"
     return RecorderError(f"the query was stopped after {limits.seconds:g} s", hint=hint)
 
 
-def _refused(error: duckdb.Error, limits: Limits | None = None) -> RecorderError:
+def _refused(error: duckdb.Error, limits: QueryLimits | None = None) -> RecorderError:
     """Return DuckDB's error as ours: what, where in the SQL, what to do next."""
     text = str(error).strip()
     if isinstance(error, duckdb.OutOfMemoryException):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from recorder.backtest.fills import QUOTES, Fill, Instrument
+from recorder.backtest.fills import QUOTES, Fill, TradedInstrument
 from recorder.stream.span import Span
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def equity(
     width = max(1, (last - within.since_ns) // _GRID)
     times = {*range(within.since_ns, last, width), last}
     times |= {fill.quote.recv_ns for fill in fills}
-    held: dict[Instrument, str] = {}
+    held: dict[TradedInstrument, str] = {}
     for fill in fills:
         held.setdefault(fill.quote.instrument, fill.quote.kind)
     marks = _marks(connection, held, sorted(times)) if held else {}
@@ -76,7 +76,7 @@ def equity(
 
 
 def _marks(
-    connection: duckdb.DuckDBPyConnection, held: dict[Instrument, str], times: Sequence[int]
+    connection: duckdb.DuckDBPyConnection, held: dict[TradedInstrument, str], times: Sequence[int]
 ) -> dict[tuple[int, int], float]:
     """Return the last price of each held instrument at each time, by (time, instrument's index).
 

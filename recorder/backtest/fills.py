@@ -81,7 +81,7 @@ class Market:
 
 
 @dataclass(frozen=True, slots=True)
-class Instrument:
+class TradedInstrument:
     """The instrument of a position: a symbol of an exchange, as one feed brings it."""
 
     feed: str
@@ -94,7 +94,7 @@ class Quote:
     """A recorded price of an instrument, with its receive time in ns."""
 
     recv_ns: int
-    instrument: Instrument
+    instrument: TradedInstrument
     kind: str
     price: float
 
@@ -196,5 +196,5 @@ def first_price(
     }
     rows = connection.execute(_FIRST, parameters).fetchall()
     for at, feed, exchange, symbol, kind, price in rows:
-        return Quote(at, Instrument(feed, exchange, symbol), kind, price)
+        return Quote(at, TradedInstrument(feed, exchange, symbol), kind, price)
     return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from recorder.answers import database
 from recorder.backtest import fills
-from recorder.backtest.fills import Fill, Instrument, Market, Missed, SentOrder
+from recorder.backtest.fills import Fill, Market, Missed, SentOrder, TradedInstrument
 from recorder.backtest.orders import Order, Strategy, decide, tables_of
 from recorder.backtest.report import Result, report
 from recorder.errors import LookAheadError, RecorderError, StrategyError
@@ -194,16 +194,18 @@ def _closing(
     return outcomes or [Missed(sent, "there was no position to close")]
 
 
-def _positions(done: Sequence[Fill]) -> dict[Instrument, tuple[float, str]]:
+def _positions(done: Sequence[Fill]) -> dict[TradedInstrument, tuple[float, str]]:
     """Return the quantity held of each instrument, and the kind of price it was opened at."""
-    held: dict[Instrument, tuple[float, str]] = {}
+    held: dict[TradedInstrument, tuple[float, str]] = {}
     for fill in done:
         quantity, kind = held.get(fill.quote.instrument, (0.0, fill.quote.kind))
         held[fill.quote.instrument] = (quantity + fill.signed, kind)
     return held
 
 
-def _matches(connection: duckdb.DuckDBPyConnection, order: Order, instrument: Instrument) -> bool:
+def _matches(
+    connection: duckdb.DuckDBPyConnection, order: Order, instrument: TradedInstrument
+) -> bool:
     if order.exchange is not None and order.exchange.lower() != instrument.exchange:
         return False
     if order.feed is not None and order.feed != instrument.feed:

@@ -14,7 +14,7 @@ from recorder.cli import options, types
 
 if TYPE_CHECKING:
     from recorder.alerts.delivery import Delivery
-    from recorder.alerts.service import Plan
+    from recorder.alerts.service import AlertPlan
     from recorder.times import Duration
 
 
@@ -50,7 +50,7 @@ def alerts(
     condition on the recorder's health. A row alerts at most once per rule, also after a restart.
     DATA_DIR/work/alerts.jsonl logs every alert. Ctrl-C or SIGTERM stops it.
     """
-    from recorder.alerts.service import Service, plan
+    from recorder.alerts.service import AlertService, plan
     from recorder.clock import NS
     from recorder.errors import UsageError
 
@@ -68,7 +68,7 @@ def alerts(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    service = Service(made, say, once=once)
+    service = AlertService(made, say, once=once)
     try:
         now_ns = time.time_ns()
         service.begin((now_ns - catch_up.before(now_ns)) / NS)
@@ -81,7 +81,7 @@ def alerts(
     ctx.exit(1 if once and service.undelivered else 0)
 
 
-def _send_test(made: Plan, name: str) -> int:
+def _send_test(made: AlertPlan, name: str) -> int:
     """Send a test alert and print each delivery; return 1 if one failed, else 0."""
     from recorder.alerts.delivery import DELIVERED
     from recorder.alerts.service import try_rule

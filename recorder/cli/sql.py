@@ -21,7 +21,7 @@ from recorder.errors import RecorderError, UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from recorder.answers.sandbox import Limits
+    from recorder.answers.sandbox import QueryLimits
 
 #: Seconds that an interrupted query gets to stop before the process exits.
 _GRACE_SECONDS = 5.0
@@ -94,7 +94,7 @@ def sql(
     from recorder.answers import database, sandbox
 
     question = _question(text, file)
-    limits = sandbox.Limits(timeout or None, limit, memory, threads)
+    limits = sandbox.QueryLimits(timeout or None, limit, memory, threads)
     how.check()
     with where.source().sandboxed(limits) as connection:
         age = database.freshness(connection)
@@ -138,7 +138,7 @@ def _question(text: str | None, file: Path | None) -> str:
         raise UsageError(f"cannot be read: {error}", where=str(file or "stdin")) from None
 
 
-def _exit_if_stuck(limits: Limits) -> AbstractContextManager[threading.Event]:
+def _exit_if_stuck(limits: QueryLimits) -> AbstractContextManager[threading.Event]:
     """Return a context that exits the process if DuckDB ignores the interrupt.
 
     DuckDB does not check for it inside one huge list, for example.
@@ -154,7 +154,7 @@ def _exit_if_stuck(limits: Limits) -> AbstractContextManager[threading.Event]:
 
 
 @contextlib.contextmanager
-def _limit_memory(limits: Limits) -> Iterator[None]:
+def _limit_memory(limits: QueryLimits) -> Iterator[None]:
     """Limit the process's memory: DuckDB's limit does not count the memory of single values."""
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     most = (limits.memory_mb + _EXTRA_MB) << 20

@@ -9,7 +9,7 @@ import duckdb
 
 from recorder.answers import database, frames, sandbox
 from recorder.answers.canned import Query
-from recorder.answers.sandbox import Limits
+from recorder.answers.sandbox import QueryLimits
 from recorder.record.layout import Layout
 
 
@@ -38,7 +38,7 @@ class TableSource:
             return frames.connect(self.layout.database, self.raw_url)
         return database.connect(self.layout.database)
 
-    def sandboxed(self, limits: Limits) -> duckdb.DuckDBPyConnection:
+    def sandboxed(self, limits: QueryLimits) -> duckdb.DuckDBPyConnection:
         """Connect for a user's own SQL, which can read the record and nothing else.
 
         Raises:

@@ -28,7 +28,7 @@ _DAMAGED = "the journal was damaged"
 Place = tuple[str, str, str]  # feed, group, line
 
 
-class Note(NamedTuple):
+class CoverNote(NamedTuple):
     """A note before row `row` of a batch: a gap that ends there, or a lost connection."""
 
     row: int
@@ -58,7 +58,7 @@ class Cover:
         self._came: dict[str, int] = {}  # connection -> when its last row came
         self._heard: dict[str, int] = {}  # connection -> its last proof of life
 
-    def look(self, batch: pa.RecordBatch) -> list[Note]:
+    def look(self, batch: pa.RecordBatch) -> list[CoverNote]:
         """Return the notes of a batch, by row."""
         holes = list(self._holes(batch))  # first: an end forgets its connection
         return sorted([*holes, *self._marked(batch)], key=lambda note: note.row)
@@ -83,7 +83,7 @@ class Cover:
 
     # -- markers
 
-    def _marked(self, batch: pa.RecordBatch) -> Iterator[Note]:
+    def _marked(self, batch: pa.RecordBatch) -> Iterator[CoverNote]:
         rows = pc.indices_nonzero(pc.is_in(batch.column("kind"), value_set=_MARKERS))
         for index, *row in zip(
             rows.to_pylist(),
@@ -94,7 +94,7 @@ class Cover:
 
     def _marker(  # noqa: PLR0913, PLR0917
         self, index: int, run: int, now: int, connection: str, kind: str, payload: bytes
-    ) -> Iterator[Note]:
+    ) -> Iterator[CoverNote]:
         fields = _fields(payload)
         place = (self._feeds[run], str(fields.get("group", "")), str(fields.get("line", "")))
         heard = fields.get("heard_ns")
@@ -111,14 +111,14 @@ class Cover:
                 since = fields.get("from_ns")
                 begin = since if isinstance(since, int) else now
                 cause = str(fields.get("cause", "lost"))
-                yield Note(index, Gap(place[0], place[2] or None, begin, now, cause))
+                yield CoverNote(index, Gap(place[0], place[2] or None, begin, now, cause))
 
     def _prove(self, connection: str, heard_ns: int) -> None:
         self._heard[connection] = max(heard_ns, self._heard.get(connection, heard_ns))
 
     def _opened(
         self, index: int, run: int, now: int, connection: str, place: Place
-    ) -> Iterator[Note]:
+    ) -> Iterator[CoverNote]:
         line = self._lines.setdefault(place, _Line())
         for name, (old, life) in list(line.living.items()):
             if old != run and old in self._ended:  # its run is over, and nothing closed it
@@ -126,13 +126,13 @@ class Cover:
                 self._end(line, life._replace(lost=True))
         last = None if line.living else line.ended.before(now)
         if last is not None:
-            yield Note(index, Gap(place[0], place[2] or None, last.heard_ns, now, last.cause))
+            yield CoverNote(index, Gap(place[0], place[2] or None, last.heard_ns, now, last.cause))
         line.living[connection] = run, Lifetime(place[1], place[2], connection, now)
         self._places[connection] = place
 
     def _closed(
         self, index: int, now: int, connection: str, place: Place, fields: dict[str, object]
-    ) -> Iterator[Note]:
+    ) -> Iterator[CoverNote]:
         line = self._lines.setdefault(place, _Line())
         for known in (self._places, self._next, self._came):
             known.pop(connection, None)
@@ -145,7 +145,7 @@ class Cover:
         if line.living or reason == "stopping":
             return
         if not any(other.living for where, other in self._lines.items() if where[:2] == place[:2]):
-            yield Note(index, lost=(place[0], code if isinstance(code, int) else None, reason))
+            yield CoverNote(index, lost=(place[0], code if isinstance(code, int) else None, reason))
 
     def _end(self, line: _Line, life: Lifetime) -> None:
         """Add a connection that closed, or whose run is over."""
@@ -154,7 +154,7 @@ class Cover:
 
     # -- numbers
 
-    def _holes(self, batch: pa.RecordBatch) -> Iterator[Note]:
+    def _holes(self, batch: pa.RecordBatch) -> Iterator[CoverNote]:
         """Note each connection's last rows; yield numbers left out, but for `gap` markers'."""
         table = pa.Table.from_batches([batch]).select(["connection", "seq", "recv_ns"])
         data = pc.is_in(batch.column("kind"), value_set=_DATA)
@@ -178,7 +178,7 @@ class Cover:
                 yield from self._missing(batch, name, due)
             self._next[name], self._came[name] = max(due, high + 1), came
 
-    def _missing(self, batch: pa.RecordBatch, name: str, due: int) -> Iterator[Note]:
+    def _missing(self, batch: pa.RecordBatch, name: str, due: int) -> Iterator[CoverNote]:
         rows = pc.indices_nonzero(pc.equal(batch.column("connection"), name)).to_pylist()
         seqs, at = numbers(batch.column("seq")), numbers(batch.column("recv_ns"))
         before = self._came.get(name, at[rows[0]])
@@ -186,7 +186,7 @@ class Cover:
             if seqs[index] > due and batch.column("kind")[index].as_py() != "gap":
                 feed = self._feeds[batch.column("run")[index].as_py()]
                 place = self._places.get(name, (feed, "", ""))
-                yield Note(index, Gap(feed, place[2] or None, before, at[index], _DAMAGED))
+                yield CoverNote(index, Gap(feed, place[2] or None, before, at[index], _DAMAGED))
             due, before = max(due, seqs[index] + 1), at[index]
 
 

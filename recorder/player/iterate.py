@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from recorder.errors import UsageError, did_you_mean
-from recorder.player.cover import Cover, Note
+from recorder.player.cover import Cover, CoverNote
 from recorder.player.merge import before, merged
 from recorder.player.run import runs
 from recorder.player.silence import nothing_recorded
@@ -153,7 +153,7 @@ def _words(column: pa.Array, names: Sequence[str] | None = None) -> Iterable[str
     return spelt
 
 
-def _gap_frame(batch: pa.RecordBatch, note: Note, gap: Gap) -> Played:
+def _gap_frame(batch: pa.RecordBatch, note: CoverNote, gap: Gap) -> Played:
     """Return a gap as a frame at the time of the row that ends it."""
     fields = {"line": gap.line, "from_ns": gap.from_ns, "to_ns": gap.to_ns, "cause": gap.cause}
     recv, mono = batch.column(0)[note.row].as_py(), batch.column(1)[note.row].as_py()

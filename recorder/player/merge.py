@@ -13,13 +13,13 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recorder.player.run import Run, joined, last_before, rows, settled
+from recorder.player.run import RecordedRun, joined, last_before, rows, settled
 from recorder.record import merge
 from recorder.record.merge import in_order, numbers
 from recorder.stream.span import Span
 
 
-def before(found: Sequence[Run], span: Span) -> Iterator[pa.RecordBatch]:
+def before(found: Sequence[RecordedRun], span: Span) -> Iterator[pa.RecordBatch]:
     """Yield rows shortly before a span: they show which connections are open at its start."""
     last = [
         replace(run, stems=stems) for run in found if (stems := tuple(last_before(run.stems, span)))
@@ -41,14 +41,14 @@ class _Batch(NamedTuple):
         )
 
 
-def _batches(run: Run, span: Span, ended: set[int]) -> Iterator[_Batch]:
+def _batches(run: RecordedRun, span: Span, ended: set[int]) -> Iterator[_Batch]:
     for batch in rows(run, span):
         yield _Batch(batch, numbers(batch.column("at")))
     ended.add(run.number)
 
 
 def merged(
-    found: Iterable[Run], span: Span, ended: set[int] | None = None
+    found: Iterable[RecordedRun], span: Span, ended: set[int] | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Yield all rows of these runs in order, in batches of bounded size, of the schema `PLACED`.
 

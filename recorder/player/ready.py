@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recorder.clock import NS
-from recorder.player.cover import Cover, Note
+from recorder.player.cover import Cover, CoverNote
 from recorder.player.merge import before, merged
-from recorder.player.run import Run
+from recorder.player.run import RecordedRun
 from recorder.player.wire import Wire, encoded
 from recorder.record.merge import numbers
 from recorder.service import Service
@@ -35,7 +35,7 @@ class Ready:
     last: int  # the time of the last row, sent or not
     payloads: pa.Array
     wire: Wire
-    notes: list[tuple[int, Note]]  # by time
+    notes: list[tuple[int, CoverNote]]  # by time
     channels_of: Callable[[bytes], Sequence[str]] | None
     _channels: list[Sequence[str]] | None = field(default=None)
 
@@ -80,7 +80,7 @@ class Repeats:
 
 
 def stretches(
-    runs: Sequence[Run], span: Span, service: Service, shift_ns: int = 0
+    runs: Sequence[RecordedRun], span: Span, service: Service, shift_ns: int = 0
 ) -> Iterator[Ready]:
     """Yield one feed's rows of a span, in order, a few thousand at a time.
 
@@ -120,7 +120,7 @@ def _sent(
 
 
 def _ready(
-    rows: pa.RecordBatch, notes: list[Note], service: Service, mask: pa.Array, shift_ns: int
+    rows: pa.RecordBatch, notes: list[CoverNote], service: Service, mask: pa.Array, shift_ns: int
 ) -> Ready:
     at = numbers(rows.column("at"))
     kept = rows.filter(mask)

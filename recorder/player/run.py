@@ -40,7 +40,7 @@ _MOST_TIED = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RecordedRun:
     """The segments that one run of a feed left within a span, in the order they were written."""
 
     layout: Layout
@@ -54,16 +54,16 @@ class Run:
         return began_ns(self.stems[0])
 
 
-def runs(layout: Layout, feeds: Sequence[str], span: Span) -> list[Run]:
+def runs(layout: Layout, feeds: Sequence[str], span: Span) -> list[RecordedRun]:
     """Return every run of these feeds that may hold frames of the span, or of shortly before it."""
-    found: list[Run] = []
+    found: list[RecordedRun] = []
     for feed in feeds:
         written = stems(layout, feed)
         before = set(last_before(written, span))
         for _, some in groupby(written, key=run_of):
             kept = _within(list(some), span, before)
             if kept:
-                found.append(Run(layout, len(found), feed, kept))
+                found.append(RecordedRun(layout, len(found), feed, kept))
     return found
 
 
@@ -84,7 +84,7 @@ def _within(stems: list[str], span: Span, before: set[str]) -> tuple[str, ...]:
     )
 
 
-def _tables(run: Run, span: Span) -> Iterator[pa.Table]:
+def _tables(run: RecordedRun, span: Span) -> Iterator[pa.Table]:
     reader = Reader(run.layout, run.feed, span=(span.since_ns, span.until_ns))
     for stem in run.stems:
         with suppress(FileNotFoundError):  # it held no frame and was removed, or was pruned
@@ -108,7 +108,7 @@ def _placed(table: pa.Table, number: int, latest: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([*batch.columns, at, run], schema=PLACED)
 
 
-def rows(run: Run, span: Span) -> Iterator[pa.RecordBatch]:
+def rows(run: RecordedRun, span: Span) -> Iterator[pa.RecordBatch]:
     """Yield a run's rows in order; no two batches hold rows of one place."""
     tied: pa.RecordBatch | None = None
     latest = _FIRST

@@ -41,7 +41,7 @@ class QueryRequest(msgspec.Struct):
 
     data_dir: str
     kind: str
-    limits: sandbox.Limits
+    limits: sandbox.QueryLimits
     name: str = ""
     sql: str = ""
     params: dict[str, str] = {}

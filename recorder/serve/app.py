@@ -27,7 +27,7 @@ from recorder.record.find import FramePlace
 from recorder.record.layout import Layout
 from recorder.schema.tables import TABLES
 from recorder.serve import calendar, frames, guard, menu, parameters, sockets
-from recorder.serve.ask import QueryPool, Reply
+from recorder.serve.ask import QueryPool, QueryReply
 from recorder.serve.guard import Access, Guard, WrongTokens, refuse
 from recorder.serve.hub import Hub
 from recorder.version import __version__
@@ -209,7 +209,7 @@ def _json(body: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(body), status, media_type="application/json")
 
 
-def _response(reply: Reply, kind: str, name: str) -> Response:
+def _response(reply: QueryReply, kind: str, name: str) -> Response:
     if reply.status != 200:
         return Response(reply.body, reply.status, media_type="application/json")
     headers = (

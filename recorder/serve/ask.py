@@ -15,11 +15,11 @@ from typing import Any
 
 import msgspec
 
-from recorder.answers.sandbox import Limits
+from recorder.answers.sandbox import QueryLimits
 from recorder.errors import BusyError, RecorderError
 
 #: The limits of a query.
-LIMITS = Limits(seconds=30.0, rows=10_000, memory_mb=1024, threads=1)
+LIMITS = QueryLimits(seconds=30.0, rows=10_000, memory_mb=1024, threads=1)
 
 #: The most queries at once, and the longest that another one waits.
 AT_ONCE, PATIENCE_SECONDS = 2, 20.0
@@ -30,7 +30,7 @@ _MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class QueryReply:
     """An HTTP status, and a body in the requested format."""
 
     status: int
@@ -40,13 +40,13 @@ class Reply:
 class QueryPool:
     """Runs queries in child processes, at most `AT_ONCE` at a time."""
 
-    def __init__(self, data_dir: str, limits: Limits = LIMITS) -> None:
+    def __init__(self, data_dir: str, limits: QueryLimits = LIMITS) -> None:
         self._data_dir, self._limits = data_dir, limits
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._spare: asyncio.Task[asyncio.subprocess.Process] | None = None
         self._running: set[asyncio.subprocess.Process] = set()
 
-    async def run(self, query: Mapping[str, Any]) -> Reply:
+    async def run(self, query: Mapping[str, Any]) -> QueryReply:
         """Run a query (the fields of a `QueryRequest`) in a child; return its reply.
 
         A wrong query is a reply too, with its status.
@@ -64,7 +64,7 @@ class QueryPool:
         finally:
             self._slots.release()
 
-    async def _run(self, query: Mapping[str, Any]) -> Reply:
+    async def _run(self, query: Mapping[str, Any]) -> QueryReply:
         child = await self._child()
         self._running.add(child)
         request = {"data_dir": self._data_dir, "limits": asdict(self._limits), **query}
@@ -84,7 +84,7 @@ class QueryPool:
         if not status.isdigit():
             hint = "it may have needed more memory than allowed: choose a shorter period"
             raise RecorderError("the query's process died", hint=hint)
-        return Reply(int(status), body)
+        return QueryReply(int(status), body)
 
     def prepare(self) -> None:
         """Start a child for the next query, if none is waiting."""

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote, urlsplit
 EXAMPLE = "s3://bucket/prefix, or file:///absolute/path"
 
 
-class Place(NamedTuple):
+class BucketPlace(NamedTuple):
     """A bucket, and the prefix of all its names."""
 
     scheme: str
@@ -22,7 +22,7 @@ class Place(NamedTuple):
         return f"{self.scheme}://{quote(self.root) if self.scheme == 'file' else self.root}"
 
 
-def place(url: str) -> Place:
+def place(url: str) -> BucketPlace:
     """Parse a bucket's URL.
 
     Raises:
@@ -43,7 +43,7 @@ def place(url: str) -> Place:
     if parts.scheme == "file":
         if parts.netloc or not path:
             raise ValueError("file URLs look like file:///absolute/path")
-        return Place("file", path)
+        return BucketPlace("file", path)
     if not parts.netloc or ":" in parts.netloc:
         raise ValueError("s3 URLs look like s3://bucket/prefix; a host is set by AWS_ENDPOINT_URL")
-    return Place("s3", parts.netloc + path)
+    return BucketPlace("s3", parts.netloc + path)

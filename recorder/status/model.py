@@ -74,7 +74,7 @@ class FeedStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Capture:
+class CaptureStatus:
     """The process that records; the oldest, if several share the directory."""
 
     running: bool
@@ -85,7 +85,7 @@ class Capture:
 
 
 @dataclass(frozen=True, slots=True)
-class Ingest:
+class IngestStatus:
     """The process that fills the tables, and the newest publication."""
 
     running: bool
@@ -137,8 +137,8 @@ class Status:
     data_dir: str
     host: str
     version: str
-    capture: Capture
-    ingest: Ingest
+    capture: CaptureStatus
+    ingest: IngestStatus
     disk: Disk | None
     feeds: tuple[FeedStatus, ...]
     problems: tuple[Problem, ...]

@@ -13,7 +13,7 @@ from recorder.feeds import feed as feed_of
 from recorder.record.layout import Layout
 from recorder.status.bucket import Waiting
 from recorder.status.conditions import NOTED, SILENCE
-from recorder.status.model import Capture, Disk, FeedStatus, Ingest
+from recorder.status.model import CaptureStatus, Disk, FeedStatus, IngestStatus
 
 if TYPE_CHECKING:
     from recorder.settings.config import Settings
@@ -27,8 +27,8 @@ class Scene:
     at_ns: int
     layout: Layout
     config: Settings | None
-    capture: Capture
-    ingest: Ingest
+    capture: CaptureStatus
+    ingest: IngestStatus
     disk: Disk | None
     feeds: tuple[FeedStatus, ...]
     lives: Mapping[str, FeedState]

@@ -13,7 +13,7 @@ from recorder.status import bucket, disk, process, tables
 from recorder.status.conditions import REJECTED_WITHIN, UNWRITTEN
 from recorder.status.connection_state import connection
 from recorder.status.feed_watch import FeedWatch
-from recorder.status.model import OPEN, Capture, Disk, FeedStatus, Ingest, Status
+from recorder.status.model import OPEN, CaptureStatus, Disk, FeedStatus, IngestStatus, Status
 from recorder.status.problems import problems
 from recorder.status.scene import Scene, limit_of
 from recorder.status.tables import EVERY_NS, Facts, Past
@@ -189,14 +189,14 @@ class Watcher:
 
     # -- the processes and the machine
 
-    def _capture(self, held: dict[str, process.HeldLock | None], now_ns: int) -> Capture:
+    def _capture(self, held: dict[str, process.HeldLock | None], now_ns: int) -> CaptureStatus:
         running = {name: one for name, one in held.items() if one is not None}
         if not running:
-            return Capture(running=False)
+            return CaptureStatus(running=False)
         oldest = min(running.values(), key=lambda one: one.since_ns)
         silent = [self._stuck(name, one, now_ns) for name, one in running.items()]
         stuck = any(silent) or disk.read_only(self.layout.journals)
-        return Capture(True, oldest.pid, oldest.since_ns, stuck)
+        return CaptureStatus(True, oldest.pid, oldest.since_ns, stuck)
 
     def _stuck(self, name: str, held: process.HeldLock, now_ns: int) -> bool:
         """Return True if connections are open but nothing was written about them for too long.
@@ -213,11 +213,11 @@ class Watcher:
         is_open = any(one.closed_ns is None for one in lives.newest())
         return is_open and now_ns - last > patience
 
-    def _ingest(self, locks: process.Locks) -> Ingest:
+    def _ingest(self, locks: process.Locks) -> IngestStatus:
         held = process.holder(self.layout.work / ".lock", locks)
         at_ns, size = self._published or (None, None)
         facts = self._facts
-        return Ingest(held is not None, facts.newest_ns, at_ns, size, facts.rejects)
+        return IngestStatus(held is not None, facts.newest_ns, at_ns, size, facts.rejects)
 
     def _disk(self, now_ns: int, feeds: tuple[FeedStatus, ...]) -> Disk | None:
         backlog = sum(feed.backlog_bytes for feed in feeds)

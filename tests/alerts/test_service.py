@@ -15,11 +15,11 @@ from kit.journals import Writer, seal_all
 from kit.records import Published
 
 from recorder.alerts.health import conditions_of
-from recorder.alerts.service import Service, plan
+from recorder.alerts.service import AlertService, plan
 from recorder.clock import NS, Clock
 from recorder.errors import BusyError
 from recorder.settings.config import Settings
-from recorder.status import Capture, Disk, Ingest, Problem, Status
+from recorder.status import CaptureStatus, Disk, IngestStatus, Problem, Status
 from recorder.status.conditions import CONDITIONS
 
 from .receiving import Answer, receiving
@@ -45,16 +45,18 @@ class Desk:
         self.writer = Writer(root, "binance")
         self.stream = self.writer.open()
         self.settings: dict[str, Any] = {}
-        self.running: Service | None = None
+        self.running: AlertService | None = None
 
     def configure(self, **rules: Any) -> None:
         self.settings = {"alerts": rules}
 
-    def start(self, *, catch_up: float = 900.0, once: bool = False, **destinations: Any) -> Service:
+    def start(
+        self, *, catch_up: float = 900.0, once: bool = False, **destinations: Any
+    ) -> AlertService:
         settings = Settings(data_dir=self.root, destinations=destinations, **self.settings)
         clock = Clock(lambda: self.now, lambda: self.now - T0)
         made = plan(settings, {"RECORDER_HOOK_TOKEN": "s3cr3t-token"})
-        self.running = Service(made, self.said, clock=clock, once=once)
+        self.running = AlertService(made, self.said, clock=clock, once=once)
         self.running.begin(catch_up)
         return self.running
 
@@ -305,7 +307,9 @@ def test_hostile_text_is_one_line_and_short(desk: Desk) -> None:
 def status(at_ns: int, *problems: Problem) -> Status:
     """A recorder with these problems."""
     disk = Disk(1 << 40, 1 << 41, 1.0, 1e6)
-    return Status(at_ns, "data", "h", "0", Capture(True), Ingest(True), disk, (), problems)
+    return Status(
+        at_ns, "data", "h", "0", CaptureStatus(True), IngestStatus(True), disk, (), problems
+    )
 
 
 def problem(name: str, where: str = "mine", **more: Any) -> Problem:

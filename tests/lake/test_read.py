@@ -263,7 +263,7 @@ def test_raw_frames_are_missed_by_name(both: Both) -> None:
 
 @pytest.fixture
 def box(both: Both) -> Iterator[duckdb.DuckDBPyConnection]:
-    limits = sandbox.Limits()
+    limits = sandbox.QueryLimits()
     settings = sandbox.settings(limits)
     with closing(
         read.connect(both.tables_url, raw_url=both.raw_url, settings=settings)
@@ -274,7 +274,7 @@ def box(both: Both) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def test_somebody_s_sql_reads_the_lake(box: duckdb.DuckDBPyConnection) -> None:
-    limits = sandbox.Limits()
+    limits = sandbox.QueryLimits()
     for sql in ("FROM coverage()", "SELECT count(*) FROM raw", "SHOW TABLES", "SUMMARIZE prices"):
         assert sandbox.run(box, sql, limits).table.num_rows > 0
 
@@ -300,5 +300,5 @@ def test_somebody_s_sql_reads_nothing_else(
     sql: str, box: duckdb.DuckDBPyConnection, both: Both
 ) -> None:
     with pytest.raises(RecorderError):
-        sandbox.run(box, sql.format(lake=both.tables_url), sandbox.Limits())
+        sandbox.run(box, sql.format(lake=both.tables_url), sandbox.QueryLimits())
     assert not list(Path(both.tables_url).glob("stolen*"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from recorder.answers import canned
-from recorder.answers.sandbox import Limits
+from recorder.answers.sandbox import QueryLimits
 from recorder.errors import RecorderError
 from recorder.serve.ask import QueryPool
 
@@ -102,7 +102,7 @@ def test_coverage_and_gaps_of_the_sample(served: Served) -> None:
 
 
 async def test_a_query_that_never_ends_is_ended(sample: Path) -> None:
-    pool = QueryPool(str(sample), Limits(seconds=1.0, rows=10, memory_mb=512, threads=1))
+    pool = QueryPool(str(sample), QueryLimits(seconds=1.0, rows=10, memory_mb=512, threads=1))
     endless = "SELECT count(*) FROM range(10000000) a, range(10000000) b"
     try:
         with pytest.raises(RecorderError, match="stopped after 1 s"):
@@ -115,7 +115,7 @@ async def test_a_query_that_never_ends_is_ended(sample: Path) -> None:
 
 
 async def test_a_child_that_dies_is_an_error_and_no_more(sample: Path) -> None:
-    pool = QueryPool(str(sample), Limits(seconds=30.0, rows=10, memory_mb=512, threads=1))
+    pool = QueryPool(str(sample), QueryLimits(seconds=30.0, rows=10, memory_mb=512, threads=1))
     try:
         pool.prepare()
         question = asyncio.create_task(pool.run({"kind": "no such kind", "limits": 3}))

@@ -10,11 +10,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from recorder.status import (
-    Capture,
+    CaptureStatus,
     Connection,
     Disk,
     FeedStatus,
-    Ingest,
+    IngestStatus,
     Problem,
     Status,
 )
@@ -31,8 +31,8 @@ FEED = FeedStatus(
     "f", "k", True, True, 10**18, 1.5, 2.5, 30, 40, (LINE,), 1, 2, 3.5, 4.5, 5, 600
 )  # fmt: skip
 STATUS = Status(
-    10**18 + 5 * 10**9, "/data", "host", "1.2.3", Capture(True, 1, 10**18),
-    Ingest(True, 10**18, 10**18, 700, 8), Disk(900, 1000, 10.0, 0.025), (FEED,),
+    10**18 + 5 * 10**9, "/data", "host", "1.2.3", CaptureStatus(True, 1, 10**18),
+    IngestStatus(True, 10**18, 10**18, 700, 8), Disk(900, 1000, 10.0, 0.025), (FEED,),
     (Problem("tables_behind", "warning", "what", "where", "next"),
      Problem("feed_away", "critical", "what", "f g line A", "next", feed="f"),),
 )  # fmt: skip
@@ -80,7 +80,7 @@ def test_a_status_that_cannot_be_read_is_told() -> None:
 
 
 def test_what_is_unknown_has_no_sample() -> None:
-    told = text(Status(1, "d", "h", "v", Capture(False), Ingest(False), None, (), ()))
+    told = text(Status(1, "d", "h", "v", CaptureStatus(False), IngestStatus(False), None, (), ()))
     assert "recorder_ingest_age_seconds" not in names(told)
     assert "recorder_disk_free_bytes" not in names(told)
     assert values(told)["recorder_capture_running"] == 0.0

@@ -25,7 +25,7 @@ class JournalFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class SyncJob:
     """Make a file durable up to `covers` bytes; close it if it is finished."""
 
     file: JournalFile
@@ -34,7 +34,7 @@ class Job:
     close: bool
 
 
-def run(jobs: list[Job]) -> OSError | None:
+def run(jobs: list[SyncJob]) -> OSError | None:
     """Do the jobs; blocks. The first failure ends them, and then no file is closed."""
     try:
         for job in jobs:

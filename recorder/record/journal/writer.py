@@ -21,7 +21,7 @@ from recorder.clock import DAY_NS, NS, Clock
 from recorder.durable import make_directory, try_lock
 from recorder.record import layout
 from recorder.record.journal.block import ABOUT, RECORD, Buffer, encode, seed
-from recorder.record.journal.sync import Job, JournalFile
+from recorder.record.journal.sync import JournalFile, SyncJob
 
 #: The suffix of a journal that is still being prepared; one left by a crash holds no frame.
 UNNAMED = ".new"
@@ -179,7 +179,7 @@ class Journal:
 
     # -- syncing
 
-    def pulse(self) -> list[Job]:
+    def pulse(self) -> list[SyncJob]:
         """What to make durable now; report back with `synced` before the next pulse.
 
         Also rotates by age, and tries a refusing disk again.
@@ -196,11 +196,11 @@ class Journal:
         self._in_flight, self._unsynced = self._unsynced, []
         return jobs
 
-    def _job(self, file: JournalFile, *, close: bool) -> Job:
+    def _job(self, file: JournalFile, *, close: bool) -> SyncJob:
         directory = None if file.named else self._layout.journal_dir(self._feed)
-        return Job(file, file.size, directory, close)
+        return SyncJob(file, file.size, directory, close)
 
-    def synced(self, jobs: Sequence[Job], failure: OSError | None) -> None:
+    def synced(self, jobs: Sequence[SyncJob], failure: OSError | None) -> None:
         """Hear the outcome of a pulse's jobs."""
         if failure is None:
             for job in jobs:
@@ -212,7 +212,7 @@ class Journal:
         if failure is None and any(job.close for job in jobs):
             self._reports.retired()
 
-    def _doubt(self, jobs: Sequence[Job]) -> None:
+    def _doubt(self, jobs: Sequence[SyncJob]) -> None:
         """Abandon every file with unsynced frames; they will be written again, first."""
         self.rotate()
         files = {job.file.stem: job.file for job in jobs}
