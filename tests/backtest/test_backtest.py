@@ -19,7 +19,7 @@ from kit.records import Published
 import recorder
 from recorder import backtest
 from recorder.backtest import Costs, Fill, Latency, Market, Order
-from recorder.backtest.fills import Instrument, Quote, SentOrder, filled
+from recorder.backtest.fills import Quote, SentOrder, TradedInstrument, filled
 from recorder.backtest.harness import _positions
 from recorder.clock import NS
 from recorder.errors import DataError, LookAheadError, StrategyError, UsageError
@@ -140,7 +140,7 @@ def test_costs_are_paid_on_both_sides(made: Published) -> None:
 )
 def test_positions_and_fees_add_up(trades: list[tuple[str, float, float]], fee: float) -> None:
     event = CLASSES["alerts"]("f", None, None, None, 1, None, "c", 0, 0, *[None] * 6)
-    one = Instrument("f", "x", "S")
+    one = TradedInstrument("f", "x", "S")
     fills: list[Fill] = []
     for side, price, quantity in trades:
         sent = SentOrder(Order(), event, 0, 0)
