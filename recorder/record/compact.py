@@ -36,7 +36,7 @@ from recorder.reporter import QUIET, Reporter
 _ROWS = 131_072
 _BYTES = 64 << 20
 
-#: So long after midnight no clock's step back brings a frame of the day any more.
+#: This long after midnight, no step back of the clock adds a frame to the day any more.
 _CLOSED_NS = 3600 * NS
 
 
@@ -51,7 +51,7 @@ class Small(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What compacting one feed's day gave."""
+    """The result of compacting one feed's day."""
 
     feed: str
     day: str
@@ -62,7 +62,7 @@ class Merged:
 
 
 def groups(files: Iterable[Small], target: int) -> list[list[Small]]:
-    """Which files become one: of one run and day, consecutive, together at most `target` bytes.
+    """Return the files that become one: consecutive ones of a run and day, `target` bytes at most.
 
     A group of one is a file that was never compacted. `files` are all of a feed's, for what lies
     between two of them must not change its place.
@@ -104,7 +104,7 @@ class Day(NamedTuple):
 
 
 def plan(layout: Layout, feed: str, done: Collection[str], now_ns: int, target: int) -> list[Day]:
-    """What to merge of a feed. `done` are the segments that ingest has taken whole."""
+    """Return what to merge of a feed. `done` are the segments that ingest has read whole."""
     waiting = {day_of(stem) for stem in layout.active(feed)}
     small = []
     for stem in layout.sealed(feed):
@@ -161,7 +161,7 @@ def prepare(layout: Layout, planned: Day, *, level: int, reporter: Reporter = QU
 
 @contextmanager
 def _or_nothing(stage: Path, place: Path) -> Iterator[None]:
-    """Where the file system refuses, take the stage away and say what it cannot do."""
+    """Remove the stage if the file system refuses an operation, and raise a DataError."""
     try:
         yield
     except (OSError, AttributeError) as error:
@@ -179,7 +179,7 @@ def recover(layout: Layout) -> None:
 
 
 def left_over(layout: Layout) -> list[Path]:
-    """What a killed compaction left, or what one that runs is at."""
+    """Return the stages that a killed compaction left, or that a running one is working on."""
     return sorted(_stages(layout))
 
 
@@ -200,9 +200,9 @@ def _sizes(place: Path) -> dict[str, int]:
 
 
 def _clear(stage: Path, place: Path) -> None:
-    """Remove a stage, but give back what came into the day's directory just before the exchange.
+    """Remove a stage; first move files back that came into the day just before the exchange.
 
-    That is a file whose segments the day does not hold: copied in by somebody else.
+    Those are files whose segments the day does not hold: another program copied them in.
     """
     there = {stem for path in place.glob("*.parquet") for stem in footers.stems_in(path, path.stem)}
     for path in stage.glob("*.parquet"):
@@ -244,7 +244,7 @@ def _merge(paths: Sequence[Path], target: Path, level: int, reporter: Reporter) 
 
 
 def _ours(metadata: dict[bytes, bytes]) -> dict[str, str]:
-    """What the originals say of themselves, but what holds for each of them alone."""
+    """Return the metadata that all originals share."""
     names = {k.decode(): v.decode("utf-8", "replace") for k, v in metadata.items()}
     own = {sealed.CHECKSUM, footers.SEGMENTS}
     return {k: v for k, v in names.items() if k.startswith("recorder.") and k not in own}
@@ -270,7 +270,7 @@ def _checked(paths: Sequence[Path]) -> Iterator[pa.Table]:
 
 
 def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same frames in parts of one row group each."""
+    """Yield the same frames in parts of one row group each."""
     some: list[pa.Table] = []
     for table in tables:
         some.append(table)

@@ -31,15 +31,15 @@ def directory(layout: Layout, feed: str) -> Path:
 
 
 def keep(layout: Layout, feed: str, path: Path, note: Note) -> Path:
-    """Move a file there under a name that is free, its note first; return its new path."""
+    """Write the note, then move the file there under an unused name; return its new path."""
     place = directory(layout, feed)
     durable.make_directory(place)
     names = (path.name if number == 0 else f"{path.name}.{number}" for number in count())
     target = next(place / name for name in names if not (place / name).exists())
-    said = target.with_name(f"{target.name}.json")
-    temporary = said.with_suffix(".tmp")
+    described = target.with_name(f"{target.name}.json")
+    temporary = described.with_suffix(".tmp")
     temporary.write_bytes(msgspec.json.encode(note))
-    durable.publish(temporary, said)
+    durable.publish(temporary, described)
     path.rename(target)
     durable.sync_directory(place)
     durable.sync_directory(path.parent)
@@ -52,7 +52,7 @@ def kept(layout: Layout, feed: str) -> Iterator[tuple[Path, Note | None]]:
         if path.suffix in {".json", ".tmp"}:
             continue
         try:
-            said = path.with_name(f"{path.name}.json").read_bytes()
-            yield path, msgspec.json.decode(said, type=Note)
+            described = path.with_name(f"{path.name}.json").read_bytes()
+            yield path, msgspec.json.decode(described, type=Note)
         except (OSError, msgspec.DecodeError):
             yield path, None

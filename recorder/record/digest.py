@@ -19,7 +19,7 @@ from recorder.schema.raw import RAW
 
 
 class Digest:
-    """Sums up tables of the raw columns, wherever one ends and the next begins."""
+    """The digest of tables of the raw columns, however the frames are cut into tables."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -31,7 +31,7 @@ class Digest:
         }
 
     def update(self, table: pa.Table) -> None:
-        """Take in the frames of one more table."""
+        """Add the frames of one more table."""
         self.rows += len(table)
         for index, column in enumerate(table.columns):
             for chunk in column.chunks:
@@ -40,7 +40,7 @@ class Digest:
                     self._lengths[index].update(_bytes(pc.binary_length(chunk)))
 
     def hexdigest(self) -> str:
-        """Return the digest of all frames taken in so far, as 64 hexadecimal digits."""
+        """Return the digest of all frames added so far, as 64 hexadecimal digits."""
         parts = [sums.digest() for sums in (*self._values, *self._lengths.values())]
         return hashlib.sha256(b"".join((self.rows.to_bytes(8, "little"), *parts))).hexdigest()
 
@@ -71,7 +71,7 @@ def digests_in(path: Path) -> dict[str, str]:
 
 
 def _bytes(values: pa.Array) -> bytes | memoryview:
-    """Return the bytes of the values, without what Arrow keeps around them."""
+    """Return the bytes of the values, without the rest of their Arrow buffers."""
     *offsets, data = values.buffers()[1:]
     begin, end = values.offset, values.offset + len(values)
     if offsets:

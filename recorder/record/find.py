@@ -21,7 +21,7 @@ _ATTEMPTS = 3
 
 
 class FramePlace(NamedTuple):
-    """What names a frame: every row of every table has it; `recv_ns` is in ns UTC."""
+    """The identity of a frame, which every row of every table has; `recv_ns` is in ns UTC."""
 
     feed: str
     connection: str

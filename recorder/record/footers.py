@@ -1,4 +1,4 @@
-"""What sealed files say of themselves in their footers, before a frame is read.
+"""The footers of sealed files: what is known of a file before a frame is read.
 
 A merged file holds several segments of a day, in order. It bears the name of the first one, and its
 footer lists them all, so that the ledger, a rebuild and a verification know each of them.
@@ -41,7 +41,7 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """What a Parquet file says of itself; `ours` is False where it is not a sealed file."""
+    """The footer of a Parquet file; `ours` is False if it is not a sealed file."""
 
     ours: bool
     rows: int
@@ -52,7 +52,7 @@ class Footer:
     kind: str
     """The kind of its feed."""
     held: tuple[Held, ...]
-    """The segments in it; none where it holds one segment alone."""
+    """The segments in it; empty if it holds a single segment."""
     checksum: str | None
 
 

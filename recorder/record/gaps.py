@@ -17,7 +17,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-#: The end of a connection that may live on.
+#: The end of a connection that may still be open.
 FOR_EVER = (1 << 63) - 1
 
 KILLED = "the recorder ended without closing"
@@ -40,7 +40,7 @@ class Lifetime(NamedTuple):
     reason: str | None = None
     """Why it closed."""
     lost: bool = False
-    """Its recorder is gone and did not close it."""
+    """True if its recorder ended without closing it."""
 
     @property
     def heard_ns(self) -> int:
@@ -50,12 +50,12 @@ class Lifetime(NamedTuple):
 
     @property
     def ended(self) -> bool:
-        """True if it lives no more."""
+        """True if it has ended."""
         return self.lost or self.closed_ns is not None
 
     @property
     def cause(self) -> str | None:
-        """Why the line is without cover after it."""
+        """The reason why the line is without cover after it."""
         if self.closed_ns is None:
             return KILLED
         return STOPPED if self.reason == "stopping" else self.reason
@@ -90,7 +90,7 @@ class LineGap(NamedTuple):
 
 
 class Longest:
-    """The connection of a line that lives longest, of those seen so far, and until when."""
+    """The connection of a line that lasts longest, of those added so far, and its end."""
 
     __slots__ = ("last", "until_ns")
 
@@ -99,7 +99,7 @@ class Longest:
         self.until_ns = 0
 
     def see(self, life: Lifetime, until_ns: int) -> None:
-        """Take in a connection that ended at a time, or lives on (FOR_EVER)."""
+        """Add a connection that ended at a time, or is still open (FOR_EVER)."""
         last = self.last
         if last is None or (until_ns, life.connection) > (self.until_ns, last.connection):
             self.last, self.until_ns = life, until_ns
@@ -167,7 +167,7 @@ def _with_cover(
 
 
 class _Union:
-    """Where at least one of some intervals is; the end of each is left out."""
+    """The union of intervals; the end of each is excluded."""
 
     def __init__(self, intervals: Iterable[tuple[int, int]]) -> None:
         self._begins: list[int] = []
@@ -182,6 +182,6 @@ class _Union:
                 self._ends.append(end)
 
     def holds(self, begin: int, end: int) -> bool:
-        """Return True if every moment from `begin` on and before `end` lies in it."""
+        """Return True if it contains every moment from `begin` to before `end`."""
         index = bisect_right(self._begins, begin) - 1
         return index >= 0 and self._ends[index] >= end > begin

@@ -3,11 +3,11 @@
     <data_dir>/heads/<feed>/<run>.jsonl      one line per run, then one per segment
     <data_dir>/heads/<feed>/pruned.jsonl     one line per segment that was removed on purpose
 
-The first line of a run's head says which run of the feed on this host it follows, where that run
-stood, and whether it still lived. Each further line holds a segment's number, rows, digest and the
-frame numbers of its connections. Every line carries a link: SHA-256 over the link of the line
-before it and over its own words, so that no line can be changed, dropped or moved unseen. The last
-link is where the run stands; the next run's first line repeats it. Segments are in the order of
+The first line of a run's head names the run of the feed on this host that it follows, with that
+run's last link and whether it was still alive. Each further line holds a segment's number, rows,
+digest and the frame numbers of its connections. Every line carries a link: SHA-256 over the link of
+the line before it and over its own words, so that no line can be changed, dropped or moved unseen.
+The last link is the run's state; the next run's first line repeats it. Segments are in the order of
 sealing: that of their numbers, but for a journal that was put back later.
 
 Lines are appended and synced before a journal is deleted. What a crash leaves of a last line is cut
@@ -105,7 +105,7 @@ class _Row(msgspec.Struct):
 
 @dataclass(slots=True)
 class Head:
-    """What a run's head says: its first line, its segments in order, and where it stands."""
+    """A run's head: its first line, its segments in order, and its last link."""
 
     run: str
     begin: Begin | None = None
@@ -251,7 +251,7 @@ def note_sealed(layout: Layout, feed: str, segment: Segment, *, host: str, lives
 
 
 def _follows(layout: Layout, feed: str, run: str, *, lives: bool) -> Follows | None:
-    """The newest run of this feed before `run` in this directory, and where it stands."""
+    """Return the newest run of this feed before `run` in this directory, with its last link."""
     for name in reversed([name for name in runs(layout, feed) if name < run]):
         end = _end(path_of(layout, feed, name))
         if end.line is not None:

@@ -54,11 +54,11 @@ class _Head(Generic[P]):
 
     @property
     def last(self) -> int:
-        """The place of the last frame in hand."""
+        """The place of the last frame of the current piece."""
         return LAST if self.next is None else int(self.next.places[-1])
 
     def take(self, before: int) -> P | None:
-        """Return what is placed before a time, of the piece in hand."""
+        """Return the part of the current piece that is placed before a time."""
         if self.next is None or (count := bisect_left(self.next.places, before)) == 0:
             return None
         if count < len(self.next.places):
@@ -100,7 +100,7 @@ def any_of(mask: pa.Array) -> bool:
 
 
 def numbers(column: pa.Array) -> memoryview:
-    """Return an int64 column without NULLs as Python sees memory."""
+    """Return an int64 column without NULLs as a memoryview."""
     values = memoryview(column.buffers()[1]).cast("q")
     return values[column.offset : column.offset + len(column)]
 
@@ -155,7 +155,7 @@ class Window:
         return bool(self.slices or self.ended or self.failed)
 
     def add(self, piece: Slice) -> None:
-        """Take some frames in."""
+        """Add frames."""
         self.slices.append(piece)
         self.rows += len(piece.table)
         self.bytes += piece.table.nbytes
@@ -192,7 +192,7 @@ def windows(
 
 
 def _slices(run: RunLeft, noted: Window) -> Iterator[Slice]:
-    """Yield a run's frames; what ended or failed is noted once the frames before it were taken."""
+    """Yield a run's frames; note what ended or failed once the frames before it were taken."""
     reader, latest = run.reader, run.latest_ns
     for stem in run.stems:
         at = reader.read.setdefault(stem, Position())

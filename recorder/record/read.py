@@ -31,7 +31,7 @@ from recorder.record.layout import Layout, day_of, order, run_of
 from recorder.record.rows import PART_BYTES, PART_ROWS, of_journal
 from recorder.schema.raw import RAW, check_version
 
-#: Between the look for a file and its opening the file can go once, not again and again.
+#: A file can vanish once between the look for it and its opening, not repeatedly.
 _ATTEMPTS = 2
 
 
@@ -228,8 +228,8 @@ def stems(record: Layout, feed: str) -> list[str]:
 def cut_of(record: Layout, feed: str, stem: str) -> int | None:
     """Return the byte of a journal from which on a later journal holds its blocks again.
 
-    None where no journal does. To be asked before the journal is opened: the later one is sealed
-    after it, so that where the later one is gone, this one is gone as well.
+    None if no journal does. Call it before the journal is opened: the later one is sealed after it,
+    so if the later one is gone, this one is gone as well.
     """
     abouts = {}
     for later in record.active(feed):

@@ -1,6 +1,6 @@
 """Sealing: a finished journal becomes one Parquet file, and is then deleted.
 
-Runs as a process of its own (`python -m recorder.record.seal DATA_DIR [ZSTD_LEVEL]`): capture
+Runs as a separate process (`python -m recorder.record.seal DATA_DIR [ZSTD_LEVEL]`): capture
 never loads pyarrow and never waits for a disk. It seals every journal that no process is writing:
 after a crash those are the orphans, else the ones just rotated. A feed's journals are sealed in the
 order of their numbers; a failure to read or write stops that feed until the next run, so that what
@@ -37,7 +37,7 @@ from recorder.record.rows import of_journal
 from recorder.record.sealed import CHECKSUM, checksum, combined, sealed_file
 from recorder.schema.raw import RAW, RAW_VERSION
 
-#: zstd's level where none is said: what capture's machine hardly notices.
+#: zstd's default level: it costs little beside a running capture.
 LEVEL = 1
 
 
@@ -190,7 +190,7 @@ class _Contents:
         return str(self._about.get("host", ""))
 
     def metadata(self) -> dict[str, str]:
-        """What the sealed file says of itself."""
+        """Return the metadata of the sealed file."""
         return {
             "recorder.schema": RAW_VERSION,
             "recorder.feed": self._feed,
@@ -332,11 +332,11 @@ def _seal_feed(layout: Layout, feed: str, level: int) -> bool:
 
 
 def _settle() -> None:
-    """What holds for the whole of a process that only seals."""
+    """Set priority and memory for a process that only seals."""
     behind_capture(10)
     gc.disable()  # nothing here makes cycles, and the process is short-lived
     with contextlib.suppress(NotImplementedError):
-        pa.set_memory_pool(pa.jemalloc_memory_pool())  # gives memory back: 108 MB, not 173
+        pa.set_memory_pool(pa.jemalloc_memory_pool())  # returns memory: 108 MB, not 173
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def sealed_file(source: Source, *, verify: bool = False) -> Iterator[pq.ParquetF
     """
     with parquet_file(source, verify=verify) as file:
         if not file.schema_arrow.equals(RAW):
-            raise DataError("is no sealed file: its columns are others", where=str(source))
+            raise DataError(f"is not a sealed file: {_difference(file)}", where=str(source))
         check_version(file.metadata.metadata, source)
         yield file
 
@@ -53,6 +53,17 @@ def parquet_file(source: Source, *, verify: bool = False) -> Iterator[pq.Parquet
     except (OSError, pa.ArrowException) as error:
         what = f"cannot be read: {str(error).splitlines()[0]}"
         raise DataError(what, where=str(source)) from error
+
+
+def _difference(file: pq.ParquetFile) -> str:
+    """Return which columns were expected and which are there."""
+    there, expected = file.schema_arrow, ", ".join(_columns(RAW))
+    return f"expected columns {expected}; found {', '.join(_columns(there)) or 'none'}"
+
+
+def _columns(schema: pa.Schema) -> Iterator[str]:
+    for one in schema:
+        yield f"{one.name} {one.type}{'' if one.nullable else ' not null'}"
 
 
 def check(source: Source) -> None:
@@ -99,7 +110,7 @@ def keep_first(path: Path, rows: int) -> None:
 
 
 def checksum(table: pa.Table) -> int:
-    """Return a checksum of the values alone: Arrow may pad its buffers as it likes."""
+    """Return a checksum of the values alone, without the padding of Arrow's buffers."""
     check = 0
     for column in table.combine_chunks().columns:
         for chunk in column.chunks:
@@ -128,7 +139,7 @@ def verified(file: pq.ParquetFile, path: Path) -> Iterator[tuple[int, pa.Table]]
         yield row, table
     known = (file.metadata.metadata or {}).get(CHECKSUM.encode())
     if known is not None and known.decode("utf-8", "replace") != combined(sums):
-        raise DataError("its values are not those sealed", where=str(path))
+        raise DataError("its values differ from those that were sealed", where=str(path))
 
 
 def combined(sums: Sequence[int]) -> str:

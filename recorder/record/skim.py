@@ -136,8 +136,8 @@ class Skim:
     def forget(self) -> None:
         """Drop the frame numbers of journals that were closed before the last call.
 
-        To be called when all files were read. Capture writes doubtful frames again before their
-        journal can be sealed, so one call later those were read, too.
+        Call it after all files were read. Capture writes doubtful frames again before their journal
+        can be sealed, so one call later those were read, too.
         """
         if not self._closed and not self._kept:
             return

@@ -31,7 +31,7 @@ Buffer = bytes | bytearray | memoryview
 
 
 class Block(NamedTuple):
-    """One good block: where it lies, and what it holds."""
+    """One good block: its place in the journal, and its content."""
 
     start: int
     end: int
@@ -52,7 +52,7 @@ class Damage(NamedTuple):
 
 
 def seed(stem: str) -> int:
-    """The checksum's start value for a journal of this stem."""
+    """Return the checksum's start value for a journal of this stem."""
     return crc32(stem.encode())
 
 
@@ -64,7 +64,7 @@ def encode(  # noqa: PLR0913, PLR0917 - the block's fields, on the hot path
     mono_ns: int,
     records: Sequence[Buffer],
 ) -> bytes:
-    """One block. `records` alternates packed RECORD heads and payloads."""
+    """Return one block. `records` alternates packed RECORD heads and payloads."""
     body = b"".join(records)
     checked = HEADER.pack(
         MAGIC,
@@ -156,7 +156,7 @@ def is_cut(tail: bytes) -> bool:
 
 
 def columns(block: Block) -> tuple[list[int], list[bytes]]:
-    """The kinds and the payloads of a good block's records."""
+    """Return the kinds and the payloads of a good block's records."""
     body, position = block.body, 0
     unpack, size = RECORD.unpack_from, RECORD.size
     kinds: list[int] = []
@@ -171,5 +171,5 @@ def columns(block: Block) -> tuple[list[int], list[bytes]]:
 
 
 def records(block: Block) -> Iterator[tuple[int, bytes]]:
-    """`(kind, payload)` of each record of a good block."""
+    """Yield `(kind, payload)` of each record of a good block."""
     return zip(*columns(block), strict=True)

@@ -150,14 +150,14 @@ def cuts(abouts: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
 
 
 def frames(path: Path) -> Iterator[Frame]:
-    """Every frame of a journal in the order it was written; damage is skipped."""
+    """Yield every frame of a journal in the order it was written; skip damage."""
     for block in blocks(path):
         if isinstance(block, Block):
             yield from frames_of(block)
 
 
 def frames_of(block: Block) -> Iterator[Frame]:
-    """The frames of one block."""
+    """Yield the frames of one block."""
     for index, (kind, payload) in enumerate(records(block)):
         yield Frame(
             block.recv_ns,

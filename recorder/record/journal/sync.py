@@ -35,7 +35,7 @@ class SyncJob:
 
 
 def run(jobs: list[SyncJob]) -> OSError | None:
-    """Do the jobs; blocks. The first failure ends them, and then no file is closed."""
+    """Do the jobs, and block; stop at the first failure and return it, without closing any file."""
     try:
         for job in jobs:
             durable.sync(job.file.fd)

@@ -1,9 +1,9 @@
-"""Appending to the journal: one `write()` per chunk read from a socket, rotation, trouble.
+"""The journal's writer: one `write()` per chunk read from a socket, rotation, disk failures.
 
-A `Journal` lives in the event loop's thread and never waits: `pulse` hands out the slow work,
-`synced` hears how it went. What was written but not yet synced stays in memory, so that a failed
-sync is answered the only safe way, by writing it again into a new file: after a failed fsync the
-kernel may have dropped the pages, and a second fsync would succeed without them.
+A `Journal` lives in the event loop's thread and never waits: `pulse` returns the slow work, and
+`synced` takes its result. Frames that are written but not yet synced stay in memory. After a failed
+sync they are written again into a new file, which is the only safe way: the kernel may have dropped
+the pages, and a second fsync would succeed without them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a journal is finished and the next begun, and how much trouble may pile up."""
+    """When a journal is rotated, and how many bytes are kept while the disk refuses them."""
 
     rotate_bytes: int = 64 << 20
     rotate_ns: int = 300 * NS
@@ -46,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """Whom to tell: a finished journal can be sealed; the disk refuses; it takes frames again."""
+    """Functions to call: a journal can be sealed; the disk refuses; it takes frames again."""
 
     retired: Callable[[], None] = lambda: None
     trouble: Callable[[str], None] = lambda text: None
@@ -127,7 +127,7 @@ class Journal:
         self._keep_or_lose(entry)
 
     def mark(self, stream: Stream, kind: int, payload: bytes) -> None:
-        """Append one frame of our own making, stamped now: a marker, or what we sent."""
+        """Append one frame that the recorder made, stamped now: a marker, or what it sent."""
         records = (RECORD.pack(kind, len(payload)), payload)
         size = RECORD.size + len(payload)
         self.write(stream, self._clock.wall_ns(), self._clock.mono_ns(), records, size)
@@ -149,7 +149,7 @@ class Journal:
         stem = layout.stem(recv_ns, self._run, self._number + 1)
         path = self._layout.journal(self._feed, stem)
         make_directory(path.parent)
-        # Locked before it has its name: a sealer that finds an unlocked journal takes it away.
+        # Locked before it has its name: a sealer seals and removes an unlocked journal.
         unnamed = path.with_suffix(UNNAMED)
         fd = os.open(unnamed, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         file = JournalFile(stem, fd, seed(stem), recv_ns // DAY_NS, self._clock.mono_ns())
@@ -180,9 +180,9 @@ class Journal:
     # -- syncing
 
     def pulse(self) -> list[SyncJob]:
-        """What to make durable now; report back with `synced` before the next pulse.
+        """Return what to make durable now; call `synced` with the result before the next pulse.
 
-        Also rotates by age, and tries a refusing disk again.
+        Also rotate by age, and retry a refusing disk.
         """
         if self.trouble is not None:
             self._retry()
@@ -201,7 +201,7 @@ class Journal:
         return SyncJob(file, file.size, directory, close)
 
     def synced(self, jobs: Sequence[SyncJob], failure: OSError | None) -> None:
-        """Hear the outcome of a pulse's jobs."""
+        """Note the result of a pulse's jobs."""
         if failure is None:
             for job in jobs:
                 job.file.synced_size, job.file.named = job.covers, True
@@ -213,7 +213,7 @@ class Journal:
             self._reports.retired()
 
     def _doubt(self, jobs: Sequence[SyncJob]) -> None:
-        """Abandon every file with unsynced frames; they will be written again, first."""
+        """Abandon every file with unsynced frames; queue those to be written again, first."""
         self.rotate()
         files = {job.file.stem: job.file for job in jobs}
         files.update((file.stem, file) for file in self._finished)
@@ -234,7 +234,7 @@ class Journal:
         self.trouble = what
 
     def _drop_empty(self) -> None:
-        """Take back a journal in which not one frame found room: retries must not pile them up."""
+        """Remove a journal that holds no frame: retries must not pile them up."""
         file = self._active
         if file is not None and file.size == file.head:
             self._layout.journal(self._feed, file.stem).unlink(missing_ok=True)
@@ -254,7 +254,7 @@ class Journal:
         self.lost_frames += len(entry.records) // 2
 
     def _retry(self) -> None:
-        """Write what is waiting, then say what could not be kept."""
+        """Write the waiting frames, then a marker for those that were lost."""
         try:
             while self._spill:
                 self._append(self._spill[0])
@@ -277,7 +277,7 @@ class Journal:
         self._reports.recovered(f"{frames} frames were lost" if frames else "nothing was lost")
 
     def _release(self) -> None:
-        """Let the abandoned files be sealed, up to where another journal goes on."""
+        """Unlock the abandoned files: they can be sealed up to where another journal continues."""
         doubted, self._doubted = self._doubted, []
         for file in doubted:
             os.close(file.fd)
@@ -286,7 +286,7 @@ class Journal:
 
 
 def _write_all(fd: int, data: bytes) -> None:
-    """One `write()` in the ordinary case; a full disk writes a part, then raises."""
+    """Write all bytes, usually with one `write()`; a full disk takes a part, then raises."""
     written = os.write(fd, data)
     while written < len(data):
         written += os.write(fd, data[written:])
