@@ -215,6 +215,18 @@ def test_only_a_replay_knows_how_services_treat_clients() -> None:
             assert within(module, "services", "player"), module
 
 
+def test_a_layout_is_names_alone() -> None:
+    """What differs from place to place is a store's (`record.store`), and no heir's."""
+    heirs = [
+        f"{module}.{node.name}"
+        for module in FILES
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.ClassDef)
+        and any(ast.unparse(base).split(".")[-1] == "Layout" for base in node.bases)
+    ]
+    assert heirs == []
+
+
 def test_the_session_s_decisions_are_pure() -> None:
     assert theirs("session.machine") <= {"__future__", "collections", "dataclasses", "enum"}
 

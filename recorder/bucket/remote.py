@@ -1,4 +1,4 @@
-"""The record of a data directory whose sealed files are partly or all in a bucket."""
+"""The store of a record whose sealed files are partly or all in a bucket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from recorder.bucket import spool
 from recorder.errors import StoreError
-from recorder.record.layout import Layout, day_of
+from recorder.record.layout import Layout
+from recorder.record.stem import sealed_name
 from recorder.reporter import QUIET, Reporter
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def layout_of(
     budget = int(cache_gb * spool.GB)
     mirror = Mirror(Store(raw_url), cache, budget, refetch=refetch, reporter=reporter)
     mirror.look()
-    return Mirrored(data_dir, mirror)
+    return Layout(data_dir, Mirrored(Layout(data_dir), mirror))
 
 
 @dataclass(slots=True)
@@ -150,7 +151,7 @@ class Mirror:
                 self._private = Path(tempfile.mkdtemp(dir=root, prefix="refetched-"))
                 atexit.register(shutil.rmtree, self._private, ignore_errors=True)
             root = self._private
-        return root / f"feed={feed}" / f"date={day_of(stem)}" / f"{stem}.parquet"
+        return root / sealed_name(feed, stem)
 
     def _shrink(self, newest: Path) -> None:
         """Remove the least recently used files until the cache fits, but never `newest`."""
@@ -169,65 +170,68 @@ class Mirror:
 
 
 @dataclass(frozen=True, slots=True)
-class Mirrored(Layout):
-    """A data directory, and a bucket with sealed files of this host or of several.
+class Mirrored:
+    """The store of a data directory and a bucket with sealed files of this host or of several.
 
-    A file in the data directory is read there; any other is fetched when its path is requested.
+    A file in the data directory is read there; any other is downloaded.
     """
 
+    here: Layout
+    """The data directory alone."""
     mirror: Mirror
     _seen: dict[str, set[str]] = field(default_factory=dict, compare=False, repr=False)
 
     def feeds(self) -> list[str]:
         """Return the feeds with files in the data directory or the bucket, sorted."""
-        return sorted({*Layout.feeds(self), *self.mirror.look().objects})
+        return sorted({*self.here.feeds(), *self.mirror.look().objects})
+
+    def active(self, feed: str) -> list[str]:
+        """Return the stems of the journals, which are all in the data directory, oldest first."""
+        return self.here.active(feed)
 
     def sealed(self, feed: str) -> list[str]:
         """Return the stems of the sealed files in the directory or the bucket, oldest first."""
-        here = set(Layout.sealed(self, feed))
+        here = set(self.here.sealed(feed))
         dropped = self._seen.get(feed, set()) - here  # in the bucket, if not yet in the listing
         there = self.mirror.objects(feed, *dropped)
         self._seen[feed] = here
         return sorted(here | there.keys())
 
-    def parquet(self, feed: str, name: str) -> Path:
+    def fetch(self, feed: str, stem: str) -> Path:
         """Return the path of a sealed file, or of a copy fetched from the bucket.
 
         Raises:
+            FileNotFoundError: there is no such file.
             StoreError, CredentialsError: the bucket cannot be read, or the object is not as large
                 as listed.
         """
-        here = Layout.parquet(self, feed, name)
-        size = self._remote_size(feed, name)
+        size = self._remote_size(feed, stem)
         if size is None:
-            return here
-        try:
-            return self.mirror.fetch(feed, name, size)
-        except FileNotFoundError:
-            return here  # pruned meanwhile
+            return self.here.store.fetch(feed, stem)
+        return self.mirror.fetch(feed, stem, size)
 
-    def look(self, feed: str, name: str) -> Path | BinaryIO:
+    def look(self, feed: str, stem: str) -> Path | BinaryIO:
         """Return a sealed file to read parts of: its path, or a reader that fetches those parts."""
-        size = self._remote_size(feed, name)
+        size = self._remote_size(feed, stem)
         if size is None:
-            return Layout.parquet(self, feed, name)
-        return self.mirror.cached(feed, name, size) or self.mirror.store.open(feed, name)
+            return self.here.parquet(feed, stem)
+        return self.mirror.cached(feed, stem, size) or self.mirror.store.open(feed, stem)
 
-    def where(self, feed: str, name: str) -> str:
+    def where(self, feed: str, stem: str) -> str:
         """Return a sealed file's path or URL, for messages."""
-        if self._remote_size(feed, name) is None:
-            return Layout.where(self, feed, name)
-        return self.mirror.store.where(feed, name)
+        if self._remote_size(feed, stem) is None:
+            return str(self.here.parquet(feed, stem))
+        return self.mirror.store.where(feed, stem)
 
-    def size(self, feed: str, name: str) -> int:
+    def size(self, feed: str, stem: str) -> int:
         """Return a sealed file's size in bytes."""
-        size = self._remote_size(feed, name)
-        return Layout.size(self, feed, name) if size is None else size
+        size = self._remote_size(feed, stem)
+        return self.here.store.size(feed, stem) if size is None else size
 
-    def is_here(self, feed: str, name: str) -> bool:
+    def is_here(self, feed: str, stem: str) -> bool:
         """Return True if a sealed file can be read without the bucket."""
-        size = self._remote_size(feed, name)
-        return size is None or self.mirror.cached(feed, name, size) is not None
+        size = self._remote_size(feed, stem)
+        return size is None or self.mirror.cached(feed, stem, size) is not None
 
     def foreign(self) -> list[str]:
         """Return the URLs of objects in the bucket that are not sealed files."""
@@ -236,8 +240,8 @@ class Mirrored(Layout):
     def differing(self, feed: str) -> list[str]:
         """Return the stems whose file and object differ in size."""
         there = self.mirror.objects(feed)
-        here = [stem for stem in Layout.sealed(self, feed) if stem in there]
-        return [stem for stem in here if Layout.size(self, feed, stem) != there[stem]]
+        here = [stem for stem in self.here.sealed(feed) if stem in there]
+        return [stem for stem in here if self.here.store.size(feed, stem) != there[stem]]
 
     def check_removal(self) -> None:
         """Check that sealed files can be removed from the bucket.
@@ -247,20 +251,20 @@ class Mirrored(Layout):
         """
         self.mirror.store.check_writable(removing=True)
 
-    def remove(self, feed: str, name: str) -> None:
-        """Remove a sealed file from the data directory and the bucket, with its notes."""
+    def remove(self, feed: str, stem: str) -> None:
+        """Remove a sealed file from the data directory and the bucket, with its note."""
         # The local file first: one without its object would be uploaded again.
-        Layout.parquet(self, feed, name).unlink(missing_ok=True)
-        self.mirror.store.delete(feed, name)
-        self.mirror.forget(feed, name)
-        spool.forget(self, feed, name)
+        self.here.store.remove(feed, stem)
+        self.mirror.store.delete(feed, stem)
+        self.mirror.forget(feed, stem)
+        spool.forget(self.here, feed, stem)
 
-    def _remote_size(self, feed: str, name: str) -> int | None:
+    def _remote_size(self, feed: str, stem: str) -> int | None:
         """Return the size of an object without a local file; None if there is no such object."""
-        if Layout.parquet(self, feed, name).exists():
+        if self.here.parquet(feed, stem).exists():
             return None
-        if self.journal(feed, name).exists():
-            return self.mirror.objects(feed).get(name)
+        if self.here.journal(feed, stem).exists():
+            return self.mirror.objects(feed).get(stem)
         # Without a journal, the file may have been uploaded and dropped after the last listing, so
         # list again: a file that is missed would be ingested after its successors.
-        return self.mirror.objects(feed, name).get(name)
+        return self.mirror.objects(feed, stem).get(stem)

@@ -38,9 +38,9 @@ class SpooledFile:
 def files(layout: Layout) -> list[SpooledFile]:
     """Return the sealed files of all feeds in the data directory, oldest first."""
     spooled = []
-    for feed in Layout.feeds(layout):
-        for stem in Layout.sealed(layout, feed):
-            path = Layout.parquet(layout, feed, stem)
+    for feed in layout.local.feeds():
+        for stem in layout.local.sealed(feed):
+            path = layout.parquet(feed, stem)
             try:
                 stat = path.stat()
             except FileNotFoundError:

@@ -21,7 +21,7 @@ from recorder.bucket import refusal
 from recorder.bucket.reader import ObjectReader
 from recorder.errors import ConfigError, StoreError
 from recorder.feed import FEED_NAME
-from recorder.record.layout import day_of, is_stem
+from recorder.record.stem import is_stem, sealed_name
 from recorder.settings.place import place
 
 _PART = 4 << 20
@@ -50,18 +50,13 @@ class BucketListing:
             self.objects.setdefault(parsed[0], {})[parsed[1]] = size
 
 
-def name_of(feed: str, stem: str) -> str:
-    """Return an object's name below the root: that of the sealed file below `raw/`."""
-    return f"feed={feed}/date={day_of(stem)}/{stem}.parquet"
-
-
 def read_name(name: str) -> tuple[str, str] | None:
-    """Return the feed and stem of an object's name; None if `name_of` cannot return that name."""
+    """Return the feed and stem of an object's name; None if `sealed_name` cannot return it."""
     parts = name.split("/")
     if len(parts) != 3 or not name.endswith(".parquet"):
         return None
     feed, stem = parts[0].removeprefix("feed="), parts[2].removesuffix(".parquet")
-    ours = FEED_NAME.fullmatch(feed) and is_stem(stem) and name_of(feed, stem) == name
+    ours = FEED_NAME.fullmatch(feed) and is_stem(stem) and sealed_name(feed, stem) == name
     return (feed, stem) if ours else None
 
 
@@ -98,11 +93,11 @@ class Store:
 
     def path(self, feed: str, stem: str) -> str:
         """Return an object's path in `filesystem`."""
-        return f"{self._place.root}/{name_of(feed, stem)}"
+        return f"{self._place.root}/{sealed_name(feed, stem)}"
 
     def where(self, feed: str, stem: str) -> str:
         """Return an object's URL."""
-        return f"{self.url}/{name_of(feed, stem)}"
+        return f"{self.url}/{sealed_name(feed, stem)}"
 
     # -- access
 

@@ -84,7 +84,7 @@ def prune(
         _refuse_to_merge()
     everywhere = where.layout(settings)
     if raw_files and not dry_run:
-        everywhere.check_removal()
+        everywhere.store.check_removal()
     with private.claimed(layout), closing(private.connect(layout)) as db:
         if not dry_run:
             recover(layout)

@@ -68,7 +68,7 @@ def _in_files(record: Layout, place: FramePlace) -> Iterator[Frame]:
 
 def _in_file(record: Layout, stem: str, place: FramePlace) -> Iterator[Frame]:
     feed, connection, seq, recv_ns = place
-    with sealed_file(record.look(feed, stem)) as file:
+    with sealed_file(record.store.look(feed, stem)) as file:
         for index in range(file.num_row_groups):
             times = file.metadata.row_group(index).column(0).statistics
             if times is not None and times.has_min_max and not times.min <= recv_ns <= times.max:

@@ -72,9 +72,9 @@ class Follow:
     def skip_before(self, feed: str, before_ns: int) -> None:
         """Skip sealed segments that were over before a time (ns), as far as the names say."""
         positions = self._feed(feed).reader.read
+        sealed = set(self._record.sealed(feed))
         for stem, following in pairwise(read.stems(self._record, feed)):
-            is_sealed = self._record.parquet(feed, stem).exists()
-            if is_sealed and began_ns(following) <= before_ns and began_ns(stem) <= before_ns:
+            if stem in sealed and began_ns(following) <= before_ns and began_ns(stem) <= before_ns:
                 positions.setdefault(stem, Position()).whole = True
 
     def feeds(self) -> list[str]:

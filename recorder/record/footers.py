@@ -138,7 +138,7 @@ def stems_in(source: Source, name: str) -> list[str]:
 def stems_of(layout: Layout, feed: str, name: str) -> list[str]:
     """Do the same for a layout's sealed file; one in a bucket is not fetched for that."""
     try:
-        return stems_in(layout.look(feed, name), name)
+        return stems_in(layout.store.look(feed, name), name)
     except FileNotFoundError:
         return [name]
 
@@ -184,14 +184,14 @@ def _keep(known: dict[K, V], key: K, value: V) -> None:
 
 def _span_of(layout: Layout, feed: str, stem: str) -> tuple[int, int] | None:
     try:
-        return footer(layout.look(feed, stem)).span
+        return footer(layout.store.look(feed, stem)).span
     except (DataError, FileNotFoundError):
         return None
 
 
 def _all_ended(layout: Layout, feed: str, stem: str) -> bool:
     try:
-        table = pa.concat_tables(columns(layout.look(feed, stem), ["connection", "kind"]))
+        table = pa.concat_tables(columns(layout.store.look(feed, stem), ["connection", "kind"]))
     except (DataError, FileNotFoundError):
         return False
     lived = table.filter(pc.not_equal(table["kind"], "instruments"))

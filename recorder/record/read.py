@@ -87,15 +87,17 @@ class Reader:
                     raise
 
     def _parts(self, stem: str, at: Position) -> Iterator[pa.Table]:
-        path = self.record.parquet(self.feed, stem)
+        store = self.record.store
         try:
-            if path.exists():
-                yield from self._of_file(path, stem, stem, at)
-            else:
+            try:
+                path = store.fetch(self.feed, stem)
+            except FileNotFoundError:
                 yield from self._of_journal(stem, at)
+            else:
+                yield from self._of_file(path, stem, stem, at)
         except FileNotFoundError:
             name = self._name_before(stem)
-            yield from self._of_file(self.record.parquet(self.feed, name), name, stem, at)
+            yield from self._of_file(store.fetch(self.feed, name), name, stem, at)
 
     # -- journals
 
@@ -260,7 +262,7 @@ def kind_of(record: Layout, feed: str) -> str:
             return str(known.get("kind", ""))
     for stem in reversed(record.sealed(feed)):
         try:
-            return footers.footer(record.look(feed, stem)).kind
+            return footers.footer(record.store.look(feed, stem)).kind
         except (DataError, FileNotFoundError):
             continue
     return ""

@@ -76,7 +76,7 @@ def verify(layout: Layout, reporter: Reporter = QUIET) -> Report:
         report.feeds.append(walk.feed)
         rows |= walk.rows
     report.findings += _ledger(layout, rows)
-    for foreign in layout.foreign():
+    for foreign in layout.store.foreign():
         what = "is not a sealed file: its name says no feed, day and segment"
         report.findings.append(Finding(what, foreign, "left alone; move it away", wrong=False))
     for path in compact.left_over(layout):
@@ -119,7 +119,7 @@ class _Walk:
         layout, name = self._layout, self._name
         for stem in read.stems(layout, name):
             self._segment(stem)
-        for stem in layout.differing(name):
+        for stem in layout.store.differing(name):
             where = str(layout.parquet(name, stem))
             self._wrong("is not what the bucket has under its name", where, "compare the two")
         self.feed.connections = len(self._connections)
@@ -132,7 +132,7 @@ class _Walk:
         damage: list[Damage] = []
         self._reader.damage = damage
         journal = self._layout.journal(self._name, stem)
-        where = self._layout.where(self._name, stem)
+        where = self._layout.store.where(self._name, stem)
         try:
             for table in self._reader.parts(stem):
                 self._part(table, stem, str(journal) if at.offset else where)
@@ -154,7 +154,7 @@ class _Walk:
     def _footer(self, stem: str, where: str) -> None:
         """Compare what a file that was read says of itself with what it holds."""
         try:
-            known = footers.footer(self._layout.look(self._name, stem))
+            known = footers.footer(self._layout.store.look(self._name, stem))
         except FileNotFoundError:
             return  # merged just now
         self.rows |= {one.stem: one.rows for one in known.held} or {stem: known.rows}

@@ -33,14 +33,15 @@ def _expected(layout: Layout, feed: str, stems: list[str]) -> int:
 
     Counting a file in a bucket would take two requests.
     """
-    here = [stem for stem in stems if layout.is_here(feed, stem)]
-    there = sum(layout.size(feed, stem) for stem in stems if not layout.is_here(feed, stem))
-    counted = rows(layout.parquet(feed, stem) for stem in here)
+    store = layout.store
+    here = [stem for stem in stems if store.is_here(feed, stem)]
+    there = sum(store.size(feed, stem) for stem in stems if not store.is_here(feed, stem))
+    counted = sum(_rows(store.look(feed, stem)) for stem in here)
     if not there:
         return counted
     sample = here[-1:] or stems[-1:]
-    bytes_sampled = sum(layout.size(feed, stem) for stem in sample)
-    rows_sampled = sum(_rows(layout.look(feed, stem)) for stem in sample)
+    bytes_sampled = sum(store.size(feed, stem) for stem in sample)
+    rows_sampled = sum(_rows(store.look(feed, stem)) for stem in sample)
     return counted + there * rows_sampled // max(bytes_sampled, 1)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -66,7 +66,8 @@ class Ingest:
 
     `rules(feed)` returns how to normalise a feed. `reporter` takes warnings of segments that are
     left out, and progress in frames, batch by batch. `hosts` says what to do where files of several
-    hosts arrive one after the other.
+    hosts arrive one after the other. `chosen` limits the ingest to some feeds, and to some segments
+    of each: None for all of them.
 
     Raises:
         BusyError: another ingest works in this data directory.
@@ -79,8 +80,10 @@ class Ingest:
         rules: Callable[[str], Rules],
         reporter: Reporter = QUIET,
         hosts: Hosts = Hosts(),  # noqa: B008 - frozen
+        chosen: Mapping[str, frozenset[str] | None] | None = None,
     ) -> None:
         self._layout, self._rules, self._reporter, self._hosts = layout, rules, reporter, hosts
+        self._chosen = chosen
         #: Feeds whose frames wait for files of other hosts.
         self.waits: dict[str, WaitingSegments] = {}
         self._footers = Footers(layout)
@@ -105,7 +108,7 @@ class Ingest:
         """Ingest all frames recorded so far, sealed or still in a journal; return how many."""
         total = 0
         self._reporter.progress(0)
-        for feed in self._layout.feeds():
+        for feed in self._layout.feeds() if self._chosen is None else sorted(self._chosen):
             frames = self._feed(feed)
             # The first time also without frames: a kill may have come between frames and gaps.
             if frames or feed not in self._gaps_made:
@@ -120,7 +123,7 @@ class Ingest:
 
     def _feed(self, feed: str) -> int:
         """Ingest all frames of one feed, step by step; return how many."""
-        active = frozenset(self._layout.active(feed))
+        active = self._limited(feed, self._layout.active(feed))
         segments = self._segments(feed, active)
         stems = tuple(segment.stem for segment in segments)
         until_ns = self._wait_from(feed, stems, active)
@@ -138,13 +141,19 @@ class Ingest:
 
     def _segments(self, feed: str, active: frozenset[str]) -> list[NewSegment]:
         """Return the segments that may hold frames which are not in the ledger."""
-        known, sealed = ledger.states(self._db, feed), set(self._layout.sealed(feed))
+        known = ledger.states(self._db, feed)
+        sealed = self._limited(feed, self._layout.sealed(feed))
         skipped = {path.stem for path in self._skipped}
         return [
             NewSegment(stem, sealed=stem in sealed, begun=stem in known)
             for stem in sorted((active | sealed) - skipped)
             if not known.get(stem)
         ]
+
+    def _limited(self, feed: str, stems: Iterable[str]) -> frozenset[str]:
+        """Return those of a feed's segments that the ingest is limited to."""
+        chosen = None if self._chosen is None else self._chosen[feed]
+        return frozenset(stems) if chosen is None else chosen.intersection(stems)
 
     def _spans(self, feed: str, stems: Iterable[str], active: frozenset[str]) -> list[SegmentSpan]:
         spans = []
@@ -215,8 +224,8 @@ class Ingest:
 
         That is the case if it cannot be opened, is empty, or its frames are large.
         """
-        path = self._layout.parquet(feed, stem)
         try:
+            path = self._layout.store.fetch(feed, stem)
             known = footer(path)
         except (DataError, FileNotFoundError):
             return None
@@ -293,7 +302,7 @@ class Ingest:
         held, failed = {}, list(window.failed)
         for stem in window.ended:
             try:
-                held[stem] = footer(self._layout.parquet(feed, stem)).held
+                held[stem] = footer(self._layout.store.fetch(feed, stem)).held
             except DataError as error:
                 failed.append((stem, error))
             except FileNotFoundError:
@@ -303,7 +312,7 @@ class Ingest:
         return held
 
     def _leave_out(self, feed: str, stem: str, error: DataError) -> None:
-        path = Layout.parquet(self._layout, feed, stem)  # its local path, even if in a bucket
+        path = self._layout.parquet(feed, stem)
         if path not in self._skipped:
             self._skipped.add(path)
             self._reporter.warn(f"segment left out: {error}")

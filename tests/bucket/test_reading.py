@@ -17,7 +17,7 @@ from kit.records import Published, assert_same
 
 import recorder as api
 from recorder.bucket import spool
-from recorder.bucket.remote import Mirrored, layout_of
+from recorder.bucket.remote import Mirror, Mirrored, layout_of
 from recorder.bucket.upload import run
 from recorder.clock import NS
 from recorder.errors import StoreError
@@ -58,10 +58,13 @@ def sent(record: Published, bucket: Bucket) -> None:
     assert done.waiting == 0 and spool.files(record.layout) == []
 
 
-def mirrored(root: Path, bucket: Bucket, **more: Any) -> Mirrored:
-    found = layout_of(root, bucket.url, **more)
-    assert isinstance(found, Mirrored)
-    return found
+def mirrored(root: Path, bucket: Bucket, **more: Any) -> Layout:
+    return layout_of(root, bucket.url, **more)
+
+
+def mirror_of(layout: Layout) -> Mirror:
+    assert isinstance(layout.store, Mirrored)
+    return layout.store.mirror
 
 
 def ingest(layout: Layout, warnings: list[str] | None = None) -> int:
@@ -159,7 +162,7 @@ def test_pruning_removes_objects_and_keeps_what_proves_the_record(
     layout = mirrored(remote.layout.root, bucket)
     ingest(local.layout)
     ingest(layout)
-    shutil.rmtree(layout.mirror.cache)
+    shutil.rmtree(mirror_of(layout).cache)
     coverage = remote.everything()
     limit = T0 + 3 * NS
     for place in (local.layout, layout):
@@ -173,7 +176,7 @@ def test_pruning_removes_objects_and_keeps_what_proves_the_record(
             ]
             prune.apply(db, plan, limit, limit)
             private.show(db, plain)
-    assert not layout.mirror.cache.exists()  # nothing is fetched whole only to be removed
+    assert not mirror_of(layout).cache.exists()  # nothing is fetched whole only to be removed
     assert {f: len(s) for f, s in bucket.store.listing().objects.items()} == dict.fromkeys(FEEDS, 1)
     pruned = "SELECT * EXCLUDE (bytes) FROM pruned ORDER BY ALL"
     assert remote.sql(pruned) == local.sql(pruned) != []
@@ -203,7 +206,7 @@ def test_counting_what_waits_fetches_nothing(both: tuple[Published, Published, B
     counted, estimated = backlog.waiting(local.layout), backlog.waiting(layout)
     assert counted == 34 and 0 < estimated < 100
     assert backlog.recorded(layout, ["binance"]) > 0
-    assert not layout.mirror.cache.exists()
+    assert not mirror_of(layout).cache.exists()
 
 
 # -- the cache
@@ -216,12 +219,12 @@ def test_what_was_fetched_is_used_again_and_bounded(anywhere: Bucket, tmp_path: 
     layout = mirrored(remote.layout.root, anywhere, cache_gb=2.5 * max(sizes.values()) / spool.GB)
     names = [(feed, name) for feed in FEEDS for name in layout.sealed(feed)]
     for name in names:
-        path = layout.parquet(*name)
+        path = layout.store.fetch(*name)
         assert path.stat().st_size == sizes[name[1]]
-        assert layout.parquet(*name) == path
-    kept = [*layout.mirror.cache.rglob("*.parquet")]
+        assert layout.store.fetch(*name) == path
+    kept = [*mirror_of(layout).cache.rglob("*.parquet")]
     assert len(kept) == 2 and names[-1][1] in {path.stem for path in kept}
-    assert layout.is_here(*names[-1]) and not layout.is_here(*names[0])
+    assert layout.store.is_here(*names[-1]) and not layout.store.is_here(*names[0])
 
 
 def test_a_copy_of_another_size_is_fetched_anew(anywhere: Bucket, tmp_path: Path) -> None:
@@ -229,9 +232,9 @@ def test_a_copy_of_another_size_is_fetched_anew(anywhere: Bucket, tmp_path: Path
     sent(remote, anywhere)
     layout = mirrored(remote.layout.root, anywhere)
     name = ("binance", layout.sealed("binance")[0])
-    good = layout.parquet(*name).read_bytes()
-    layout.parquet(*name).write_bytes(b"cut short")
-    assert layout.parquet(*name).read_bytes() == good
+    good = layout.store.fetch(*name).read_bytes()
+    layout.store.fetch(*name).write_bytes(b"cut short")
+    assert layout.store.fetch(*name).read_bytes() == good
 
 
 def test_a_file_dropped_after_the_listing_is_not_missed(anywhere: Bucket, tmp_path: Path) -> None:
@@ -242,7 +245,7 @@ def test_a_file_dropped_after_the_listing_is_not_missed(anywhere: Bucket, tmp_pa
         sent(record, anywhere)  # which the listing that is known knows nothing of
         if first == "listed":
             assert {feed: layout.sealed(feed) for feed in FEEDS} == before
-        assert layout.parquet("binance", before["binance"][0]).exists()
+        assert layout.store.fetch("binance", before["binance"][0]).exists()
         for feed in FEEDS:
             for name in before[feed]:
                 anywhere.store.delete(feed, name)
@@ -254,13 +257,13 @@ def test_a_bucket_that_goes_away_is_taken_as_it_was(folder: Bucket, tmp_path: Pa
     sent(record, folder)
     layout = mirrored(record.layout.root, folder)
     there, said = layout.sealed("binance"), list[str]()
-    layout.mirror.reporter, layout.mirror._until = Reporter(said.append), 0.0
+    mirror_of(layout).reporter, mirror_of(layout)._until = Reporter(said.append), 0.0
     place.rename(tmp_path / "away")
     assert layout.sealed("binance") == there and "no such bucket" in said[0]
     with pytest.raises(StoreError):
         ingest(layout)  # never one file before another that cannot be had
     with pytest.raises(StoreError):  # nor is a file that may be there taken for one that is not
-        layout.parquet("binance", stem(T0, "0" * 26, 1))
+        layout.store.fetch("binance", stem(T0, "0" * 26, 1))
     (tmp_path / "away").rename(place)
     assert ingest(layout) == 34
     with pytest.raises(StoreError, match="no such bucket"):

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from kit.frames import RUN
 from kit.seaweed import KEY, READ_SECRET, SECRET, Seaweed
 
-from recorder.bucket.store import Store, name_of, read_name
+from recorder.bucket.store import Store, read_name
 from recorder.errors import ConfigError, CredentialsError, RecorderError, StoreError
+from recorder.record.stem import sealed_name
 
 from .conftest import Bucket
 
@@ -62,7 +63,7 @@ def test_what_is_gone_is_a_missing_file(anywhere: Bucket, tmp_path: Path) -> Non
 def test_names_that_we_would_not_have_given_are_foreign(anywhere: Bucket) -> None:
     store = anywhere.store
     store.put(FEED, STEM, DATA)
-    root = store.path(FEED, STEM).removesuffix(f"/{name_of(FEED, STEM)}")
+    root = store.path(FEED, STEM).removesuffix(f"/{sealed_name(FEED, STEM)}")
     foreign = [
         "readme.txt",
         f"feed={FEED}/date=2020-01-01/{STEM}.parquet",  # another day
@@ -82,13 +83,13 @@ def test_names_that_we_would_not_have_given_are_foreign(anywhere: Bucket) -> Non
 
 
 def test_a_name_is_read_as_it_was_given() -> None:
-    assert read_name(name_of(FEED, STEM)) == (FEED, STEM)
+    assert read_name(sealed_name(FEED, STEM)) == (FEED, STEM)
 
 
 @given(st.text())
 def test_no_name_is_a_surprise(name: str) -> None:
     known = read_name(name)
-    assert known is None or name_of(*known) == name
+    assert known is None or sealed_name(*known) == name
 
 
 # -- refusals

@@ -20,6 +20,7 @@ from recorder.clock import NS
 from recorder.errors import BusyError
 from recorder.record import seal
 from recorder.record.layout import Layout
+from recorder.record.store import LocalStore
 from recorder.tables.ingest import Ingest
 from recorder.tables.rules import Rules
 
@@ -103,13 +104,19 @@ def test_a_journal_that_is_read_once_and_still_active_is_told_from_a_sealed_one(
     assert record.sql("SELECT count(*) FROM raw") == [(6,)]
 
 
-class SealedMeanwhile(Layout):
-    """A data directory in which a journal is sealed just when someone asks where it is."""
+class _SealedMeanwhile(LocalStore):
+    """A store in which a journal is sealed just after a reader looked for its sealed file."""
 
-    def journal(self, feed: str, name: str) -> Path:
-        place = Layout(self.root).journal(feed, name)
-        seal.seal(Layout(self.root), feed, name)
-        return place
+    def fetch(self, feed: str, stem: str) -> Path:
+        try:
+            return super().fetch(feed, stem)
+        finally:
+            seal.seal(Layout(self.raw.parent), feed, stem)
+
+
+def sealed_meanwhile(root: Path) -> Layout:
+    plain = Layout(root)
+    return Layout(root, _SealedMeanwhile(plain.journals, plain.raw))
 
 
 def test_a_journal_sealed_between_listing_and_reading_is_read_from_its_sealed_file(
@@ -118,7 +125,7 @@ def test_a_journal_sealed_between_listing_and_reading_is_read_from_its_sealed_fi
     writer = Writer(tmp_path, "smartmoney")
     writer.put(writer.open(), *events("smartmoney"))
     writer.finish()
-    assert ingest_now(SealedMeanwhile(tmp_path)) == 6
+    assert ingest_now(sealed_meanwhile(tmp_path)) == 6
     record = Published(tmp_path)
     assert record.sql("SELECT rows, sealed FROM ledger") == [(6, True)]
     assert len(record.rows("whales", "seq")) == 1
@@ -130,7 +137,7 @@ def test_a_journal_without_frames_that_vanishes_meanwhile_is_no_error(tmp_path: 
     writer.finish()
     path = writer.layout.journal("smartmoney", writer.layout.active("smartmoney")[0])
     path.write_bytes(path.read_bytes()[:100])  # the crash came before the first frame
-    assert ingest_now(SealedMeanwhile(tmp_path)) == 0
+    assert ingest_now(sealed_meanwhile(tmp_path)) == 0
     assert not path.exists()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from recorder.record.journal import sync
 from recorder.record.journal.block import RECORD
 from recorder.record.journal.writer import Journal, Limits, Reports, Stream
 from recorder.record.layout import Layout, run_of
+from recorder.record.store import LocalStore
 
 FEED = "toy"
 #: A morning long ago, so that its day is closed.
@@ -119,35 +121,43 @@ class World:
             compact.compact(self.layout, day, level=1)
 
 
-class Restless(Layout):
-    """A layout where something happens whenever a reader asks for a file or a list of files."""
-
-    def __init__(self, world: World, events: deque[tuple[str, int]]) -> None:
-        super().__init__(world.layout.root)
-        object.__setattr__(self, "_world", world)
-        object.__setattr__(self, "_events", events)
+@dataclass(frozen=True)
+class _RestlessStore(LocalStore):
+    world: World
+    events: deque[tuple[str, int]]
 
     def _stir(self) -> None:
-        if self._events:  # type: ignore[attr-defined]
-            self._world.do(*self._events.popleft())  # type: ignore[attr-defined]
-
-    def parquet(self, feed: str, name: str) -> Path:
-        self._stir()
-        return super().parquet(feed, name)
-
-    def journal(self, feed: str, name: str) -> Path:
-        self._stir()
-        return super().journal(feed, name)
+        if self.events:
+            self.world.do(*self.events.popleft())
 
     def active(self, feed: str) -> list[str]:
         self._stir()
-        return super().active(feed)
+        found = super().active(feed)
+        self._stir()
+        return found
 
     def sealed(self, feed: str) -> list[str]:
         self._stir()
         found = super().sealed(feed)
         self._stir()
         return found
+
+    def look(self, feed: str, stem: str) -> Path:
+        """Return the path; `fetch` calls this before it looks whether the file is there."""
+        self._stir()
+        return super().look(feed, stem)
+
+    def fetch(self, feed: str, stem: str) -> Path:
+        try:
+            return super().fetch(feed, stem)
+        finally:
+            self._stir()
+
+
+def restless(world: World, events: deque[tuple[str, int]]) -> Layout:
+    """A record where something happens whenever a reader asks for a file or a list of files."""
+    plain = world.layout
+    return Layout(plain.root, _RestlessStore(plain.journals, plain.raw, world, events))
 
 
 def places(tables: Iterator[pa.Table]) -> Iterator[Place]:

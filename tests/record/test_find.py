@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recorder.clock import DAY_NS
 from recorder.record.find import FramePlace, find
 
-from .restless import FEED, Happened, Restless, World
+from .restless import FEED, Happened, World, restless
 from .test_read import HAPPENED
 
 
@@ -27,7 +27,7 @@ def test_every_frame_that_is_on_disk_is_found(
         chosen = data.draw(st.integers(0, len(world.appended) - 1))
         connection, seq, payload = world.appended[chosen]
         place = FramePlace(FEED, connection, seq, world.times[chosen])
-        frame = find(Restless(world, deque(during)), place)
+        frame = find(restless(world, deque(during)), place)
         assert frame is not None
         assert (frame.connection, frame.seq, frame.payload) == (connection, seq, payload)
         assert frame.recv_ns == place.recv_ns

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from recorder.clock import LAST, NS
 from recorder.player.merge import merged
 from recorder.player.run import runs
-from recorder.record.layout import run_of
+from recorder.record.layout import Layout, run_of
 from recorder.record.merge import Run, RunLeft, Window, in_order, windows
 from recorder.record.read import Position, Reader, stems
 from recorder.stream.span import Span
 
-from .restless import EVENTS, FEED, T0, Happened, Place, Restless, World, places
+from .restless import EVENTS, FEED, T0, Happened, Place, World, places, restless
 from .test_read import HAPPENED
 
 #: Without failed syncs: what was read of a journal before capture doubted it is told by the tables.
@@ -36,7 +36,7 @@ class Known:
         self.positions: dict[str, Position] = {}
         self.latest: dict[str, int] = {}
 
-    def left(self, record: Restless) -> list[RunLeft]:
+    def left(self, record: Layout) -> list[RunLeft]:
         """What is left of each run."""
         there = [s for s in stems(record, FEED) if not self.positions.get(s, Position()).whole]
         reader = Reader(record, FEED, {s: replace(at) for s, at in self.positions.items()})
@@ -68,7 +68,7 @@ def test_windows_hold_each_frame_once_in_order_of_time(
         worlds = [World(Path(root), run, T0 + run * apart * NS) for run in range(2)]
         known, found = Known(), {world.run: list[Place]() for world in worlds}
 
-        def go(record: Restless, most: int | None) -> None:
+        def go(record: Layout, most: int | None) -> None:
             latest = -LAST
             for window in islice(windows(known.left(record), lambda w: w.rows >= full), most):
                 assert not window.failed
@@ -83,10 +83,10 @@ def test_windows_hold_each_frame_once_in_order_of_time(
         for one, other, meanwhile, most in passes:
             worlds[0].let(one)
             worlds[1].let(other)
-            go(Restless(worlds[0], deque(meanwhile)), most or None)
+            go(restless(worlds[0], deque(meanwhile)), most or None)
         for world in worlds:
             world.settle()
-        go(Restless(worlds[0], deque()), None)
+        go(restless(worlds[0], deque()), None)
         assert found == {world.run: world.appended for world in worlds}
         assert all(at.whole for at in known.positions.values())
 
@@ -101,7 +101,7 @@ def test_frames_from_a_moment_on_wait(
         for world, events in zip(worlds, (one, other), strict=True):
             world.let([*events, ("beat", 0)])
         until_ns, known = T0 + moment * 1_000_000, Known()
-        for window in windows(known.left(Restless(worlds[0], deque())), lambda w: True, until_ns):
+        for window in windows(known.left(restless(worlds[0], deque())), lambda w: True, until_ns):
             known.note(window)
         for world in worlds:
             places_of, latest = [], -LAST
@@ -122,7 +122,7 @@ def test_a_replay_gives_at_least_what_was_there_in_order(
         for world, events in zip(worlds, (one, other), strict=True):
             world.let([*events, ("beat", 0), ("beat", 0)])
         there = {world.run: len(world.appended) for world in worlds}
-        record, found = Restless(worlds[0], deque(during)), list[dict[str, object]]()
+        record, found = restless(worlds[0], deque(during)), list[dict[str, object]]()
         written = runs(record, [FEED], Span())
         for batch in merged(written, Span()):
             found += batch.to_pylist()

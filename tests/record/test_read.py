@@ -18,7 +18,7 @@ from recorder.record import read, rows
 from recorder.record.follow import Follow
 from recorder.record.read import Reader, stems
 
-from .restless import EVENTS, FEED, Happened, Place, Restless, World, places
+from .restless import EVENTS, FEED, Happened, Place, World, places, restless
 
 HAPPENED = st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(0, 23)), max_size=15)
 
@@ -42,7 +42,7 @@ def test_a_follower_gets_each_frame_once_in_order(
         world, found = World(Path(root)), list[Place]()
         warned: list[str] = []
         meanwhile: deque[tuple[str, int]] = deque()
-        follow = Follow(Restless(world, meanwhile), warned.append)
+        follow = Follow(restless(world, meanwhile), warned.append)
         for before, during, parts in looks:
             world.let(before)
             meanwhile += during
@@ -66,7 +66,7 @@ def test_a_reader_of_the_whole_record_gets_at_least_what_was_there(
         world, found = World(Path(root)), list[Place]()
         world.let([*before, ("beat", 0), ("beat", 0)])
         there = len(world.appended)
-        record = Restless(world, deque(during))
+        record = restless(world, deque(during))
         reader = Reader(record, FEED)
         for stem in stems(record, FEED):
             with suppress(FileNotFoundError):

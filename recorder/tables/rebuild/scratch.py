@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import glob
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 import duckdb
 
@@ -30,43 +29,8 @@ from recorder.tables.rebuild.rebuild_scope import FIRST, RebuildPart, Scope
 from recorder.tables.rules import Rules
 
 
-@dataclass(frozen=True, slots=True)
-class _Scratch(Layout):
-    """The same record, limited to some feeds and segments, with separate tables."""
-
-    record: Layout
-    chosen: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
-
-    @property
-    def work(self) -> Path:
-        return _place(self)
-
-    @property
-    def database(self) -> Path:
-        return _place(self) / "recorder.duckdb"
-
-    def feeds(self) -> list[str]:
-        return sorted(self.chosen)
-
-    def active(self, feed: str) -> list[str]:
-        return self._of(feed, Layout.active(self, feed))
-
-    def sealed(self, feed: str) -> list[str]:
-        return self._of(feed, self.record.sealed(feed))
-
-    def parquet(self, feed: str, name: str) -> Path:
-        return self.record.parquet(feed, name)
-
-    def look(self, feed: str, name: str) -> Path | BinaryIO:
-        return self.record.look(feed, name)
-
-    def _of(self, feed: str, stems: list[str]) -> list[str]:
-        chosen = self.chosen[feed]
-        return stems if chosen is None else [stem for stem in stems if stem in chosen]
-
-
 def _place(layout: Layout) -> Path:
-    return layout.root / "work" / "rebuild"
+    return layout.work / "rebuild"
 
 
 def clear(layout: Layout) -> None:
@@ -86,14 +50,14 @@ def filled(
         else frozenset(unit.stem for unit in part.units)
         for part in parts
     }  # fmt: skip
-    scratch = _Scratch(layout.root, layout, chosen)
+    scratch = replace(layout, tables=_place(layout))
     try:
         until = {part.feed: part.wait_ns for part in parts}
         private.create(scratch).close()
         for part in parts:
             if part.start_ns > FIRST:
                 _seed(layout, scratch, part)
-        with closing(Ingest(scratch, rules, reporter, Hosts(until=until))) as work:
+        with closing(Ingest(scratch, rules, reporter, Hosts(until=until), chosen)) as work:
             work.run()
         yield private.database(scratch)
     finally:
@@ -139,7 +103,7 @@ def _check_complete(
             raise DataError(
                 f"{len(left)} segments of '{part.feed}' cannot be rebuilt (see the warnings above);"
                 " nothing was changed",
-                where=str(layout.parquet(part.feed, left[0])),
+                where=layout.store.where(part.feed, left[0]),
                 hint="restore damaged files, or move them away: then their rows stay as they are",
             )
 
@@ -175,8 +139,8 @@ def _rewind(db: duckdb.DuckDBPyConnection, layout: Layout, part: RebuildPart) ->
     db.execute("CREATE TEMP TABLE begun (connection VARCHAR, seq BIGINT)")
     for unit in part.units:
         # One by one: of files fetched from a bucket only the last ones are sure to be cached.
-        path = layout.parquet(part.feed, unit.stem)
-        if path.exists():
+        with suppress(FileNotFoundError):
+            path = layout.store.fetch(part.feed, unit.stem)
             db.execute(
                 """
                 INSERT INTO begun SELECT connection, min(seq)
