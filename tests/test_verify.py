@@ -74,8 +74,9 @@ def test_a_missing_segment_is_a_hole_with_its_size(tmp_path: Path) -> None:
     layout = record(tmp_path)
     seal_all(layout)
     layout.parquet("toy", layout.sealed("toy")[1]).unlink()
-    (what,) = wrongs(verify(layout))
-    assert "20 frames missing before frame 40" in what
+    hole, absent = wrongs(verify(layout))
+    assert "20 frames missing before frame 40" in hole
+    assert "-000002 is missing (20 frames, says the head of its run)" in absent
 
 
 def test_a_segment_that_is_there_twice_is_found(tmp_path: Path) -> None:
@@ -85,7 +86,8 @@ def test_a_segment_that_is_there_twice_is_found(tmp_path: Path) -> None:
     copy = layout.parquet("toy", stem.replace("-000001", "-000009"))
     copy.write_bytes(layout.parquet("toy", stem).read_bytes())
     found = wrongs(verify(layout))
-    assert len(found) == 20 and all("there twice" in what for what in found)
+    assert sum("there twice" in what for what in found) == 20
+    assert sum("-000009 is not in the head of its run" in what for what in found) == 1
 
 
 def test_a_flipped_bit_anywhere_in_a_journal_is_found(tmp_path: Path) -> None:

@@ -84,6 +84,11 @@ def is_noted(layout: Layout, file: SpooledFile, url: str) -> bool:
     return fields.get("url") == url and fields.get("bytes") == file.bytes
 
 
+def digest_of(layout: Layout, file: SpooledFile) -> str | None:
+    """Return the BLAKE2b digest of the bytes that were uploaded; None without a note."""
+    return _read(note_of(layout, file.feed, file.stem)).get("blake2b")
+
+
 def forget(layout: Layout, feed: str, stem: str) -> None:
     """Remove a file's note."""
     note_of(layout, feed, stem).unlink(missing_ok=True)

@@ -25,6 +25,7 @@ from recorder.bucket.store import Store
 from recorder.clock import NS
 from recorder.errors import BusyError, DataError, RecorderError, StoreError
 from recorder.priority import behind_capture
+from recorder.record import heads
 from recorder.record.layout import Layout
 from recorder.reporter import QUIET, Reporter
 
@@ -123,13 +124,30 @@ def _drop(
     for file in spool.files(layout):
         if now_ns - file.sealed_ns < keep_ns or not spool.is_noted(layout, file, store.url):
             continue
-        if store.size(file.feed, file.stem) == file.bytes:
+        if _is_whole(layout, store, file):
+            line = heads.Dropped(file.stem, store.url, now_ns)
+            with heads.claimed(layout, file.feed):
+                heads.note_dropped(layout, file.feed, [line])
             file.path.unlink(missing_ok=True)
             result.dropped += 1
         else:
             where = store.where(file.feed, file.stem)
             reporter.warn(f"{where}: removed or changed after it was sent")
         spool.forget(layout, file.feed, file.stem)
+
+
+def _is_whole(layout: Layout, store: Store, file: SpooledFile) -> bool:
+    """Read the object again, and return True if it has the bytes of the local file.
+
+    The local file may be the last good copy: neither size nor note say what the bucket has today.
+    """
+    if store.size(file.feed, file.stem) != file.bytes:
+        return False
+    try:
+        local = blake2b(file.path.read_bytes()).hexdigest()
+        return store.digest(file.feed, file.stem) == local == spool.digest_of(layout, file)
+    except FileNotFoundError:
+        return False
 
 
 def main(arguments: list[str]) -> int:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from recorder.cli import options
+
+if TYPE_CHECKING:
+    from recorder.record.verify import Report
 
 
 @click.command(
@@ -20,10 +24,12 @@ def verify(
     where: options.RecordOptions,
     as_json: bool,
 ) -> None:
-    """Verify the record: every checksum, every frame number, every day, and the ledger.
+    """Verify the record: is every frame there that ought to be, unaltered and in its place?
 
-    Exits with code 1 if anything is wrong. The report may be published with a data set. Files that
-    only the bucket holds are downloaded one by one.
+    Compares every frame with the heads of its run, with the ledger and with what was pruned. Exits
+    with code 0 if the record is whole, 1 if anything is wrong, and 5 if nothing is wrong but
+    something cannot be proven. The report may be published with a data set. Files that only the
+    bucket has are downloaded one by one.
     """
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
@@ -41,18 +47,30 @@ def verify(
     if as_json:
         import json
 
-        click.echo(json.dumps({"sound": report.sound, **dataclasses.asdict(report)}, indent=2))
+        click.echo(json.dumps(_as_dict(report), indent=2))
     else:
         _print(report)
-    ctx.exit(0 if report.sound else 1)
+    ctx.exit(report.verdict.exit_code)
 
 
-def _print(report: object) -> None:
+_MARKS = {"wrong": "WRONG   ", "unproven": "unproven", "note": "note    "}
+_VERDICTS = {
+    "whole": "sound: nothing is missing",
+    "wrong": "NOT sound: see above",
+    "unverified": "unverified: nothing contradicts the record, but not all of it can be proven",
+}
+
+
+def _as_dict(report: Report) -> dict[str, Any]:
+    findings = [{**dataclasses.asdict(one), "wrong": one.wrong} for one in report.findings]
+    head = {"verdict": report.verdict, "sound": report.sound}
+    return {**head, **dataclasses.asdict(report), "findings": findings}
+
+
+def _print(report: Report) -> None:
     from recorder.answers.cells import visible
     from recorder.clock import iso
-    from recorder.record.verify import Report
 
-    assert isinstance(report, Report)
     for feed in report.feeds:
         since = iso(feed.first_recv_ns) if feed.first_recv_ns else "-"
         until = iso(feed.last_recv_ns) if feed.last_recv_ns else "-"
@@ -61,7 +79,7 @@ def _print(report: object) -> None:
             f"{feed.segments:,} sealed files and {feed.journals:,} journals, {since} to {until}"
         )
     for finding in report.findings:
-        mark = "WRONG" if finding.wrong else "note "
-        click.echo(f"{mark} {visible(finding.where)}\n      {visible(finding.what)}")
-        click.echo(f"      {visible(finding.remedy)}")
-    click.echo("sound: nothing is missing" if report.sound else "NOT sound: see above")
+        mark = _MARKS[finding.grade]
+        click.echo(f"{mark} {visible(finding.where)}\n         {visible(finding.what)}")
+        click.echo(f"         {visible(finding.remedy)}")
+    click.echo(_VERDICTS[report.verdict])

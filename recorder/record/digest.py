@@ -7,6 +7,7 @@ it depends neither on Parquet's encoding nor on where a table or an Arrow buffer
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,6 +46,32 @@ class Digest:
         return hashlib.sha256(b"".join((self.rows.to_bytes(8, "little"), *parts))).hexdigest()
 
 
+class SegmentDigests:
+    """Sums up consecutive segments; `sizes` has the stem and the rows of each, in order.
+
+    `found` has the rows and the digest of each segment that is complete.
+    """
+
+    def __init__(self, sizes: Sequence[tuple[str, int]]) -> None:
+        self.found: dict[str, tuple[int, str]] = {}
+        self._ahead, self._digest = list(reversed(sizes)), Digest()
+        self.update(RAW.empty_table())  # a segment without frames is complete already
+
+    def update(self, table: pa.Table) -> None:
+        """Take in the frames of one more table, wherever segments end in it."""
+        while self._ahead and len(table) >= self._ahead[-1][1] - self._digest.rows:
+            stem, rows = self._ahead.pop()
+            left = rows - self._digest.rows
+            self._digest.update(table.slice(0, left))
+            self.found[stem] = rows, self._digest.hexdigest()
+            table, self._digest = table.slice(left), Digest()
+        self._digest.update(table)
+
+    def rest(self) -> str:
+        """Return the digest of the frames behind the last segment."""
+        return self._digest.hexdigest()
+
+
 def digests_in(path: Path) -> dict[str, str]:
     """Read a sealed file in full and return the digest of each segment that it holds.
 
@@ -57,17 +84,10 @@ def digests_in(path: Path) -> dict[str, str]:
         sizes = [(one.stem, one.rows) for one in held] or [(path.stem, file.metadata.num_rows)]
         if sum(rows for _, rows in sizes) != file.metadata.num_rows:
             raise DataError("lists other segments than it holds", where=str(path))
-        found: dict[str, str] = {}
-        ahead, sums = list(reversed(sizes)), Digest()
+        digests = SegmentDigests(sizes)
         for index in range(file.num_row_groups):
-            table = file.read_row_group(index, use_threads=False)
-            while ahead and len(table) >= ahead[-1][1] - sums.rows:
-                stem, rows = ahead.pop()
-                left = rows - sums.rows
-                sums.update(table.slice(0, left))
-                found[stem], table, sums = sums.hexdigest(), table.slice(left), Digest()
-            sums.update(table)
-        return found
+            digests.update(file.read_row_group(index, use_threads=False))
+        return {stem: digest for stem, (_, digest) in digests.found.items()}
 
 
 def _bytes(values: pa.Array) -> bytes | memoryview:

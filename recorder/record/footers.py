@@ -54,6 +54,8 @@ class Footer:
     held: tuple[Held, ...]
     """The segments in it; empty if it holds a single segment."""
     checksum: str | None
+    about: Mapping[str, str]
+    """What it says of its origin: feed, kind, run, host, recorder; only what is there."""
 
 
 def footer(source: Source) -> Footer:
@@ -80,7 +82,14 @@ def footer(source: Source) -> Footer:
             text.get(b"recorder.kind", b"").decode("utf-8", "replace"),
             segments_of(text, str(source)),
             None if checksum is None else checksum.decode("utf-8", "replace"),
+            _about(text),
         )
+
+
+def _about(text: Mapping[bytes, bytes]) -> dict[str, str]:
+    keys = {name: f"recorder.{name}".encode() for name in ("feed", "kind", "run", "host")}
+    keys["recorder"] = b"recorder.version"
+    return {name: text[key].decode("utf-8", "replace") for name, key in keys.items() if key in text}
 
 
 def _span(columns: Sequence[pq.ColumnChunkMetaData]) -> tuple[int, int] | None:

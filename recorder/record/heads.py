@@ -2,6 +2,7 @@
 
     <data_dir>/heads/<feed>/<run>.jsonl      one line per run, then one per segment
     <data_dir>/heads/<feed>/pruned.jsonl     one line per segment that was removed on purpose
+    <data_dir>/heads/<feed>/dropped.jsonl    one line per file that only a bucket has by now
 
 The first line of a run's head names the run of the feed on this host that it follows, with that
 run's last link and whether it was still alive. Each further line holds a segment's number, rows,
@@ -34,6 +35,7 @@ from recorder.record.layout import Layout, is_stem, number_of, run_of
 VERSION = 1
 
 PRUNED = "pruned.jsonl"
+DROPPED = "dropped.jsonl"
 
 
 class Follows(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -51,6 +53,9 @@ class Begin(msgspec.Struct, frozen=True, tag="begin", tag_field="line", omit_def
     feed: str
     run: str
     host: str = ""
+    kind: str = ""
+    recorder: str = ""
+    """The version of the program that recorded it."""
     follows: Follows | None = None
     version: int = VERSION
 
@@ -80,7 +85,15 @@ class Pruned(msgspec.Struct, frozen=True, tag="pruned", tag_field="line", omit_d
     connections: dict[str, tuple[int, int]] = {}
 
 
-Line = Begin | Segment | Pruned
+class Dropped(msgspec.Struct, frozen=True, tag="dropped", tag_field="line", omit_defaults=True):
+    """One sealed file that was removed here because a bucket at `url` has it."""
+
+    stem: str
+    url: str
+    at_ns: int
+
+
+Line = Begin | Segment | Pruned | Dropped
 
 _encoder = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder(Line)
@@ -110,7 +123,11 @@ class Head:
     run: str
     begin: Begin | None = None
     segments: list[Segment] = field(default_factory=list)
+    stems: dict[str, Segment] = field(default_factory=dict)
+    """The segments by their stem."""
     link: str = ""
+    links: set[str] = field(default_factory=set)
+    """The links of all its lines: where it stood after each of them."""
     bytes: int = 0
     """How far the file is whole."""
     faults: list[str] = field(default_factory=list)
@@ -138,6 +155,7 @@ def parse(run: str, data: bytes) -> Head:
                 head.faults.append(f"line {number} begins run {line.run}")
         elif isinstance(line, Segment):
             head.segments.append(line)
+            head.stems[line.stem] = line
             if run_of(line.stem) != run or number_of(line.stem) in seen:
                 head.faults.append(f"line {number}: segment {line.stem} is out of its place")
             seen.add(number_of(line.stem))
@@ -158,6 +176,7 @@ def _line(head: Head, number: int, text: bytes) -> Line | None:
     if row.link != link_of(head.link, bytes(row.says)):
         head.faults.append(f"line {number} does not follow the line before it")
     head.link = row.link
+    head.links.add(row.link)
     return line
 
 
@@ -172,7 +191,12 @@ def path_of(layout: Layout, feed: str, run: str) -> Path:
 def runs(layout: Layout, feed: str) -> list[str]:
     """Return the runs of a feed that have a head here, oldest first: their names sort by time."""
     names = (path.stem for path in (layout.heads / feed).glob("*.jsonl"))
-    return sorted(name for name in names if f"{name}.jsonl" != PRUNED)
+    return sorted(name for name in names if f"{name}.jsonl" not in {PRUNED, DROPPED})
+
+
+def feeds(layout: Layout) -> list[str]:
+    """Return the feeds that have heads here, sorted."""
+    return sorted(path.name for path in layout.heads.glob("*") if path.is_dir())
 
 
 def read(layout: Layout, feed: str, run: str) -> Head | None:
@@ -196,21 +220,31 @@ def digest_of(layout: Layout, feed: str, stem: str) -> str | None:
 
 def pruned(layout: Layout, feed: str) -> list[Pruned]:
     """Return what was removed of a feed on purpose; lines that cannot be read are left out."""
+    return [line for line in _lines(layout, feed, PRUNED) if isinstance(line, Pruned)]
+
+
+def dropped(layout: Layout, feed: str) -> list[Dropped]:
+    """Return what only a bucket has of a feed; lines that cannot be read are left out."""
+    return [line for line in _lines(layout, feed, DROPPED) if isinstance(line, Dropped)]
+
+
+def _lines(layout: Layout, feed: str, name: str) -> Iterator[Line]:
+    """Yield the lines of a file whose links hold; the others prove nothing."""
     try:
-        data = (layout.heads / feed / PRUNED).read_bytes()
+        data = (layout.heads / feed / name).read_bytes()
     except FileNotFoundError:
-        return []
-    return list(_pruned(data))
-
-
-def _pruned(data: bytes) -> Iterator[Pruned]:
+        return
+    link = ""
     for text in data.split(b"\n")[:-1]:
         try:
-            line = _decoder.decode(msgspec.json.decode(text, type=_Row).says)
+            row = msgspec.json.decode(text, type=_Row)
+            line = _decoder.decode(row.says)
         except msgspec.DecodeError:
-            continue
-        if isinstance(line, Pruned):
-            yield line
+            return
+        if row.link != link_of(link, bytes(row.says)):
+            return
+        link = row.link
+        yield line
 
 
 @contextmanager
@@ -226,11 +260,21 @@ def claimed(layout: Layout, feed: str) -> Iterator[None]:
         os.close(fd)
 
 
-def note_sealed(layout: Layout, feed: str, segment: Segment, *, host: str, lives: bool) -> None:
+class Origin(NamedTuple):
+    """Where a run was recorded: host, kind of feed, and the version of the program."""
+
+    host: str = ""
+    kind: str = ""
+    recorder: str = ""
+
+
+def note_sealed(
+    layout: Layout, feed: str, segment: Segment, origin: Origin, *, lives: bool
+) -> None:
     """Write a sealed segment into its run's head, where it is not there yet.
 
-    `host` is where the run was recorded; `lives` says whether the run before it is still being
-    written. The caller holds the lock of `claim`.
+    `lives` says whether the run before it is still being written. The caller holds the lock of
+    `claimed`.
 
     Raises:
         DataError: the head knows this segment by another digest.
@@ -239,7 +283,8 @@ def note_sealed(layout: Layout, feed: str, segment: Segment, *, host: str, lives
     path = path_of(layout, feed, run)
     end = _end(path)
     if not end.size:
-        end = _append(path, Begin(feed, run, host, _follows(layout, feed, run, lives=lives)), end)
+        follows = _follows(layout, feed, run, lives=lives)
+        end = _append(path, Begin(feed, run, *origin, follows=follows), end)
     elif isinstance(end.line, Segment) and number_of(end.line.stem) >= number_of(segment.stem):
         known = digest_of(layout, feed, segment.stem)
         if known is not None and known != segment.digest:
@@ -262,7 +307,15 @@ def _follows(layout: Layout, feed: str, run: str, *, lives: bool) -> Follows | N
 
 def note_pruned(layout: Layout, feed: str, lines: Iterable[Pruned]) -> None:
     """Write down, durably, which segments are about to be removed on purpose."""
-    path = layout.heads / feed / PRUNED
+    _note(layout.heads / feed / PRUNED, lines)
+
+
+def note_dropped(layout: Layout, feed: str, lines: Iterable[Dropped]) -> None:
+    """Write down, durably, which files are about to be removed here because a bucket has them."""
+    _note(layout.heads / feed / DROPPED, lines)
+
+
+def _note(path: Path, lines: Iterable[Line]) -> None:
     end = _end(path)
     for line in lines:
         end = _append(path, line, end)

@@ -161,7 +161,7 @@ def _seal(layout: Layout, feed: str, stem: str, level: int) -> Sealed | None:
             write(layout.parquet(feed, stem), journal.parts(), journal.metadata(), level=level)
         segment = journal.segment()
         lives = any(run_of(one) < run_of(stem) for one in layout.active(feed))
-        heads.note_sealed(layout, feed, segment, host=journal.host, lives=lives)
+        heads.note_sealed(layout, feed, segment, journal.origin, lives=lives)
         if segment.damaged:
             moved.append(damaged.keep(layout, feed, source, journal.note()))
         else:
@@ -185,19 +185,19 @@ class _Contents:
         self.damage: list[Damage] = []
 
     @property
-    def host(self) -> str:
+    def origin(self) -> heads.Origin:
         """Where the journal was written."""
-        return str(self._about.get("host", ""))
+        return heads.Origin(*(str(self._about.get(name, "")) for name in heads.Origin._fields))
 
     def metadata(self) -> dict[str, str]:
         """Return the metadata of the sealed file."""
         return {
             "recorder.schema": RAW_VERSION,
             "recorder.feed": self._feed,
-            "recorder.kind": str(self._about.get("kind", "")),
+            "recorder.kind": self.origin.kind,
             "recorder.run": run_of(self._stem),
-            "recorder.host": self.host,
-            "recorder.version": str(self._about.get("recorder", "")),
+            "recorder.host": self.origin.host,
+            "recorder.version": self.origin.recorder,
         }
 
     def parts(self) -> Iterator[pa.Table]:

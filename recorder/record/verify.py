@@ -1,30 +1,56 @@
-"""Verifying a record: is every frame there that its own numbers promise, and readable?
+"""Verifying a record: is every frame there that ought to be, unaltered, in its place and readable?
 
-Reads a data directory and trusts nothing: it computes the checksum of every block, page and value,
-counts every connection's numbers, and compares every frame's day with its place, and the ledger
-with the files.
+It begins with what ought to be there (`manifest`): heads, the ledger, what was removed on purpose.
+It reads every frame, trusts nothing that a file says of itself, and names whatever is absent,
+surplus, moved, altered or without a proof.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from recorder.clock import DAY_NS, iso
 from recorder.errors import DataError
-from recorder.record import compact, footers, read
+from recorder.record import compact, damaged, footers, manifest, read
+from recorder.record.digest import SegmentDigests
+from recorder.record.footers import Footer
+from recorder.record.heads import Head
 from recorder.record.journal.block import Damage
-from recorder.record.layout import Layout, day_of
+from recorder.record.layout import Layout, day_of, is_stem, number_of, run_of
+from recorder.record.manifest import Manifest
 from recorder.record.read import Position, Reader
 from recorder.reporter import QUIET, Reporter
-from recorder.schema import duck
 
 _EPOCH = "1970-01-01"
+
+
+class Grade(StrEnum):
+    """How bad a finding is."""
+
+    WRONG = "wrong"
+    """Something is missing, altered or surplus."""
+    UNPROVEN = "unproven"
+    """Nothing contradicts the record here, but nothing proves it either."""
+    NOTE = "note"
+    """Worth knowing; nothing is missing."""
+
+
+class Verdict(StrEnum):
+    """What a verification came to."""
+
+    WHOLE = "whole"
+    WRONG = "wrong"
+    UNVERIFIED = "unverified"
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of `recorder verify`."""
+        return {"whole": 0, "wrong": 1, "unverified": 5}[self]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +60,12 @@ class Finding:
     what: str
     where: str
     remedy: str
-    wrong: bool = True  # False: worth knowing, nothing is missing
+    grade: Grade = Grade.WRONG
+
+    @property
+    def wrong(self) -> bool:
+        """True if something is missing, altered or surplus."""
+        return self.grade is Grade.WRONG
 
 
 @dataclass(slots=True)
@@ -49,6 +80,8 @@ class FeedReport:
     connections: int = 0
     first_recv_ns: int | None = None
     last_recv_ns: int | None = None
+    proven: int = 0
+    """Frames whose digest is that of a head."""
 
 
 @dataclass(slots=True)
@@ -59,109 +92,173 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
 
     @property
+    def verdict(self) -> Verdict:
+        """WRONG if one finding is, else UNVERIFIED if one cannot be proven, else WHOLE."""
+        grades = {finding.grade for finding in self.findings}
+        if Grade.WRONG in grades:
+            return Verdict.WRONG
+        return Verdict.UNVERIFIED if Grade.UNPROVEN in grades else Verdict.WHOLE
+
+    @property
     def sound(self) -> bool:
-        """True if nothing is wrong."""
-        return not any(finding.wrong for finding in self.findings)
+        """True if nothing is wrong and nothing is unproven."""
+        return self.verdict is Verdict.WHOLE
 
 
 def verify(layout: Layout, reporter: Reporter = QUIET) -> Report:
     """Read everything under a data directory; `reporter` takes progress in frames."""
     report = Report()
-    rows: dict[str, int] = {}
-    pruned = _pruned(layout)
-    for name in layout.feeds():
-        walk = _Walk(layout, name, report, reporter)
-        walk.skip(pruned.get(name, []))
+    tables = manifest.of_tables(layout)
+    if tables.fault:
+        what, remedy = tables.fault, "rebuild the tables: recorder ingest --rebuild"
+        report.findings.append(Finding(what, str(layout.database), remedy))
+    for name in manifest.feeds(layout, tables):
+        walk = _Walk(layout, manifest.of_feed(layout, name, tables), report, reporter)
         walk.run()
+        report.findings += _judged(walk)
         report.feeds.append(walk.feed)
-        rows |= walk.rows
-    report.findings += _ledger(layout, rows)
-    for foreign in layout.store.foreign():
-        what = "is not a sealed file: its name says no feed, day and segment"
-        report.findings.append(Finding(what, foreign, "left alone; move it away", wrong=False))
+    report.findings += _strays(layout)
+    for foreign in layout.foreign():
+        what = "is not a sealed file: its name does not give a feed, a day and a segment"
+        report.findings.append(Finding(what, foreign, "left alone; move it away", Grade.NOTE))
     for path in compact.left_over(layout):
-        what, remedy = (
-            "a compaction that was interrupted",
-            "recorder prune --compact clears it away",
-        )
-        report.findings.append(Finding(what, str(path), remedy, wrong=False))
+        what, remedy = "an interrupted compaction", "remove it: recorder prune --compact"
+        report.findings.append(Finding(what, str(path), remedy, Grade.NOTE))
     return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Present:
+    """A segment that was read."""
+
+    rows: int
+    digest: str
+    where: str
+    sealed: bool
 
 
 class _Walk:
     """One feed's segments, oldest first, and the next number of each connection."""
 
-    def __init__(self, layout: Layout, name: str, report: Report, reporter: Reporter) -> None:
-        self._layout, self._name, self._reporter = layout, name, reporter
-        self._reader = Reader(layout, name, verify=True)
+    def __init__(self, layout: Layout, ought: Manifest, report: Report, reporter: Reporter) -> None:
+        self.layout, self.ought, self._reporter = layout, ought, reporter
+        self._name = ought.feed
+        self._reader = Reader(layout, self._name, verify=True)
         self._findings = report.findings
         self._next: dict[str, int] = {}
         self._connections: set[str] = set()
-        self.feed = FeedReport(name)
-        self.rows: dict[str, int] = {}
-
-    def skip(self, pruned: list[_Pruned]) -> None:
-        """Count the numbers of pruned segments as read, unless their files were put back."""
-        if not pruned:
-            return
-        there = {stem for _, held in footers.files(self._layout, self._name) for stem in held}
-        gone = [segment for segment in pruned if segment.stem not in there]
-        for segment in gone:
-            for connection, last in segment.last_seqs.items():
-                self._next[connection] = max(self._next.get(connection, 0), last + 1)
-        if gone:
-            frames = sum(segment.rows for segment in gone)
-            what = f"{len(gone)} segments of '{self._name}' ({frames:,} frames) were pruned"
-            self._note(what, str(self._layout.raw / f"feed={self._name}"), "nothing: on purpose")
+        self._kinds: dict[str, dict[str, str]] = {}
+        self.feed = FeedReport(self._name)
+        self.present: dict[str, _Present] = {}
 
     def run(self) -> None:
         """Read every segment."""
-        layout, name = self._layout, self._name
+        layout, name = self.layout, self._name
+        self._skip_pruned()
         for stem in read.stems(layout, name):
             self._segment(stem)
-        for stem in layout.store.differing(name):
+        for stem in layout.differing(name):
             where = str(layout.parquet(name, stem))
-            self._wrong("is not what the bucket has under its name", where, "compare the two")
+            what = "differs from the object of its name in the bucket"
+            self._wrong(what, where, "compare the two")
         self.feed.connections = len(self._connections)
-        leftovers = (layout.raw / f"feed={name}").glob("date=*/*.tmp")
-        for path in leftovers:
-            self._note("an unfinished sealed file", str(path), "it may be deleted")
+        for path, note in damaged.kept(layout, name):
+            cause, rows = ("no note says why", 0) if note is None else (note.cause, note.rows)
+            what = f"was set aside: {cause}; {rows:,} frames of it are sealed"
+            remedy = "its bytes are kept: restore the file, or read what is left of it by hand"
+            self._wrong(what, str(path), remedy)
+
+    def _skip_pruned(self) -> None:
+        """Count the numbers of pruned segments as read, unless their files were put back."""
+        if not self.ought.pruned:
+            return
+        there = {stem for _, held in footers.files(self.layout, self._name) for stem in held}
+        gone = {stem: one for stem, one in self.ought.pruned.items() if stem not in there}
+        for removal in gone.values():
+            for connection, following in removal.next_seqs.items():
+                self._next[connection] = max(self._next.get(connection, 0), following)
+        if gone:
+            frames = sum(removal.rows for removal in gone.values())
+            what = f"{len(gone)} segments of '{self._name}' ({frames:,} frames) were pruned"
+            self._note(what, str(self.layout.raw / f"feed={self._name}"), "nothing: on purpose")
 
     def _segment(self, stem: str) -> None:
+        if stem in self.present:  # read within a merged file
+            self._surplus(stem)
+            return
         at = self._reader.read.setdefault(stem, Position())
         damage: list[Damage] = []
         self._reader.damage = damage
-        journal = self._layout.journal(self._name, stem)
-        where = self._layout.store.where(self._name, stem)
+        journal = self.layout.journal(self._name, stem)
+        where = self.layout.where(self._name, stem)
+        known = self._footer(stem)
+        sizes = [] if known is None else [(one.stem, one.rows) for one in known.held]
+        digests, rows = SegmentDigests(sizes), 0
         try:
             for table in self._reader.parts(stem):
+                rows += len(table)
+                digests.update(table)
                 self._part(table, stem, str(journal) if at.offset else where)
         except DataError as error:
             self._wrong(error.what, where, "restore this file from a copy")
+            return
         except FileNotFoundError:
-            self._wrong("went away meanwhile", where, "pruned just now? verify again")
+            self._wrong("was removed meanwhile", where, "pruned just now? verify again")
+            return
+        found = digests.found if sizes else {stem: (rows, digests.rest())}
         if journal.exists() and not at.whole:
             self.feed.journals += 1
             self._damage(damage, str(journal))
-            return
-        self.feed.segments += 1
-        if journal.exists():
-            what = "sealed, and its journal is still there"
-            self._note(what, str(journal), "the next capture")
-        if at.whole:
-            self._footer(stem, where)
+            self._about(stem, str(journal), read.about(journal), sealed=False)
+            where = str(journal)
+        else:
+            self.feed.segments += 1
+            if journal.exists():
+                what = "sealed, and its journal is still there"
+                self._note(what, str(journal), "the next capture deletes it")
+            if known is not None:
+                self._check_footer(known, stem, rows, where)
+        for one, (count, digest) in found.items():
+            self.present[one] = _Present(count, digest, where, at.whole)
 
-    def _footer(self, stem: str, where: str) -> None:
-        """Compare what a file that was read says of itself with what it holds."""
+    def _surplus(self, stem: str) -> None:
+        """Name a sealed file whose frames a merged file holds, too."""
+        path = self.layout.parquet(self._name, stem)
+        if path.exists() and self.present[stem].where != str(path):
+            what = f"its frames are in {self.present[stem].where}, too"
+            self._wrong(what, str(path), "surplus: compare the two; move one of them away")
+
+    def _footer(self, stem: str) -> Footer | None:
         try:
-            known = footers.footer(self._layout.store.look(self._name, stem))
-        except FileNotFoundError:
-            return  # merged just now
-        self.rows |= {one.stem: one.rows for one in known.held} or {stem: known.rows}
-        if known.held and sum(one.rows for one in known.held) != known.rows:
+            return footers.footer(self.layout.look(self._name, stem))
+        except (DataError, FileNotFoundError):
+            return None  # a journal; or reading the file names what is wrong
+
+    def _check_footer(self, known: Footer, stem: str, rows: int, where: str) -> None:
+        """Compare what a file that was read says of itself with what it holds."""
+        if known.held and sum(one.rows for one in known.held) != rows:
             self._wrong("lists other segments than it holds", where, "restore it")
         if known.checksum is None:
-            self._note("carries no checksum of its values", where, "another program wrote it")
+            self._note("has no checksum of its values", where, "another program wrote it")
+        self._about(stem, where, known.about, sealed=True)
+
+    def _about(self, stem: str, where: str, said: object, *, sealed: bool) -> None:
+        """Compare what a file says of its origin with its place and with the head of its run."""
+        about = said if isinstance(said, dict) else {}
+        run = run_of(stem)
+        ought = {"feed": self._name, "run": run}
+        head = self.ought.heads.get(run)
+        if head is not None and head.begin is not None:
+            begin = head.begin
+            ought |= {"host": begin.host, "kind": begin.kind, "recorder": begin.recorder}
+            if sealed and self.ought.segment(stem) is not None:
+                about = dict.fromkeys(ought, "") | about
+        else:
+            ought = self._kinds.setdefault(run, {**about, **ought}) | ought
+        for name, value in ought.items():
+            if value and name in about and about[name] != value:
+                what = f"says {name} '{about[name]}'; expected '{value}'"
+                self._wrong(what, where, "moved or altered: restore it from a copy")
 
     def _damage(self, damage: list[Damage], where: str) -> None:
         for hurt in damage:
@@ -220,50 +317,123 @@ class _Walk:
         self._findings.append(Finding(what, where, remedy))
 
     def _note(self, what: str, where: str, remedy: str) -> None:
-        self._findings.append(Finding(what, where, remedy, wrong=False))
-
-
-@dataclass(frozen=True, slots=True)
-class _Pruned:
-    """A segment whose raw file was removed on purpose."""
-
-    stem: str
-    rows: int
-    last_seqs: dict[str, int]
-
-
-def _pruned(layout: Layout) -> dict[str, list[_Pruned]]:
-    """What the published tables say was pruned, by feed; nothing where they cannot be read."""
-    found: dict[str, list[_Pruned]] = {}
-    try:
-        with duck.connect(layout.database.resolve(strict=True), read_only=True) as database:
-            rows = database.execute("SELECT feed, segment, rows, last_seqs FROM pruned").fetchall()
-    except (OSError, duckdb.Error):
-        return found
-    for feed, stem, count, last_seqs in rows:
-        told = json.loads(last_seqs) if last_seqs else {}
-        found.setdefault(feed, []).append(_Pruned(stem, count, told))
-    return found
+        self._findings.append(Finding(what, where, remedy, Grade.NOTE))
 
 
 def _date(stem: str) -> pa.Scalar:
     return pa.scalar(day_of(stem)).cast("date32")
 
 
-def _ledger(layout: Layout, rows: dict[str, int]) -> Iterator[Finding]:
-    """The ledger of the published tables against the sealed files."""
-    if not layout.database.exists():
+# -- what was read, against what ought to be there
+
+
+def _judged(walk: _Walk) -> Iterator[Finding]:
+    """Compare the segments of a feed that were read with its manifest."""
+    yield from _heads(walk)
+    for run in sorted({run_of(stem) for stem in walk.present} - walk.ought.heads.keys()):
+        stems = [s for s, one in walk.present.items() if run_of(s) == run and one.sealed]
+        if stems:
+            what = f"no head has the digests of {len(stems)} sealed segments of run {run}"
+            remedy = "made by an older version or another program, or the head was removed"
+            yield Finding(what, walk.present[stems[0]].where, remedy, Grade.UNPROVEN)
+    yield from _ledger(walk)
+
+
+def _heads(walk: _Walk) -> Iterator[Finding]:
+    heads = walk.ought.heads
+    for run, head in sorted(heads.items()):
+        where = f"{walk.layout.heads / walk.ought.feed / run}.jsonl"
+        for fault in head.faults:
+            yield Finding(f"its head was altered: {fault}", where, "restore it from a copy")
+        yield from _follows(head, heads, where)
+        for stem, segment in head.stems.items():
+            present = walk.present.get(stem)
+            if present is None:
+                if segment.rows:
+                    yield from _absent(walk, stem, segment.rows, "the head of its run")
+            elif present.digest == segment.digest:
+                walk.feed.proven += present.rows
+            else:
+                counts = f"{present.rows:,} of {segment.rows:,}"
+                what = f"segment {stem} is not what was sealed: {counts} frames, another digest"
+                yield Finding(what, present.where, "altered: restore it from a copy")
+        yield from _surplus(walk, head)
+
+
+def _follows(head: Head, heads: dict[str, Head], where: str) -> Iterator[Finding]:
+    follows = None if head.begin is None else head.begin.follows
+    if follows is None:
         return
-    where = str(layout.database)
-    rebuild = "make the tables anew: recorder ingest --rebuild"
-    try:
-        with duck.connect(layout.database, read_only=True) as database:
-            claims = database.execute("SELECT segment, rows, sealed FROM ledger").fetchall()
-    except duckdb.Error as error:
-        yield Finding(f"cannot be read: {str(error).splitlines()[0]}", where, rebuild)
-        return
-    for stem, claimed, whole in claims:
-        there = rows.get(stem)
-        if there is not None and (there < claimed or (whole and there != claimed)):
-            what = f"says {claimed} frames of segment {stem}, whose file holds {there}"
+    before = heads.get(follows.run)
+    if before is None:
+        what = f"the head of run {follows.run}, which run {head.run} follows, is missing"
+        yield Finding(what, where, "restore it from a copy", Grade.UNPROVEN)
+    elif follows.link not in before.links:
+        what = f"the head of run {follows.run} is not the one that run {head.run} follows"
+        yield Finding(what, where, "one of the two was altered: restore it from a copy")
+
+
+def _surplus(walk: _Walk, head: Head) -> Iterator[Finding]:
+    """Yield sealed segments of a head's run that the head does not have."""
+    known = head.numbers
+    first = min(known, default=1)
+    for stem, present in walk.present.items():
+        if run_of(stem) != head.run or not present.sealed or stem in head.stems:
+            continue
+        if number_of(stem) < first:
+            what, grade = f"segment {stem} was sealed before its run had a head", Grade.UNPROVEN
+            yield Finding(what, present.where, "made by an older version", grade)
+        elif not walk.layout.journal(walk.ought.feed, stem).exists():
+            what = f"segment {stem} is not in the head of its run"
+            yield Finding(what, present.where, "surplus: compare it with a copy, or move it away")
+
+
+def _ledger(walk: _Walk) -> Iterator[Finding]:
+    """Compare the ledger of the published tables with the segments that were read."""
+    where, rebuild = str(walk.layout.database), "rebuild the tables: recorder ingest --rebuild"
+    for stem, claim in walk.ought.ledger.items():
+        present = walk.present.get(stem)
+        if present is None:
+            if claim.rows and walk.ought.segment(stem) is None:
+                yield from _absent(walk, stem, claim.rows, "the ledger")
+        elif present.rows < claim.rows or (
+            claim.sealed and present.sealed and present.rows != claim.rows
+        ):
+            what = f"says {claim.rows} frames of segment {stem}, whose file holds {present.rows}"
             yield Finding(what, where, rebuild)
+
+
+def _absent(walk: _Walk, stem: str, rows: int, source: str) -> Iterator[Finding]:
+    """Yield what it means that a segment is not there."""
+    where = walk.layout.where(walk.ought.feed, stem)
+    if stem in walk.ought.pruned:
+        return
+    if (url := walk.ought.dropped.get(stem)) is not None:
+        what = f"{rows:,} frames of segment {stem} are in {url}, which was not looked at"
+        yield Finding(what, where, f"recorder verify --raw-url {url}", Grade.UNPROVEN)
+        return
+    if any(one.where == where for one in walk.present.values()):
+        what = f"segment {stem} is missing from this merged file ({rows:,} frames, says {source})"
+    else:
+        what = f"segment {stem} is missing ({rows:,} frames, says {source})"
+    yield Finding(what, where, "restore it from a copy; recorder prune would have noted it")
+
+
+def _strays(layout: Layout) -> Iterator[Finding]:
+    """Yield files that are not where a journal or a sealed file of their name would be."""
+    for path in sorted(layout.raw.rglob("*")):
+        if path.name.endswith(".tmp"):
+            yield Finding("an unfinished sealed file", str(path), "it may be deleted", Grade.NOTE)
+            continue
+        if path.is_dir() or path.name.startswith("."):
+            continue
+        feed = path.relative_to(layout.raw).parts[0].removeprefix("feed=")
+        if not is_stem(path.stem) or layout.parquet(feed, path.stem) != path:
+            what = "is not a sealed file's name and place (feed=…/date=…/<segment>.parquet)"
+            yield Finding(what, str(path), "moved or foreign: put it back, or move it away")
+    for path in sorted(layout.journals.rglob("*.journal")):
+        feed, is_kept = path.parent.name, path.parent.name == "damaged"
+        there = is_stem(path.stem) and layout.journal(feed, path.stem) == path and path.is_file()
+        if not there and not is_kept:
+            what = "is not a journal's name and place, so nothing reads it"
+            yield Finding(what, str(path), "moved or renamed: put it back, or move it away")

@@ -20,7 +20,7 @@ import duckdb
 from recorder import durable
 from recorder.clock import DAY_NS, NS, day
 from recorder.errors import DataError
-from recorder.record import footers, sealed
+from recorder.record import footers, heads, sealed
 from recorder.record.layout import Layout, day_of
 from recorder.schema.tables import TABLES
 from recorder.tables.batch import transaction
@@ -106,7 +106,7 @@ def _old(layout: Layout, limit_ns: int) -> Iterator[OldFile]:
                 last_ns = _end_of(day_of(stem))
             if last_ns < limit_ns:
                 stems = tuple(footers.stems_of(layout, feed, stem))
-                where, size = layout.store.where(feed, stem), layout.store.size(feed, stem)
+                where, size = layout.where(feed, stem), layout.size(feed, stem)
                 yield OldFile(feed, stem, where, stems, rows, size)
 
 
@@ -117,7 +117,7 @@ def _end_of(date: str) -> int:
 def _rows_and_last(layout: Layout, feed: str, stem: str) -> tuple[int, int | None]:
     """Return how many frames a file holds, and its last receive time (ns); None if unknown."""
     try:
-        known = footers.footer(layout.store.look(feed, stem))
+        known = footers.footer(layout.look(feed, stem))
     except (DataError, FileNotFoundError):
         return 0, None
     return known.rows, None if known.span is None else known.span[1]
@@ -134,9 +134,17 @@ def apply(
 def note(
     db: duckdb.DuckDBPyConnection, chosen: PrunePlan, limit_ns: int, now_ns: int | None = None
 ) -> None:
-    """Write to `pruned` which files are deleted, and delete the rows, in one transaction."""
+    """Write down which files are deleted, and delete the rows in one transaction.
+
+    The names go into the heads, which outlive the database, and into `pruned`.
+    """
     at = time.time_ns() if now_ns is None else now_ns
-    marks = [mark for file in chosen.files for mark in _marks(chosen.layout, file, at)]
+    gone = [(file, line) for file in chosen.files for line in _pruned(chosen.layout, file, at)]
+    for feed in {file.feed for file in chosen.files}:
+        with heads.claimed(chosen.layout, feed):
+            lines = (line for file, line in gone if file.feed == feed)
+            heads.note_pruned(chosen.layout, feed, lines)
+    marks = [_mark(file, line) for file, line in gone]
     with transaction(db):
         if marks:
             db.executemany("INSERT OR REPLACE INTO pruned VALUES (?, ?, ?, ?, ?, ?)", marks)
@@ -151,30 +159,41 @@ def note(
 def _remove(chosen: PrunePlan) -> None:
     layout = chosen.layout
     for file in chosen.files:
-        layout.store.remove(file.feed, file.stem)
+        layout.remove(file.feed, file.stem)
     # A day's directory stays, even if empty: it must not vanish while a reader lists it.
-    places = {layout.parquet(file.feed, file.stem).parent for file in chosen.files}
+    places = {Layout.parquet(layout, file.feed, file.stem).parent for file in chosen.files}
     for directory in filter(Path.exists, places):
         durable.sync_directory(directory)
 
 
-def _marks(layout: Layout, file: OldFile, at: int) -> Iterator[tuple[object, ...]]:
-    """Yield the rows of `pruned` for one file's segments."""
+def _pruned(layout: Layout, file: OldFile, at_ns: int) -> Iterator[heads.Pruned]:
+    """Yield what the heads keep of each segment of a file; its numbers are with the first."""
     try:
-        held = footers.footer(layout.store.look(file.feed, file.stem)).held
-        last_seqs = _last_seqs(layout.store.look(file.feed, file.stem))
+        held = footers.footer(layout.look(file.feed, file.stem)).held
+        numbers = _numbers(layout.look(file.feed, file.stem))
     except (DataError, FileNotFoundError):
-        held, last_seqs = (), {}
+        held, numbers = (), {}
     rows = {one.stem: one.rows for one in held} or {file.stems[0]: file.rows}
     for stem in file.stems:
-        first = stem == file.stems[0]
-        encoded = json.dumps(last_seqs) if first else None
-        yield file.feed, stem, rows[stem], file.bytes if first else 0, at, encoded
+        yield heads.Pruned(stem, rows[stem], at_ns, numbers if stem == file.stems[0] else {})
 
 
-def _last_seqs(source: sealed.Source) -> dict[str, int]:
-    last: dict[str, int] = {}
+def _mark(file: OldFile, line: heads.Pruned) -> tuple[object, ...]:
+    """Return the row of `pruned` for a segment of a file."""
+    first = line.stem == file.stems[0]
+    last_seqs = {name: end - 1 for name, (_, end) in line.connections.items()}
+    encoded = json.dumps(last_seqs) if first else None
+    return file.feed, line.stem, line.rows, file.bytes if first else 0, line.at_ns, encoded
+
+
+def _numbers(source: sealed.Source) -> dict[str, tuple[int, int]]:
+    """Return each connection's first frame number, and the number behind its last."""
+    numbers: dict[str, tuple[int, int]] = {}
     for table in sealed.columns(source, ["connection", "seq"]):
-        for run in table.group_by("connection").aggregate([("seq", "max")]).to_pylist():
-            last[run["connection"]] = max(last.get(run["connection"], -1), run["seq_max"])
-    return last
+        spans = table.group_by("connection").aggregate([("seq", "min"), ("seq", "max")])
+        for row in spans.to_pylist():
+            first, end = numbers.get(row["connection"], (row["seq_min"], 0))
+            numbers[row["connection"]] = (
+                min(first, row["seq_min"]), max(end, row["seq_max"] + 1)
+            )  # fmt: skip
+    return numbers
