@@ -30,6 +30,7 @@ COMMANDS = {
     "backtest": "recorder.cli.backtest",
     "export": "recorder.cli.export",
     "verify": "recorder.cli.verify",
+    "seal-day": "recorder.cli.seal_day",
     "prune": "recorder.cli.prune",
     "upload": "recorder.cli.upload",
     "config": "recorder.cli.config",
@@ -56,6 +57,7 @@ SUMMARIES = {
     "backtest": "Backtest a strategy and print a report.",
     "export": "Export the record to Parquet, CSV and other formats.",
     "verify": "Verify the record: checksums, frame numbers, days, ledger.",
+    "seal-day": "Seal a day: write down what the record holds, to prove it later.",
     "prune": "Remove old data; merge small raw files.",
     "upload": "Upload sealed files to the bucket.",
     "config": "Show the effective settings and where each comes from.",
@@ -76,7 +78,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name)
+        command = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,14 +15,28 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="\b\nExamples:\n  recorder verify\n  recorder verify --data-dir data/sample --json"
+    epilog="\b\nExamples:\n  recorder verify\n  recorder verify --data-dir data/sample --json\n"
+    "  recorder verify --against binance-2026-01-31.json --key day.pub"
 )
 @options.record
+@click.option(
+    "--against",
+    "seal",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Compare with a day seal, from `recorder seal-day`.",
+)
+@click.option(
+    "--key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --against: the Ed25519 public key (PEM) that has to have signed it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @click.pass_context
 def verify(
     ctx: click.Context,
     where: options.RecordOptions,
+    seal: Path | None,
+    key: Path | None,
     as_json: bool,
 ) -> None:
     """Verify the record: is every frame there that ought to be, unaltered and in its place?
@@ -34,16 +49,25 @@ def verify(
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
+    from recorder.errors import UsageError
+    from recorder.record import day_seal
+    from recorder.record.verify import against
     from recorder.record.verify import verify as examine
     from recorder.reporter import Reporter
 
+    if key is not None and seal is None:
+        raise UsageError("belongs to --against", where="--key")
     layout = where.layout(fetch_again=True)
     options.check_recorded(layout)
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} frames verified"))
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("verify", total=None)
-        report = examine(layout, Reporter(progress=lambda frames: progress.advance(task, frames)))
+        reporter = Reporter(progress=lambda frames: progress.advance(task, frames))
+        if seal is None:
+            report = examine(layout, reporter)
+        else:
+            report = against(layout, day_seal.load(seal), key, reporter)
     if as_json:
         import json
 

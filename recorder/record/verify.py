@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from recorder.clock import DAY_NS, iso
-from recorder.errors import DataError
-from recorder.record import compact, damaged, footers, manifest, read
+from recorder.errors import DataError, UsageError
+from recorder.record import compact, damaged, day_seal, footers, manifest, read
+from recorder.record.day_seal import DaySeal
 from recorder.record.digest import SegmentDigests
 from recorder.record.footers import Footer
 from recorder.record.heads import Head
@@ -116,6 +118,8 @@ def verify(layout: Layout, reporter: Reporter = QUIET) -> Report:
         walk = _Walk(layout, manifest.of_feed(layout, name, tables), report, reporter)
         walk.run()
         report.findings += _judged(walk)
+        for path in sorted((layout.heads / name).glob("*.json")):
+            report.findings += _day_of_file(walk, path)
         report.feeds.append(walk.feed)
     report.findings += _strays(layout)
     for foreign in layout.foreign():
@@ -124,6 +128,26 @@ def verify(layout: Layout, reporter: Reporter = QUIET) -> Report:
     for path in compact.left_over(layout):
         what, remedy = "an interrupted compaction", "remove it: recorder prune --compact"
         report.findings.append(Finding(what, str(path), remedy, Grade.NOTE))
+    return report
+
+
+def against(
+    layout: Layout, seal: DaySeal, key: Path | None = None, reporter: Reporter = QUIET
+) -> Report:
+    """Compare the record with a day seal; `key` is the public key that has to have signed it.
+
+    Raises:
+        UsageError: the key cannot be read, or the extra `sign` is not installed.
+    """
+    report, body = Report(), seal.body
+    where = f"day seal of '{body.feed}', {body.day}"
+    for fault in day_seal.faults(seal, key):
+        report.findings.append(Finding(fault, where, "take the original of this seal"))
+    ought = manifest.of_feed(layout, body.feed, manifest.of_tables(layout))
+    walk = _Walk(layout, ought, report, reporter, day=body.day)
+    walk.run()
+    report.feeds.append(walk.feed)
+    report.findings += _sealed_day(walk, seal)
     return report
 
 
@@ -140,9 +164,16 @@ class _Present:
 class _Walk:
     """One feed's segments, oldest first, and the next number of each connection."""
 
-    def __init__(self, layout: Layout, ought: Manifest, report: Report, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        ought: Manifest,
+        report: Report,
+        reporter: Reporter,
+        day: str | None = None,
+    ) -> None:
         self.layout, self.ought, self._reporter = layout, ought, reporter
-        self._name = ought.feed
+        self._name, self._day = ought.feed, day
         self._reader = Reader(layout, self._name, verify=True)
         self._findings = report.findings
         self._next: dict[str, int] = {}
@@ -156,7 +187,8 @@ class _Walk:
         layout, name = self.layout, self._name
         self._skip_pruned()
         for stem in read.stems(layout, name):
-            self._segment(stem)
+            if self._day in (None, day_of(stem)):
+                self._segment(stem)
         for stem in layout.differing(name):
             where = str(layout.parquet(name, stem))
             what = "differs from the object of its name in the bucket"
@@ -292,7 +324,7 @@ class _Walk:
         connection = str(run["connection"])
         first, last, count = int(run["seq_min"]), int(run["seq_max"]), int(run["seq_count"])
         self._connections.add(connection)
-        expected = self._next.get(connection, 0)
+        expected = self._next.get(connection, first if self._day else 0)
         self._next[connection] = max(expected, last + 1)
         if first == expected and last - first + 1 == count:
             return
@@ -386,6 +418,47 @@ def _surplus(walk: _Walk, head: Head) -> Iterator[Finding]:
         elif not walk.layout.journal(walk.ought.feed, stem).exists():
             what = f"segment {stem} is not in the head of its run"
             yield Finding(what, present.where, "surplus: compare it with a copy, or move it away")
+
+
+# -- against day seals
+
+
+def _day_of_file(walk: _Walk, path: Path) -> Iterator[Finding]:
+    """Compare a day seal that lies beside the heads."""
+    try:
+        seal = day_seal.load(path)
+        faults = list(day_seal.faults(seal))
+    except UsageError as error:
+        yield Finding(error.what, str(path), "restore it from a copy", Grade.UNPROVEN)
+        return
+    for fault in faults:
+        yield Finding(fault, str(path), "restore it from a copy")
+    yield from _sealed_day(walk, seal)
+
+
+def _sealed_day(walk: _Walk, seal: DaySeal) -> Iterator[Finding]:
+    """Compare the segments of a day that were read with its seal."""
+    listed = {one.stem: one for one in seal.body.segments}
+    for stem, one in listed.items():
+        present, head = walk.present.get(stem), walk.ought.segment(stem)
+        if present is not None:
+            if present.digest != one.digest:
+                what = f"segment {stem} is not what the seal of {seal.body.day} says"
+                yield Finding(what, present.where, "altered: restore it from a copy")
+        elif stem in walk.ought.pruned:
+            where = str(walk.layout.heads / seal.body.feed)
+            if head is None:
+                what = f"segment {stem} was pruned, and no head has its digest"
+                yield Finding(what, where, "restore the head from a copy", Grade.UNPROVEN)
+            elif head.digest != one.digest:
+                what = f"the head has another digest of pruned segment {stem} than the day's seal"
+                yield Finding(what, where, "altered: restore the head from a copy")
+        elif one.rows:
+            yield from _absent(walk, stem, one.rows, "the seal of its day")
+    for stem, present in walk.present.items():
+        if day_of(stem) == seal.body.day and stem not in listed and present.rows:
+            what = f"segment {stem} is not in the seal of {seal.body.day}"
+            yield Finding(what, present.where, "surplus, or it came after the day was sealed")
 
 
 def _ledger(walk: _Walk) -> Iterator[Finding]:
