@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 @click.option(
     "--against",
     "seal",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     help="Compare with a day seal, from `recorder seal-day`.",
 )
 @click.option(
     "--key",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     help="With --against: the Ed25519 public key (PEM) that has to have signed it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
