@@ -50,7 +50,7 @@ class SealedSegment(msgspec.Struct, frozen=True, array_like=True):
     digest: str
 
 
-class Gap(msgspec.Struct, frozen=True):
+class GapMarker(msgspec.Struct, frozen=True):
     """A gap marker: frames that the disk refused, or that were lost in a damaged journal."""
 
     recv_ns: int
@@ -67,7 +67,7 @@ class Body(msgspec.Struct, frozen=True):
     frames: int
     kinds: dict[str, int]
     """Frames by kind; all kinds but text and binary are markers."""
-    gaps: list[Gap]
+    gaps: list[GapMarker]
     clock_error_ns: int | None
     """The largest error of the clock that the kernel estimated; None if it never said."""
     first_recv_ns: int | None
@@ -118,7 +118,7 @@ def sealed(layout: Layout, feed: str, day: str, reporter: Reporter = QUIET) -> B
     names = [name for name in read.stems(layout, feed) if day_of(name) == day]
     if not names:
         raise UsageError(f"'{feed}' has no frame of {day}", where=str(layout.root))
-    count, reader = _Counted(), Reader(layout, feed, verify=True)
+    count, reader = _DayCounts(), Reader(layout, feed, verify=True)
     segments: list[SealedSegment] = []
     for name in names:
         held = footers.footer(layout.look(feed, name)).held
@@ -144,12 +144,12 @@ def sealed(layout: Layout, feed: str, day: str, reporter: Reporter = QUIET) -> B
     )
 
 
-class _Counted:
+class _DayCounts:
     """What the frames of a day say beside their bytes."""
 
     def __init__(self) -> None:
         self.kinds: Counter[str] = Counter()
-        self.gaps: list[Gap] = []
+        self.gaps: list[GapMarker] = []
         self.clock_error_ns: int | None = None
         self.first_ns: int | None = None
         self.last_ns: int | None = None
@@ -165,7 +165,7 @@ class _Counted:
             said = _object(row["payload"])
             if row["kind"] == "gap":
                 says = msgspec.Raw(msgspec.json.encode(said, order="sorted"))
-                self.gaps.append(Gap(row["recv_ns"], row["connection"], says))
+                self.gaps.append(GapMarker(row["recv_ns"], row["connection"], says))
             else:
                 clock = said.get("clock")
                 error = clock.get("error_ns") if isinstance(clock, dict) else None

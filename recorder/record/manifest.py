@@ -18,7 +18,7 @@ from recorder.schema import duck
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class LedgerEntry:
     """What the ledger of the published tables says of a segment."""
 
     rows: int
@@ -41,7 +41,7 @@ class Manifest:
     feed: str
     heads: dict[str, Head] = field(default_factory=dict)
     """By run."""
-    ledger: dict[str, Claim] = field(default_factory=dict)
+    ledger: dict[str, LedgerEntry] = field(default_factory=dict)
     """By segment, as are the others."""
     pruned: dict[str, Removal] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Manifest:
 class Tables:
     """What the published tables say of a record's segments, by feed."""
 
-    ledger: dict[str, dict[str, Claim]] = field(default_factory=dict)
+    ledger: dict[str, dict[str, LedgerEntry]] = field(default_factory=dict)
     pruned: dict[str, dict[str, Removal]] = field(default_factory=dict)
     fault: str = ""
     """Why the tables cannot be read."""
@@ -94,7 +94,7 @@ def of_tables(layout: Layout) -> Tables:
         tables.fault = f"cannot be read: {str(error).splitlines()[0]}"
         return tables
     for feed, stem, rows, sealed in claims:
-        tables.ledger.setdefault(feed, {})[stem] = Claim(rows, sealed)
+        tables.ledger.setdefault(feed, {})[stem] = LedgerEntry(rows, sealed)
     for feed, stem, rows, last_seqs in gone:
         following = {name: last + 1 for name, last in json.loads(last_seqs or "{}").items()}
         tables.pruned.setdefault(feed, {})[stem] = Removal(rows, following)

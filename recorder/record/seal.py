@@ -149,6 +149,9 @@ def _seal(layout: Layout, feed: str, stem: str, level: int) -> Sealed | None:
     try:
         if not durable.try_lock(fd) or os.fstat(fd).st_nlink == 0:
             return None
+        replaced = about(source).get("replaces", [])
+        if any(layout.journal(feed, other).exists() for other, _ in replaced):
+            return None
         journal, moved = _Contents(layout, feed, stem), []
         known = heads.digest_of(layout, feed, stem)
         if known is not None and known != journal.summed().digest:

@@ -42,7 +42,7 @@ class Grade(StrEnum):
     """Worth knowing; nothing is missing."""
 
 
-class Verdict(StrEnum):
+class RecordVerdict(StrEnum):
     """What a verification came to."""
 
     WHOLE = "whole"
@@ -94,17 +94,17 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> RecordVerdict:
         """WRONG if one finding is, else UNVERIFIED if one cannot be proven, else WHOLE."""
         grades = {finding.grade for finding in self.findings}
         if Grade.WRONG in grades:
-            return Verdict.WRONG
-        return Verdict.UNVERIFIED if Grade.UNPROVEN in grades else Verdict.WHOLE
+            return RecordVerdict.WRONG
+        return RecordVerdict.UNVERIFIED if Grade.UNPROVEN in grades else RecordVerdict.WHOLE
 
     @property
     def sound(self) -> bool:
         """True if nothing is wrong and nothing is unproven."""
-        return self.verdict is Verdict.WHOLE
+        return self.verdict is RecordVerdict.WHOLE
 
 
 def verify(layout: Layout, reporter: Reporter = QUIET) -> Report:

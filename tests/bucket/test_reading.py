@@ -317,7 +317,7 @@ def test_a_file_here_that_differs_from_its_object_is_told_of(
     first.path.write_bytes(spool.files(record.layout)[1].path.read_bytes() + b"x")
     report = verify(mirrored(record.layout.root, folder, refetch=True))
     found = [f.what for f in report.findings if f.where == str(first.path)]
-    assert "is not what the bucket has under its name" in found
+    assert "differs from the object of its name in the bucket" in found
 
 
 def test_tables_answer_while_the_bucket_is_away_and_raw_says_so(

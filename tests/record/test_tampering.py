@@ -27,7 +27,7 @@ from recorder.record.journal.block import RECORD
 from recorder.record.journal.sync import run as sync
 from recorder.record.journal.writer import Journal, Limits, Reports, Stream
 from recorder.record.layout import Layout
-from recorder.record.verify import Report, Verdict, verify
+from recorder.record.verify import RecordVerdict, Report, verify
 from recorder.schema.raw import RAW
 from recorder.tables import private, prune
 from recorder.tables.ingest import Ingest
@@ -530,7 +530,7 @@ def test_an_honest_record_is_whole(
     for sealed in (True, False):
         layout = copied(originals, tmp_path / f"data {sealed}", sealed, tables)
         report = verify(layout)
-        assert report.verdict is Verdict.WHOLE and report.findings == []
+        assert report.verdict is RecordVerdict.WHOLE and report.findings == []
         if sealed:
             assert [feed.proven for feed in report.feeds] == [feed.frames for feed in report.feeds]
 
