@@ -121,7 +121,7 @@ def sealed(layout: Layout, feed: str, day: str, reporter: Reporter = QUIET) -> B
     count, reader = _DayCounts(), Reader(layout, feed, verify=True)
     segments: list[SealedSegment] = []
     for name in names:
-        held = footers.footer(layout.look(feed, name)).held
+        held = footers.footer(layout.store.look(feed, name)).held
         digests, rows = SegmentDigests([(one.stem, one.rows) for one in held]), 0
         for table in reader.parts(name):
             rows += len(table)

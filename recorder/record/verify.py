@@ -122,7 +122,7 @@ def verify(layout: Layout, reporter: Reporter = QUIET) -> Report:
             report.findings += _day_of_file(walk, path)
         report.feeds.append(walk.feed)
     report.findings += _strays(layout)
-    for foreign in layout.foreign():
+    for foreign in layout.store.foreign():
         what = "is not a sealed file: its name does not give a feed, a day and a segment"
         report.findings.append(Finding(what, foreign, "left alone; move it away", Grade.NOTE))
     for path in compact.left_over(layout):
@@ -189,7 +189,7 @@ class _Walk:
         for stem in read.stems(layout, name):
             if self._day in (None, day_of(stem)):
                 self._segment(stem)
-        for stem in layout.differing(name):
+        for stem in layout.store.differing(name):
             where = str(layout.parquet(name, stem))
             what = "differs from the object of its name in the bucket"
             self._wrong(what, where, "compare the two")
@@ -222,7 +222,7 @@ class _Walk:
         damage: list[Damage] = []
         self._reader.damage = damage
         journal = self.layout.journal(self._name, stem)
-        where = self.layout.where(self._name, stem)
+        where = self.layout.store.where(self._name, stem)
         known = self._footer(stem)
         sizes = [] if known is None else [(one.stem, one.rows) for one in known.held]
         digests, rows = SegmentDigests(sizes), 0
@@ -262,7 +262,7 @@ class _Walk:
 
     def _footer(self, stem: str) -> Footer | None:
         try:
-            return footers.footer(self.layout.look(self._name, stem))
+            return footers.footer(self.layout.store.look(self._name, stem))
         except (DataError, FileNotFoundError):
             return None  # a journal; or reading the file names what is wrong
 
@@ -478,7 +478,7 @@ def _ledger(walk: _Walk) -> Iterator[Finding]:
 
 def _absent(walk: _Walk, stem: str, rows: int, source: str) -> Iterator[Finding]:
     """Yield what it means that a segment is not there."""
-    where = walk.layout.where(walk.ought.feed, stem)
+    where = walk.layout.store.where(walk.ought.feed, stem)
     if stem in walk.ought.pruned:
         return
     if (url := walk.ought.dropped.get(stem)) is not None:

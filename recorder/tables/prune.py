@@ -106,7 +106,7 @@ def _old(layout: Layout, limit_ns: int) -> Iterator[OldFile]:
                 last_ns = _end_of(day_of(stem))
             if last_ns < limit_ns:
                 stems = tuple(footers.stems_of(layout, feed, stem))
-                where, size = layout.where(feed, stem), layout.size(feed, stem)
+                where, size = layout.store.where(feed, stem), layout.store.size(feed, stem)
                 yield OldFile(feed, stem, where, stems, rows, size)
 
 
@@ -117,7 +117,7 @@ def _end_of(date: str) -> int:
 def _rows_and_last(layout: Layout, feed: str, stem: str) -> tuple[int, int | None]:
     """Return how many frames a file holds, and its last receive time (ns); None if unknown."""
     try:
-        known = footers.footer(layout.look(feed, stem))
+        known = footers.footer(layout.store.look(feed, stem))
     except (DataError, FileNotFoundError):
         return 0, None
     return known.rows, None if known.span is None else known.span[1]
@@ -159,9 +159,9 @@ def note(
 def _remove(chosen: PrunePlan) -> None:
     layout = chosen.layout
     for file in chosen.files:
-        layout.remove(file.feed, file.stem)
+        layout.store.remove(file.feed, file.stem)
     # A day's directory stays, even if empty: it must not vanish while a reader lists it.
-    places = {Layout.parquet(layout, file.feed, file.stem).parent for file in chosen.files}
+    places = {layout.parquet(file.feed, file.stem).parent for file in chosen.files}
     for directory in filter(Path.exists, places):
         durable.sync_directory(directory)
 
@@ -169,8 +169,8 @@ def _remove(chosen: PrunePlan) -> None:
 def _pruned(layout: Layout, file: OldFile, at_ns: int) -> Iterator[heads.Pruned]:
     """Yield what the heads keep of each segment of a file; its numbers are with the first."""
     try:
-        held = footers.footer(layout.look(file.feed, file.stem)).held
-        numbers = _numbers(layout.look(file.feed, file.stem))
+        held = footers.footer(layout.store.look(file.feed, file.stem)).held
+        numbers = _numbers(layout.store.look(file.feed, file.stem))
     except (DataError, FileNotFoundError):
         held, numbers = (), {}
     rows = {one.stem: one.rows for one in held} or {file.stems[0]: file.rows}
