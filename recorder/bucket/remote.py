@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from recorder.bucket import spool
+from recorder.bucket import copied_heads, spool
 from recorder.errors import StoreError
 from recorder.record.layout import Layout
 from recorder.record.stem import sealed_name
@@ -183,7 +183,8 @@ class Mirrored:
 
     def feeds(self) -> list[str]:
         """Return the feeds with files in the data directory or the bucket, sorted."""
-        return sorted({*self.here.feeds(), *self.mirror.look().objects})
+        listing = self.mirror.look()
+        return sorted({*self.here.feeds(), *listing.objects, *listing.heads})
 
     def active(self, feed: str) -> list[str]:
         """Return the stems of the journals, which are all in the data directory, oldest first."""
@@ -242,6 +243,15 @@ class Mirrored:
         there = self.mirror.objects(feed)
         here = [stem for stem in self.here.sealed(feed) if stem in there]
         return [stem for stem in here if self.here.store.size(feed, stem) != there[stem]]
+
+    @property
+    def url(self) -> str:
+        """The URL of the bucket."""
+        return self.mirror.store.url
+
+    def heads(self, feed: str) -> dict[str, bytes]:
+        """Return the copies of a feed's heads that the bucket has, by name."""
+        return copied_heads.read(self.mirror.store, feed, self.mirror.look().heads.get(feed, {}))
 
     def check_removal(self) -> None:
         """Check that sealed files can be removed from the bucket.

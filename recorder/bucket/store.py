@@ -7,6 +7,7 @@ file is renamed into place. No object is ever overwritten.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ _ATTEMPTS = 3
 #: The object that `check_writable` writes and removes.
 _PROBE = ".recorder-probe"
 
+_HEAD = re.compile(r"heads/([^/]+)/([0-9A-Za-z-]{1,64})/([0-9]{12})\.jsonl")
+
 
 @dataclass(frozen=True, slots=True)
 class BucketListing:
@@ -40,14 +43,23 @@ class BucketListing:
 
     objects: dict[str, dict[str, int]] = field(default_factory=dict)
     foreign: list[str] = field(default_factory=list)
+    heads: dict[str, dict[str, dict[int, int]]] = field(default_factory=dict)
+    """The sizes in bytes of parts of heads, by feed, name and offset."""
 
     def put(self, name: str, size: int) -> None:
         """Add an object by its name below the root."""
-        parsed = read_name(name)
-        if parsed is None:
+        parsed, head = read_name(name), _HEAD.fullmatch(name)
+        if head is not None and FEED_NAME.fullmatch(head[1]):
+            self.heads.setdefault(head[1], {}).setdefault(head[2], {})[int(head[3])] = size
+        elif parsed is None:
             self.foreign.append(name)
         else:
             self.objects.setdefault(parsed[0], {})[parsed[1]] = size
+
+
+def head_name(feed: str, name: str, offset: int) -> str:
+    """Return the name below the root of the part of a head that begins at byte `offset`."""
+    return f"heads/{feed}/{name}/{offset:012d}.jsonl"
 
 
 def read_name(name: str) -> tuple[str, str] | None:
@@ -180,16 +192,30 @@ class Store:
 
     def put(self, feed: str, stem: str, data: bytes) -> None:
         """Write an object. The caller has checked that there is none of this name."""
+        self._write(self.path(feed, stem), data)
+
+    def _write(self, path: str, data: bytes) -> None:
         self._check_directory()
         if self._place.scheme == "file":
             with refusal.translated(self.url):
-                _write(Path(self.path(feed, stem)), data)
+                _write(Path(path), data)
             return
-        with (
-            refusal.translated(self.url),
-            self._fs.open_output_stream(self.path(feed, stem)) as stream,
-        ):
+        with refusal.translated(self.url), self._fs.open_output_stream(path) as stream:
             stream.write(data)
+
+    def put_head(self, feed: str, name: str, offset: int, data: bytes) -> None:
+        """Write the part of a head from byte `offset` on."""
+        self._write(f"{self._place.root}/{head_name(feed, name, offset)}", data)
+
+    def head(self, feed: str, name: str, offset: int) -> bytes:
+        """Return the part of a head from byte `offset` on.
+
+        Raises:
+            FileNotFoundError: the object is gone.
+        """
+        path = f"{self._place.root}/{head_name(feed, name, offset)}"
+        with refusal.translated(self.url), self._fs.open_input_stream(path) as stream:
+            return bytes(stream.read())
 
     def parts(self, feed: str, stem: str) -> Iterator[bytes]:
         """Yield an object's bytes in parts.

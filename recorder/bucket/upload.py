@@ -19,7 +19,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from recorder import durable
-from recorder.bucket import spool
+from recorder.bucket import copied_heads, spool
 from recorder.bucket.spool import SpooledFile
 from recorder.bucket.store import Store
 from recorder.clock import NS
@@ -67,6 +67,7 @@ def run(
         for file in spool.waiting(layout, store.url):
             _try(layout, store, file, result, reporter)
             reporter.progress(file.bytes)
+        copied_heads.upload(layout, store)
         _drop(layout, store, keep_ns, result, reporter)
         result.waiting = len(spool.waiting(layout, store.url))
         return result

@@ -37,6 +37,9 @@ VERSION = 1
 PRUNED = "pruned.jsonl"
 DROPPED = "dropped.jsonl"
 
+#: How the name of a copy of removals begins.
+_REMOVALS = "pruned-"
+
 
 class Follows(msgspec.Struct, frozen=True, omit_defaults=True):
     """The run before this one: its name, where it stood, and whether it still lived."""
@@ -194,6 +197,27 @@ def runs(layout: Layout, feed: str) -> list[str]:
     return sorted(name for name in names if f"{name}.jsonl" not in {PRUNED, DROPPED})
 
 
+def copies(layout: Layout, feed: str) -> dict[str, bytes]:
+    """Return the whole lines of a feed's heads and removals, under names that no host shares."""
+    lines = {}
+    for path in sorted((layout.heads / feed).glob("*.jsonl")):
+        data = path.read_bytes()
+        data = data[: data.rfind(b"\n") + 1]
+        if data and path.name == PRUNED:
+            link = hashlib.sha256(data[: data.index(b"\n")]).hexdigest()
+            lines[f"{_REMOVALS}{link[:16]}"] = data
+        elif data and path.name != DROPPED:
+            lines[path.stem] = data
+    return lines
+
+
+def removals(name: str, data: bytes) -> list[Pruned]:
+    """Return the removals in a copy of this name; none if it is the copy of a head."""
+    if not name.startswith(_REMOVALS):
+        return []
+    return [line for line in _linked(data) if isinstance(line, Pruned)]
+
+
 def feeds(layout: Layout) -> list[str]:
     """Return the feeds that have heads here, sorted."""
     return sorted(path.name for path in layout.heads.glob("*") if path.is_dir())
@@ -234,6 +258,10 @@ def _lines(layout: Layout, feed: str, name: str) -> Iterator[Line]:
         data = (layout.heads / feed / name).read_bytes()
     except FileNotFoundError:
         return
+    yield from _linked(data)
+
+
+def _linked(data: bytes) -> Iterator[Line]:
     link = ""
     for text in data.split(b"\n")[:-1]:
         try:

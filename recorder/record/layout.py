@@ -18,6 +18,7 @@ from pathlib import Path
 from recorder.record.stem import (
     began_ns,
     day_of,
+    is_run,
     is_stem,
     number_of,
     order,
@@ -27,7 +28,17 @@ from recorder.record.stem import (
 )
 from recorder.record.store import LocalStore, RecordStore
 
-__all__ = ["Layout", "began_ns", "day_of", "is_stem", "number_of", "order", "run_of", "stem"]
+__all__ = [
+    "Layout",
+    "began_ns",
+    "day_of",
+    "is_run",
+    "is_stem",
+    "number_of",
+    "order",
+    "run_of",
+    "stem",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,13 @@ Nothing here reads a frame. `verify` compares a manifest with the frames that it
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import duckdb
 
 from recorder.record import heads
 from recorder.record.heads import Head, Segment
-from recorder.record.layout import Layout, run_of
+from recorder.record.layout import Layout, is_run, run_of
 from recorder.schema import duck
 
 
@@ -68,17 +67,33 @@ def feeds(layout: Layout, tables: Tables) -> list[str]:
     return sorted({*layout.feeds(), *heads.feeds(layout), *tables.ledger, *tables.pruned})
 
 
-def of_feed(layout: Layout, feed: str, tables: Tables, more: Iterable[Head] = ()) -> Manifest:
-    """Return what ought to be there of a feed; `more` are heads that a bucket has."""
-    here = {run: heads.read(layout, feed, run) for run in heads.runs(layout, feed)}
-    known = {head.run: head for head in more}
-    known |= {run: head for run, head in here.items() if head is not None}
+def of_feed(layout: Layout, feed: str, tables: Tables) -> Manifest:
+    """Return what ought to be there of a feed."""
+    copies = layout.store.heads(feed)
+    removed = [line for name, data in copies.items() for line in heads.removals(name, data)]
+    known: dict[str, Head] = {}
+    for run in {*heads.runs(layout, feed), *(name for name in copies if is_run(name))}:
+        head, copy = heads.read(layout, feed, run), copies.get(run)
+        if copy is not None:
+            head = _joined(head, heads.parse(run, copy))
+        if head is not None:
+            known[run] = head
     pruned = dict(tables.pruned.get(feed, {}))
-    for line in heads.pruned(layout, feed):
+    for line in [*removed, *heads.pruned(layout, feed)]:
         following = {name: end for name, (_, end) in line.connections.items()}
         pruned[line.stem] = Removal(line.rows, following)
     dropped = {line.stem: line.url for line in heads.dropped(layout, feed)}
     return Manifest(feed, known, tables.ledger.get(feed, {}), pruned, dropped)
+
+
+def _joined(here: Head | None, copy: Head) -> Head:
+    """Return the longer of a head and its copy in a bucket: one continues the other."""
+    if here is None:
+        return copy
+    longer, shorter = (here, copy) if len(here.links) >= len(copy.links) else (copy, here)
+    if shorter.link not in longer.links:
+        longer.faults.append("it and its copy in the bucket differ")
+    return longer
 
 
 def of_tables(layout: Layout) -> Tables:

@@ -17,6 +17,7 @@ _DIGITS = 6
 _STEM = re.compile(
     r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z-[0-9A-Z]{26}-([0-9]{6,18})"
 )
+_RUN = re.compile(r"[0-9A-Z]{26}")
 
 
 def stem(first_recv_ns: int, run: str, number: int) -> str:
@@ -35,6 +36,11 @@ def is_stem(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_run(name: str) -> bool:
+    """Return True for the name of a run."""
+    return _RUN.fullmatch(name) is not None
 
 
 def order(name: str) -> str:

@@ -54,6 +54,13 @@ class RecordStore(Protocol):
     def differing(self, feed: str) -> list[str]:
         """Return the stems of local files that are not what the bucket has under their names."""
 
+    @property
+    def url(self) -> str | None:
+        """The URL of the bucket, if there is one."""
+
+    def heads(self, feed: str) -> dict[str, bytes]:
+        """Return the copies of a feed's heads that the bucket has (see `record.heads.copies`)."""
+
     def check_removal(self) -> None:
         """Check that sealed files can be removed."""
 
@@ -117,6 +124,16 @@ class LocalStore:
         """Return nothing: there is no bucket to differ from."""
         del feed
         return []
+
+    @property
+    def url(self) -> None:
+        """None: there is no bucket."""
+        return
+
+    def heads(self, feed: str) -> dict[str, bytes]:
+        """Return nothing: heads in the data directory are no copies."""
+        del feed
+        return {}
 
     def check_removal(self) -> None:
         """Do nothing: local files can be removed."""

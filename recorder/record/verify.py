@@ -481,7 +481,8 @@ def _absent(walk: _Walk, stem: str, rows: int, source: str) -> Iterator[Finding]
     where = walk.layout.store.where(walk.ought.feed, stem)
     if stem in walk.ought.pruned:
         return
-    if (url := walk.ought.dropped.get(stem)) is not None:
+    url = walk.ought.dropped.get(stem)
+    if url is not None and url != walk.layout.store.url:
         what = f"{rows:,} frames of segment {stem} are in {url}, which was not looked at"
         yield Finding(what, where, f"recorder verify --raw-url {url}", Grade.UNPROVEN)
         return

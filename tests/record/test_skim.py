@@ -18,10 +18,11 @@ from kit.journals import Writer, seal_all
 
 from recorder.record.journal import reader
 from recorder.record.journal.block import MAGIC
+from recorder.record.layout import Layout
 from recorder.record.skim import Entry, FrameCount, JournalTail, Marker, Skim
 from recorder.status.feed_watch import FeedWatch
 
-from .restless import EVENTS, FEED, T0, Restless, World
+from .restless import EVENTS, FEED, T0, World, restless
 
 #: The disk's answer to the sync that fails.
 REFUSED = OSError(errno.EIO, "Input/output error")
@@ -33,7 +34,7 @@ HAPPENED = st.lists(
 )
 
 
-def watch(layout: Restless | World) -> FeedWatch:
+def watch(layout: Layout | World) -> FeedWatch:
     one = FeedWatch(layout.layout if isinstance(layout, World) else layout, FEED, lambda stem: None)
     one.begin(None, T0, history=True)
     return one
@@ -98,7 +99,7 @@ def test_each_frame_counts_once_whatever_happens_between_looks_and_during_one(
 ) -> None:
     world = World(tmp_path_factory.mktemp("record"))
     during: deque[tuple[str, int]] = deque()
-    one = watch(Restless(world, during))
+    one = watch(restless(world, during))
     world.let(before)
     for between, meanwhile in looks:
         world.let(between)

@@ -597,6 +597,59 @@ def test_the_files_and_heads_of_two_hosts_are_one_whole_record(tmp_path: Path) -
     assert codes(verify(one)) == 0
 
 
+def shared(tmp_path: Path) -> tuple[Layout, Layout, str]:
+    """Two hosts that upload to one bucket, and keep nothing of their own."""
+    one, two = Layout(tmp_path / "one"), Layout(tmp_path / "two")
+    (tmp_path / "bucket").mkdir()
+    url = (tmp_path / "bucket").as_uri()
+    for layout, begin, host in ((one, T0, "here"), (two, T0 + NS // 2, "there")):
+        write(layout, FEED, begin, host=host)
+        assert seal.main([str(layout.root)]) == 0
+        upload(layout, Store(url), 0)
+        write(layout, FEED, begin + 3600 * NS, host=host)  # a head that grew is uploaded in parts
+        assert seal.main([str(layout.root)]) == 0
+        upload(layout, Store(url), 0)
+    return one, two, url
+
+
+def test_a_bucket_of_two_hosts_is_whole_for_a_third(tmp_path: Path) -> None:
+    one, _, url = shared(tmp_path)
+    third = tmp_path / "third"
+    report = verify(layout_of(third, url))
+    assert codes(report) == 0, report.findings
+    assert [feed.proven for feed in report.feeds] == [240]
+    bucket = layout_of(one.root, url)
+    ingest(bucket)
+    with private.claimed(one), closing(private.connect(one)) as db:
+        limit = T0 + 1800 * NS
+        prune.apply(db, prune.plan(db, bucket, limit, Choice(raw_files=True)), limit)
+    assert codes(verify(layout_of(third, url))) == 1  # the bucket does not know yet
+    upload(one, Store(url), 0)
+    report = verify(layout_of(third, url))
+    assert codes(report) == 0 and [feed.proven for feed in report.feeds] == [120]
+
+
+BUCKET: dict[str, tuple[Callable[[Path], object], int]] = {
+    "an object removed": (lambda at: next(at.glob("feed=*/*/*.parquet")).unlink(), 1),
+    "all objects removed": (lambda at: shutil.rmtree(at / f"feed={FEED}"), 1),
+    "all heads removed": (lambda at: shutil.rmtree(at / "heads"), 5),
+    "the first part of a head removed": (
+        lambda at: next(at.glob("heads/*/*/000000000000.jsonl")).unlink(),
+        5,
+    ),
+    "a head changed": (lambda at: flip(next(at.glob("heads/*/*/*.jsonl")), 0.5), 1),
+}
+
+
+@pytest.mark.parametrize("way", BUCKET)
+def test_whatever_is_done_to_a_shared_bucket_is_named(way: str, tmp_path: Path) -> None:
+    _, _, url = shared(tmp_path)
+    change, code = BUCKET[way]
+    change(tmp_path / "bucket")
+    report = verify(layout_of(tmp_path / "third", url))
+    assert codes(report) == code, report.findings
+
+
 def test_a_record_without_heads_is_unverified_and_so_is_a_hand_made_file(
     originals: dict[tuple[bool, bool], Path], tmp_path: Path
 ) -> None:
