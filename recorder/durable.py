@@ -66,6 +66,15 @@ def exchange(one: Path, other: Path) -> None:
     sync_directory(other.parent)
 
 
+def keep_private(*, group_may_read: bool) -> None:
+    """Let only the owner, or also the group, read what this process and its children create.
+
+    A lock needs no more than a descriptor to read: with the usual modes any local user could hold
+    a recorder's lock and keep it from starting.
+    """
+    os.umask(0o027 if group_may_read else 0o077)
+
+
 def make_directory(path: Path) -> None:
     """Create a directory and its parents, each name durable."""
     if path.is_dir():

@@ -56,7 +56,7 @@ def alerts(
 
     if once and tested:
         raise UsageError("--once and --test exclude each other")
-    settings = where.settings()
+    settings = where.settings_to_write()
     made = plan(settings, os.environ)
     say = logs.begin(made.hide)
     for name, to in settings.destinations.items():

@@ -105,7 +105,7 @@ def ingest(
     _check(rebuild=rebuild, diff=diff, follow=follow, ranged=ranged, as_json=as_json)
     how = lake.LakeOptions(engine, master, tables_url, take_over)
     how.check(rebuild=rebuild, diff=diff)
-    settings, say = where.settings(), logs.begin()
+    settings, say = where.settings_to_write(), logs.begin()
     reporter = Reporter(say.warning)
     if engine != "local":
         lake.ingest(settings, how, reporter, follow=follow)

@@ -60,6 +60,18 @@ class RecordOptions:
         given = {"data_dir": self.data_dir, "raw_url": self.raw_url, "tables_url": self.tables_url}
         return load(self.config, **given, **flags)
 
+    def settings_to_write(self, **flags: Any) -> Settings:
+        """Read the settings of a command that writes; others cannot read what it creates.
+
+        Raises:
+            ConfigError: as `settings` says.
+        """
+        from recorder import durable
+
+        settings = self.settings(**flags)
+        durable.keep_private(group_may_read=settings.group_may_read)
+        return settings
+
     def layout(
         self,
         settings: Settings | None = None,

@@ -78,7 +78,7 @@ def prune(
     from recorder.tables.prune import Choice
 
     _check(age, raw_files=raw_files or tables, compact=compact)
-    settings = where.settings()
+    settings = where.settings_to_write()
     layout, how = Layout(settings.data_dir), settings.prune
     if compact and settings.raw_url is not None:
         _refuse_to_merge()

@@ -67,7 +67,7 @@ class Selection:
             ConfigError, CredentialsError: the settings or a key are wrong.
         """
         share = {} if self.shard is None else {"capture": {"shard": self.shard}}
-        settings = _only(self.where.settings(**share), self.only)
+        settings = _only(self.where.settings_to_write(**share), self.only)
         keys = {name: key_of(name, feed, os.environ) for name, feed in settings.feeds.items()}
         secrets = tuple(_secrets(settings, keys))
         if may_be_none and not settings.feeds and self.where.file.is_file():

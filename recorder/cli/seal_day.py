@@ -41,7 +41,7 @@ def seal_day(
     from recorder.record import day_seal, read
     from recorder.record.layout import day_of
 
-    layout = where.layout()
+    layout = where.layout(where.settings_to_write())
     options.check_recorded(layout)
     date = day(time.time_ns() - DAY_NS if day_ns is None else day_ns)
     known = layout.feeds()

@@ -45,7 +45,7 @@ def upload(
     from recorder.record.layout import Layout
     from recorder.reporter import Reporter
 
-    settings = where.settings()
+    settings = where.settings_to_write()
     if settings.raw_url is None:
         hint = "name it with --raw-url s3://bucket/prefix, or set raw_url"
         raise ConfigError("no bucket is set", where="raw_url", hint=hint)

@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 #: The version of the file.
 VERSION = 1
 
-#: Kinds of frames that are no markers.
-_DATA = ("text", "binary")
-
 
 class SealedSegment(msgspec.Struct, frozen=True, array_like=True):
     """A segment of the day: its stem, frames and digest."""

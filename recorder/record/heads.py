@@ -280,7 +280,7 @@ def claimed(layout: Layout, feed: str) -> Iterator[None]:
     """Hold the lock of a feed's heads; waits while another process seals this feed."""
     path = layout.heads / feed / ".lock"
     durable.make_directory(path.parent)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         durable.lock(fd)
         yield
@@ -360,7 +360,7 @@ class _End(NamedTuple):
 def _append(path: Path, line: Line, end: _End) -> _End:
     """Write one line where the whole lines end, and make it durable."""
     durable.make_directory(path.parent)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
     try:
         data, link = encode(line, end.link)
         os.ftruncate(fd, end.size)

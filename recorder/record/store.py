@@ -131,7 +131,7 @@ class LocalStore:
         return
 
     def heads(self, feed: str) -> dict[str, bytes]:
-        """Return nothing: heads in the data directory are no copies."""
+        """Return nothing: there is no bucket with copies."""
         del feed
         return {}
 

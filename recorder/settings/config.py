@@ -211,6 +211,10 @@ class Settings(BaseSettings):
     from_file: ClassVar[dict[str, Any]] = {}
 
     data_dir: Annotated[Path, _means("where the record is")] = Path("data")
+    group_may_read: Annotated[
+        bool,
+        _means("the files' group may read them (0640, directories 0750), not only their owner"),
+    ] = False
     raw_url: Annotated[
         str | None, _means("a bucket for sealed files: `s3://bucket/prefix` or `file:///path`")
     ] = None
