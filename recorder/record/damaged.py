@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -34,7 +34,7 @@ def keep(layout: Layout, feed: str, path: Path, note: Note) -> Path:
     """Write the note, then move the file there under an unused name; return its new path."""
     place = directory(layout, feed)
     durable.make_directory(place)
-    names = (path.name if number == 0 else f"{path.name}.{number}" for number in count())
+    names = (path.name if number == 0 else f"{path.name}.{number}" for number in itertools.count())
     target = next(place / name for name in names if not (place / name).exists())
     described = target.with_name(f"{target.name}.json")
     temporary = described.with_suffix(".tmp")
@@ -46,11 +46,19 @@ def keep(layout: Layout, feed: str, path: Path, note: Note) -> Path:
     return target
 
 
+def count(layout: Layout, feed: str) -> int:
+    """Return how many files of a feed are kept as damaged."""
+    return len(_files(layout, feed))
+
+
+def _files(layout: Layout, feed: str) -> list[Path]:
+    paths = directory(layout, feed).glob("*")
+    return sorted(path for path in paths if path.suffix not in {".json", ".tmp"})
+
+
 def kept(layout: Layout, feed: str) -> Iterator[tuple[Path, Note | None]]:
     """Yield every file that is kept for a feed, with its note; None where that cannot be read."""
-    for path in sorted(directory(layout, feed).glob("*")):
-        if path.suffix in {".json", ".tmp"}:
-            continue
+    for path in _files(layout, feed):
         try:
             described = path.with_name(f"{path.name}.json").read_bytes()
             yield path, msgspec.json.decode(described, type=Note)

@@ -224,6 +224,12 @@ JOURNALS_UNSEALED = Condition(
     f"more than {UNSEALED} of one feed wait to be sealed",
     "see capture's log for why sealing fails", (UNSEALED,), of_feed=True,
 )  # fmt: skip
+FILES_DAMAGED = Condition(
+    "files_damaged", WARNING, "sealing",
+    "files of a feed could not be read to their end, and are in `journal/<feed>/damaged`",
+    "what was readable is sealed; see why: recorder verify; move the files away to end this",
+    of_feed=True,
+)  # fmt: skip
 SPOOL_FULL = Condition(
     "spool_full", CRITICAL, "spool",
     f"the sealed files that wait for the bucket take more than {SPOOL_OVER} of `spool_gb`", _BUCKET,
@@ -278,8 +284,8 @@ CONDITIONS = {
     for one in (
         NOTHING_RECORDED, CAPTURE_STOPPED, FEED_NOT_RECORDED, FEED_NEVER_CONNECTED, FEED_AWAY,
         FEED_SILENT, FEED_GAVE_UP, CREDENTIALS_REFUSED, LINE_AWAY, GAP_UNCOVERED, GAP_COVERED,
-        JOURNAL_UNWRITABLE, DISK_FULL, DISK_FILLING, JOURNALS_UNSEALED, SPOOL_FULL, SPOOL_FILLING,
-        SPOOL_WAITING, INGEST_STOPPED, TABLES_BEHIND, DATABASE_DAMAGED, DATABASE_VERSION,
-        REJECTS_RISING, CLOCK_UNSYNCHRONISED,
+        JOURNAL_UNWRITABLE, DISK_FULL, DISK_FILLING, JOURNALS_UNSEALED, FILES_DAMAGED, SPOOL_FULL,
+        SPOOL_FILLING, SPOOL_WAITING, INGEST_STOPPED, TABLES_BEHIND, DATABASE_DAMAGED,
+        DATABASE_VERSION, REJECTS_RISING, CLOCK_UNSYNCHRONISED,
     )
 }  # fmt: skip

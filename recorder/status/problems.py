@@ -51,6 +51,9 @@ def _feeds(scene: Scene) -> Iterator[Problem]:
     for feed in scene.feeds:
         directory = str(scene.layout.journal_dir(feed.name))
         yield from journals(feed.name, scene.waiting[feed.name], directory)
+        if damaged := scene.damaged.get(feed.name):
+            what = f"{damaged} damaged files were set aside"
+            yield are.FILES_DAMAGED.problem(what, f"{directory}/damaged", feed=feed.name)
     if not scene.capture.running:
         return
     recorded = {feed.name: feed for feed in scene.feeds if feed.recorded}

@@ -34,6 +34,8 @@ class Scene:
     lives: Mapping[str, FeedState]
     waiting: Mapping[str, int]
     """Journals of each feed that are not sealed."""
+    damaged: Mapping[str, int]
+    """Files of each feed that were set aside because they are damaged."""
     database: DataError | None
     """Why the published database cannot be used, if so."""
     rejected: int | None

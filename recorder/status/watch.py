@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recorder.clock import DAY_NS, NS, Clock
+from recorder.record import damaged
 from recorder.record.layout import Layout
 from recorder.status import bucket, disk, process, tables
 from recorder.status.conditions import REJECTED_WITHIN, UNWRITTEN
@@ -76,6 +77,7 @@ class Watcher:
             feeds=feeds,
             lives={name: one.lives for name, one in self._feeds.items()},
             waiting={name: one.waiting for name, one in self._feeds.items()},
+            damaged={name: damaged.count(self.layout, name) for name in self._feeds},
             database=self._facts.trouble,
             rejected=self._rejected(now_ns),
             limits=self._limits,

@@ -294,6 +294,17 @@ def nothing_is_sealed(world: World) -> None:
     world.live(10)
 
 
+@scene("files_damaged")
+def a_journal_cannot_be_read(world: World) -> None:
+    world.live(10)
+    world.writer.finish()
+    [stem, *_] = world.layout.active(FEED)
+    path = world.layout.journal(FEED, stem)
+    path.write_bytes(b"JB9 of another version" + path.read_bytes())
+    seal_all(world.layout)
+    world.live(10)
+
+
 def with_a_bucket(world: World, spool_gb: float) -> None:
     """Sealed files wait for a bucket."""
     world.live(10)
