@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from recorder.clock import iso
@@ -17,18 +17,23 @@ if TYPE_CHECKING:
 class LateSegments:
     """A collector of late segments, for `rebuild_late`; with `following` it only warns of them.
 
-    It warns once per feed and run.
+    It warns once per feed and run. Segments that have lost frames are collected in any case, unless
+    they are among `tried`.
     """
 
-    def __init__(self, reporter: Reporter, *, following: bool) -> None:
+    def __init__(self, reporter: Reporter, *, following: bool, tried: Collection[str] = ()) -> None:
         self.segments: list[Late] = []
+        self._tried = tried
         self._reporter, self._following = reporter, following
         self._warned: set[tuple[str, str]] = set()
 
     def __call__(self, late: Late) -> bool:
         """Return True if ingest must skip the feed because its rows are rebuilt afterwards."""
-        if not self._following:
-            self.segments.append(late)
+        if late.lost and late.stem in self._tried:
+            return False
+        if late.lost or not self._following:
+            if all(late.stem != one.stem for one in self.segments):
+                self.segments.append(late)
             return True
         if (late.feed, run_of(late.stem)) not in self._warned:
             self._warned.add((late.feed, run_of(late.stem)))
@@ -52,9 +57,9 @@ def rebuild_late(
 
     for late in segments:
         since = iso(late.from_ns)
-        reporter.warn(
-            f"'{late.feed}': {late.stem} arrived late; rebuilding its rows from {since} on"
-        )
+        lost = f"has lost {late.lost} ingested frames (a power cut?)"
+        why = lost if late.lost else "arrived late"
+        reporter.warn(f"'{late.feed}': {late.stem} {why}; rebuilding its rows from {since} on")
         try:
             rebuild(layout, rules, Scope((late.feed,), late.from_ns, None, late.wait_ns), reporter)
         except RecorderError as error:

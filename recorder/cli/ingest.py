@@ -13,6 +13,7 @@ import click
 from recorder.cli import options, types
 
 if TYPE_CHECKING:
+    from recorder.cli.hosts import LateSegments
     from recorder.record.layout import Layout
     from recorder.reporter import Reporter
     from recorder.tables.ingest import Ingest
@@ -93,12 +94,8 @@ def ingest(
     docs/cluster.md.
     """
     from recorder.cli import lake
-    from recorder.cli.hosts import LateSegments
     from recorder.clock import NS
     from recorder.reporter import Reporter
-    from recorder.tables.ingest import Ingest
-    from recorder.tables.late_files import Hosts
-    from recorder.tables.rebuild.run import clear
     from recorder.tables.rules import RulesOf
 
     ranged = bool(feeds) or from_ns is not None or to_ns is not None
@@ -122,10 +119,7 @@ def ingest(
         _rebuild(layout, rules, scope, reporter)
     settle_ns = int(settle * NS)
     if follow:
-        hosts = Hosts(LateSegments(reporter, following=True), settle_ns)
-        with closing(Ingest(layout, rules, reporter, hosts)) as work:
-            clear(layout)
-            _follow(work, reporter)
+        _follow(layout, rules, settle_ns, reporter)
         return
     frames = _ingest_all(layout, rules, settle_ns, reporter)
     if rebuild:
@@ -276,13 +270,35 @@ def _try_ingest(work: Ingest, reporter: Reporter) -> bool:
     return True
 
 
-def _follow(work: Ingest, reporter: Reporter) -> None:
-    stop = threading.Event()
+def _follow(layout: Layout, rules: RulesOf, settle_ns: int, reporter: Reporter) -> None:
+    """Ingest until a signal; rebuild what has lost frames, and continue."""
+    from recorder.cli.hosts import LateSegments, rebuild_late
+    from recorder.tables.ingest import Ingest
+    from recorder.tables.late_files import Hosts
+    from recorder.tables.rebuild.run import clear
+
+    stop, tried = threading.Event(), set[str]()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    while True:
+        late = LateSegments(reporter, following=True, tried=tried)
+        with closing(Ingest(layout, rules, reporter, Hosts(late, settle_ns))) as work:
+            clear(layout)
+            _follow_until(work, reporter, late, stop)
+        if stop.is_set():
+            break
+        rebuild_late(layout, rules, late.segments, reporter)
+        tried.update(one.stem for one in late.segments)
+    print("ingest stopped; everything recorded so far is published", file=sys.stderr)
+
+
+def _follow_until(
+    work: Ingest, reporter: Reporter, late: LateSegments, stop: threading.Event
+) -> None:
+    """Ingest again and again, and publish, until `stop` is set or a segment has to be rebuilt."""
     work.run()
     work.publish()
-    while not stop.is_set():
+    while not (stop.is_set() or late.segments):
         if not _try_ingest(work, reporter):
             stop.wait(_RETRY_SECONDS)
         if work.publish_due():
@@ -290,4 +306,3 @@ def _follow(work: Ingest, reporter: Reporter) -> None:
         stop.wait(_POLL_SECONDS)
     _try_ingest(work, reporter)
     work.publish()
-    print("ingest stopped; everything recorded so far is published", file=sys.stderr)

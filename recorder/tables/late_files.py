@@ -11,7 +11,7 @@ it takes only frames that are older than the time that files need to arrive.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 
 from recorder.clock import LAST
 from recorder.errors import DataError
-from recorder.record.layout import Layout
+from recorder.record.footers import footer
+from recorder.record.layout import Layout, began_ns
 from recorder.record.read import Reader
 from recorder.tables.arrivals import MARGIN_NS, QUIET_NS
 from recorder.tables.ledger import known, latest_of
@@ -30,13 +31,15 @@ from recorder.tables.ledger import known, latest_of
 class Late(NamedTuple):
     """A feed's first segment that came late, and from when (ns) on its rows have to be rebuilt.
 
-    Frames from `wait_ns` on still have to wait for those of other hosts.
+    Frames from `wait_ns` on still have to wait for those of other hosts. With `lost` it did not
+    come late, but this many frames that were ingested of it are not in the record any more.
     """
 
     feed: str
     stem: str
     from_ns: int
     wait_ns: int = LAST
+    lost: int = 0
 
 
 # Other connections of the same groups that were open then and are ingested beyond the first frame.
@@ -68,6 +71,24 @@ def first_late(
         first = _beyond(db, layout, feed, stem, latest)
         if first is not None:
             return Late(feed, stem, first - MARGIN_NS)
+    return None
+
+
+def first_shrunk(
+    db: duckdb.DuckDBPyConnection, layout: Layout, feed: str, stems: Iterable[str]
+) -> Late | None:
+    """Return the first of some sealed segments that has fewer frames than were ingested of it.
+
+    A power cut does that: ingest reads what capture has written, whether it was synced or not.
+    """
+    for stem in stems:
+        try:
+            there = footer(layout.store.look(feed, stem))
+        except (FileNotFoundError, DataError):
+            continue  # merged by now, or ingest warns of it
+        own = {one.stem: one.rows for one in there.held}.get(stem, there.rows)
+        if (lost := known(db, stem).rows - own) > 0:
+            return Late(feed, stem, began_ns(stem), lost=lost)
     return None
 
 
