@@ -59,7 +59,8 @@ test-cluster: .venv/installed-dev
 	fi
 
 docs: .venv/installed-dev
-	UPDATE_DOCS=1 $(BIN)/pytest -q tests/test_docs.py tests/test_settings_page.py tests/test_cli.py
+	UPDATE_DOCS=1 $(BIN)/pytest -q tests/test_docs.py tests/test_settings_page.py tests/test_cli.py \
+	    tests/status/test_conditions.py
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks.capture

@@ -14,8 +14,9 @@ import pytest
 from recorder.alerts.health import ALL, GROUPS
 from recorder.settings.alerts import LASTING, RuleSettings
 from recorder.settings.config import BucketSettings, CaptureSettings, FeedSettings
+from recorder.status import conditions
 from recorder.status.alert_rules import alert_rules
-from recorder.status.conditions import CONDITIONS
+from recorder.status.conditions import CONDITIONS, Condition
 from recorder.status.metrics import text
 
 ROOT = Path(__file__).parents[2]
@@ -93,3 +94,8 @@ def test_every_hint_can_be_filled_in() -> None:
     for one in CONDITIONS.values():
         assert "{" not in one.hint.format(key="KEY", pid=1)
         assert one.meaning[0].islower() and not one.meaning.endswith(".")
+
+
+def test_every_condition_of_the_module_is_in_the_table() -> None:
+    defined = {one.name for one in vars(conditions).values() if isinstance(one, Condition)}
+    assert defined == set(CONDITIONS)
