@@ -28,6 +28,17 @@ class Bucket:
         return Store(self.url, self.environment)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses the S3 server: it is a process."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        place = getattr(item, "callspec", None)
+        used = place is None or place.params.get("anywhere", "bucket") == "bucket"
+        if "seaweed" in names or ("anywhere" in names and used):
+            item.add_marker(pytest.mark.process)
+
+
 @pytest.fixture(scope="session")
 def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
     if weed() is None:

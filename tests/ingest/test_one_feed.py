@@ -24,6 +24,7 @@ from kit.records import Record
 import recorder
 from recorder.clock import NS
 from recorder.record.layout import Layout
+from recorder.reporter import Reporter
 from recorder.tables.ingest import Ingest
 from recorder.tables.late_files import Hosts
 from recorder.tables.rules import RulesOf
@@ -101,7 +102,8 @@ def test_taking_one_feed_passes_through_few_files(
 ) -> None:
     layout = Layout(tmp_path)
     hosts = Hosts(late=lambda late: False, settle_ns=600 * NS)  # as the command line has it
-    with closing(Counted(layout, RulesOf(layout), hosts=hosts)) as work:
+    reporter = Reporter([].append, [].append)  # what takes a report is the caller's
+    with closing(Counted(layout, RulesOf(layout), reporter, hosts)) as work:
         make(tmp_path, False)
         assert work.run() > 0
         make(tmp_path, True)
