@@ -196,7 +196,7 @@ class Ingest:
             return False
         stems = [segment.stem for segment in segments]
         read = [one.stem for one in segments if one.sealed and one.begun]
-        shrunk = first_shrunk(self._db, self._layout, feed, read)
+        shrunk = first_shrunk(self._db, self._layout, feed, read) if read else None
         if shrunk is not None and self._hosts.late(shrunk._replace(wait_ns=until_ns)):
             return True
         if not (perhaps := perhaps_late(stems, ledger.latest_of_runs(self._db, feed))):

@@ -169,7 +169,7 @@ def test_files_are_dropped_while_it_records(bucket: Bucket, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("wrong", "code", "says"),
     [
-        ("key", 4, "refuses our key"),
+        ("key", 4, "rejects the key"),
         ("bucket", 1, "no such bucket"),
         ("rights", 1, "read-only"),
     ],
@@ -212,7 +212,7 @@ def test_a_bucket_that_is_away_at_the_start_does_not_keep_it_from_recording(
 
 def test_the_doctor_knocks_at_the_bucket(bucket: Bucket, tmp_path: Path) -> None:
     for environment, says in (
-        (bucket.environment, "takes objects"),
+        (bucket.environment, "stores objects"),
         (bucket.read_only, "read-only"),
     ):
         done = subprocess.run(

@@ -205,7 +205,7 @@ def test_the_command_names_what_is_wrong_before_any_work(
     layout = filled(tmp_path, 1).layout
     nowhere = "s3://no-such-bucket/raw"
     wrong = [
-        ({"AWS_SECRET_ACCESS_KEY": "wrong-secret"}, bucket.url, 4, "refuses our key"),
+        ({"AWS_SECRET_ACCESS_KEY": "wrong-secret"}, bucket.url, 4, "rejects the key"),
         (bucket.read_only, bucket.url, 1, "read-only"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, bucket.url, 1, "cannot be reached"),
         ({}, "s3://user:wrong-secret@bucket", 2, "keys"),
