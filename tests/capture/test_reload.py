@@ -195,7 +195,7 @@ async def test_without_a_feed_it_waits_for_the_next_reload(tmp_path: Path) -> No
         feeds: Feeds = {"mine": {"url": server.url}}
         async with running(tmp_path, feeds) as capture:
             await eventually(lambda: server.peers and server.peers[0].sent)
-            await capture.reload({}, "no feed is left")
+            await capture.reload({}, "no feed is configured any more")
             await capture.reload(feeds)
             await eventually(lambda: len(server.peers) == 2 and server.peers[1].sent)
             await capture.stopped()
