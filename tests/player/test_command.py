@@ -60,7 +60,7 @@ def test_who_reads_only_the_beginning_meets_no_error(sample: Path) -> None:
         (["--serve", "0.0.0.0:0"], 2, "--key"),
         (["--serve", "127.0.0.1:0", "--serve", "127.0.0.1:0"], 2, "2 addresses for 1 feeds"),
         (["--serve", "127.0.0.1:0", "--channel", "x"], 2, "--channel cannot be used with --serve"),
-        (["--serve", "127.0.0.1:0", "--tls", __file__], 2, "no certificate"),
+        (["--serve", "127.0.0.1:0", "--tls", __file__], 2, "not a PEM file"),
         (
             ["--serve", "127.0.0.1:0", "--from", "2026-01-01", "--to", "2026-01-02"],
             1,
