@@ -1,4 +1,4 @@
-"""Where long work reports to: what a person must know, and how far it is."""
+"""A reporter takes the warnings and the progress of long work."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from recorder.record import compact, damaged, day_seal, footers, manifest, read
 from recorder.record.day_seal import DaySeal
 from recorder.record.digest import SegmentDigests
 from recorder.record.footers import Footer
-from recorder.record.heads import Head
+from recorder.record.heads import Head, digest_of
 from recorder.record.journal.block import Damage
 from recorder.record.layout import Layout, day_of, is_stem, number_of, run_of
 from recorder.record.manifest import Manifest
@@ -363,12 +363,23 @@ def _judged(walk: _Walk) -> Iterator[Finding]:
     """Compare the segments of a feed that were read with its manifest."""
     yield from _heads(walk)
     for run in sorted({run_of(stem) for stem in walk.present} - walk.ought.heads.keys()):
-        stems = [s for s, one in walk.present.items() if run_of(s) == run and one.sealed]
+        stems = [
+            stem
+            for stem, one in walk.present.items()
+            if run_of(stem) == run and one.sealed and not _sealed_since(walk, stem, one)
+        ]
         if stems:
             what = f"no head has the digests of {len(stems)} sealed segments of run {run}"
             remedy = "made by an older version or another program, or the head was removed"
             yield Finding(what, walk.present[stems[0]].where, remedy, Grade.UNPROVEN)
     yield from _ledger(walk)
+
+
+def _sealed_since(walk: _Walk, stem: str, present: _Present) -> bool:
+    """Return True if a segment was sealed after the heads were read, or is being sealed."""
+    feed = walk.ought.feed
+    being_sealed = walk.layout.journal(feed, stem).exists()
+    return being_sealed or digest_of(walk.layout, feed, stem) == present.digest
 
 
 def _heads(walk: _Walk) -> Iterator[Finding]:
@@ -415,7 +426,7 @@ def _surplus(walk: _Walk, head: Head) -> Iterator[Finding]:
         if number_of(stem) < first:
             what, grade = f"segment {stem} was sealed before its run had a head", Grade.UNPROVEN
             yield Finding(what, present.where, "made by an older version", grade)
-        elif not walk.layout.journal(walk.ought.feed, stem).exists():
+        elif not _sealed_since(walk, stem, present):
             what = f"segment {stem} is not in the head of its run"
             yield Finding(what, present.where, "surplus: compare it with a copy, or move it away")
 
@@ -429,7 +440,8 @@ def _day_of_file(walk: _Walk, path: Path) -> Iterator[Finding]:
         seal = day_seal.load(path)
         faults = list(day_seal.faults(seal))
     except UsageError as error:
-        yield Finding(error.what, str(path), "restore it from a copy", Grade.UNPROVEN)
+        remedy = error.hint or "restore it from a copy"
+        yield Finding(error.what, str(path), remedy, Grade.UNPROVEN)
         return
     for fault in faults:
         yield Finding(fault, str(path), "restore it from a copy")

@@ -28,6 +28,7 @@ from recorder.record.journal.sync import run as sync
 from recorder.record.journal.writer import Journal, Limits, Reports, Stream
 from recorder.record.layout import Layout
 from recorder.record.verify import RecordVerdict, Report, verify
+from recorder.reporter import Reporter
 from recorder.schema.raw import RAW
 from recorder.tables import private, prune
 from recorder.tables.ingest import Ingest
@@ -124,7 +125,7 @@ def path(layout: Layout, number: int, feed: str = FEED) -> Path:
 
 
 def rewritten(file: Path, change: Callable[[pa.Table], pa.Table], **metadata: str | None) -> None:
-    """Write a sealed file anew as the recorder does, every checksum made to fit."""
+    """Write a sealed file again as the recorder does, every checksum made to fit."""
     table = pq.read_table(file)
     kept = {k.decode(): v.decode() for k, v in (pq.read_metadata(file).metadata or {}).items()}
     said = {k: v for k, v in kept.items() if k.startswith("recorder.") and k != "recorder.checksum"}
@@ -533,6 +534,20 @@ def test_an_honest_record_is_whole(
         assert report.verdict is RecordVerdict.WHOLE and report.findings == []
         if sealed:
             assert [feed.proven for feed in report.feeds] == [feed.frames for feed in report.feeds]
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["a run with a head", "a run without"])
+def test_a_record_that_is_sealed_meanwhile_is_whole(begun: bool, tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    write(layout, FEED, T0, segments=6)
+    if begun:
+        assert seal.seal(layout, FEED, layout.active(FEED)[0]) is not None
+
+    def sealed_meanwhile(_frames: int) -> None:
+        assert seal.main([str(tmp_path)]) == 0
+
+    report = verify(layout, Reporter(progress=sealed_meanwhile))
+    assert codes(report) == 0 and report.feeds[0].frames == 120, report.findings
 
 
 def test_a_pruned_record_is_whole_also_without_its_database(
