@@ -19,7 +19,10 @@ from kit.records import Published
 CONSUMERS = Path(__file__).parent / "consumers"
 PLACE = os.environ.get("RECORDER_TEST_EXPORTS")
 
-pytestmark = pytest.mark.skipif(PLACE is None, reason="make test-exports has the environments")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(PLACE is None, reason="make test-exports has the environments"),
+]
 
 
 @pytest.fixture(scope="module")
