@@ -17,7 +17,8 @@ from recorder.record.journal.block import RECORD
 from recorder.record.journal.sync import run
 from recorder.record.journal.writer import Journal, Limits, Reports, Stream
 from recorder.record.layout import Layout
-from recorder.record.verify import Report, verify
+from recorder.record.report import Report
+from recorder.record.verify import verify
 from recorder.tables.ingest import Ingest
 from recorder.tables.rules import Rules
 

@@ -11,7 +11,7 @@ import click
 from recorder.cli import options
 
 if TYPE_CHECKING:
-    from recorder.record.verify import Report
+    from recorder.record.report import Report
 
 
 @click.command(

@@ -22,7 +22,8 @@ from recorder.bucket.upload import run
 from recorder.clock import NS
 from recorder.errors import StoreError
 from recorder.record.layout import Layout, stem
-from recorder.record.verify import Grade, RecordVerdict, Report, verify
+from recorder.record.report import Grade, RecordVerdict, Report
+from recorder.record.verify import verify
 from recorder.reporter import Reporter
 from recorder.tables import backlog, private, prune
 from recorder.tables.ingest import Ingest

@@ -27,7 +27,8 @@ from recorder.record.journal.block import RECORD
 from recorder.record.journal.sync import run as sync
 from recorder.record.journal.writer import Journal, Limits, Reports, Stream
 from recorder.record.layout import Layout
-from recorder.record.verify import RecordVerdict, Report, verify
+from recorder.record.report import RecordVerdict, Report
+from recorder.record.verify import verify
 from recorder.reporter import Reporter
 from recorder.schema.raw import RAW
 from recorder.tables import private, prune
