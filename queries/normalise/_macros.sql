@@ -1,5 +1,12 @@
 -- Macros for every feed's SQL.
 
+-- True for a frame of more JSON objects and arrays than any service sends: they would become more rows
+-- than memory holds. `payload` and `text` are the frame's. Only a payload this long can hold as many.
+CREATE OR REPLACE TEMP MACRO crowded(payload, text) AS (
+    octet_length(payload) > 1000000
+    AND 2 * strlen(text) - strlen(replace(text, '{', '')) - strlen(replace(text, '[', '')) > 1000000
+);
+
 -- A finite number or NULL: feeds send numbers as strings, empty strings and NaN.
 CREATE OR REPLACE TEMP MACRO num(x) AS (
     CASE WHEN isfinite(TRY_CAST(x AS DOUBLE)) THEN TRY_CAST(x AS DOUBLE) END

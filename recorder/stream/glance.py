@@ -33,7 +33,7 @@ _FRAMES = """
 SELECT
     {{'feed': '{feed}', 'connection': b.connection, 'seq': b.seq, 'recv_ns': b.recv_ns,
      'recv_time': make_timestamptz(b.recv_ns // 1000)}} AS id,
-    b.payload, b.text, CASE WHEN json_valid(b.text) THEN b.text END AS json,
+    b.payload, b.text, {json} AS json,
     b.line, b.opened_ns, b.clock_error_ns
 FROM (
     SELECT *, TRY(decode(payload)) AS text FROM incoming WHERE kind IN ('text', 'binary')
@@ -107,7 +107,7 @@ class Glance:
 
 def _statement(normaliser: Normaliser, feed: str, tables: Sequence[str]) -> tuple[str, list[str]]:
     """Return the SELECT, and its columns: the table's name, then the places of all columns."""
-    steps = [f"frames AS MATERIALIZED ({_FRAMES.format(feed=feed)})"]
+    steps = [f"frames AS MATERIALIZED ({_FRAMES.format(feed=feed, json=normalise.JSON)})"]
     if normaliser.reads("contracts"):
         steps.append(f"contracts AS MATERIALIZED ({normalise.contracts_of(feed)})")
     kinds = {place: kind for t in tables for _, place, kind in _places(t)}

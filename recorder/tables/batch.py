@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+from pyarrow import compute
 
 from recorder.errors import DataError
 from recorder.reporter import QUIET, Reporter
@@ -38,6 +41,11 @@ _LOST = (
 _DATABASE = (*_LOST, duckdb.IOException)
 
 
+#: Only a frame this large (bytes) is rejected because memory does not suffice for it: where a
+#: smaller one fails, it is not the reason.
+_LARGE = 1_000_000
+
+
 class SlowPathError(Exception):
     """Whole files cannot be ingested as they are: ingest has to read them frame by frame."""
 
@@ -51,6 +59,19 @@ class _FrameError(Exception):
 
 
 Paths = Sequence[Path]
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How to make rows of a batch that fails as a whole.
+
+    The frames at the places `bad` are rejected. The others are taken range by range, in order.
+    """
+
+    bad: list[int]
+    ranges: list[tuple[int, int]]
+    reason: str = "a frame that breaks this feed's SQL"
+    warning: str = "break its SQL"
 
 
 def prepare(db: duckdb.DuckDBPyConnection) -> None:
@@ -132,11 +153,12 @@ class Batches:
         try:
             self._commit(new, note)
         except _FrameError as first:
-            bad = self._broken(new, first.error)
-            what = f"{len(bad)} frames of '{self._feed}' break its SQL; they are in rejects"
-            self._reporter.warn(what)
+            way = self._way(new, first.error)
+            if way.bad:
+                what = f"{len(way.bad)} frames of '{self._feed}' {way.warning}; they are in rejects"
+                self._reporter.warn(what)
             try:
-                self._commit(new, note, bad)
+                self._commit(new, note, way)
             except _FrameError as second:
                 raise self._wrong("fails on frames together", second.error) from second.error
         return new
@@ -178,14 +200,19 @@ class Batches:
 
     # -- the statements
 
-    def _commit(self, frames: pa.Table, note: Callable[[], None], bad: Sequence[int] = ()) -> None:
-        """Make and commit the rows of `frames`; put those at the places `bad` into `rejects`."""
+    def _commit(self, frames: pa.Table, note: Callable[[], None], way: _Way | None = None) -> None:
+        """Make and commit the rows of `frames`, in the given way if they fail as a whole."""
         with transaction(self._db):
-            self._db.register("batch", frames)
-            self._make_rows(frames, bad)
+            for start, end in way.ranges if way else [(0, len(frames))]:
+                part = frames.slice(start, end - start)
+                self._db.register("batch", part)
+                bad = [place - start for place in way.bad if start <= place < end] if way else []
+                self._make_rows(part, bad, way.reason if way else "")
             note()
 
-    def _make_rows(self, frames: pa.Table | None = None, bad: Sequence[int] = ()) -> None:
+    def _make_rows(
+        self, frames: pa.Table | None = None, bad: Sequence[int] = (), reason: str = ""
+    ) -> None:
         """Make the rows of the relation `batch`; put the frames at the places `bad` into `rejects`.
 
         Raises:
@@ -197,7 +224,7 @@ class Batches:
             if normaliser is None:
                 return
             if frames is not None and len(bad):
-                self._reject(frames, bad)
+                self._reject(frames, bad, reason)
             whale_usd = self._rules.whale_usd
             normalise.apply(self._db, normaliser, self._feed, whale_usd=whale_usd)
         except _DATABASE:
@@ -217,10 +244,10 @@ class Batches:
         sql = "SELECT 1 FROM batch WHERE kind = $kind LIMIT 1"
         return self._db.execute(sql, {"kind": kind}).fetchone() is not None
 
-    def _reject(self, frames: pa.Table, bad: Sequence[int]) -> None:
+    def _reject(self, frames: pa.Table, bad: Sequence[int], reason: str) -> None:
         """Put the frames at the places `bad` into `rejects`; leave the others in `batch`."""
         self._db.register("batch", frames.take(pa.array(bad, pa.int64())))
-        normalise.reject(self._db, self._feed, "a frame that breaks this feed's SQL")
+        normalise.reject(self._db, self._feed, reason)
         keep = sorted(set(range(len(frames))) - set(bad))
         self._db.register("batch", frames.take(pa.array(keep, pa.int64())))
 
@@ -253,8 +280,8 @@ class Batches:
             raise _FrameError(error) from error
         raise SlowPathError("frame numbers that are not the next of their connections")
 
-    def _broken(self, frames: pa.Table, error: duckdb.Error) -> list[int]:
-        """Return the places of the frames that break the feed's SQL: at least one.
+    def _way(self, frames: pa.Table, error: duckdb.Error) -> _Way:
+        """Return how to make rows of frames on which the feed's SQL failed.
 
         Raises:
             DataError: the SQL is wrong, or fails on frame after frame.
@@ -262,14 +289,18 @@ class Batches:
         """
         if isinstance(error, _WRONG_SQL):
             raise self._wrong("", error) from error
-        bad = bisect.broken(
-            lambda start, end: self._fails(frames.slice(start, end - start)), len(frames)
-        )
+
+        def fails(start: int, end: int) -> bool:
+            return self._fails(frames.slice(start, end - start))
+
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return _within_memory(fails, frames, error)
+        bad = bisect.broken(fails, len(frames))
         if bad is None:
             raise self._wrong("fails on frame after frame", error) from error
         if not bad:
             raise error
-        return bad
+        return _Way(bad, [(0, len(frames))])
 
     def _fails(self, frames: pa.Table) -> bool:
         """Return True if the SQL fails on one of these frames; the rows are rolled back."""
@@ -286,6 +317,29 @@ class Batches:
     def _wrong(self, what: str, error: duckdb.Error) -> DataError:
         text = f"{what}: {_first(error)}" if what else _first(error)
         return DataError(text, where=f"the SQL that normalises '{self._feed}'")
+
+
+def _within_memory(
+    fails: Callable[[int, int], bool], frames: pa.Table, error: duckdb.Error
+) -> _Way:
+    """Return how to make rows of frames for which the memory does not suffice at once.
+
+    Large frames are tried one by one, first of all: they are likely to be the reason.
+
+    Raises:
+        duckdb.Error: a frame that is not large fails by itself.
+    """
+    sizes = compute.binary_length(frames["payload"]).to_numpy()
+    large = [int(place) for place in (sizes >= _LARGE).nonzero()[0]]
+    edges = {0, len(frames), *large, *(place + 1 for place in large)}
+    edges |= {len(frames) // 2} if not large else set()
+    ranges = [(start, end) for start, end in pairwise(sorted(edges)) if start < end]
+    found = bisect.parts(fails, ranges, in_a_row=None)
+    if found is None or not set(found.bad) <= set(large):
+        raise error
+    ranges = sorted([*found.good, *((place, place + 1) for place in found.bad)])
+    reason = "a frame whose rows need more memory than ingest may use"
+    return _Way(found.bad, ranges, reason, "need more memory than ingest may use")
 
 
 def _first(error: duckdb.Error) -> str:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 #: This many broken rows before the first good one mean that the SQL is wrong.
 _IN_A_ROW = 32
+
+
+class Parts(NamedTuple):
+    """The rows that fail by themselves, and the ranges (start, end) of all others, in order."""
+
+    bad: list[int]
+    good: list[tuple[int, int]]
 
 
 def broken(fails: Callable[[int, int], bool], rows: int) -> list[int] | None:
@@ -13,21 +21,33 @@ def broken(fails: Callable[[int, int], bool], rows: int) -> list[int] | None:
 
     Return None if 32 rows fail before any passes: then the SQL is wrong, not the rows.
 
+    `fails` as for `parts`.
+    """
+    found = parts(fails, [(0, rows)] if rows else [], _IN_A_ROW)
+    return None if found is None else found.bad
+
+
+def parts(
+    fails: Callable[[int, int], bool], ranges: Sequence[tuple[int, int]], in_a_row: int | None
+) -> Parts | None:
+    """Divide ranges of rows until each passes, or is one row that fails.
+
+    Return None if `in_a_row` rows fail before any range passes; None: however many fail.
+
     `fails(start, end)` tries the rows from `start` up to, not including, `end`. It is called in the
     order of the rows, with ever smaller halves of a range that failed.
     """
-    failed: list[int] = []
-    one_passed = False
-    ahead = [(0, rows)] if rows else []
+    found = Parts([], [])
+    ahead = [*reversed(ranges)]
     while ahead:
         start, end = ahead.pop()
         if not fails(start, end):
-            one_passed = True
+            found.good.append((start, end))
         elif end - start > 1:
             middle = (start + end) // 2
             ahead += [(middle, end), (start, middle)]
         else:
-            failed.append(start)
-            if len(failed) >= _IN_A_ROW and not one_passed:
+            found.bad.append(start)
+            if len(found.bad) == in_a_row and not found.good:
                 return None
-    return failed
+    return found

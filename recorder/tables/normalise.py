@@ -14,10 +14,11 @@
 
 `frames` holds the text and binary frames of one batch: `id` (a struct of feed, connection, seq,
 recv_ns, recv_time: with `SELECT id.*` a row names its raw frame), `payload` (bytes), `text` (NULL
-if not UTF-8), `json` (NULL if not JSON), and of its connection `line`, `opened_ns` and
-`clock_error_ns`. Two more relations exist where the SQL names them. `all_frames` also holds copies
-that a second line brought (their `fresh` is false). `contracts` holds the known values of each
-instrument, with the time of their validity (`from_ns`, `to_ns`).
+if not UTF-8), `json` (NULL if not JSON, or of more than a million objects and arrays), and of its
+connection `line`, `opened_ns` and `clock_error_ns`. Two more relations exist where the SQL names
+them. `all_frames` also holds copies that a second line brought (their `fresh` is false).
+`contracts` holds the known values of each instrument, with the time of their validity (`from_ns`,
+`to_ns`).
 The same SQL runs anywhere else that DuckDB runs.
 """
 
@@ -125,12 +126,15 @@ def path_of(sql: str | Path) -> Path:
     return sql if isinstance(sql, Path) else sql_directory() / "normalise" / f"{sql}.sql"
 
 
+#: The JSON of a frame `b`; NULL if it is not JSON, or too much of it.
+JSON = "CASE WHEN NOT crowded(b.payload, b.text) AND json_valid(b.text) THEN b.text END"
+
 _FRAMES = """
 CREATE OR REPLACE TEMP {what} {name} AS
 SELECT
     {{'feed': '{feed}', 'connection': b.connection, 'seq': b.seq, 'recv_ns': b.recv_ns,
      'recv_time': make_timestamptz(b.recv_ns // 1000)}} AS id,
-    b.payload, b.text, CASE WHEN json_valid(b.text) THEN b.text END AS json,
+    b.payload, b.text, {json} AS json,
     c.line, c.opened_ns, c.clock_error_ns{more}
 FROM (
     SELECT *, TRY(decode(payload)) AS text FROM {source} WHERE kind IN ('text', 'binary')
@@ -157,6 +161,7 @@ SELECT
     CASE
         WHEN octet_length(payload) = 0 THEN 'an empty frame'
         WHEN text IS NULL THEN 'not UTF-8 text'
+        WHEN crowded(payload, text) THEN 'more than 1,000,000 JSON objects and arrays'
         WHEN json IS NULL THEN 'not JSON'
         WHEN reason IS NOT NULL AND json_type(json) = 'OBJECT' THEN reason
         WHEN json_type(json) <> 'OBJECT' THEN 'JSON, but not an object: ' || lower(json_type(json))
@@ -236,7 +241,7 @@ def _frames(what: str, name: str, feed: str, source: str, more: str = "") -> str
 
     The feed's name, which has no quotes, is part of its text: a view has no parameters.
     """
-    return _FRAMES.format(what=what, name=name, feed=feed, source=source, more=more)
+    return _FRAMES.format(what=what, name=name, feed=feed, json=JSON, source=source, more=more)
 
 
 def rows_of(section: Section) -> str:

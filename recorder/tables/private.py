@@ -121,6 +121,7 @@ def reopen(layout: Layout) -> duckdb.DuckDBPyConnection:
     """
     db = duck.connect()
     try:
+        duck.bound(db)
         db.execute("SET preserve_insertion_order = false")
         db.execute("SET temp_directory = $place", {"place": str(layout.work / "spill")})
         attach(db, database(layout), "work", f"STORAGE_VERSION '{_STORAGE}'")
