@@ -9,7 +9,7 @@ from typing import NamedTuple
 _IN_A_ROW = 32
 
 
-class Parts(NamedTuple):
+class Bisection(NamedTuple):
     """The rows that fail by themselves, and the ranges (start, end) of all others, in order."""
 
     bad: list[int]
@@ -29,7 +29,7 @@ def broken(fails: Callable[[int, int], bool], rows: int) -> list[int] | None:
 
 def parts(
     fails: Callable[[int, int], bool], ranges: Sequence[tuple[int, int]], in_a_row: int | None
-) -> Parts | None:
+) -> Bisection | None:
     """Divide ranges of rows until each passes, or is one row that fails.
 
     Return None if `in_a_row` rows fail before any range passes; None: however many fail.
@@ -37,7 +37,7 @@ def parts(
     `fails(start, end)` tries the rows from `start` up to, not including, `end`. It is called in the
     order of the rows, with ever smaller halves of a range that failed.
     """
-    found = Parts([], [])
+    found = Bisection([], [])
     ahead = [*reversed(ranges)]
     while ahead:
         start, end = ahead.pop()
