@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
 from recorder.backoff import Backoff
 from recorder.errors import ConfigError
+from recorder.verdict import CREDENTIALS, Refusal, Verdict, parsed, refused, seconds, words
 
-CREDENTIALS = 4
+#: What a feed's file needs, here or from `recorder.verdict`.
+__all__ = (
+    "CREDENTIALS",
+    "FEED_NAME",
+    "WHALE_USD",
+    "Ask",
+    "Catalogue",
+    "Feed",
+    "Instrument",
+    "Notice",
+    "Options",
+    "Plan",
+    "Refusal",
+    "RetryPolicy",
+    "Verdict",
+    "grouped",
+    "message",
+    "parsed",
+    "refused",
+    "seconds",
+    "unused",
+    "words",
+    "wrong_channel",
+)
 
 #: A feed's name becomes the name of a directory.
 FEED_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -51,25 +72,13 @@ class Plan:
     silence: float = 60.0  # without a byte this long the connection is dead
     cadence: float | None = None  # without a data frame this long it is mute
     max_age: float | None = None  # the service ends connections at this age
+    keyed: bool = False  # it shows a key: a refusal may mean the key
     sign: Callable[[str, int], str] | None = field(default=None, repr=False, compare=False)
     """Makes one attempt's URL from the endpoint and the wall clock (ns), where it is signed."""
 
     def endpoint(self, line: int) -> str:
         """Return the URL of a line, counted from 0: lines use the endpoints in turn."""
         return self.urls[line % len(self.urls)]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the end of a connection means for the next attempt.
-
-    `fatal` ends the feed; `wait` is the seconds to wait (None: back-off decides).
-    """
-
-    reason: str
-    fatal: bool = False
-    wait: float | None = None
-    exit_code: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +90,6 @@ class Notice:
     verdict: Verdict | None = None  # if given, the connection is closed with it
     reply: str | None = None  # if given, the message that the service asks for
     ending: bool = False  # the service will end the connection soon: another has to take over
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A handshake that was answered with an HTTP status other than 101."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +124,17 @@ class Catalogue:
     read: Callable[[bytes], tuple[list[Instrument], Ask | None]]
 
 
+#: Seconds to wait after a 401 or 403 that can pass: the first time 15 to 30, later up to 600.
+PATIENCE = Backoff(first=30.0, most=600.0, least=0.5)
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """When to reconnect: exponential back-off with full jitter, within a budget of attempts."""
 
     first: float = 1.0
     longest: float = 60.0
+    patience: Backoff = PATIENCE  # after a 401 or 403 that can pass
     healthy: float = 30.0  # a connection that lived this long resets the back-off
     attempts_per_minute: int = 10
     spacing: float = 0.0  # least time between two attempts at one endpoint
@@ -144,18 +149,6 @@ def plain_close(code: int | None, reason: str) -> Verdict | None:
     """Return None: a feed without rules for closes."""
     del code, reason
     return None
-
-
-def refused(refusal: Refusal) -> Verdict:
-    """Return the verdict by the HTTP status; feeds with further rules call this last."""
-    wait = seconds(refusal.headers.get("retry-after"))
-    if refusal.status in {401, 403}:
-        return Verdict(
-            f"credentials refused (HTTP {refusal.status})", fatal=True, exit_code=CREDENTIALS
-        )
-    if refusal.status in {418, 429}:
-        return Verdict(f"rate limited (HTTP {refusal.status})", wait=wait or 60.0)
-    return Verdict(f"refused (HTTP {refusal.status})", wait=wait)
 
 
 def no_notice(payload: bytes) -> Notice | None:
@@ -205,33 +198,6 @@ class Feed:
 
 
 # -- helpers for feeds
-
-
-def parsed(payload: bytes | str) -> dict[str, object] | None:
-    """Return the JSON object that a service sent; None for anything else. Never raises."""
-    try:
-        value = msgspec.json.decode(payload)
-    except (ValueError, RecursionError):  # not JSON, not UTF-8; nested too deeply
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def words(value: object) -> str:
-    """Return a service's word or number for a log line: printable, at most 100 characters."""
-    if isinstance(value, int | float) and abs(value) < 1e15:
-        value = str(value)
-    if not isinstance(value, str):
-        return ""
-    return "".join(c if c.isprintable() else " " for c in value[:100]).strip()
-
-
-def seconds(value: object) -> float | None:
-    """Return the seconds that a service says to wait; None unless 0 to a million."""
-    try:
-        found = float(value) if isinstance(value, str | int | float) else math.nan
-    except (ValueError, OverflowError):
-        return None
-    return found if 0 <= found <= 1e6 else None
 
 
 def unused(options: Options, *settings: str, hint: str) -> None:

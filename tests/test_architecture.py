@@ -27,6 +27,7 @@ RANKS = (
     "redact",
     "log",
     "shard",
+    "verdict",  # what the end of a connection means
     "service",  # how a service treats its clients
     "feed",  # what a feed is
     "feeds",

@@ -77,3 +77,20 @@ async def test_an_endpoint_is_reached_or_its_refusal_is_told(
         (found,) = await doctor.reach(settings, ready)
     assert found.ok is ok, found.says
     assert ("answers in" in found.says) is ok and ("403" in found.says) is not ok
+
+
+@pytest.mark.parametrize("place", ["setting", "variable"])
+def test_a_socks_proxy_without_its_packages_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setattr("recorder.capture.sources.find_spec", lambda name: None)
+    proxy = "socks5h://127.0.0.1:1080"
+    if place == "variable":
+        monkeypatch.setenv("all_proxy", proxy)
+        monkeypatch.setenv("socks_proxy", proxy)
+    setting = f'proxy = "{proxy}"\n' if place == "setting" else ""
+    result = ask(tmp_path, f'[feeds.toy]\nkind = "generic"\nurl = "wss://x"\n{setting}', "--json")
+    found = checks(result)["feed toy"]
+    assert found["ok"] is False
+    assert "python-socks" in str(found["says"])
+    assert "feed-recorder[socks]" in str(found["hint"])

@@ -40,6 +40,8 @@ class Capture:
     clock: Clock = field(default_factory=Clock)
     notifier: Notifier = field(default_factory=lambda: Notifier({}))
     recordings: dict[str, Recording] = field(default_factory=dict)
+    revive_seconds: float | None = None
+    """How long after a line gave up it starts again; None: never. A dead key is never revived."""
     past: list[Line] = field(default_factory=list)
     """Lines of feeds that are no longer recorded."""
     _room: Room | None = None
@@ -96,6 +98,7 @@ class Capture:
             lag,
             Intake(),
             Bounds(),
+            self.revive_seconds,
         )
         notify = keep(self.notifier, self.beat)
         watcher = asyncio.gather(lag.watch(), self._watch_clock(), notify)
@@ -136,7 +139,7 @@ class Capture:
                 if name not in self.recordings:
                     self._add(source)
                 elif name not in leaving:
-                    self.recordings[name].change(source, options[name])
+                    self.recordings[name].change(source, options[name], again=True)
             await asyncio.gather(*map(self._remove, leaving.values()))
             for name in leaving.keys() & wanted.keys():
                 if not self._stop.is_set():

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import translate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -108,16 +108,12 @@ class _VenueClient:
             respect_retry_after_header=False,  # it may be hours; the caller comes back in a minute
             raise_on_status=False,
         )
-        options: dict[str, object] = {
+        options: dict[str, Any] = {
             "timeout": urllib3.Timeout(connect=5, read=10),
             "retries": retries,
             "ca_certs": None if reach.ca_file is None else str(reach.ca_file),
         }
-        self._http: urllib3.PoolManager = (
-            urllib3.ProxyManager(reach.proxy, **options)  # type: ignore[arg-type]  # its own types
-            if reach.proxy is not None and reach.proxy.startswith("http")
-            else urllib3.PoolManager(**options)  # type: ignore[arg-type]  # are per argument
-        )
+        self._http = _pool(reach.proxy, options)
 
     def close(self) -> None:
         self._http.clear()
@@ -155,6 +151,19 @@ class _VenueClient:
         if len(body) > _LARGEST:
             raise CatalogueError("the answer is too long", where=safe_url(url))
         return bytes(body)
+
+
+def _pool(proxy: str | None, options: dict[str, Any]) -> urllib3.PoolManager:
+    """Return an HTTP client, through a proxy if one is set."""
+    import urllib3
+
+    if proxy is None:
+        return urllib3.PoolManager(**options)
+    if proxy.startswith("socks"):
+        from urllib3.contrib.socks import SOCKSProxyManager
+
+        return SOCKSProxyManager(proxy, **options)
+    return urllib3.ProxyManager(proxy, **options)
 
 
 # -- kept on disk

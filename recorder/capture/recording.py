@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import platform
 from collections import Counter
@@ -18,7 +19,7 @@ from recorder.capture.drift import LoopLag
 from recorder.capture.sealer import Sealer
 from recorder.capture.sources import FeedSource, missing
 from recorder.clock import NS, Clock, ulid
-from recorder.feed import Plan
+from recorder.feed import CREDENTIALS, Plan
 from recorder.record.journal import sync
 from recorder.record.journal.writer import UNNAMED, Journal, Limits, Reports, Stream
 from recorder.record.layout import Layout
@@ -50,6 +51,7 @@ class Room:
     lag: LoopLag
     intake: Intake
     bounds: Bounds
+    revive_seconds: float | None = None  # a line that gave up starts again after this time
 
 
 class Recording:
@@ -78,6 +80,7 @@ class Recording:
         self._tasks: set[asyncio.Task[object]] = set()
         self._pool = ThreadPoolExecutor(1, f"sync {source.name}")
         self._beat: asyncio.Task[None] | None = None
+        self._stopped = asyncio.Event()
         self._settled = asyncio.Event()  # there are lines, or the recording is stopping
         self.pulsed_ns: int | None = None  # monotonic: when the journal was last in order
 
@@ -94,18 +97,22 @@ class Recording:
     @property
     def over(self) -> bool:
         """True if all lines have ended and none will start."""
-        return bool(self._lines) and all(line.outcome is not None for line in self._lines.values())
+        ended = all(line.outcome is not None for line in self._lines.values())
+        return bool(self._lines) and ended and not self._tasks
 
     def start(self) -> None:
         """Begin to connect and to sync."""
         self._beat = asyncio.create_task(self._keep_durable())
         self._note_instruments()
-        for line in self._lines.values():
-            self._run(line)
+        for key, line in self._lines.items():
+            self._run(key, line)
         self._settle()
 
-    def change(self, source: FeedSource, options: dict[str, Any]) -> None:
-        """Record another selection of the same feed; what did not change is not touched."""
+    def change(self, source: FeedSource, options: dict[str, Any], *, again: bool = False) -> None:
+        """Record another selection of the same feed; what did not change is not touched.
+
+        `again` starts the lines that had ended.
+        """
         reconnect = _way(self.source) != _way(source)
         listed = source.listing != self.source.listing
         self._wiring = replace(self._wiring, feed=source.feed, options=options)
@@ -117,18 +124,18 @@ class Recording:
             self._past.append(self._lines.pop(key))
             self._past[-1].stop(_REMOVED)
         for key, plan in places.items():
-            if key in self._lines:
-                line = self._lines[key]
+            line = self._lines.get(key)
+            if line is not None and (line.outcome is None or not again):
                 line.max_retries = source.settings.max_retries
                 line.change(self._wiring, plan, self._budget(plan, key[-1]), reconnect=reconnect)
             else:
-                self._lines[key] = self._new_line(plan, key[-1])
-                self._run(self._lines[key])
+                self._begin(key, plan)
         self._settle()
 
     def stop(self, *, removed: bool = False) -> None:
         """Ask all lines to end: for good where the feed was `removed` from the settings."""
         self._settled.set()
+        self._stopped.set()
         for line in self.all_lines:
             line.stop(_REMOVED if removed else "stopping")
 
@@ -230,18 +237,38 @@ class Recording:
         elif not self._tasks:
             self._keep(self._settled.wait())
 
-    def _run(self, line: Line) -> None:
-        self._keep(self._run_line(line))
+    def _begin(self, key: _Key, plan: Plan) -> None:
+        """Start a new line, in the place of one that has ended if there is one."""
+        if key in self._lines:
+            self._past.append(self._lines[key])
+        self._lines[key] = self._new_line(plan, key[-1])
+        self._run(key, self._lines[key])
+
+    def _run(self, key: _Key, line: Line) -> None:
+        self._keep(self._run_line(key, line))
 
     def _keep(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run_line(self, line: Line) -> None:
+    async def _run_line(self, key: _Key, line: Line) -> None:
+        """Run a line to its end. Other lines stay connected."""
         outcome = await line.run()
-        if outcome.code and line in self._lines.values():
-            self.stop()  # a fatal reason ends its feed; the others continue
+        if outcome.code == CREDENTIALS and line is self._lines.get(key):
+            for other in self._lines.values():  # they show the same key
+                other.be_last(outcome)
+        elif outcome.code and self._room.revive_seconds is not None:
+            await self._revive(key, line, self._room.revive_seconds)
+
+    async def _revive(self, key: _Key, line: Line, seconds: float) -> None:
+        """Start a line again that ended for a reason that can pass, unless it is not wanted."""
+        log = self._room.log.bind(feed=self.source.name, group=line.plan.group, line=line.letter)
+        log.warning("starts again later", seconds=seconds)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopped.wait(), seconds)
+        if line is self._lines.get(key) and not self._stopped.is_set():
+            self._begin(key, line.plan)
 
     async def _keep_durable(self) -> None:
         while True:

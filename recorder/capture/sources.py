@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
+
+from websockets.proxy import get_proxy
+from websockets.uri import parse_uri
 
 from recorder.capture.catalogue import Reach, VenueListing, expand, is_pattern, names_of
 from recorder.errors import ConfigError, CredentialsError
@@ -15,6 +20,9 @@ from recorder.feeds import feed as feed_of
 from recorder.settings.config import FeedSettings, Settings
 from recorder.settings.keys import key_variable
 from recorder.shard import Shard, parse, share
+
+#: Names of headers and parameters that carry a key.
+_SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|signature|ticket", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +164,7 @@ def _plans(
     )
     # The feed shapes each endpoint of the user's in turn; without any, its own.
     shaped = [feed.plan(replace(options, url=url)) for url in chosen.urls or (None,)]
-    return tuple(_plan(chosen, key, same) for same in zip(*shaped, strict=True))
+    return tuple(_plan(feed, chosen, key, same) for same in zip(*shaped, strict=True))
 
 
 def _channels(
@@ -171,11 +179,21 @@ def _channels(
     return expand(wanted, names_of(listing) if listing else [])
 
 
-def _plan(chosen: FeedSettings, key: str | None, shaped: Sequence[Plan]) -> Plan:
+def _plan(feed: Feed, chosen: FeedSettings, key: str | None, shaped: Sequence[Plan]) -> Plan:
     """Return one connection's plan over all endpoints, with the user's settings."""
     urls = (_with_query(url, chosen.query, key) for plan in shaped for url in plan.urls)
     silence = chosen.silence_seconds or shaped[0].silence
-    return replace(shaped[0], urls=tuple(urls), silence=silence)
+    keyed = feed.key_help is not None or _shows_key(chosen, key)
+    return replace(shaped[0], urls=tuple(urls), silence=silence, keyed=keyed)
+
+
+def _shows_key(chosen: FeedSettings, key: str | None) -> bool:
+    """Return True if the user's own URL, headers or messages show a key."""
+    places = (*chosen.urls, *chosen.headers.values(), *chosen.query.values(), *chosen.subscribe)
+    named = (*chosen.headers, *chosen.query)
+    return (key is not None and any("{key}" in text for text in places)) or any(
+        map(_SECRET_NAME.search, named)
+    )
 
 
 def _with_query(url: str, query: Mapping[str, str], key: str | None) -> str:
@@ -198,9 +216,10 @@ def connect_options(source: FeedSource, max_frame_mb: float) -> dict[str, Any]:
     """Return the options for `websockets.connect`.
 
     Raises:
-        ConfigError: the `ca_file` cannot be used.
+        ConfigError: the `ca_file` cannot be used, or the proxy needs a package that is missing.
     """
     settings = source.settings
+    _check_proxy(source)
     options: dict[str, Any] = {
         "compression": "deflate" if settings.compression else None,
         "max_size": int(max_frame_mb * (1 << 20)),
@@ -217,3 +236,23 @@ def connect_options(source: FeedSource, max_frame_mb: float) -> dict[str, Any]:
             where = f"feeds.{source.name}.ca_file"
             raise ConfigError(f"cannot be used: {error}", where=where) from None
     return options
+
+
+def _check_proxy(source: FeedSource) -> None:
+    """Raise ConfigError if a SOCKS proxy is set and the packages that speak SOCKS are missing."""
+    settings = source.settings
+    socks = [proxy for proxy in _proxies(source) if urlsplit(proxy).scheme.startswith("socks")]
+    if socks and not all(map(find_spec, ("python_socks", "socks"))):
+        raise ConfigError(
+            "a SOCKS proxy needs the packages python-socks and PySocks",
+            where=f"feeds.{source.name}.proxy" if settings.proxy else "the system's proxy",
+            hint="pip install 'feed-recorder[socks]'",
+        )
+
+
+def _proxies(source: FeedSource) -> set[str]:
+    """Return the proxies of a feed's connections: the user's, else the system's."""
+    if source.settings.proxy is not None:
+        return {source.settings.proxy}
+    urls = {url for plan in source.plans for url in plan.urls}
+    return {proxy for url in urls if (proxy := get_proxy(parse_uri(url))) is not None}

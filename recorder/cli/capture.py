@@ -41,6 +41,12 @@ _STATUS_SECONDS = 10.0
     metavar="SECONDS",
     help="Exit with code 3 if no connection is open after SECONDS.",
 )
+@click.option(
+    "--revive",
+    type=click.FloatRange(min=0, min_open=True),
+    hidden=True,
+    help="Start a line that gave up again after this many seconds, unless its key is dead.",
+)
 @options.logging
 @click.pass_context
 def capture(
@@ -50,6 +56,7 @@ def capture(
     shard: str | None,
     duration: float | None,
     connect_timeout: float | None,
+    revive: float | None,
     logs: options.LogOptions,
 ) -> None:
     """Record every frame of the configured feeds until stopped.
@@ -72,7 +79,9 @@ def capture(
     say = logs.begin(redactor)
     chosen.warn(say)
     notifier = Notifier(os.environ)
-    run = Capture(chosen.settings, chosen.sources, redactor, say, notifier=notifier)
+    run = Capture(
+        chosen.settings, chosen.sources, redactor, say, notifier=notifier, revive_seconds=revive
+    )
     reload = Reload(selection, chosen, run)
     with _display(run, chosen.settings.data_dir, wanted=not logs.json):
         code = asyncio.run(_main(run, reload, duration, connect_timeout))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: Seconds that serve and alerts get to stop cleanly.
 _READERS_PATIENCE = 15.0
 
+#: A feed that gave up while others are recorded starts again after these seconds.
+_REVIVE = ("--revive", "60")
+
 
 @click.command(epilog="\b\nExamples:\n  recorder run\n  recorder run --no-serve --data-dir data")
 @options.directory
@@ -85,7 +88,7 @@ def _specs(
 
     ingest = ("ingest", *everyone)
     return [
-        ChildSpec("capture", ("capture", *everyone, *share), 0, notifies=True),
+        ChildSpec("capture", ("capture", *everyone, *share, *_REVIVE), 0, notifies=True),
         ChildSpec("ingest", (*ingest, "--follow"), 1, finish=ingest),
         ChildSpec("serve", ("serve", *everyone, *page), 2, patience=_READERS_PATIENCE),
         ChildSpec("alerts", ("alerts", *everyone), 2, patience=_READERS_PATIENCE),

@@ -120,12 +120,13 @@ def _topic(why: object) -> str:
 
 
 def on_refused(refusal: Refusal) -> Verdict:
-    """Read a 403, which does not blame credentials but a rate limit or the country."""
+    """Read a 403, which blames a rate limit or the country."""
     if refusal.status == 403 and "too frequent" in refusal.body:
         wait = seconds(refusal.headers.get("retry-after"))
-        return Verdict("rate limited (HTTP 403: access too frequent)", wait=wait or 600.0)
-    if refusal.status == 403 and "your country" in refusal.body:
-        return Verdict("not served in this country (HTTP 403)", fatal=True)
+        reason = "rate limited (HTTP 403: access too frequent)"
+        return Verdict(reason, wait=wait or 600.0, limited=True)
+    if refusal.status == 403 and "your country" in refusal.body:  # it can pass: with the route
+        return Verdict("not served in this country (HTTP 403)", patient=True)
     return refused(refusal)
 
 

@@ -63,8 +63,13 @@ def on_close(code: int | None, reason: str) -> Verdict | None:
 
 
 def on_refused(refusal: Refusal) -> Verdict:
-    """Read the JSON of a refused handshake: `{"error": …, "retry_after_s": …}`."""
+    """Read the JSON of a refused handshake: `{"error": …, "retry_after_s": …}`.
+
+    A 401 (no key) and a 403 (bad key) of the service itself are documented to mean the key.
+    """
     verdict = refused(refusal)
+    if verdict.doubt:
+        return Verdict(f"credentials refused (HTTP {refusal.status})", True, None, CREDENTIALS)
     if refusal.status != 429:
         return verdict
     received = parsed(refusal.body) or {}

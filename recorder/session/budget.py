@@ -15,9 +15,11 @@ class Budget:
     policy: RetryPolicy
     attempts: deque[float] = field(default_factory=deque)
     queue: list[object] = field(default_factory=list)  # callers of `take` that wait, longest first
+    held_until: float = 0.0  # the service limits this address until then
 
     def earliest(self, wanted: float) -> float:
         """Return the first time at or after `wanted` at which an attempt is allowed (seconds)."""
+        wanted = max(wanted, self.held_until)
         if self.attempts:
             wanted = max(wanted, self.attempts[-1] + self.policy.spacing)
         if len(self.attempts) >= self.policy.attempts_per_minute:
@@ -35,6 +37,10 @@ class Budget:
         while len(self.attempts) > self.policy.attempts_per_minute:
             self.attempts.popleft()
         return True
+
+    def hold(self, until: float) -> None:
+        """Allow no attempt before this time (seconds): asking on lengthens a ban."""
+        self.held_until = max(self.held_until, until)
 
     def leave(self, who: object) -> None:
         """Remove a caller from the queue."""

@@ -81,6 +81,14 @@ class Line:
         for link in self._links():
             link.stop(reason)
 
+    def be_last(self, why: Finish) -> None:
+        """Open no further connection: one that lives ends by itself, and then the line with `why`.
+
+        A later change of the plan revokes it.
+        """
+        self._handover.fatal = why
+        self._decide()
+
     def change(
         self, wiring: Wiring, plan: Plan, budget: Budget, *, reconnect: bool = False
     ) -> None:
@@ -89,6 +97,7 @@ class Line:
         `reconnect` asks for a handover even if the plan is the same.
         """
         self.wiring, self.plan, self.budget = wiring, plan, budget
+        self._handover.fatal = None
         changed = [link for link in self._links() if not reconnect and self._follows(link)]
         if (self._other or self._current) in changed:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from websockets.protocol import CLOSING, OPEN
 
 from recorder import frame
 from recorder.clock import NS, Clock, sync_state, ulid
-from recorder.feed import Feed, Notice, Plan, Refusal, Verdict, refused
+from recorder.feed import Feed, Notice, Plan
 from recorder.record.journal.block import Buffer
 from recorder.record.journal.writer import Journal
 from recorder.redact import Redactor, added_by, safe_url
@@ -40,6 +40,8 @@ from recorder.session.events import (
     Tick,
 )
 from recorder.session.machine import Machine
+from recorder.session.refusal import refusal
+from recorder.verdict import Refusal, Verdict, refused
 
 _CLOSE_PATIENCE = 5.0  # seconds for the peer to answer a close
 _TICK = 0.2
@@ -247,15 +249,14 @@ class Link:
 
     def _failed(self, tape: Tape, error: Exception) -> None:
         if isinstance(error, InvalidStatus):
-            response = error.response
-            headers = {name.lower(): value for name, value in response.headers.raw_items()}
-            body = (response.body or b"").decode("utf-8", "replace")
-            refusal = Refusal(response.status_code, headers, self._hide(body))
-            verdict, code = self._ask_refused(refusal), response.status_code
+            wall_s = self.wiring.clock.wall_ns() / NS
+            answer = refusal(error.response, wall_s, self._hide, keyed=self.plan.keyed)
+            verdict, code = self._ask_refused(answer), answer.status
         else:
             text = str(error) or type(error).__name__
             verdict, code = Verdict(f"cannot connect: {self._hide(text)}"), None
-        self._mark_closed(tape, code, verdict.reason, opened=False)
+        verdict = self.machine.weigh(verdict)
+        self._mark_closed(tape, code, verdict, opened=False)
         self._end(verdict)
 
     def _lost(self, tape: Tape, connection: RecordingConnection) -> None:
@@ -268,18 +269,20 @@ class Link:
         self.slot.tally.frames += tape.frames
         self.slot.tally.bytes += tape.bytes
         self._connection = self.tape = self.opened_ns = None
-        why = self.machine.ending or f"closed {code} {reason}".strip()
-        self._mark_closed(tape, code, why, opened=True)
-        self._end(verdict or Verdict(f"closed {code} {reason}".strip()))
+        why = f"closed {code} {reason}".strip()
+        verdict = verdict or Verdict(why)
+        ours = self.machine.own_end or verdict
+        self._mark_closed(tape, code, replace(ours, reason=self.machine.ending or why), opened=True)
+        self._end(verdict)
 
     # A plug-in's rules may raise anything: the link must get a verdict all the same.
 
-    def _ask_refused(self, refusal: Refusal) -> Verdict:
+    def _ask_refused(self, answer: Refusal) -> Verdict:
         try:
-            return self.wiring.feed.on_refused(refusal)
+            return self.wiring.feed.on_refused(answer)
         except Exception as error:
             self._log.error("this feed's on_refused failed", why=repr(error))
-            return refused(refusal)
+            return refused(answer)
 
     def _ask_close(self, code: int, reason: str) -> Verdict | None:
         try:
@@ -340,14 +343,15 @@ class Link:
             **self.wiring.about,
         )
 
-    def _mark_closed(self, tape: Tape, code: int | None, reason: str, *, opened: bool) -> None:
+    def _mark_closed(self, tape: Tape, code: int | None, verdict: Verdict, *, opened: bool) -> None:
         self._mark(
             tape,
             frame.CLOSED,
             url=safe_url(self.slot.url),
             opened=opened,
             code=code,
-            reason=reason,
+            reason=verdict.reason,
+            exit_code=verdict.exit_code if verdict.fatal else None,
             heard_ns=tape.recv_ns or None,
             frames=tape.frames,
             bytes=tape.bytes,

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum
 
-from recorder.feed import Plan, Verdict
+from recorder.feed import Plan
 from recorder.session.budget import Budget
 from recorder.session.events import (
     Action,
@@ -32,6 +32,7 @@ from recorder.session.events import (
     Stop,
     Tick,
 )
+from recorder.verdict import DOUBTS, Verdict, key_doubted
 
 NOT_CONNECTED = 3
 
@@ -69,6 +70,7 @@ class Machine:
         self.until = start_at  # while waiting: when to connect, if the budget allows it
         self.failures = 0  # in a row, since the last healthy connection
         self.reason = ""
+        self._doubts = 0  # refusals in a row that may mean the key
         self.greeted_at: float | None = None  # when the last message of this hello was sent
         self._live_since: float | None = None
         self._hello: deque[str] = deque()  # of this connection, not yet sent
@@ -104,10 +106,23 @@ class Machine:
             case Stop(_, reason):
                 return self._stop(reason)
 
+    def weigh(self, verdict: Verdict) -> Verdict:
+        """Return the verdict on a failed attempt, or a fatal one after many that doubt the key."""
+        self._doubts = self._doubts + 1 if verdict.doubt else 0
+        return key_doubted(verdict) if self._doubts >= DOUBTS else verdict
+
     @property
     def retry_at(self) -> float | None:
         """When the next attempt is due, monotonic seconds; None unless waiting for it."""
         return self.budget.earliest(self.until) if self.state is State.WAITING else None
+
+    @property
+    def own_end(self) -> Verdict | None:
+        """Why we closed the connection, which outranks what the peer then says; None: we did not.
+
+        None also where the link was asked to stop.
+        """
+        return self._own_end
 
     @property
     def ending(self) -> str:
@@ -121,6 +136,7 @@ class Machine:
             self.state = State.CLOSING
             return [Close(self.ending)]
         self.state, self._live_since, self.reason = State.LIVE, at, ""
+        self._doubts = 0
         self._hello = deque(self.plan.hello)
         self._next_send = at
         self._next_ping = at + self.plan.ping_every
@@ -145,7 +161,10 @@ class Machine:
             return self._finish(f"failures in a row: {self.failures}; {self.reason}", NOT_CONNECTED)
         delay = verdict.wait
         if delay is None:
-            delay = self.policy.backoff.delay(self.failures, self._random)
+            backoff = self.policy.patience if verdict.patient else self.policy.backoff
+            delay = backoff.delay(self.failures, self._random)
+        elif verdict.limited:
+            self.budget.hold(at + delay)
         self.state, self.until = State.WAITING, at + delay
         return []
 

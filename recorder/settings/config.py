@@ -147,7 +147,13 @@ class FeedSettings(BaseModel):
     ca_file: Annotated[
         Path | None, _means("certificates (PEM) to trust instead of the system's")
     ] = None
-    proxy: Annotated[str | None, _means("a proxy's URL; unset: the system's", **_HIDDEN)] = None
+    proxy: Annotated[
+        str | None,
+        _means(
+            "a proxy's URL (http, https; socks5 with the extra `socks`); unset: the system's",
+            **_HIDDEN,
+        ),
+    ] = None
     compression: Annotated[bool, _means("offer permessage-deflate")] = False
     max_retries: Annotated[
         Annotated[int, Field(ge=0)] | None,

@@ -41,6 +41,7 @@ class ConnectionState:
     clock_error_ns: int | None = None
     synchronised: bool | None = None
     lag: float | None = None
+    exit_code: int | None = None
     first_ns: int = 0
     seconds: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=3 * WINDOW))
     """Second, frames and bytes of each of the last seconds in which frames arrived."""
@@ -173,6 +174,7 @@ class FeedState:
         elif marker.kind == "closed":
             known.closed_ns = marker.recv_ns
             known.code, known.reason = _whole(fields.get("code")), _text(fields.get("reason"))
+            known.exit_code = _whole(fields.get("exit_code"))
             if known.opened_ns is None and fields.get("opened") is True:
                 known.opened_ns = _begun_ns(known.connection)
         else:
@@ -287,6 +289,7 @@ def connection(
         rtt_seconds=known.rtt,
         clock_error_ns=known.clock_error_ns,
         lag_seconds=known.lag,
+        exit_code=known.exit_code,
         uptime=_uptime(known, lives.first_opened(known.key), gaps, now_ns),
     )
 

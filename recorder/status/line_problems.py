@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from recorder.clock import NS, iso
-from recorder.feed import Refusal, Verdict
+from recorder.feed import CREDENTIALS, Refusal, Verdict
 from recorder.feeds import feed as feed_of
 from recorder.record.gaps import LineGap
 from recorder.settings.keys import key_variable
@@ -70,10 +70,10 @@ def _closed(scene: Scene, feed: FeedStatus, one: Connection) -> Problem | None:
     since = scene.lives[feed.name].away_since((one.line_group, one.line)) or scene.at_ns
     tried = scene.at_ns - (one.closed_ns or scene.at_ns)
     why = (one.reason or "no reason is known").removeprefix("cannot connect: ")
-    fatal = _fatal(feed, one)
-    if fatal is not None and fatal.exit_code == 4:
+    final = _final(feed, one)
+    if final == CREDENTIALS:
         condition, what = are.CREDENTIALS_REFUSED, f"gave up: {why}"
-    elif fatal is not None or tried > are.GAVE_UP.ns:
+    elif final is not None or tried > are.GAVE_UP.ns:
         condition, what = are.FEED_GAVE_UP, f"gave up: {why}"
     elif scene.at_ns - since > are.AWAY.ns:
         lost = "cannot connect" if one.opened_ns is None else "not connected"
@@ -104,16 +104,24 @@ def _merged(feed: FeedStatus, away: list[Problem]) -> Iterator[Problem]:
     yield replace(worst, what=what, where=feed.name)
 
 
-def _fatal(feed: FeedStatus, one: Connection) -> Verdict | None:
-    """Return the feed's verdict on how the connection ended, if it forbids another attempt."""
+def _final(feed: FeedStatus, one: Connection) -> int | None:
+    """Return the exit code of an end that forbids another attempt; None if it does not.
+
+    The record's marker has it. The tables do not: there the feed's rules decide, by the recorded
+    reason.
+    """
+    if one.exit_code is not None:
+        return one.exit_code
     with suppress(Exception):  # a plug-in's code may raise anything
         rules = feed_of(feed.kind or feed.name)
+        reason = one.reason or ""
         if one.opened_ns is None and one.code is not None:
-            verdict: Verdict | None = rules.on_refused(Refusal(one.code, {}, ""))
+            verdict: Verdict | None = rules.on_refused(Refusal(one.code, {}, reason, keyed=True))
+            if "credentials refused" not in reason:  # what a feed could not say of the key
+                verdict = None
         else:
-            reason = (one.reason or "").removeprefix(f"closed {one.code} ")
-            verdict = rules.on_close(one.code, reason)
-        return verdict if verdict is not None and verdict.fatal else None
+            verdict = rules.on_close(one.code, reason.removeprefix(f"closed {one.code} "))
+        return verdict.exit_code if verdict is not None and verdict.fatal else None
     return None
 
 

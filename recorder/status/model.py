@@ -40,6 +40,8 @@ class Connection:
     """The worst delay of capture's event loop between its last two notes of it."""
     uptime: float | None
     """The connected share of the time since the line first opened today."""
+    exit_code: int | None = None
+    """If its end was final: the exit code that it gives capture."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ _KEYS = {f"RECORDER_{name}_KEY": "dsk_" + "0" * 64 for name in ("DEEP", "UNSPEAK
 _LISTING = {"kind": "cryptolisting"}
 _MONEY = {"kind": "smartmoney", "channels": ["whales:BTC"]}
 _STORIES = {
-    "dead_key": Story(_refuses_first(401)),
+    "dead_key": Story(_refuses_first(401), settings={"headers": {"X-Key": "mine"}}),
     "busy": Story(_refuses_first(503, Retry_After="1"), connections=2),
     "limited": Story(_refuses_first(429, Retry_After="2"), connections=2),
     "deep": Story(_refuses_first(500, _DEEP), settings=_LISTING),
@@ -155,9 +155,10 @@ def test_a_service_that_accepts_and_then_closes_is_not_stormed(outcome: Outcome)
 
 async def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
     async with serving(_well) as other:
-        story = Story(_refuses_first(302, Location=other.url + "elsewhere"), connections=2)
+        story = Story(_refuses_first(302, Location=other.url + "else?key=secret"), connections=2)
         outcome = await tell(tmp_path / "data", {"mine": story})
         assert other.peers == []
+    assert f"it points to {other.url}else?key=***" in outcome.said
     refused, well = outcome.stories["mine"].connections
     assert marker(refused[0])["code"] == 302 and received(well) == [_HELLO]
 

@@ -137,7 +137,7 @@ async def test_a_refused_key_ends_the_feed_only_with_the_old_connection(tmp_path
 
     data, env = tmp_path / "data", install(tmp_path / "site")
     async with serving(script) as server, venue.speaking():
-        feeds = {"mine": {"kind": "ageing", "url": server.url}}
+        feeds = {"mine": {"kind": "ageing", "url": server.url, "headers": {"X-Key": "mine"}}}
         async with capturing(data, feeds, env=env) as child:
             await eventually(lambda: "none may follow" in child.said)
             spoken = venue.sent

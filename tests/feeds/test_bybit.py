@@ -182,10 +182,10 @@ def test_other_frames_are_no_notice(told: dict[str, Any]) -> None:
 
 def test_a_forbidden_handshake_is_no_matter_of_a_key() -> None:
     fast = FEED.on_refused(Refusal(403, {}, "403, access too frequent"))
-    assert (fast.fatal, fast.wait) == (False, 600.0)
+    assert (fast.fatal, fast.wait, fast.limited) == (False, 600.0, True)
     body = "The distribution is configured to block access from your country."
     country = FEED.on_refused(Refusal(403, {}, body))
-    assert (country.fatal, country.exit_code) == (True, 1)
+    assert (country.fatal, country.patient) == (False, True)
     assert "country" in country.reason
 
 

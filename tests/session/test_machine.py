@@ -10,6 +10,7 @@ from recorder.feed import RetryPolicy, Verdict
 from recorder.session.budget import Budget
 from recorder.session.events import Close, Finish, Opened, Ping, Renew
 from recorder.session.machine import NOT_CONNECTED, State
+from recorder.verdict import DOUBTS
 
 from .driven import TICK, Driven, closes, plan, texts
 
@@ -95,6 +96,57 @@ def test_retries_are_limited_where_the_user_says_so() -> None:
     assert isinstance(finish, Finish)
     assert finish.code == NOT_CONNECTED
     assert "no route to host" in finish.reason
+
+
+REFUSED = Verdict("refused (HTTP 403)", patient=True)
+DOUBT = Verdict("refused (HTTP 403)", patient=True, doubt=True)
+
+
+def test_a_refusal_that_can_pass_waits_long_and_longer() -> None:
+    line = backing_off()
+    line.connects()
+    assert [line.waits(REFUSED) for _ in range(6)] == [30, 60, 120, 240, 480, 600]
+    quick = backing_off(random=lambda: 0.0)
+    quick.connects()
+    assert [quick.waits(REFUSED) for _ in range(2)] == [15, 30]
+    assert quick.waits(Verdict("refused (HTTP 403)", wait=7.0, patient=True)) == 7.0
+
+
+def test_one_refusal_at_a_reconnect_ends_nothing() -> None:
+    line = backing_off().live()
+    line.until(60.0)
+    line.waits()
+    line.waits(REFUSED)
+    line.opens()
+    assert line.machine.state is State.LIVE
+
+
+def test_many_doubts_in_a_row_are_a_dead_key() -> None:
+    machine = Driven().machine
+    verdicts = [machine.weigh(DOUBT) for _ in range(DOUBTS)]
+    assert [verdict.fatal for verdict in verdicts] == [False] * (DOUBTS - 1) + [True]
+    assert verdicts[-1].exit_code == 4
+    assert "HTTP 403" in verdicts[-1].reason
+
+
+def test_a_connection_or_another_failure_clears_the_doubts() -> None:
+    line = Driven()
+    line.connects()
+    for _ in range(DOUBTS - 1):
+        line.machine.weigh(DOUBT)
+    line.opens()
+    assert not line.machine.weigh(DOUBT).fatal
+    line.machine.weigh(Verdict("cannot connect"))
+    assert not any(line.machine.weigh(DOUBT).fatal for _ in range(DOUBTS - 1))
+
+
+def test_a_limit_of_the_address_holds_back_every_line_of_the_endpoint() -> None:
+    budget = Budget(RetryPolicy(first=1.0))
+    first, second = Driven(budget=budget), Driven(budget=budget)
+    first.connects()
+    second.connects()
+    assert first.waits(Verdict("rate limited (HTTP 429)", wait=40.0, limited=True)) == 40.0
+    assert second.waits() == 40.0
 
 
 def test_retries_have_no_limit_by_default() -> None:

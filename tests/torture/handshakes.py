@@ -23,7 +23,7 @@ _WELL = ("text", b"well")
 
 
 def refusals(seed: int, scale: Scale) -> Outcome:
-    """401 and 403 end their feed alone; 429, 503 and a dripped handshake are tried again."""
+    """A blamed key ends its feed alone; 429, 503 and a dripped handshake are tried again."""
     del seed
     outcome = Outcome()
     for _ in range(scale.of(short=1, full=3)):
@@ -43,9 +43,9 @@ def _first(refuse: Script) -> Script:
     return script
 
 
-def _status(status: int, **headers: str) -> Script:
+def _status(status: int, error: str = "no", **headers: str) -> Script:
     async def script(peer: Peer) -> None:
-        await peer.refuse(status, b'{"error":"no"}', **headers)
+        await peer.refuse(status, b'{"error":"%s"}' % error.encode(), **headers)
 
     return _first(script)
 
@@ -73,7 +73,7 @@ class _Case:
 
 _CASES = {
     "http401": _Case(_status(401), None),
-    "http403": _Case(_status(403), None),
+    "http403": _Case(_status(403, "invalid_api_key"), None),
     "http429": _Case(_status(429, Retry_After="4"), 4.0, 7.0),
     "http503": _Case(_status(503, Retry_After="3"), 3.0, 6.0),
     "http500": _Case(_status(500)),
@@ -85,7 +85,7 @@ _CASES = {
 
 async def _refusals(data: Path, outcome: Outcome) -> None:
     stories = {
-        name: Story(case.script, connections=1 if case.earliest is None else 2)
+        name: Story(case.script, 1 if case.earliest is None else 2, {"headers": {"X-Key": "mine"}})
         for name, case in _CASES.items()
     }
     told = await tell(data, stories)
