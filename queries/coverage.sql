@@ -1,9 +1,14 @@
 -- title: Uptime and gaps per feed, line and UTC day
--- description: connected_seconds is the time with an open connection and outside every gap; gap_seconds is the
---   time inside a gap; uptime = connected / (connected + gap). Connections of a line with different
---   channels are measured separately and added up. An open connection counts until its last recorded
---   activity, an open gap until the newest record. uncovered_seconds is the part of the gaps that no
---   other line covered. frames are those of the connections opened that day; NULL if there are none.
+-- description: A line carries one or more channels (groups of channels that share a connection), each by a
+--   connection of its own. gap_seconds is the time inside a gap of at least one channel,
+--   connected_seconds the time with an open connection and outside every gap: channels are not added
+--   up. gap_share is the mean share of the channels that were away in gap_seconds, and uptime the share
+--   of the channels' time that was connected: with c and g as a channel's seconds connected and in
+--   gaps, uptime = sum(c) / (sum(c) + sum(g)). An open connection counts until its last recorded
+--   activity, an open gap until the newest record; after a stop of the recorder, until the newest
+--   record of a connection that did not stop. A gap of no length is left out. uncovered_seconds is the
+--   part of gap_seconds in which a channel was bare: no other line covered it. frames are those of the
+--   connections opened that day; NULL if there are none, or the number of one is unknown.
 -- param since TIMESTAMPTZ = NULL  -- measure from this time
 -- param until TIMESTAMPTZ = NULL  -- measure up to this time
 -- param feed VARCHAR = NULL  -- only this feed
@@ -13,19 +18,35 @@
 -- column day: start of the UTC day
 -- column feed: the feed
 -- column line: the line (A, B)
+-- column channels: the line's groups of channels, each with connections of its own
 -- column connected_seconds: time with an open connection and outside every gap
--- column gap_seconds: time inside a gap
--- column uptime: connected / (connected + gap), 0 to 1; NULL if both are 0
--- column gaps: gaps that touch the day
+-- column gap_seconds: time inside a gap of at least one channel
+-- column gap_share: mean share of the channels that were away in gap_seconds, 0 to 1; NULL without a gap
+-- column uptime: share of the channels' time that was connected, 0 to 1; NULL if there is none
+-- column gaps: gaps of the channels that touch the day
 -- column worst_gap_seconds: the longest gap's part of the day; NULL without a gap
--- column uncovered_seconds: the part of the gaps that no other line covered
--- column frames: data frames of the connections opened that day; NULL if there are none
+-- column uncovered_seconds: the part of gap_seconds in which no other line covered a channel
+-- column frames: data frames of the connections opened that day; NULL if there are none, or one is unknown
 -- example: recorder query coverage -p since '7d ago'
 WITH newest AS (
-    SELECT greatest(
-        (SELECT max(greatest(c.recv_ns, c.last_heard_ns, c.closed_ns)) FROM connections c),
-        (SELECT max(greatest(g.recv_ns, g.from_ns, g.to_ns)) FROM gaps g)
-    ) AS ns
+    SELECT
+        greatest(max(m.ns), (SELECT max(greatest(g.recv_ns, g.from_ns, g.to_ns)) FROM gaps g)) AS ns,
+        max(m.ns) FILTER (m.reason IS DISTINCT FROM 'stopping') AS running_ns
+    FROM (
+        SELECT greatest(c.recv_ns, c.last_heard_ns, c.closed_ns) AS ns, c.reason AS reason
+        FROM connections c
+    ) m
+),
+lost AS (
+    SELECT
+        g.feed AS feed,
+        g.line AS line,
+        g.line_group AS line_group,
+        g.from_ns AS from_ns,
+        g.to_ns IS NULL AS lasting,
+        coalesce(g.to_ns, CASE g.cause WHEN 'the recorder was stopped' THEN n.running_ns ELSE n.ns END)
+            AS to_ns
+    FROM gaps g, newest n
 ),
 intervals AS (
     SELECT
@@ -36,25 +57,21 @@ intervals AS (
         greatest(c.opened_ns, coalesce(c.closed_ns, c.last_heard_ns)) AS to_ns,
         1 AS connected,
         0 AS gap,
-        0 AS uncovered,
+        0 AS bare,
         c.opened_ns AS opened_ns,
         c.frames AS frames
     FROM connections c
     WHERE c.opened_ns IS NOT NULL
     UNION ALL
-    SELECT
-        g.feed,
-        g.line,
-        g.line_group,
-        g.from_ns,
-        greatest(g.from_ns, coalesce(g.to_ns, n.ns)),
-        0,
-        1,
-        CASE WHEN g.covered THEN 0 ELSE 1 END,
-        NULL,
-        NULL
-    FROM gaps g, newest n
-    WHERE g.from_ns IS NOT NULL
+    SELECT l.feed, l.line, l.line_group, l.from_ns, l.to_ns, 0, 1, 0, NULL, NULL
+    FROM lost l
+    UNION ALL
+    SELECT u.feed, u.line, u.line_group, u.from_ns,
+        CASE WHEN l.lasting THEN coalesce(l.to_ns, u.from_ns) ELSE u.to_ns END, 0, 0, 1, NULL, NULL
+    FROM uncovered(feed := $feed, as_of := $as_of) u
+    LEFT JOIN lost l ON l.lasting AND u.to_ns = 9223372036854775807 AND l.feed = u.feed
+        AND l.line_group IS NOT DISTINCT FROM u.line_group AND l.line IS NOT DISTINCT FROM u.line
+    WHERE u.line_group IS NOT NULL OR u.line IS NOT NULL
 ),
 clipped AS (
     SELECT
@@ -66,6 +83,7 @@ clipped AS (
         AND ($line IS NULL OR i.line = $line)
         AND ($since IS NULL OR i.to_ns > epoch_ns($since))
         AND ($until IS NULL OR i.from_ns < epoch_ns($until))
+        AND (i.connected = 1 OR i.to_ns > i.from_ns)
 ),
 days AS (
     SELECT
@@ -87,30 +105,47 @@ pieces AS (
 -- numbers of connections and gaps that are open there, so that overlaps are not counted twice.
 edges AS (
     SELECT
-        p.feed AS feed, p.line AS line, p.line_group AS line_group, p.day AS day, p.from_ns AS ns,
-        p.connected AS connected, p.gap AS gap, p.uncovered AS uncovered
-    FROM pieces p
-    UNION ALL
-    SELECT
-        p.feed, p.line, p.line_group, p.day, p.to_ns,
-        -p.connected, -p.gap, -p.uncovered
+        p.feed AS feed, p.line AS line, p.line_group AS line_group, p.day AS day,
+        unnest([p.from_ns, p.to_ns]) AS ns, unnest([p.connected, -p.connected]) AS connected,
+        unnest([p.gap, -p.gap]) AS gap, unnest([p.bare, -p.bare]) AS bare
     FROM pieces p
 ),
-stretches AS (
+-- The state of one channel from each moment on until the next.
+states AS (
     SELECT
         e.feed AS feed,
         e.line AS line,
         e.day AS day,
-        lead(e.ns) OVER edge - e.ns AS ns,
-        sum(e.connected) OVER edge AS connected,
-        sum(e.gap) OVER edge AS gap,
-        sum(e.uncovered) OVER edge AS uncovered
+        e.ns AS ns,
+        lead(e.ns) OVER channel AS next_ns,
+        sum(sum(e.gap)) OVER channel > 0 AS gap,
+        sum(sum(e.connected)) OVER channel > 0 AND sum(sum(e.gap)) OVER channel = 0 AS connected,
+        sum(sum(e.bare)) OVER channel > 0 AND sum(sum(e.gap)) OVER channel > 0 AS bare
     FROM edges e
-    WINDOW edge AS (
-        PARTITION BY e.feed, e.line, e.line_group, e.day
-        ORDER BY e.ns
-        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    )
+    GROUP BY e.feed, e.line, e.line_group, e.day, e.ns
+    WINDOW channel AS (PARTITION BY e.feed, e.line, e.line_group, e.day ORDER BY e.ns)
+),
+-- The numbers of channels in each state, from each moment on until the next.
+stretches AS (
+    SELECT
+        b.feed AS feed,
+        b.line AS line,
+        b.day AS day,
+        lead(b.ns) OVER line - b.ns AS ns,
+        sum(sum(b.gap)) OVER line AS gap,
+        sum(sum(b.connected)) OVER line AS connected,
+        sum(sum(b.bare)) OVER line AS bare
+    FROM (
+        SELECT
+            s.feed AS feed, s.line AS line, s.day AS day, unnest([s.ns, s.next_ns]) AS ns,
+            unnest([1, -1]) * s.gap::INTEGER AS gap,
+            unnest([1, -1]) * s.connected::INTEGER AS connected,
+            unnest([1, -1]) * s.bare::INTEGER AS bare
+        FROM states s
+        WHERE s.next_ns IS NOT NULL
+    ) b
+    GROUP BY b.feed, b.line, b.day, b.ns
+    WINDOW line AS (PARTITION BY b.feed, b.line, b.day ORDER BY b.ns)
 ),
 measured AS (
     SELECT
@@ -119,7 +154,9 @@ measured AS (
         s.day AS day,
         coalesce(sum(s.ns) FILTER (s.connected > 0 AND s.gap = 0), 0) / 1e9 AS connected_seconds,
         coalesce(sum(s.ns) FILTER (s.gap > 0), 0) / 1e9 AS gap_seconds,
-        coalesce(sum(s.ns) FILTER (s.uncovered > 0), 0) / 1e9 AS uncovered_seconds
+        coalesce(sum(s.ns) FILTER (s.bare > 0), 0) / 1e9 AS uncovered_seconds,
+        sum(s.ns * s.connected) / 1e9 AS channels_connected,
+        sum(s.ns * s.gap) / 1e9 AS channels_away
     FROM stretches s
     GROUP BY s.feed, s.line, s.day
 ),
@@ -128,23 +165,27 @@ counted AS (
         p.feed AS feed,
         p.line AS line,
         p.day AS day,
+        count(DISTINCT coalesce(p.line_group, '')) AS channels,
         sum(p.gap)::BIGINT AS gaps,
         max(p.to_ns - p.from_ns) FILTER (p.gap = 1) / 1e9 AS worst_gap_seconds,
+        count(*) FILTER (p.opened_ns // 86400000000000 = p.day AND p.frames IS NULL) AS unknown,
         (sum(p.frames) FILTER (p.opened_ns // 86400000000000 = p.day))::BIGINT AS frames
     FROM pieces p
     GROUP BY p.feed, p.line, p.day
 )
 SELECT
-    make_timestamptz(m.day * 86400000000) AS day,
-    m.feed AS feed,
-    m.line AS line,
-    m.connected_seconds AS connected_seconds,
-    m.gap_seconds AS gap_seconds,
-    m.connected_seconds / nullif(m.connected_seconds + m.gap_seconds, 0) AS uptime,
+    make_timestamptz(c.day * 86400000000) AS day,
+    c.feed AS feed,
+    c.line AS line,
+    c.channels AS channels,
+    coalesce(m.connected_seconds, 0) AS connected_seconds,
+    coalesce(m.gap_seconds, 0) AS gap_seconds,
+    m.channels_away / nullif(m.gap_seconds * c.channels, 0) AS gap_share,
+    m.channels_connected / nullif(m.channels_connected + m.channels_away, 0) AS uptime,
     c.gaps AS gaps,
     c.worst_gap_seconds AS worst_gap_seconds,
-    m.uncovered_seconds AS uncovered_seconds,
-    c.frames AS frames
-FROM measured m
-JOIN counted c ON c.feed = m.feed AND c.line IS NOT DISTINCT FROM m.line AND c.day = m.day
-ORDER BY m.day, m.feed, m.line
+    coalesce(m.uncovered_seconds, 0) AS uncovered_seconds,
+    CASE WHEN c.unknown = 0 THEN c.frames END AS frames
+FROM counted c
+LEFT JOIN measured m ON m.feed = c.feed AND m.line IS NOT DISTINCT FROM c.line AND m.day = c.day
+ORDER BY c.day, c.feed, c.line

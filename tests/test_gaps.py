@@ -124,7 +124,7 @@ def test_a_handover_leaves_no_gap() -> None:
 
 def test_a_gap_begins_where_the_longest_lived_connection_ended() -> None:
     long, short, last = life("A1", 0, 20, 19), life("A2", 5, 8, 8), life("A3", 30, None)
-    assert gaps([last, short, long]) == [LineGap(long, last, covered=False)]
+    assert gaps([last, short, long]) == [LineGap(long, last, covered=False, closed_ns=20)]
 
 
 def test_an_open_connection_covers_a_gap_that_lasts_but_a_finished_one_up_to_its_last_sign() -> (

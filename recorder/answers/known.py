@@ -29,7 +29,8 @@ _LATER = {
         if(t.last_heard_ns > epoch_ns($as_of), epoch_ns($as_of), t.last_heard_ns) AS last_heard_ns
     )""",
     "gaps": """ REPLACE (
-        if($as_of IS NULL OR t.to_ns <= epoch_ns($as_of), t.to_ns, NULL) AS to_ns
+        if($as_of IS NULL OR t.to_ns <= epoch_ns($as_of), t.to_ns, NULL) AS to_ns,
+        if($as_of IS NULL OR t.to_ns <= epoch_ns($as_of), t.covered, NULL) AS covered
     )""",
 }
 

@@ -67,6 +67,8 @@ class LineGap(NamedTuple):
     last: Lifetime
     next: Lifetime | None
     covered: bool
+    closed_ns: int | None = None
+    """When the markers told that no connection is left; None if nothing did before the next one."""
 
     @property
     def key(self) -> Line:
@@ -127,25 +129,30 @@ def _order(life: Lifetime) -> tuple[int, str]:
 def _of_group(lines: dict[str | None, list[Lifetime]]) -> Iterator[LineGap]:
     """Yield a group's intervals without cover; the connections of each line are in order."""
     heard, alive = [], []
-    without: list[tuple[Lifetime, Lifetime | None]] = []
+    without: list[_Without] = []
     for line, lives in lines.items():
         last_opened_ns, longest = lives[-1].opened_ns, Longest()
+        closed_ns: int | None = 0
         for life, following in zip(lives, [*lives[1:], None], strict=True):
             heard_ns = life.heard_ns
             until_ns = FOR_EVER if not life.ended and heard_ns >= last_opened_ns else heard_ns
             longest.see(life, until_ns)
+            if closed_ns is not None:
+                closed_ns = None if life.closed_ns is None else max(closed_ns, life.closed_ns)
             last = longest.before(FOR_EVER if following is None else following.opened_ns)
             if last is not None:
-                without.append((last, following))
+                without.append((last, following, closed_ns))
             if line is not None:
                 heard.append((life.opened_ns, heard_ns))
                 alive.append((life.opened_ns, until_ns))
     return _with_cover(without, _Union(heard), _Union(alive))
 
 
-def _with_cover(
-    without: Sequence[tuple[Lifetime, Lifetime | None]], heard: _Union, alive: _Union
-) -> Iterator[LineGap]:
+_Without = tuple[Lifetime, Lifetime | None, int | None]
+"""The connection before an interval, the one after it, and when all before it had closed."""
+
+
+def _with_cover(without: Sequence[_Without], heard: _Union, alive: _Union) -> Iterator[LineGap]:
     """Yield the intervals, each with its cover by the connections of all lines of the group.
 
     Within such an interval its own line has no connection, so that any that is there is another's.
@@ -154,7 +161,7 @@ def _with_cover(
     """
     bare = {
         last.connection
-        for last, following in without
+        for last, following, _ in without
         if last.line is None
         or not (
             alive.holds(last.heard_ns, FOR_EVER)
@@ -162,8 +169,8 @@ def _with_cover(
             else heard.holds(last.heard_ns, following.opened_ns)
         )
     }
-    for last, following in without:
-        yield LineGap(last, following, last.connection not in bare)
+    for last, following, closed_ns in without:
+        yield LineGap(last, following, last.connection not in bare, closed_ns)
 
 
 class _Union:

@@ -216,12 +216,18 @@ def apply_gaps(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
 
 
 def _row(gap: LineGap, received: Mapping[str, int]) -> dict[str, str | int | bool | None]:
-    """Return a gap as a row of `_INTERVAL`, with the name of the connection that ended it."""
+    """Return a gap as a row of `_INTERVAL`, received when it became known.
+
+    The connection's closing told it, or else the next connection's opening.
+    """
     name = (gap.next or gap.last).connection
+    known_ns = received[name]
+    if gap.closed_ns is not None and (gap.next is None or gap.closed_ns < known_ns):
+        name, known_ns = gap.last.connection, gap.closed_ns
     return {
         "line_group": gap.last.line_group,
         "line": gap.last.line,
-        "recv_ns": received[name],
+        "recv_ns": known_ns,
         "connection": name,
         "from_ns": gap.from_ns,
         "to_ns": gap.to_ns,

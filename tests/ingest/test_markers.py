@@ -93,9 +93,7 @@ def test_between_a_close_and_the_next_opening_lies_a_gap_whatever_failed_between
         closed(0, T0 + 6 * NS, TWO, 503, "refused (HTTP 503)"),
         opened(T0 + 9 * NS, THREE),
     ])  # fmt: skip
-    assert gaps(bench) == [
-        ("all", THREE, "A", T0 + 2 * NS, T0 + 9 * NS, "closed 1006", None, False)
-    ]
+    assert gaps(bench) == [("all", ONE, "A", T0 + 2 * NS, T0 + 9 * NS, "closed 1006", None, False)]
 
 
 def test_a_gap_that_lasts_has_no_end_until_the_next_opening(record: Record) -> None:
@@ -108,7 +106,7 @@ def test_a_gap_that_lasts_has_no_end_until_the_next_opening(record: Record) -> N
     assert gaps(record) == [("all", ONE, "A", T0 + NS, None, "silent for 75 s", None, False)]
     record.take("smartmoney", [opened(T0 + 20 * NS, TWO)])
     assert gaps(record) == [
-        ("all", TWO, "A", T0 + NS, T0 + 20 * NS, "silent for 75 s", None, False)
+        ("all", ONE, "A", T0 + NS, T0 + 20 * NS, "silent for 75 s", None, False)
     ]
 
 

@@ -387,28 +387,31 @@ def test_rejects_are_counted_by_reason_with_the_newest_example(database: Connect
 
 def test_coverage_is_cut_at_midnight_and_counts_what_is_still_open(database: Connection) -> None:
     connected(database, 0, 6 * HOUR)
-    gap(database, 6 * HOUR, 7 * HOUR, covered=True)
+    gap(database, 6 * HOUR, 7 * HOUR)
+    connected(database, 5 * HOUR, 6 * HOUR + 1200 * SECOND, line="B")  # covers a third
     connected(database, 7 * HOUR, None, last_heard_ns=START + 26 * HOUR, frames=20)
     connected(database, None, None)  # a failed attempt
     gap(database, 25 * HOUR, None, line="B")  # lasts: up to the newest record, 26:00
-    first, second, other_line = ask(database, "coverage")
+    first, _, second, other_line = ask(database, "coverage")
     assert first == {
         "day": DAY,
         "feed": "f",
         "line": "A",
+        "channels": 1,
         "connected_seconds": 23 * 3600.0,
         "gap_seconds": 3600.0,
+        "gap_share": 1.0,
         "uptime": 23 / 24,
         "gaps": 1,
         "worst_gap_seconds": 3600.0,
-        "uncovered_seconds": 0.0,
+        "uncovered_seconds": 2400.0,
         "frames": 30,
     }
     assert (second["day"], second["line"]) == (DAY + timedelta(days=1), "A")
     assert (second["connected_seconds"], second["uptime"], second["gaps"]) == (7200.0, 1.0, 0)
     assert (second["worst_gap_seconds"], second["frames"]) == (None, None)
     assert (other_line["line"], other_line["gap_seconds"], other_line["uptime"]) == ("B", 3600, 0)
-    assert other_line["uncovered_seconds"] == 3600
+    assert other_line["uncovered_seconds"] == 0  # A lives on
 
 
 def test_time_inside_a_gap_is_not_connected_and_overlaps_count_once(database: Connection) -> None:
@@ -417,9 +420,49 @@ def test_time_inside_a_gap_is_not_connected_and_overlaps_count_once(database: Co
     gap(database, 400 * SECOND, 700 * SECOND)  # the socket lived on, mute
     connected(database, 0, 700 * SECOND, line_group="other group")
     [row] = ask(database, "coverage")
-    assert row["connected_seconds"] == 400 + 700
-    assert row["gap_seconds"] == 300
-    assert row["uptime"] == pytest.approx(1100 / 1400)
+    assert (row["channels"], row["connected_seconds"], row["gap_seconds"]) == (2, 400, 300)
+    assert row["gap_share"] == 0.5
+    assert row["uptime"] == pytest.approx((400 + 700) / 1400)
+
+
+def test_an_outage_of_several_channels_lasts_as_long_as_that_of_one(database: Connection) -> None:
+    for group in "abcdef":
+        connected(database, 0, 100 * SECOND, line_group=group)
+        gap(database, 100 * SECOND, 162 * SECOND, line_group=group)
+        connected(database, 162 * SECOND, 170 * SECOND, line_group=group)
+    [row] = ask(database, "coverage")
+    assert (row["connected_seconds"], row["gap_seconds"]) == (108, 62)
+    assert (row["channels"], row["gap_share"], row["gaps"]) == (6, 1, 6)
+    assert row["uptime"] == pytest.approx(108 / 170)
+
+
+def test_a_clean_stop_is_no_gap(database: Connection) -> None:
+    stopped = {"line_group": "c", "cause": "the recorder was stopped"}
+    connected(database, 0, 100 * SECOND, reason="stopping", last_heard_ns=START + 99 * SECOND)
+    gap(database, 99 * SECOND, None, **stopped)
+    connected(database, 0, 101 * SECOND, reason="stopping", feed="later")
+    gap(database, 101 * SECOND, None, **(stopped | {"feed": "later"}))
+    assert [(r["gaps"], r["uptime"]) for r in ask(database, "coverage")] == [(0, 1), (0, 1)]
+    connected(database, 0, None, feed="goes on", last_heard_ns=START + 199 * SECOND)
+    first, *_ = ask(database, "coverage")
+    assert (first["gaps"], first["gap_seconds"], first["uncovered_seconds"]) == (1, 100, 100)
+
+
+def test_only_what_no_other_line_covered_is_bare(database: Connection) -> None:
+    connected(database, 0, 100 * SECOND)
+    gap(database, 100 * SECOND, 200 * SECOND)
+    connected(database, 200 * SECOND, 300 * SECOND)
+    connected(database, 0, 110 * SECOND, line="B")
+    gap(database, 110 * SECOND, 115 * SECOND, line="B")
+    connected(database, 115 * SECOND, 300 * SECOND, line="B", last_heard_ns=START + 299 * SECOND)
+    connected(database, 0, 300 * SECOND, line="B", line_group="another")
+    first, second = ask(database, "coverage")
+    assert (first["gap_seconds"], first["uncovered_seconds"]) == (100, 5)
+    assert (second["gap_seconds"], second["uncovered_seconds"]) == (5, 5)
+    for at, kind in ((105, "covered"), (112, "bare"), (117, "covered")):
+        put(database, "liquidations", at * SECOND, symbol=kind, notional_usd=1.0)
+    bursts = ask(database, "liquidation_cascades", min_count="1", max_pause="1 second")
+    assert {row["symbol"]: row["gap"] for row in bursts} == {"covered": False, "bare": True}
 
 
 def test_coverage_is_clipped_to_the_period_asked_for(database: Connection) -> None:

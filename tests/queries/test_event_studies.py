@@ -50,10 +50,12 @@ def test_a_feed_is_uncovered_before_its_first_and_after_its_last_sign_of_life(
     connected(database, HOUR, 3 * HOUR)
     connected(database, 4 * HOUR, None, last_heard_ns=START + 9 * HOUR, line_group="other group")
     connected(database, None, None)
-    gap(database, 3 * HOUR, 4 * HOUR, covered=False)
-    gap(database, 5 * HOUR, 6 * HOUR, covered=True)
+    gap(database, 3 * HOUR, 4 * HOUR)
+    connected(database, 5 * HOUR, 6 * HOUR, line="B")
+    gap(database, 5 * HOUR, 6 * HOUR)  # on the other line, the whole of it
     gap(database, 8 * HOUR, None, feed="g")
-    found = database.sql("FROM uncovered() ORDER BY feed, from_ns").fetchall()
+    sql = "SELECT feed, from_ns, to_ns FROM uncovered() ORDER BY feed, from_ns"
+    found = database.sql(sql).fetchall()
     ever = 2**63 - 1
     assert found == [
         ("f", -(2**63), START + HOUR),
