@@ -118,10 +118,15 @@ class Catalogue:
 
     `read` takes an answer's body and gives the instruments that trade, and what to ask next
     (None: this was the last page). It raises ValueError for anything but such a list: never guess.
+    `choose` returns what to ask for the user's URLs (empty: the feed's own) and channels, where
+    that depends on them. `takes` returns False for a channel's pattern and the name of an
+    instrument that the channel does not exist for, although the pattern matches.
     """
 
     asks: tuple[Ask, ...]
-    read: Callable[[bytes], tuple[list[Instrument], Ask | None]]
+    read: Callable[[bytes], tuple[list[Instrument], Ask | Sequence[Ask] | None]]
+    choose: Callable[[Sequence[str], Sequence[str]], Sequence[Ask]] | None = None
+    takes: Callable[[str, str], bool] | None = None
 
 
 #: Seconds to wait after a 401 or 403 that can pass: the first time 15 to 30, later up to 600.
@@ -173,6 +178,7 @@ class Feed:
     contracts.
     `requests(op, channels)` returns the messages that change the subscriptions of a living
     connection; `op` is "subscribe" or "unsubscribe". None where only a new connection can.
+    `hosts` are patterns of the venue's hosts: a user's URL at one of them has its symbols.
     `whole` is true where a connection brings everything, whatever its channels: several hosts
     cannot share it out.
     """
@@ -194,6 +200,7 @@ class Feed:
     normalise: str | Path | None = None
     catalogue: Catalogue | None = None
     requests: Callable[[str, Sequence[str]], Iterable[str]] | None = None
+    hosts: tuple[str, ...] = ()
     whole: bool = False
 
 

@@ -208,3 +208,13 @@ def test_what_matches_nothing_is_named_and_plain_channels_stay() -> None:
 @given(st.lists(st.text(st.characters(categories=["L", "N"]), min_size=1), unique=True))
 def test_a_lone_star_stands_for_every_name(names: list[str]) -> None:
     assert sorted(expand(["t.*"], names)[0]) == sorted(f"t.{name}" for name in names)
+
+
+def test_a_pattern_stands_for_the_owner_that_it_names() -> None:
+    names = ["BTC", "ETH", "xyz:GOLD", "xyz:TSLA", "flx:GOLD"]
+    assert expand(["trades:*"], names) == (["trades:BTC", "trades:ETH"], [])
+    assert expand(["trades:xyz:*"], names) == (["trades:xyz:GOLD", "trades:xyz:TSLA"], [])
+    assert expand(["trades:flx:G*", "trades:abc:*"], names) == (
+        ["trades:flx:GOLD"],
+        ["trades:abc:*"],
+    )

@@ -75,8 +75,8 @@ def fetch(catalogue: Catalogue, now_ns: int, reach: Reach | None = None) -> Venu
                 raise CatalogueError(what, where=safe_url(client.url(ask))) from error
             for instrument in instruments:
                 _merge(found, instrument, ask)
-            if following is not None:
-                waiting.insert(0, replace(following, completes=ask.completes))
+            following = (following,) if isinstance(following, Ask) else following or ()
+            waiting[:0] = [replace(one, completes=ask.completes) for one in following]
     where = safe_url(catalogue.asks[0].url)
     if not found:
         raise CatalogueError("the list of instruments is empty", where=where)
@@ -209,7 +209,8 @@ def expand(channels: Iterable[str], names: Sequence[str]) -> tuple[list[str], li
     """Return the channels with each `*` replaced by names, and the patterns that match none.
 
     A `*` matches any characters of a name, in any case: `allLiquidation.*USDT` becomes
-    `allLiquidation.BTCUSDT` and so on.
+    `allLiquidation.BTCUSDT` and so on. Where names have an owner before a colon (`xyz:GOLD`), it
+    stands for those of the owner that the channel names: `trades:xyz:*`; `trades:*` for the others.
     """
     found: dict[str, None] = {}
     unmatched = []
@@ -229,7 +230,17 @@ def _matches(channel: str, names: Sequence[str]) -> list[str]:
     assert place is not None
     pattern = re.compile(translate(place[0].replace("[", "[[]").replace("?", "[?]")), re.IGNORECASE)
     before, after = channel[: place.start()], channel[place.end() :]
-    return [f"{before}{name}{after}" for name in sorted(names) if pattern.match(name)]
+    owners = {owner for owner in map(_owner, names) if f":{before}".endswith(f":{owner}")}
+    owner = max(owners, key=len, default="")
+    if not owner and before.count(":") > 1:  # it names an owner that the venue does not list
+        return []
+    own = sorted(name.removeprefix(owner) for name in names if _owner(name) == owner)
+    return [f"{before}{name}{after}" for name in own if pattern.match(name)]
+
+
+def _owner(name: str) -> str:
+    """Return the part of a name before its last colon, with the colon; empty if it has none."""
+    return name[: name.rfind(":") + 1]
 
 
 def names_of(listing: VenueListing) -> list[str]:

@@ -6,6 +6,7 @@ import re
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -15,7 +16,7 @@ from websockets.uri import parse_uri
 
 from recorder.capture.catalogue import Reach, VenueListing, expand, is_pattern, names_of
 from recorder.errors import ConfigError, CredentialsError
-from recorder.feed import Feed, Options, Plan
+from recorder.feed import Catalogue, Feed, Options, Plan
 from recorder.feeds import feed as feed_of
 from recorder.settings.config import FeedSettings, Settings
 from recorder.settings.keys import key_variable
@@ -58,8 +59,19 @@ class FeedSource:
         """
         if self.feed.catalogue is None or self.settings.rest_url is not None:
             return self.feed.catalogue is not None
-        own = {urlsplit(url).hostname for url in self.feed.endpoints}
-        return {urlsplit(url).hostname for url in self.settings.urls} <= own
+        own = {urlsplit(url).hostname or "" for url in self.feed.endpoints} | set(self.feed.hosts)
+        named = (urlsplit(url).hostname or "" for url in self.settings.urls)
+        return all(any(fnmatchcase(host, pattern) for pattern in own) for host in named)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Where the instruments of the feed's market are listed."""
+        catalogue = self.feed.catalogue
+        assert catalogue is not None
+        if catalogue.choose is None:
+            return catalogue
+        channels = self.settings.channels or self.feed.default_channels
+        return replace(catalogue, asks=tuple(catalogue.choose(self.settings.urls, channels)))
 
     @property
     def reach(self) -> Reach:
@@ -176,7 +188,13 @@ def _channels(
     )
     if feed.catalogue is None or not any(map(is_pattern, wanted)):
         return wanted, []
-    return expand(wanted, names_of(listing) if listing else [])
+    names = names_of(listing) if listing else []
+    takes = feed.catalogue.takes
+    if takes is None:
+        return expand(wanted, names)
+    parts = [expand([one], [name for name in names if takes(one, name)]) for one in wanted]
+    found = dict.fromkeys(channel for channels, _ in parts for channel in channels)
+    return list(found), [pattern for _, unmatched in parts for pattern in unmatched]
 
 
 def _plan(feed: Feed, chosen: FeedSettings, key: str | None, shaped: Sequence[Plan]) -> Plan:

@@ -57,13 +57,13 @@ class Symbols:
 
     def _differs(self, source: FeedSource) -> bool:
         before = self._sources[source.name]
-        return (before.feed, before.reach) != (source.feed, source.reach)
+        old, new = (before.feed, before.reach), (source.feed, source.reach)
+        return old != new or before.catalogue.asks != source.catalogue.asks
 
     async def _follow(self, name: str) -> None:
         while True:
             source = self._sources[name]
-            assert source.feed.catalogue is not None
-            catalogue, now, reach = source.feed.catalogue, self._clock.wall_ns(), source.reach
+            catalogue, now, reach = source.catalogue, self._clock.wall_ns(), source.reach
             try:
                 listing = await _in_thread(lambda: fetch(catalogue, now, reach))  # noqa: B023
             except CatalogueError as error:

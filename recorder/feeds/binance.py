@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 
+from recorder.endpoints import VenueMarket, endpoints, hosts, market
 from recorder.feed import (
     Ask,
     Catalogue,
@@ -41,10 +43,10 @@ _GROUPS = {
     "trade": "single trades",
     "bookTicker": "books",
     "depth": "books",
+    "contractInfo": "contracts",
 }
-_PUBLIC = ("single trades", "books")
-_MARKET_ROUTE = "wss://fstream.binance.com/market/stream"
-_PUBLIC_ROUTE = "wss://fstream.binance.com/public/stream"
+#: The default market's routes to the hosts of coin-margined contracts.
+_COINM = ("coinm", "coinm-public")
 
 _MAX_AGE = 23.5 * 3600  # connections end at 24 h
 _PER_CONNECTION = 1024
@@ -59,19 +61,20 @@ def plan(options: Options) -> list[Plan]:
     for channel in channels:
         if not _STREAM.fullmatch(channel):
             raise wrong_channel(options, channel, "for example: " + ", ".join(FEED.channels))
-    groups = grouped(channels, _group, _PER_CONNECTION)
-    return [_plan(group, named, options) for group, named in groups.items()]
+    venue = market("binance", options.url)
+    groups = grouped(channels, partial(_group, venue), _PER_CONNECTION)
+    return [_plan(venue, group, named, options) for group, named in groups.items()]
 
 
-def _group(channel: str) -> str:
+def _group(venue: VenueMarket, channel: str) -> str:
     parts = channel.removeprefix("!").split("@")
     kind = parts[0] if channel.startswith("!") else parts[1]
-    return _GROUPS.get("depth" if kind.startswith("depth") else kind, "others")
+    name = _GROUPS.get("depth" if kind.startswith("depth") else kind, "others")
+    return f"coin-m {name}" if venue.route(channel) in _COINM else name
 
 
-def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
-    public = group.startswith(_PUBLIC)
-    base = _base(options.url) if options.url else _PUBLIC_ROUTE if public else _MARKET_ROUTE
+def _plan(venue: VenueMarket, group: str, channels: Sequence[str], options: Options) -> Plan:
+    base = _base(venue, venue.route(channels[0]), options.url)
     asked = f"{base}{'&' if '?' in base else '?'}streams=" + quote("/".join(channels), safe="!@/")
     in_url = len(asked) <= _LONGEST_URL and not urlsplit(base).path.endswith("/ws")
     return Plan(
@@ -81,15 +84,20 @@ def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
         headers=options.headers,
         hello=() if in_url else tuple(requests("subscribe", channels)),
         send_every=0.25,  # 5 (spot) or 10 messages a second, pings counted
-        cadence=30.0 if group.startswith("prices") else None,
+        cadence=30.0 if group.removeprefix("coin-m ").startswith("prices") else None,
         max_age=_MAX_AGE,
     )
 
 
-def _base(url: str) -> str:
-    """Return the user's endpoint; for a host alone, its path of combined streams."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(path="/stream")) if parts.path in {"", "/"} else url
+def _base(venue: VenueMarket, route: str, given: str | None) -> str:
+    """Return the endpoint of a route, in the form that the user gave: combined streams, or bare."""
+    parts = urlsplit(given or "")
+    bare = parts.path.rstrip("/").endswith("/ws")
+    if not bare:
+        return venue.url(route, given)
+    wrapped = parts._replace(path=parts.path.rstrip("/").removesuffix("/ws") + "/stream")
+    routed = urlsplit(venue.url(route, urlunsplit(wrapped)))
+    return urlunsplit(routed._replace(path=routed.path.removesuffix("/stream") + "/ws"))
 
 
 def requests(op: str, channels: Sequence[str]) -> Iterator[str]:
@@ -176,16 +184,26 @@ def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
     ], None
 
 
+def choose(urls: Sequence[str], channels: Sequence[str]) -> tuple[Ask, ...]:
+    """Return the lists of the market at the user's URL: of futures, or of spot pairs."""
+    del channels
+    venue = market("binance", urls[0] if urls else None)
+    completing = (Ask(url, completes=True) for url in venue.completing)
+    return (*map(Ask, venue.lists), *completing)
+
+
 FEED = Feed(
     kind="binance",
     title="Liquidations, funding, mark prices and large trades (Binance futures; spot)",
-    endpoints=(_MARKET_ROUTE, _PUBLIC_ROUTE),
+    endpoints=endpoints("binance"),
+    hosts=hosts("binance"),
     plan=plan,
     channels={
         "!forceOrder@arr": "the largest liquidation per symbol and second, all symbols",
         "!markPrice@arr": "mark price and funding of all symbols, every 3 s (@1s: every second)",
         "btcusdt@aggTrade": "trades of one symbol; those of whale_usd or more become whales",
         "btcusdt@trade": "the same, single",
+        "!contractInfo": "contracts listed, settled, changed: the early sign of a listing",
     },
     default_channels=("!forceOrder@arr", "!markPrice@arr", "btcusdt@aggTrade", "ethusdt@aggTrade"),
     tables=("liquidations", "funding", "prices", "whales", "latency"),
@@ -194,13 +212,6 @@ FEED = Feed(
     control=re.compile(rb'^\s*\{\s*"(error|code|msg)"|"e"\s*:\s*"serverShutdown"'),
     notice=notice,
     normalise="binance",
-    catalogue=Catalogue(
-        (
-            Ask("https://fapi.binance.com/fapi/v1/exchangeInfo"),
-            Ask("https://dapi.binance.com/dapi/v1/exchangeInfo"),
-            Ask("https://fapi.binance.com/fapi/v1/fundingInfo", completes=True),
-        ),
-        read,
-    ),
+    catalogue=Catalogue(choose((), ()), read, choose),
     requests=requests,
 )

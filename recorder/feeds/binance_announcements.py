@@ -13,6 +13,7 @@ import re
 from functools import partial
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+from recorder.endpoints import endpoints
 from recorder.errors import ConfigError
 from recorder.feed import (
     CREDENTIALS,
@@ -117,7 +118,7 @@ def notice(payload: bytes) -> Notice | None:
 FEED = Feed(
     kind="binance_announcements",
     title="Binance's announcements: listings, delistings and the rest (Binance)",
-    endpoints=("wss://api.binance.com/sapi/wss",),
+    endpoints=endpoints("binance_announcements"),
     plan=plan,
     channels={"com_announcement_en": "every announcement in English"},
     default_channels=("com_announcement_en",),

@@ -13,6 +13,7 @@ from datetime import datetime
 
 import msgspec
 
+from recorder.endpoints import endpoints, hosts, market
 from recorder.feed import (
     Ask,
     Catalogue,
@@ -175,7 +176,7 @@ def hours(interval: str | None) -> float | None:
 FEED = Feed(
     kind="bitmex",
     title="Liquidations, funding, prices, open interest and large trades (BitMEX)",
-    endpoints=("wss://ws.bitmex.com/realtime",),
+    endpoints=endpoints("bitmex"),
     plan=plan,
     channels={
         "liquidation": "liquidation orders, all symbols",
@@ -201,6 +202,7 @@ FEED = Feed(
     notice=notice,
     answer=re.compile(rb"^pong$"),
     normalise="bitmex",
-    catalogue=Catalogue((Ask("https://www.bitmex.com/api/v1/instrument/active"),), read),
+    catalogue=Catalogue((Ask(market("bitmex").lists[0]),), read),
     requests=requests,
+    hosts=hosts("bitmex"),
 )

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from recorder.endpoints import endpoints, hosts, market
 from recorder.feed import (
     Ask,
     Catalogue,
@@ -39,6 +40,7 @@ _NAMED = re.compile(r"topic:\s*(\S+)")
 _TOO_FAST = re.compile(r"too (many|frequent)|rate.?limit", re.IGNORECASE)
 
 _ARGS = 10  # topics in one message: what /spot takes, the other markets take more
+_COIN = re.compile(r"\.([A-Z0-9]+)(?:-[^.]*)?$")  # of an option's topic
 _CHANNELS = 300  # of 64 characters with quotes and comma: below 21,000 on one connection
 _GROUPS = {"allLiquidation": "liquidations", "tickers": "prices", "publicTrade": "trades"}
 
@@ -60,7 +62,7 @@ def _group(channel: str) -> str:
 
 
 def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
-    url = options.url or FEED.endpoints[0]
+    url = market("bybit", options.url).url("all", options.url)
     # A contract's mark price moves all the time; a rare coin's spot ticker may not.
     moving = group.startswith("prices") and not urlsplit(url).path.endswith(("/spot", "/option"))
     return Plan(
@@ -132,16 +134,15 @@ def on_refused(refusal: Refusal) -> Verdict:
 
 # -- the list of instruments
 
-_LIST = "https://api.bybit.com/v5/market/instruments-info?category=linear&limit=1000"
-
 #: The unit of sizes, documented per category.
-_UNITS = {"linear": "base", "inverse": "usd", "spot": "base"}
+_UNITS = {"linear": "base", "inverse": "usd", "spot": "base", "option": "base"}
 
 
 class _InstrumentInfo(msgspec.Struct, rename="camel"):
     symbol: str
     status: str
     quote_coin: str
+    base_coin: str | None = None
     funding_interval: int | None = None  # minutes
 
 
@@ -164,7 +165,8 @@ def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
         raise ValueError(f"code {answer.ret_code}, category {words(page.category)!r}")
     found = [_instrument(one, page.category) for one in page.instruments if one.status == "Trading"]
     # The cursor is percent-encoded already: return it unchanged.
-    more = f"{_LIST}&cursor={quote(page.next_page_cursor, safe='%')}"
+    asked = f"{_list_of(page.category)}&{_option_of(page)}"
+    more = f"{asked.rstrip('&')}&cursor={quote(page.next_page_cursor, safe='%')}"
     return found, Ask(more) if page.next_page_cursor and page.instruments else None
 
 
@@ -180,10 +182,29 @@ def _instrument(listed: _InstrumentInfo, category: str) -> Instrument:
     )
 
 
+def choose(urls: Sequence[str], channels: Sequence[str]) -> tuple[Ask, ...]:
+    """Return the list of the market that is subscribed to: of options, for each coin named."""
+    lists = market("bybit", urls[0] if urls else None).lists
+    if "category=option" not in lists[0]:
+        return tuple(map(Ask, lists))
+    coins = sorted({found[1] for name in channels if (found := _COIN.search(name))} or {"BTC"})
+    return tuple(Ask(f"{url}&baseCoin={coin}") for url in lists for coin in coins)
+
+
+def _list_of(category: str) -> str:
+    return market("bybit", f"wss://stream.bybit.com/v5/public/{category}").lists[0]
+
+
+def _option_of(page: _InfoPage) -> str:
+    """Return the parameter that the next page of a coin's options needs; empty for others."""
+    coin = page.instruments[0].base_coin if page.category == "option" and page.instruments else None
+    return f"baseCoin={coin}" if coin else ""
+
+
 FEED = Feed(
     kind="bybit",
     title="Liquidations, funding, prices, open interest and large trades (Bybit)",
-    endpoints=("wss://stream.bybit.com/v5/public/linear",),
+    endpoints=endpoints("bybit"),
     plan=plan,
     channels={
         "allLiquidation.BTCUSDT": "every liquidation of one symbol, twice a second",
@@ -206,6 +227,7 @@ FEED = Feed(
     notice=notice,
     answer=re.compile(rb'"op"\s*:\s*"p[io]ng"|"ret_msg"\s*:\s*"pong"'),
     normalise="bybit",
-    catalogue=Catalogue(asks=(Ask(_LIST),), read=read),
+    catalogue=Catalogue(choose((), ()), read, choose),
     requests=requests,
+    hosts=hosts("bybit"),
 )

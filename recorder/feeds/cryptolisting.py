@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from recorder.endpoints import endpoints
 from recorder.feed import (
     CREDENTIALS,
     Feed,
@@ -91,7 +92,7 @@ def notice(payload: bytes) -> Notice | None:
 FEED = Feed(
     kind="cryptolisting",
     title="Exchange announcements: listings, delistings, airdrops (cryptolisting.ws)",
-    endpoints=("wss://cryptolisting.ws", "wss://kr.cryptolisting.ws"),
+    endpoints=endpoints("cryptolisting"),
     plan=plan,
     channels={
         "announcements": "every announcement that the key and ?cex= allow",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from recorder.endpoints import endpoints, hosts, market
 from recorder.feed import (
     Ask,
     Catalogue,
@@ -38,6 +39,7 @@ _SEND_EVERY = 0.35  # subscriptions at 3.3 a second
 _PER_REQUEST = 20  # channels; the id repeats them, so that it stays short
 _PER_CONNECTION = 200
 _TOO_MANY = 10028
+_OPTION = re.compile(r"-[CP](\.|$)|\.option\.")
 _DOLLARS = ("USD", "USDC", "USDT")  # stablecoins count as dollars
 
 
@@ -159,10 +161,23 @@ def _unit(listed: dict[str, object]) -> str | None:
             return None
 
 
+def choose(urls: Sequence[str], channels: Sequence[str]) -> tuple[Ask, ...]:
+    """Return the lists of futures and spot pairs, and of options if one is subscribed to."""
+    del urls
+    lists = market("deribit").lists
+    wanted = any(_OPTION.search(channel) for channel in channels)
+    return tuple(Ask(url) for url in lists if wanted or "kind=option" not in url)
+
+
+def takes(channel: str, name: str) -> bool:
+    """Return False for `perpetual.…` with another instrument than a perpetual."""
+    return not channel.startswith("perpetual.") or name.endswith("-PERPETUAL")
+
+
 FEED = Feed(
     kind="deribit",
     title="Funding, prices, open interest, large trades and liquidations (Deribit)",
-    endpoints=("wss://www.deribit.com/ws/api/v2",),
+    endpoints=endpoints("deribit"),
     plan=plan,
     channels={
         "ticker.BTC-PERPETUAL.100ms": "mark, index and last price, funding, open interest",
@@ -183,14 +198,7 @@ FEED = Feed(
     notice=notice,
     answer=re.compile(rb'"method"\s*:\s*"heartbeat"|"result"\s*:\s*\{\s*"version"'),
     normalise="deribit",
-    catalogue=Catalogue(
-        (
-            Ask(
-                "https://www.deribit.com/api/v2/public/get_instruments"
-                "?currency=any&kind=future&expired=false"
-            ),
-        ),
-        read,
-    ),
+    catalogue=Catalogue(choose((), ()), read, choose, takes),
     requests=requests,
+    hosts=hosts("deribit"),
 )

@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
+from recorder.endpoints import endpoints, hosts, market
 from recorder.errors import ConfigError
 from recorder.feed import (
     Ask,
@@ -28,10 +31,17 @@ from recorder.feed import (
     wrong_channel,
 )
 
-_GROUPS = {"activeAssetCtx": "prices", "trades": "trades", "bbo": "books", "l2Book": "books"}
+_GROUPS = {
+    "activeAssetCtx": "prices",
+    "trades": "trades",
+    "bbo": "books",
+    "l2Book": "books",
+    "l2Book.fast": "books",
+}
 # BTC, kPEPE, xyz:GOLD (a builder's market), PURR/USDC and @107 (spot), #0 (an outcome)
 _COIN = re.compile(r"[A-Za-z0-9@#][A-Za-z0-9:/_.-]{0,59}")
 # The venue's limits, per address: 1,000 subscriptions, 10 connections, 2,000 messages a minute.
+_DEX = re.compile(r"[A-Za-z0-9_-]{1,30}")
 _SUBSCRIPTIONS = 1_000
 _PER_CONNECTION = 500
 _SEND_EVERY = 0.1  # three connections that subscribe at a time stay below the limit
@@ -74,7 +84,9 @@ def requests(op: str, channels: Sequence[str]) -> Iterator[str]:
     """Return the messages that subscribe to channels, or unsubscribe from them."""
     for channel in channels:
         kind, _, coin = channel.partition(":")
-        yield message(method=op, subscription={"type": kind, "coin": coin})
+        name, fast, _ = kind.partition(".fast")
+        more = {"fast": True} if fast else {}
+        yield message(method=op, subscription={"type": name, "coin": coin, **more})
 
 
 def notice(payload: bytes) -> Notice | None:
@@ -99,20 +111,39 @@ def _quoted(text: str) -> str:
     inner = found.get("subscription", found) if found is not None else None
     if not isinstance(inner, dict):
         return ""
-    return ":".join(filter(None, (words(inner.get("type")), words(inner.get("coin")))))
+    kind = words(inner.get("type")) + (".fast" if inner.get("fast") is True else "")
+    return ":".join(filter(None, (kind, words(inner.get("coin")))))
 
 
-def read(body: bytes) -> tuple[list[Instrument], None]:
-    """Read the perpetuals of the venue's own market; sizes are in coins, funding is hourly.
+def read(body: bytes) -> tuple[list[Instrument], tuple[Ask, ...] | None]:
+    """Read the perpetuals of one market; sizes are in coins, funding is hourly.
+
+    For the list of builders' markets, `[null, {"name": "xyz"}]`, return what to ask for each.
 
     Raises:
         ValueError: the body is not such a list.
     """
+    if body.lstrip().startswith(b"[null"):
+        return [], tuple(map(_ask, _builders(body)))
     received = parsed(body)
     universe = received.get("universe") if received is not None else None
     if not isinstance(universe, list) or not universe:
         raise ValueError("no list of instruments under 'universe'")
     return [found for found in map(_instrument, universe) if found is not None], None
+
+
+def _builders(body: bytes) -> list[str]:
+    """Return the names of the builders' markets; the venue's own is null."""
+    try:
+        listed = msgspec.json.decode(body, type=list[dict[str, object] | None])
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from None
+    names = [one.get("name") for one in listed if one is not None]
+    return [name for name in names if isinstance(name, str) and _DEX.fullmatch(name)]
+
+
+def _ask(dex: str) -> Ask:
+    return Ask(market("hyperliquid").lists[0], message(type="meta", dex=dex))
 
 
 def _instrument(item: object) -> Instrument | None:
@@ -126,13 +157,14 @@ def _instrument(item: object) -> Instrument | None:
 FEED = Feed(
     kind="hyperliquid",
     title="Trades with buyer and seller, funding, prices and open interest (Hyperliquid)",
-    endpoints=("wss://api.hyperliquid.xyz/ws",),
+    endpoints=endpoints("hyperliquid"),
     plan=plan,
     channels={
         "trades:BTC": "trades with both accounts; those of whale_usd or more become whales",
         "activeAssetCtx:BTC": "funding (hourly), mark, oracle and mid price, open interest",
         "bbo:BTC": "best bid and offer: kept raw, with their latency",
-        "l2Book:BTC": "order book: kept raw, with its latency",
+        "l2Book:BTC": "order book, 20 levels every 5 s: kept raw, with its latency",
+        "l2Book.fast:BTC": "the same, 5 levels twice a second",
     },
     default_channels=(
         "trades:BTC", "trades:ETH", "trades:SOL", "trades:HYPE",
@@ -144,6 +176,13 @@ FEED = Feed(
     notice=notice,
     answer=re.compile(rb'"channel"\s*:\s*"pong"'),
     normalise="hyperliquid",
-    catalogue=Catalogue((Ask("https://api.hyperliquid.xyz/info", message(type="meta")),), read),
+    catalogue=Catalogue(
+        (
+            Ask(market("hyperliquid").lists[0], message(type="meta")),
+            Ask(market("hyperliquid").lists[0], message(type="perpDexs")),
+        ),
+        read,
+    ),
     requests=requests,
+    hosts=hosts("hyperliquid"),
 )  # fmt: skip

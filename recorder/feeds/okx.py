@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from recorder.endpoints import endpoints, hosts, market
 from recorder.feed import (
     Ask,
     Catalogue,
@@ -35,6 +36,7 @@ _NAMED = re.compile(r"channel:\s*([\w-]+)\s*,\s*inst(?:Id|Type|Family):\s*([\w-]
 
 _ARGS = 100  # channels in one message: 480 messages an hour, 64 KB
 _CHANNELS = 500  # of at most 110 bytes: below 64 KB on one connection
+_VENUE = market("okx")
 _GROUPS = {
     "liquidation-orders": "liquidations",
     "funding-rate": "funding",
@@ -69,14 +71,15 @@ def _valid(channel: str) -> bool:
 
 def _group(channel: str) -> str:
     name = channel.partition(":")[0]
-    return _GROUPS.get(name, name)
+    route = _VENUE.route(channel)
+    return f"{'' if route == 'public' else f'{route} '}{_GROUPS.get(name, name)}"
 
 
 def _plan(group: str, channels: Sequence[str], options: Options) -> Plan:
     cadences = [_CADENCES.get(channel.partition(":")[0]) for channel in channels]
     return Plan(
         group=group,
-        urls=(options.url or FEED.endpoints[0],),
+        urls=(_VENUE.url(_VENUE.route(channels[0]), options.url),),
         channels=tuple(channels),
         headers=options.headers,
         hello=tuple(requests("subscribe", channels)),
@@ -127,6 +130,10 @@ def notice(payload: bytes) -> Notice | None:
 
 # -- the list of instruments
 
+#: An option: family, date, strike, right.
+_OPTION = re.compile(r":([A-Z0-9_]+-[A-Z0-9_]+)-\d{6}-\d+-[CP]$")
+_OPTIONS = _VENUE.lists[0].partition("?")[0] + "?instType=OPTION&instFamily="
+
 
 class _PublicInstrument(msgspec.Struct, rename="camel"):
     inst_id: str
@@ -170,10 +177,33 @@ def _size(listed: _PublicInstrument) -> float | None:
     return size if 0 < size < 1e15 else None
 
 
+#: Channels that exist for contracts only, or for perpetual ones.
+_OF_CONTRACTS = ("open-interest", "price-limit", "estimated-price")
+_OF_PERPETUALS = ("funding-rate",)
+
+
+def choose(urls: Sequence[str], channels: Sequence[str]) -> tuple[Ask, ...]:
+    """Return the list of each type of instruments; of options those that a channel names."""
+    del urls
+    families = {found[1] for channel in channels if (found := _OPTION.search(channel))}
+    if "liquidation-orders:OPTION" in channels:
+        families |= {"BTC-USD", "ETH-USD"}
+    options = (f"{_OPTIONS}{family}" for family in sorted(families))
+    return tuple(map(Ask, (*_VENUE.lists, *options)))
+
+
+def takes(channel: str, name: str) -> bool:
+    """Return False where the venue has no such channel for an instrument."""
+    kind = channel.partition(":")[0]
+    if kind in _OF_PERPETUALS:
+        return name.endswith("-SWAP") or "_XPERP-" in name
+    return kind not in _OF_CONTRACTS or name.count("-") > 1
+
+
 FEED = Feed(
     kind="okx",
     title="Liquidations, funding, mark prices, open interest and large trades (OKX)",
-    endpoints=("wss://ws.okx.com:8443/ws/v5/public",),
+    endpoints=endpoints("okx"),
     plan=plan,
     channels={
         "liquidation-orders:SWAP": "liquidations of all perpetual swaps (the venue: not every one)",
@@ -183,6 +213,7 @@ FEED = Feed(
         "trades:BTC-USDT-SWAP": "trades of one symbol; those of whale_usd or more become whales",
         "index-tickers:BTC-USDT": "index price",
         "tickers:BTC-USDT-SWAP": "last price",
+        "trades-all:BTC-USDT-SWAP": "trades one by one, on the venue's other route",
     },
     default_channels=(
         "liquidation-orders:SWAP",
@@ -201,8 +232,7 @@ FEED = Feed(
     notice=notice,
     answer=re.compile(rb"^pong$"),
     normalise="okx",
-    catalogue=Catalogue(
-        asks=(Ask("https://www.okx.com/api/v5/public/instruments?instType=SWAP"),), read=read
-    ),
+    catalogue=Catalogue(choose((), ()), read, choose, takes),
     requests=requests,
+    hosts=hosts("okx"),
 )

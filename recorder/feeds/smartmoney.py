@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from recorder.endpoints import endpoints
 from recorder.feed import (
     CREDENTIALS,
     Feed,
@@ -78,7 +79,7 @@ def notice(payload: bytes) -> Notice | None:
 FEED = Feed(
     kind="smartmoney",
     title="Whales, funding, liquidations, flows, signals and alerts (Smart Money API)",
-    endpoints=("wss://api.smartmoneyapi.com/ws",),
+    endpoints=endpoints("smartmoney"),
     plan=plan,
     channels={
         "whales:BTC": "a whale's position changes, per symbol",

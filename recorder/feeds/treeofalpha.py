@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from recorder.endpoints import endpoints
 from recorder.feed import (
     Feed,
     Notice,
@@ -55,7 +56,7 @@ def notice(payload: bytes) -> Notice | None:
 FEED = Feed(
     kind="treeofalpha",
     title="Exchange announcements and crypto news (Tree of Alpha)",
-    endpoints=("wss://news.treeofalpha.com/ws",),
+    endpoints=endpoints("treeofalpha"),
     plan=plan,
     channels={"news": "everything: announcements of exchanges become listings, the rest alerts"},
     default_channels=("news",),

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -23,12 +24,31 @@ from .recording import KEYLESS, PATIENCE, Outcome, capture, recorder
 pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[2]
-TRADES = [
-    {"event": "subscribed", "feed": "trade", "product_ids": ["PI_XBTUSD"]},
-    {"feed": "trade", "product_id": "PI_XBTUSD", "time": 1791565600992, "price": 82396.5},
-    {"feed": "trade", "product_id": "PI_XBTUSD", "time": 1791565601058, "price": "82394.0"},
-    {"feed": "something else"},
+SUBSCRIBE = {
+    "method": "subscribe",
+    "params": {"channel": "trade", "symbol": ["BTC/USD", "ETH/USD"]},
+}
+
+
+def traded(kind: str, *trades: tuple[str, str, float, float, int, str]) -> dict[str, Any]:
+    """A frame of trades as Kraken documents it."""
+    names = ("symbol", "side", "price", "qty", "trade_id", "timestamp")
+    data = [dict(zip(names, trade, strict=True)) | {"ord_type": "market"} for trade in trades]
+    return {"channel": "trade", "type": kind, "data": data}
+
+
+TRADES: list[dict[str, Any]] = [
+    {"method": "subscribe", "result": {"channel": "trade", "symbol": "BTC/USD"}, "success": True},
+    traded("snapshot", ("BTC/USD", "buy", 82396.5, 0.5, 70001, "2026-10-10T01:00:00.992123Z")),
+    traded(
+        "update",
+        ("BTC/USD", "sell", 82394.0, 2.0, 70002, "2026-10-10T01:00:01.058000Z"),
+        ("BTC/USD", "sell", 82393.0, 0.5, 70003, "2026-10-10T01:00:01.058000Z"),
+    ),
+    {"channel": "something else"},
 ]
+
+BTC = ("kraken", "BTC/USD", "last")
 
 
 def documented(language: str, page: str = "README.md", section: str = "Add a feed") -> str:
@@ -87,26 +107,26 @@ async def record(tmp_path: Path, site: Path) -> tuple[Outcome, list[str]]:
 
 async def test_two_files_make_a_feed(tmp_path: Path, site: Path) -> None:
     listed = await recorder("feeds", "kraken", cwd=tmp_path, PYTHONPATH=str(site))
-    assert listed.out.startswith("Trades (Kraken futures)")
+    assert listed.out.startswith("Trades (Kraken spot)")
 
     outcome, heard = await record(tmp_path, site)
     assert outcome.code == 0, outcome.err
-    assert [json.loads(text) for text in heard] == [
-        {"event": "subscribe", "feed": "trade", "product_ids": ["PI_XBTUSD"]}
-    ]
+    assert [json.loads(text) for text in heard] == [SUBSCRIBE]
 
     ingested = await recorder("ingest", cwd=tmp_path, PYTHONPATH=str(site))
     assert ingested.code == 0, ingested.err
     with duckdb.connect(str(tmp_path / "data/recorder.duckdb"), read_only=True) as connection:
         prices = connection.execute(
-            "SELECT feed, exchange, symbol, kind, price, event_ns FROM prices ORDER BY seq"
+            "SELECT exchange, symbol, kind, price, quantity, quantity_unit, notional_usd, side,"
+            " trade_id, backfill, event_ns FROM prices ORDER BY seq, item"
         ).fetchall()
         rejects = connection.execute("SELECT decode(payload), reason FROM rejects").fetchall()
     assert prices == [
-        ("kraken", "kraken", "PI_XBTUSD", "last", 82396.5, 1791565600992_000_000),
-        ("kraken", "kraken", "PI_XBTUSD", "last", 82394.0, 1791565601058_000_000),
+        (*BTC, 82396.5, 0.5, "base", 41198.25, "buy", "70001", True, 1791594000992123000),
+        (*BTC, 82394.0, 2.0, "base", 164788.0, "sell", "70002", False, 1791594001058000000),
+        (*BTC, 82393.0, 0.5, "base", 41196.5, "sell", "70003", False, 1791594001058000000),
     ]
-    assert rejects == [('{"feed": "something else"}', "neither a trade nor an event")]
+    assert rejects == [('{"channel": "something else"}', "neither trades nor an answer")]
 
 
 @contextlib.asynccontextmanager
@@ -134,12 +154,9 @@ async def test_a_third_file_says_what_the_service_says_to_clients(
     install_service(site)
     await record(tmp_path, site)
     async with replayed(tmp_path, site) as url, connect(url) as client:
-        await client.send('{"event": "subscribe", "feed": "trade", "product_ids": ["PI_XBTUSD"]}')
+        await client.send(json.dumps({"method": "subscribe", "params": {"symbol": ["BTC/USD"]}}))
         messages = [json.loads(await client.recv()) for _ in range(4)]
-    assert messages == [
-        {"event": "subscribed", "feed": "trade", "product_ids": ["PI_XBTUSD"]},
-        *TRADES[1:],
-    ]
+    assert messages == TRADES
 
 
 async def test_without_it_every_client_gets_every_recorded_frame(

@@ -20,6 +20,7 @@ MARKET, PUBLIC = (
     "wss://fstream.binance.com/market/stream",
     "wss://fstream.binance.com/public/stream",
 )
+SPOT = "wss://stream.binance.com:9443/stream?timeUnit=MICROSECOND"
 MANY = tuple(f"coin{number}usdt@aggTrade" for number in range(1500))
 
 
@@ -38,7 +39,11 @@ def asked(*messages: str) -> list[tuple[str, list[str]]]:
         ("!forceOrder@arr", "liquidations", MARKET),
         ("btcusdt@forceOrder", "liquidations", MARKET),
         ("!markPrice@arr@1s", "prices", MARKET),
-        ("btcusd_perp@markPrice", "prices", MARKET),
+        ("btcusd_perp@markPrice", "coin-m prices", MARKET.replace("fstream", "dstream")),
+        ("btcusd_261225@aggTrade", "coin-m trades", MARKET.replace("fstream", "dstream")),
+        ("btcusd_perp@trade", "coin-m single trades", PUBLIC.replace("fstream", "dstream")),
+        ("btcusdt_261225@aggTrade", "trades", MARKET),
+        ("!contractInfo", "contracts", MARKET),
         ("btcusdt@aggTrade", "trades", MARKET),
         ("btcusdt@trade", "single trades", PUBLIC),
         ("btcusdt@bookTicker", "books", PUBLIC),
@@ -57,14 +62,68 @@ def test_a_stream_is_asked_for_on_its_route(channel: str, group: str, route: str
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("wss://stream.binance.com:9443", "wss://stream.binance.com:9443/stream?streams=a@trade"),
-        ("wss://stream.binance.com:9443/", "wss://stream.binance.com:9443/stream?streams=a@trade"),
+        ("wss://stream.binance.com:9443", f"{SPOT}&streams=a@trade"),
+        ("wss://stream.binance.com:9443/", f"{SPOT}&streams=a@trade"),
+        (
+            "wss://data-stream.binance.vision",
+            f"{SPOT}&streams=a@trade".replace(
+                "stream.binance.com:9443", "data-stream.binance.vision"
+            ),
+        ),
+        (
+            "wss://stream.binance.com:9443/stream?timeUnit=MILLISECOND",
+            "wss://stream.binance.com:9443/stream?timeUnit=MILLISECOND&streams=a@trade",
+        ),
+        ("wss://stream.binance.us:9443", "wss://stream.binance.us:9443/stream?streams=a@trade"),
+        ("wss://fstream.asterdex.com", "wss://fstream.asterdex.com/stream?streams=a@trade"),
         ("wss://h/stream", "wss://h/stream?streams=a@trade"),
         ("wss://h/stream?x=1", "wss://h/stream?x=1&streams=a@trade"),
     ],
 )
 def test_the_user_s_endpoint_serves_every_group(url: str, expected: str) -> None:
     assert {plan.urls for plan in plans("a@trade", url=url).values()} == {(expected,)}
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "wss://fstream.binance.com",
+        "wss://dstream.binance.com",
+        "wss://fstream-mm.binance.com",
+        "ws://127.0.0.1:4701",
+    ],
+)
+@pytest.mark.parametrize("path", ["", "/", "/market/stream", "/public/stream", "/public/ws"])
+def test_the_routes_hold_at_the_user_s_host(host: str, path: str) -> None:
+    form = "ws" if path.endswith("ws") else "stream"
+    found = plans("!forceOrder@arr", "a@trade", "a@depth", url=host + path)
+    assert {group: plan.urls[0].partition("?")[0] for group, plan in found.items()} == {
+        "liquidations": f"{host}/market/{form}",
+        "single trades": f"{host}/public/{form}",
+        "books": f"{host}/public/{form}",
+    }
+
+
+@pytest.mark.parametrize("old", ["/stream", "/ws"])
+def test_a_retired_path_is_replaced_where_it_is_silent(old: str) -> None:
+    """On the venue's own futures host the old paths connect and say nothing."""
+    [plan] = plans("!forceOrder@arr", url=f"wss://fstream.binance.com{old}").values()
+    assert plan.urls[0].startswith(f"wss://fstream.binance.com/market{old}")
+    [kept] = plans("!forceOrder@arr", url=f"wss://dstream.binance.com{old}").values()
+    assert kept.urls[0].startswith(f"wss://dstream.binance.com{old}")
+
+
+def test_the_lists_are_those_of_the_market() -> None:
+    assert FEED.catalogue is not None and FEED.catalogue.choose is not None
+    futures = FEED.catalogue.choose((), ())
+    assert [(urlsplit(ask.url).path, ask.completes) for ask in futures] == [
+        ("/fapi/v1/exchangeInfo", False),
+        ("/dapi/v1/exchangeInfo", False),
+        ("/fapi/v1/fundingInfo", True),
+        ("/dapi/v1/fundingInfo", True),
+    ]
+    [spot] = FEED.catalogue.choose(("wss://stream.binance.com:9443",), ())
+    assert urlsplit(spot.url).path == "/api/v3/exchangeInfo"
 
 
 def test_a_raw_endpoint_is_asked_by_message() -> None:
@@ -237,7 +296,7 @@ async def test_1500_streams_are_recorded_within_the_limits(tmp_path: Path) -> No
         async with capturing(tmp_path, "binance", settings):
             await until(lambda: sum(len(talk.subscribed) for talk in binance.talks) == 1500)
     assert binance.complaints == []
-    assert {talk.path for talk in binance.talks} == {"/stream"}
+    assert {talk.path for talk in binance.talks} == {"/market/stream"}
     assert [len(talk.subscribed) for talk in binance.talks] in ([1024, 476], [476, 1024])
 
 

@@ -192,6 +192,42 @@ def test_a_forbidden_handshake_is_no_matter_of_a_key() -> None:
 # -- the list of instruments
 
 
+@pytest.mark.parametrize(
+    ("url", "channels", "queries"),
+    [
+        (None, ("tickers.BTCUSDT",), ["category=linear&limit=1000"]),
+        ("wss://stream.bybit.com/v5/public/inverse", (), ["category=inverse&limit=1000"]),
+        ("wss://stream.bybit.nl/v5/public/spot", (), ["category=spot"]),
+        ("ws://127.0.0.1:4701/v5/public/inverse", (), ["category=inverse&limit=1000"]),
+        ("ws://127.0.0.1:4701", (), ["category=linear&limit=1000"]),
+        (
+            "wss://stream.bybit.com/v5/public/option",
+            ("publicTrade.BTC", "tickers.ETH-25DEC26-4000-C"),
+            [f"category=option&limit=1000&baseCoin={coin}" for coin in ("BTC", "ETH")],
+        ),
+    ],
+)
+def test_the_list_is_that_of_the_market_which_is_subscribed_to(
+    url: str | None, channels: tuple[str, ...], queries: list[str]
+) -> None:
+    assert FEED.catalogue is not None and FEED.catalogue.choose is not None
+    asks = FEED.catalogue.choose(() if url is None else (url,), channels)
+    assert [ask.url.partition("?")[2] for ask in asks] == queries
+
+
+def test_the_next_page_is_of_the_same_market() -> None:
+    _, following = listed(page(instrument("BTCUSD"), category="inverse", cursor="a%3Db"))
+    assert following.url.endswith("category=inverse&limit=1000&cursor=a%3Db")
+    option = instrument("BTC-25DEC26-1-C", baseCoin="BTC")
+    _, following = listed(page(option, category="option", cursor="c"))
+    assert following.url.endswith("category=option&limit=1000&baseCoin=BTC&cursor=c")
+
+
+def test_a_host_alone_is_the_default_market() -> None:
+    [plan] = FEED.plan(Options("here", channels=("tickers.X",), url="wss://stream.bybit.nl"))
+    assert plan.urls == ("wss://stream.bybit.nl/v5/public/linear",)
+
+
 def listed(body: Any) -> Any:
     assert FEED.catalogue is not None
     return FEED.catalogue.read(json.dumps(body).encode())
@@ -248,7 +284,7 @@ def test_the_next_page_is_asked_for_with_the_cursor_as_it_came() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        None, [], {}, {"retCode": 0}, {**page(), "retCode": 10006}, page(category="option"),
+        None, [], {}, {"retCode": 0}, {**page(), "retCode": 10006}, page(category="spread"),
         page({"symbol": "BTCUSDT"}), page(instrument("X", fundingInterval="480")),
         {"retCode": 0, "result": {"category": "linear", "list": {}}},
     ],

@@ -13,6 +13,7 @@ from kit.exchange import Exchange, Talk, capturing, until
 from recorder.errors import ConfigError
 from recorder.feed import Instrument, Notice, Options, Plan
 from recorder.feeds import feed
+from recorder.feeds.hyperliquid import read, requests
 from recorder.session.line import resubscribe
 
 FEED = feed("hyperliquid")
@@ -214,8 +215,30 @@ def test_anything_else_is_no_list(body: Any) -> None:
 
 def test_the_list_is_asked_for_by_a_post() -> None:
     assert FEED.catalogue is not None
-    [ask] = FEED.catalogue.asks
-    assert (ask.url, ask.body) == ("https://api.hyperliquid.xyz/info", '{"type":"meta"}')
+    assert [(ask.url, ask.body) for ask in FEED.catalogue.asks] == [
+        ("https://api.hyperliquid.xyz/info", '{"type":"meta"}'),
+        ("https://api.hyperliquid.xyz/info", '{"type":"perpDexs"}'),
+    ]
+
+
+def test_every_builder_s_market_is_asked_for() -> None:
+    names, asks = read(b'[null,{"name":"xyz","fullName":"XYZ"},{"name":"flx"},{"name":"a b"}]')
+    assert names == []
+    assert [ask.body for ask in asks or ()] == [
+        '{"type":"meta","dex":"xyz"}',
+        '{"type":"meta","dex":"flx"}',
+    ]
+
+
+def test_a_fast_book_is_asked_for_and_refused_by_its_name() -> None:
+    [text] = requests("subscribe", ["l2Book.fast:xyz:TSLA"])
+    assert json.loads(text) == {
+        "method": "subscribe",
+        "subscription": {"type": "l2Book", "coin": "xyz:TSLA", "fast": True},
+    }
+    quoted = 'Invalid subscription {"type":"l2Book","coin":"NO","fast":true}'
+    found = FEED.notice(json.dumps({"channel": "error", "data": quoted}).encode())
+    assert found is not None and found.refused_channel == "l2Book.fast:NO"
 
 
 # -- a capture

@@ -45,7 +45,53 @@ def test_an_instrument_and_a_type_of_instruments_are_asked_for_differently() -> 
     assert said(found["liquidations"]) == [
         {"op": "subscribe", "args": [{"channel": "liquidation-orders", "instType": "SWAP"}]}
     ]
-    assert {plan.urls for plan in found.values()} == {("wss://ws.okx.com:8443/ws/v5/public",)}
+    assert {plan.urls for plan in found.values()} == {("wss://ws.okx.com/ws/v5/public",)}
+
+
+@pytest.mark.parametrize(
+    ("given", "public"),
+    [
+        (None, "wss://ws.okx.com/ws/v5/public"),
+        ("wss://ws.okx.com:8443/ws/v5/public", "wss://ws.okx.com/ws/v5/public"),
+        ("wss://wseea.okx.com:8443", "wss://wseea.okx.com/ws/v5/public"),
+        ("wss://wseea.okx.com/ws/v5/business", "wss://wseea.okx.com/ws/v5/public"),
+        ("ws://127.0.0.1:4701", "ws://127.0.0.1:4701/ws/v5/public"),
+        ("ws://127.0.0.1:8443/", "ws://127.0.0.1:8443/ws/v5/public"),
+        ("wss://relay.example/okx", "wss://relay.example/okx"),
+    ],
+)
+def test_each_channel_is_asked_for_on_its_route(given: str | None, public: str) -> None:
+    names = ("trades:X-SWAP", "trades-all:X-SWAP", "candle1m:X-SWAP", "mark-price:X-SWAP")
+    found = plans(*names, **({} if given is None else {"url": given}))
+    business = public.replace("/public", "/business")
+    assert {group: plan.urls for group, plan in found.items()} == {
+        "trades": (public,),
+        "business trades": (business,),
+        "business candle1m": (business,),
+        "prices": (public,),
+    }
+
+
+def test_the_list_has_every_type_of_instruments_and_the_options_that_are_named() -> None:
+    assert FEED.catalogue is not None and FEED.catalogue.choose is not None
+    queries = [ask.url.partition("?")[2] for ask in FEED.catalogue.asks]
+    assert queries == [f"instType={kind}" for kind in ("MARGIN", "SPOT", "FUTURES", "SWAP")]
+    named = FEED.catalogue.choose((), ("trades:BTC-USD-261225-100000-C",))
+    assert named[-1].url.endswith("instruments?instType=OPTION&instFamily=BTC-USD")
+
+
+@pytest.mark.parametrize(
+    ("channel", "takes"),
+    [
+        ("funding-rate:*", {"BTC-USDT-SWAP", "BTC-USD_UM_XPERP-310404"}),
+        ("open-interest:*", {"BTC-USDT-SWAP", "BTC-USD_UM_XPERP-310404", "BTC-USD-261225"}),
+        ("trades:*", {"BTC-USDT-SWAP", "BTC-USD_UM_XPERP-310404", "BTC-USD-261225", "BTC-USDT"}),
+    ],
+)
+def test_a_pattern_stands_for_what_has_the_channel(channel: str, takes: set[str]) -> None:
+    assert FEED.catalogue is not None and FEED.catalogue.takes is not None
+    names = ("BTC-USDT-SWAP", "BTC-USD_UM_XPERP-310404", "BTC-USD-261225", "BTC-USDT")
+    assert {name for name in names if FEED.catalogue.takes(channel, name)} == takes
 
 
 def test_each_data_type_has_a_connection_of_its_own() -> None:
