@@ -53,7 +53,7 @@ def count(layout: Layout, feed: str) -> int:
 
 def _files(layout: Layout, feed: str) -> list[Path]:
     paths = directory(layout, feed).glob("*")
-    return sorted(path for path in paths if path.suffix not in {".json", ".tmp"})
+    return sorted(path for path in paths if path.suffix not in {".json", ".tmp"} and path.is_file())
 
 
 def kept(layout: Layout, feed: str) -> Iterator[tuple[Path, Note | None]]:

@@ -17,6 +17,7 @@ from recorder.errors import DataError
 from recorder.record import footers, read
 from recorder.record.layout import Layout, began_ns, order
 from recorder.record.read import Position, Reader
+from recorder.record.store import directories, stems_in
 from recorder.reporter import Reporter
 
 #: Directories are listed again after this many seconds, whatever their times say.
@@ -129,15 +130,14 @@ class Follow:
 
     def _find_merged(self, feed: str, known: _Feed) -> None:
         """Open files again that were read whole, where a compaction put unread segments in them."""
-        days = {
-            path: _identity(path) for path in (self._record.raw / f"feed={feed}").glob("date=*")
-        }
+        place = self._record.raw / f"feed={feed}"
+        days = {place / date: _identity(place / date) for date in directories(place, "date=")}
         first = known.listing is None
         changed = [path for path, now in days.items() if not first and known.days.get(path) != now]
         known.days = days
         positions = known.reader.read
-        for path in (path for day in changed for path in day.glob("*.parquet")):
-            at = positions.get(path.stem)
+        for day, stem in ((one, stem) for one in changed for stem in stems_in(one, ".parquet")):
+            path, at = day / f"{stem}.parquet", positions.get(stem)
             # Without rows it was skipped on purpose, or left out.
             if at is None or not at.whole or not at.rows:
                 continue

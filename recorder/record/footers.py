@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from recorder.errors import DataError
 from recorder.record.layout import Layout, is_stem
-from recorder.record.sealed import CHECKSUM, Source, columns, parquet_file
+from recorder.record.sealed import CHECKSUM, Source, columns, parquet_file, sealed_file
 from recorder.schema.raw import RAW, check_version
 
 K = TypeVar("K")
@@ -102,12 +102,12 @@ def _span(columns: Sequence[pq.ColumnChunkMetaData]) -> tuple[int, int] | None:
 
 
 def opens(source: Source) -> bool:
-    """Return True if a file is Parquet, as far as its footer says."""
+    """Return True if a file is a sealed file, as far as its footer says."""
     try:
-        pq.read_schema(source)
-    except (OSError, pa.ArrowException):
+        with sealed_file(source):
+            return True
+    except (DataError, FileNotFoundError):
         return False
-    return True
 
 
 def encoded(held: Sequence[Held]) -> str:

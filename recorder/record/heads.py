@@ -29,7 +29,9 @@ import msgspec
 
 from recorder import durable
 from recorder.errors import DataError
+from recorder.feed import FEED_NAME
 from recorder.record.layout import Layout, is_stem, number_of, run_of
+from recorder.record.store import directories
 
 #: The version of these lines; fields that a reader does not know are kept in the link's words.
 VERSION = 1
@@ -193,14 +195,14 @@ def path_of(layout: Layout, feed: str, run: str) -> Path:
 
 def runs(layout: Layout, feed: str) -> list[str]:
     """Return the runs of a feed that have a head here, oldest first: their names sort by time."""
-    names = (path.stem for path in (layout.heads / feed).glob("*.jsonl"))
+    names = (path.stem for path in (layout.heads / feed).glob("*.jsonl") if path.is_file())
     return sorted(name for name in names if f"{name}.jsonl" not in {PRUNED, DROPPED})
 
 
 def copies(layout: Layout, feed: str) -> dict[str, bytes]:
     """Return the whole lines of a feed's heads and removals, under names that no host shares."""
     lines = {}
-    for path in sorted((layout.heads / feed).glob("*.jsonl")):
+    for path in sorted(one for one in (layout.heads / feed).glob("*.jsonl") if one.is_file()):
         data = path.read_bytes()
         data = data[: data.rfind(b"\n") + 1]
         if data and path.name == PRUNED:
@@ -220,7 +222,7 @@ def removals(name: str, data: bytes) -> list[Pruned]:
 
 def feeds(layout: Layout) -> list[str]:
     """Return the feeds that have heads here, sorted."""
-    return sorted(path.name for path in layout.heads.glob("*") if path.is_dir())
+    return sorted(filter(FEED_NAME.fullmatch, directories(layout.heads)))
 
 
 def read(layout: Layout, feed: str, run: str) -> Head | None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recorder.errors import DataError
+from recorder.record import inflated
 from recorder.schema.raw import RAW, check_version
 
 #: The metadata key of a sealed file's checksum: of the values, from journal to reader.
@@ -26,14 +27,15 @@ def sealed_file(source: Source, *, verify: bool = False) -> Iterator[pq.ParquetF
     """Open a sealed file; with `verify`, compare the checksum of each page that is read.
 
     Raises:
-        DataError: the file is damaged, is not a sealed file, or is of another version; damage may
-            also show while it is read.
+        DataError: the file is damaged, is not a sealed file, would take too much memory, or is of
+            another version; damage may also show while it is read.
         FileNotFoundError: it is gone.
     """
     with parquet_file(source, verify=verify) as file:
         if not file.schema_arrow.equals(RAW):
             raise DataError(f"is not a sealed file: {_difference(file)}", where=str(source))
         check_version(file.metadata.metadata, source)
+        inflated.check(file, source)
         yield file
 
 

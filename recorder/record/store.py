@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from recorder.feed import FEED_NAME
 from recorder.record.stem import is_stem, sealed_name
 
 
@@ -77,17 +79,23 @@ class LocalStore:
 
     def feeds(self) -> list[str]:
         """Return every feed with a directory of journals or sealed files, sorted."""
-        active = {path.name for path in self.journals.glob("*") if path.is_dir()}
-        sealed = {path.name.removeprefix("feed=") for path in self.raw.glob("feed=*")}
-        return sorted(active | sealed)
+        active = set(directories(self.journals))
+        sealed = {name.removeprefix("feed=") for name in directories(self.raw, "feed=")}
+        return sorted(filter(FEED_NAME.fullmatch, active | sealed))
 
     def active(self, feed: str) -> list[str]:
         """Return the stems of the journals not yet sealed, oldest first."""
-        return _stems((self.journals / feed).glob("*.journal"))
+        return sorted(stems_in(self.journals / feed, ".journal"))
 
     def sealed(self, feed: str) -> list[str]:
         """Return the stems of the sealed files, oldest first."""
-        return _stems((self.raw / f"feed={feed}").glob("date=*/*.parquet"))
+        place = self.raw / f"feed={feed}"
+        return sorted(
+            stem
+            for date in directories(place, "date=")
+            for stem in stems_in(place / date, ".parquet")
+            if sealed_name(feed, stem).startswith(f"feed={feed}/{date}/")
+        )
 
     def fetch(self, feed: str, stem: str) -> Path:
         """Return a sealed file's path.
@@ -143,5 +151,19 @@ class LocalStore:
         self.look(feed, stem).unlink(missing_ok=True)
 
 
-def _stems(paths: Iterator[Path]) -> list[str]:
-    return sorted(path.stem for path in paths if is_stem(path.stem))
+def directories(place: Path, prefix: str = "") -> list[str]:
+    """Return the names of the directories in a place that begin with `prefix`; none without it."""
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(place) as entries:
+        return [one.name for one in entries if one.name.startswith(prefix) and one.is_dir()]
+    return []
+
+
+def stems_in(place: Path, suffix: str) -> list[str]:
+    """Return the stems of the segments whose files, with this suffix, are in a directory.
+
+    Other names and other kinds of entries are left out; `recorder verify` names them.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(place) as entries:
+        names = [one.name for one in entries if one.name.endswith(suffix) and one.is_file()]
+        return [stem for stem in (name.removesuffix(suffix) for name in names) if is_stem(stem)]
+    return []

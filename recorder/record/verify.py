@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from recorder.feed import FEED_NAME
 from recorder.record import compact, day_seal, judge, manifest
 from recorder.record.day_seal import DaySeal
+from recorder.record.journal.writer import UNNAMED
 from recorder.record.layout import Layout, is_stem
 from recorder.record.report import Finding, Grade, Report
 from recorder.record.walk import Walk
@@ -67,16 +69,38 @@ def _strays(layout: Layout) -> Iterator[Finding]:
     for path in sorted(layout.raw.rglob("*")):
         if path.name.endswith(".tmp"):
             yield Finding("an unfinished sealed file", str(path), "it may be deleted", Grade.NOTE)
-            continue
-        if path.is_dir() or path.name.startswith("."):
-            continue
-        feed = path.relative_to(layout.raw).parts[0].removeprefix("feed=")
-        if not is_stem(path.stem) or layout.parquet(feed, path.stem) != path:
+        elif path.name.startswith("."):
+            yield _foreign(path)
+        elif (path.suffix == ".parquet" or not path.is_dir()) and not _is_sealed(layout, path):
             what = "is not a sealed file's name and place (feed=…/date=…/<segment>.parquet)"
             yield Finding(what, str(path), "moved or foreign: put it back, or move it away")
-    for path in sorted(layout.journals.rglob("*.journal")):
-        feed, is_kept = path.parent.name, path.parent.name == "damaged"
-        there = is_stem(path.stem) and layout.journal(feed, path.stem) == path and path.is_file()
-        if not there and not is_kept:
+    for path in sorted(layout.journals.rglob("*")):
+        if path.parent.name == "damaged" or path.suffix == UNNAMED or path.name == ".lock":
+            continue
+        if path.suffix != ".journal":
+            if not path.is_dir():
+                yield _foreign(path)
+        elif not _is_journal(layout, path):
             what = "is not a journal's name and place, so nothing reads it"
             yield Finding(what, str(path), "moved or renamed: put it back, or move it away")
+    for path in sorted(layout.heads.rglob("*")):
+        known = path.suffix in {".json", ".jsonl", ".tmp"} or path.name == ".lock"
+        if not path.is_dir() and not known:
+            yield _foreign(path)
+
+
+def _foreign(path: Path) -> Finding:
+    what = "is not a file of the recorder; nothing reads it"
+    return Finding(what, str(path), "left alone; it may be moved away", Grade.NOTE)
+
+
+def _is_sealed(layout: Layout, path: Path) -> bool:
+    feed = path.relative_to(layout.raw).parts[0].removeprefix("feed=")
+    named = is_stem(path.stem) and layout.parquet(feed, path.stem) == path
+    return named and path.is_file() and FEED_NAME.fullmatch(feed) is not None
+
+
+def _is_journal(layout: Layout, path: Path) -> bool:
+    feed = path.parent.name
+    named = is_stem(path.stem) and layout.journal(feed, path.stem) == path
+    return named and path.is_file() and FEED_NAME.fullmatch(feed) is not None

@@ -72,7 +72,9 @@ class CaptureSettings(BaseModel):
         Positive, _means("MB; how much is kept in memory while the disk refuses")
     ] = 64
     stats_seconds: Annotated[Positive, _means("s between two `stats` markers of a connection")] = 10
-    max_frame_mb: Annotated[Positive, _means("MiB; a larger message ends its connection")] = 64
+    max_frame_mb: Annotated[
+        Positive, _means("MiB; a larger message ends its connection", le=256)
+    ] = 64
     zstd_level: Annotated[
         _Level, _means("how hard sealing compresses; a higher level takes the CPU longer")
     ] = 1

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from recorder.clock import day
 from recorder.durable import GRAIN_NS
-from recorder.record.layout import Layout, is_stem, order
+from recorder.record.layout import Layout, order
 from recorder.record.skim import Skim
+from recorder.record.store import directories, stems_in
 from recorder.status.connection_state import FeedState
 from recorder.status.disk import begun_ns
 from recorder.status.tables import Past
@@ -96,8 +97,7 @@ class FeedWatch:
     def _missed(self) -> set[str]:
         """Return the segments that were sealed between two looks, their journals never opened."""
         dates = self.layout.raw / f"feed={self.feed}"
-        files = (path for date in self._new_dates() for path in (dates / date).glob("*.parquet"))
-        stems = {path.stem for path in files if is_stem(path.stem)}
+        stems = {one for date in self._new_dates() for one in stems_in(dates / date, ".parquet")}
         return stems - self._done - set(self._skim.journals)
 
     def _sealed(self, stem: str, *, counted: bool) -> None:
@@ -108,11 +108,10 @@ class FeedWatch:
         """Return the stems of today's sealed files and the newest earlier one, oldest first."""
         today = day(now_ns)
         dates = self.layout.raw / f"feed={self.feed}"
-        days = (path.name.removeprefix("date=") for path in dates.glob("date=*"))
+        days = (name.removeprefix("date=") for name in directories(dates, "date="))
         result: list[str] = []
         for one in sorted((d for d in days if d <= today), reverse=True):
-            files = (dates / f"date={one}").glob("*.parquet")
-            stems = sorted((p.stem for p in files if is_stem(p.stem)), key=order)
+            stems = sorted(stems_in(dates / f"date={one}", ".parquet"), key=order)
             if one != today:
                 return stems[-1:] + result
             result = stems
@@ -122,8 +121,8 @@ class FeedWatch:
         """Return the days, of the newest two, whose files may have changed since the last look."""
         place = self.layout.raw / f"feed={self.feed}"
         try:
-            dates = sorted(place.glob("date=*"))[-2:]
-            changed = {date.name: date.stat().st_mtime_ns for date in dates}
+            dates = sorted(directories(place, "date="))[-2:]
+            changed = {date: (place / date).stat().st_mtime_ns for date in dates}
         except OSError:
             return []
         new = [date for date, at in changed.items() if self._dated.get(date) != at]

@@ -18,7 +18,7 @@ from pyarrow import compute
 from recorder import durable
 from recorder.clock import DAY_NS, LAST, NS
 from recorder.errors import DataError
-from recorder.record.footers import Footers, Held, footer
+from recorder.record.footers import Footers, Held, footer, opens
 from recorder.record.layout import Layout, began_ns, order, run_of
 from recorder.record.merge import RunLeft, Window, windows
 from recorder.record.read import Reader
@@ -230,7 +230,7 @@ class Ingest:
     def _whole(self, feed: str, stem: str) -> File | None:
         """Return a sealed file; None if it has to be read frame by frame.
 
-        That is the case if it cannot be opened, is empty, or its frames are large.
+        That is the case if it is not a sealed file, is empty, or its frames are large.
         """
         try:
             path = self._layout.store.fetch(feed, stem)
@@ -238,6 +238,8 @@ class Ingest:
         except (DataError, FileNotFoundError):
             return None
         if not known.ours or not known.rows or known.bytes > _LARGE_FRAME * known.rows:
+            return None
+        if not opens(path):  # DuckDB has no limit for the values of a batch
             return None
         return File(path, known.rows, known.bytes)
 

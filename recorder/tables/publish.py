@@ -14,6 +14,7 @@ from recorder import durable
 from recorder.answers import canned
 from recorder.record.footers import opens
 from recorder.record.layout import Layout
+from recorder.record.store import directories
 from recorder.schema.raw import RAW_COLUMNS
 from recorder.schema.tables import ABOUT, LEDGER, PRUNED, TABLES
 from recorder.tables.batch import transaction
@@ -62,13 +63,17 @@ def prepare(
 ) -> None:
     """Create the view `raw` in the current database.
 
-    The view leaves out the `damaged` files and others that cannot be opened: one of them would
-    make every query fail.
+    The view leaves out the `damaged` files, those of other names and those that cannot be opened:
+    one of them would make every query fail.
     """
-    good = [path for path in layout.raw.glob(_PLACE) if path not in damaged]
-    hurt = any(path.exists() for path in damaged)
+    here = layout.local
+    ours = {here.look(feed, stem) for feed in here.feeds() for stem in here.sealed(feed)}
+    there = set(layout.raw.glob(_PLACE))
+    good = sorted(there & ours - set(damaged))
     try:
-        _view(connection, layout, good if hurt or not good else [layout.raw / _PLACE])
+        # A pattern also finds the files that are sealed later.
+        every = [layout.raw / _PLACE] if len(good) == len(there) else good
+        _view(connection, layout, every if good else [])
     except duckdb.Error:
         _view(connection, layout, [path for path in good if opens(path)])
 
@@ -136,7 +141,7 @@ def copy(private: Path, published: Path) -> None:
     resolves links first, so behind a link it always reads one state.
     """
     states = private.parent / "published"
-    newest = max((int(path.name) for path in states.glob("*")), default=0)
+    newest = max(map(int, _numbers(states)), default=0)
     place = states / f"{newest + 1:08d}" / published.name
     durable.make_directory(place.parent)
     temporary = place.with_suffix(".tmp")
@@ -147,5 +152,10 @@ def copy(private: Path, published: Path) -> None:
     link.symlink_to(place.relative_to(published.parent))
     link.rename(published)
     durable.sync_directory(published.parent)
-    for old in sorted(states.glob("*"))[:-_STATES]:
-        shutil.rmtree(old)
+    for old in _numbers(states)[:-_STATES]:
+        shutil.rmtree(states / old)
+
+
+def _numbers(states: Path) -> list[str]:
+    """Return the names of the published states, oldest first; other files are left alone."""
+    return sorted(name for name in directories(states) if name.isdecimal() and name.isascii())
