@@ -18,6 +18,7 @@ import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -30,6 +31,9 @@ from recorder.record.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+#: How often (s) a query's memory is compared with its limit.
+_LOOK_SECONDS = 0.02
 
 #: Settings of the sandbox: no Python variable is a table; DuckDB neither installs nor spills.
 _CLOSED: dict[str, str | bool | int] = {
@@ -187,6 +191,46 @@ def interrupting(stop: Callable[[], None], seconds: float | None) -> Iterator[th
         yield late
     finally:
         timer.cancel()
+
+
+@contextlib.contextmanager
+def within_memory(end: Callable[[], None], memory_mb: int) -> Iterator[None]:
+    """Call `end`, which has to end the process, once the block takes more than `memory_mb` (Linux).
+
+    DuckDB's own limit leaves out the memory of single values: `repeat('a', 900000000)`. The
+    process's memory is compared every `_LOOK_SECONDS`, so a block may exceed it by what the machine
+    writes in that time: some 200 MB.
+    """
+    start, over = _own_memory(), threading.Event()
+
+    def look() -> None:
+        while not over.wait(_LOOK_SECONDS):
+            if _own_memory() - start > memory_mb << 20:
+                end()
+
+    watch = threading.Thread(target=look, daemon=True)
+    if start:
+        watch.start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _own_memory() -> int:
+    """Return the bytes of memory that are this process's alone; 0 where the kernel does not say."""
+    try:
+        status = Path("/proc/self/status").read_bytes()
+    except OSError:
+        return 0
+    found = re.search(rb"RssAnon:\s+(\d+) kB", status)
+    return int(found[1]) << 10 if found else 0
+
+
+def too_much(limits: QueryLimits) -> RecorderError:
+    """Return the error for a query that was ended because of its memory."""
+    hint = "aggregate earlier, read fewer columns, or choose a shorter period"
+    return RecorderError(f"the query needs more memory than {limits.memory_mb} MB", hint=hint)
 
 
 def too_late(limits: QueryLimits) -> RecorderError:

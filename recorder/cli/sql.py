@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 #: Seconds that an interrupted query gets to stop before the process exits.
 _GRACE_SECONDS = 5.0
-#: Memory beyond the query's limit: the libraries, the answer, the database's pages.
+#: Address space for data beyond the query's limit; the kernel refuses more than that.
 _EXTRA_MB = 3072
+#: Memory that a query may take beyond DuckDB's limit and that of the answer, which is the same.
+_LIBRARIES_MB = 512
 
 
 class _Sql(click.Command):
@@ -98,7 +100,7 @@ def sql(
     how.check()
     with where.source().sandboxed(limits) as connection:
         age = database.freshness(connection)
-        with _exit_if_stuck(limits), _limit_memory(limits):
+        with _exit_if_stuck(limits), _exit_if_large(limits), _limit_memory(limits):
             answer = sandbox.run(connection, question, limits)
     note = f"; truncated by --limit {limit}" if answer.more else ""
     _show(answer.table, how, _title(question), f"{note}; {age}")
@@ -151,6 +153,18 @@ def _exit_if_stuck(limits: QueryLimits) -> AbstractContextManager[threading.Even
         os._exit(error.exit_code)
 
     return sandbox.interrupting(end, limits.seconds and limits.seconds + _GRACE_SECONDS)
+
+
+def _exit_if_large(limits: QueryLimits) -> AbstractContextManager[None]:
+    """Return a context that exits the process if the query takes more memory than allowed."""
+    from recorder.answers import sandbox
+
+    def end() -> None:
+        error = sandbox.too_much(limits)
+        click.echo(f"recorder: {error}", err=True)
+        os._exit(error.exit_code)
+
+    return sandbox.within_memory(end, 2 * limits.memory_mb + _LIBRARIES_MB)
 
 
 @contextlib.contextmanager

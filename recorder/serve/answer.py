@@ -20,8 +20,10 @@ from recorder.errors import DataError, RecorderError, UsageError, did_you_mean
 from recorder.record.layout import Layout
 from recorder.serve import calendar
 
-#: Memory in addition to the query's limit, for the libraries, the result and the database's pages.
+#: Address space for data in addition to the query's limit; the kernel refuses more than that.
 _OVERHEAD_MB = 3072
+#: What the process may take beyond a query's limit: libraries, the plan, the encoded answer.
+_LIBRARIES_MB = 256
 
 #: DuckDB's names of Arrow types.
 _TYPES = {
@@ -127,7 +129,11 @@ def main() -> None:
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     seconds = (request.limits.seconds or 0) + 2
-    with sandbox.interrupting(lambda: os._exit(1), seconds):
+    memory_mb = request.limits.memory_mb + _LIBRARIES_MB
+    with (
+        sandbox.interrupting(lambda: os._exit(1), seconds),
+        sandbox.within_memory(lambda: _end(request.limits), memory_mb),
+    ):
         try:
             status, body = 200, answer(request)
         except RecorderError as error:
@@ -140,6 +146,14 @@ def main() -> None:
             status, body = refusal(RecorderError(f"{type(error).__name__}: {str(error)[:500]}"))
     sys.stdout.buffer.write(b"%d\n" % status + body)
     sys.stdout.buffer.flush()
+
+
+def _end(limits: sandbox.QueryLimits) -> None:
+    """End the process, with an answer that says why."""
+    status, body = refusal(sandbox.too_much(limits))
+    with contextlib.suppress(OSError):
+        os.write(1, b"%d\n" % status + body)
+    os._exit(1)
 
 
 if __name__ == "__main__":

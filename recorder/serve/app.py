@@ -28,8 +28,9 @@ from recorder.record.layout import Layout
 from recorder.schema.tables import TABLES
 from recorder.serve import calendar, frames, guard, menu, parameters, sockets
 from recorder.serve.ask import QueryPool, QueryReply
-from recorder.serve.guard import Access, Guard, WrongTokens, refuse
+from recorder.serve.guard import Access, Guard, client_in, refuse
 from recorder.serve.hub import Hub
+from recorder.serve.wrong_tokens import WrongTokens
 from recorder.version import __version__
 
 PAGE = Path(__file__).parent / "page"
@@ -52,9 +53,8 @@ class Parts:
 class Routes:
     """The handlers, one per route. A RecorderError that one raises becomes the response."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._wrong_tokens = WrongTokens()
+    def __init__(self, parts: Parts, wrong: WrongTokens) -> None:
+        self._parts, self._wrong_tokens = parts, wrong
         self._frames = asyncio.Semaphore(_FRAMES_AT_ONCE)
         self._queries = canned.load()
 
@@ -72,13 +72,15 @@ class Routes:
 
     async def login(self, request: Request) -> Response:
         """Set a session cookie if the form has the right token."""
-        if self._wrong_tokens.exhausted:
+        client = client_in(request.scope)
+        if self._wrong_tokens.exhausted(client):
             return refuse(429, "too many wrong tokens", "try again in a minute")
         async with request.form(max_files=0, max_fields=10) as form:
             token = form.get("token")
         if not isinstance(token, str) or not self._parts.access.accepts(token.strip()):
-            self._wrong_tokens.add()
+            self._wrong_tokens.add(client)
             return RedirectResponse("/login?wrong=1#wrong", 303)
+        self._wrong_tokens.right(client)
         response = RedirectResponse("/", 303)
         until = int(time.time()) + guard.SESSION_SECONDS
         response.set_cookie(
@@ -241,7 +243,8 @@ async def _broken(request: Request, error: Exception) -> Response:
 
 def create(parts: Parts) -> Starlette:
     """Return the application; it starts and closes the hub and the query pool."""
-    at = Routes(parts)
+    wrong = WrongTokens()
+    at = Routes(parts, wrong)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -274,7 +277,7 @@ def create(parts: Parts) -> Starlette:
     ]
     return Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, access=parts.access)],
+        middleware=[Middleware(Guard, access=parts.access, wrong=wrong)],
         exception_handlers={
             RecorderError: _refused,
             HTTPException: _no_route,

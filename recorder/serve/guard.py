@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import ipaddress
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
@@ -20,6 +19,8 @@ from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from recorder.serve.wrong_tokens import WrongTokens, client_of
 
 COOKIE = "recorder_session"
 SESSION_SECONDS = 30 * 86_400
@@ -31,8 +32,9 @@ _OPEN_ASSETS = {"/page/style.css", "/page/theme.js", "/page/favicon.svg", "/page
 MOST_BODY = 64 << 10
 MOST_REQUESTS = 64
 MOST_SOCKETS = 64
-#: The most wrong tokens per minute.
-_MOST_WRONG, _MINUTE = 10, 60.0
+#: The most requests at once of clients that have shown no token: they send the form for it.
+_MOST_STRANGERS = 16
+_HEALTH = "/healthz"
 
 HEADERS = {
     "content-security-policy": (
@@ -112,10 +114,14 @@ class Guard:
     """The ASGI middleware that checks every request and refuses with 4xx or 503."""
 
     def __init__(
-        self, app: ASGIApp, access: Access, clock: Callable[[], float] = time.time
+        self,
+        app: ASGIApp,
+        access: Access,
+        wrong: WrongTokens,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._app, self._access, self._clock = app, access, clock
-        self._requests = self._sockets = 0
+        self._app, self._access, self._wrong, self._clock = app, access, wrong, clock
+        self._requests = self._strangers = self._sockets = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request or WebSocket on to the application, or refuse it."""
@@ -154,16 +160,24 @@ class Guard:
         path = scope["path"]
         if path in _OPEN or path in _OPEN_ASSETS:
             return True
-        for value in headers.get("authorization", []):
-            scheme, _, given = value.partition(" ")
-            if scheme.lower() == "bearer" and self._access.accepts(given.strip()):
+        if any(self._access.admits(c, self._clock()) for c in _cookies(headers)):
+            return True
+        client = client_in(scope)
+        for given in _bearers(headers):
+            if self._wrong.exhausted(client):
+                return False
+            if self._access.accepts(given):
+                self._wrong.right(client)
                 return True
-        return any(self._access.admits(c, self._clock()) for c in _cookies(headers))
+            self._wrong.add(client)
+        return False
 
     def _locked(self, scope: Scope, headers: dict[str, list[str]]) -> Response:
         wants_page = "text/html" in ",".join(headers.get("accept", []))
         if scope["type"] == "http" and scope["method"] == "GET" and wants_page:
             return RedirectResponse("/login", 303)
+        if any(_bearers(headers)) and self._wrong.exhausted(client_in(scope)):
+            return refuse(429, "too many wrong tokens", "try again in a minute")
         hint = "log in at /login, or send 'Authorization: Bearer TOKEN'"
         return refuse(401, "the token is missing or wrong", hint)
 
@@ -172,16 +186,24 @@ class Guard:
     async def _request(
         self, scope: Scope, receive: Receive, send: Send, refused: Response | None
     ) -> None:
-        if refused is None and self._requests >= MOST_REQUESTS:
+        strange = self._access.token is not None and scope["path"] in _OPEN
+        full = self._strangers >= _MOST_STRANGERS if strange else self._requests >= MOST_REQUESTS
+        if refused is None and full and scope["path"] != _HEALTH:
             refused = refuse(503, "too many requests at once", "try again in a moment")
         if refused is not None:
             await refused(scope, receive, send)
             return
-        self._requests += 1
+        self._count(1, strange=strange)
         try:
             await self._app(scope, _bounded(receive), send)
         finally:
-            self._requests -= 1
+            self._count(-1, strange=strange)
+
+    def _count(self, change: int, *, strange: bool) -> None:
+        if strange:
+            self._strangers += change
+        else:
+            self._requests += change
 
     async def _socket(
         self, scope: Scope, receive: Receive, send: Send, refused: Response | None
@@ -198,21 +220,10 @@ class Guard:
             self._sockets -= 1
 
 
-class WrongTokens:
-    """The times of the last wrong tokens, which limit guessing to a few per minute."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._wrong: deque[float] = deque(maxlen=_MOST_WRONG)
-
-    @property
-    def exhausted(self) -> bool:
-        """True while the login form refuses every token."""
-        return len(self._wrong) == _MOST_WRONG and self._clock() - self._wrong[0] < _MINUTE
-
-    def add(self) -> None:
-        """Count a wrong token."""
-        self._wrong.append(self._clock())
+def client_in(scope: Scope) -> str:
+    """Return who sent a request, for the count of wrong tokens."""
+    client = scope.get("client")
+    return client_of(client[0]) if client else ""
 
 
 def refuse(status: int, what: str, hint: str, where: str = "") -> JSONResponse:
@@ -230,6 +241,12 @@ def _headers(scope: Scope) -> dict[str, list[str]]:
     for name, value in scope["headers"]:
         headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
     return headers
+
+
+def _bearers(headers: dict[str, list[str]]) -> list[str]:
+    """Return the bearer tokens in a request's headers."""
+    parts = (value.partition(" ") for value in headers.get("authorization", []))
+    return [given.strip() for scheme, _, given in parts if scheme.lower() == "bearer"]
 
 
 def _foreign(headers: dict[str, list[str]], scope: Scope) -> bool:

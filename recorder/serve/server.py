@@ -15,9 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from recorder.errors import UsageError
-
-#: The most connections, idle and slow ones included; the guard limits requests below that.
-_MOST_CONNECTIONS = 256
+from recorder.serve import connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +84,13 @@ class _Server(uvicorn.Server):
 def run(app: ASGIApp, listener: socket.socket, on_started: Callable[[], None]) -> None:
     """Serve until SIGINT or SIGTERM; call `on_started` once the server accepts requests."""
     config: dict[str, Any] = {
-        "http": "h11",
+        "http": connections.protocol(),
         "ws": "websockets-sansio",
         "lifespan": "on",
         "access_log": False,
         "log_config": None,
         "server_header": False,
         "proxy_headers": False,
-        "limit_concurrency": _MOST_CONNECTIONS,
         "timeout_keep_alive": 20,
         "timeout_graceful_shutdown": 3,
         "h11_max_incomplete_event_size": 32 << 10,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +78,21 @@ def test_sql_can_read_the_record_and_nothing_else(served: Served, sql: str) -> N
     reply = served.sql(sql)
     assert reply.status == 400, reply.body
     assert reply.json["error"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel says how much memory it is")
+async def test_one_huge_value_ends_near_the_limit(sample: Path) -> None:
+    limits = QueryLimits(seconds=60.0, rows=10, memory_mb=64, threads=1)
+    pool = QueryPool(str(sample), limits)
+    sql = "SELECT length(repeat(repeat('a', 1000000), {megabytes}))"
+    try:
+        small = await pool.run({"kind": "sql", "sql": sql.format(megabytes=50)})
+        assert small.status == 200, small.body
+        huge = await pool.run({"kind": "sql", "sql": sql.format(megabytes=1500)})
+    finally:
+        await pool.close()
+    assert huge.status == 422
+    assert b"the query needs more memory than 64 MB" in huge.body
 
 
 def test_sql_is_answered_with_values_as_they_are(served: Served) -> None:

@@ -14,8 +14,9 @@ from websockets.exceptions import InvalidStatus
 
 from recorder.cli.serve import _token
 from recorder.errors import UsageError
-from recorder.serve.guard import COOKIE, Access, WrongTokens, names_of
+from recorder.serve.guard import COOKIE, Access, names_of
 from recorder.serve.server import Bind
+from recorder.serve.wrong_tokens import WrongTokens, client_of
 
 from .serving import Served, serving
 
@@ -224,12 +225,67 @@ def test_a_session_ends(tmp_path: Path) -> None:
     assert not Access("another").admits(access.session(100), 99.0)
 
 
-def test_nobody_guesses_fast() -> None:
+def test_nobody_guesses_fast_and_nobody_locks_out_another() -> None:
     now = [0.0]
     wrong = WrongTokens(lambda: now[0])
     for _ in range(10):
-        assert not wrong.exhausted
-        wrong.add()
-    assert wrong.exhausted
+        assert not wrong.exhausted("here")
+        wrong.add("here")
+    assert wrong.exhausted("here")
+    assert not wrong.exhausted("there")
     now[0] = 61.0
-    assert not wrong.exhausted
+    assert not wrong.exhausted("here")
+
+
+def test_who_had_the_right_token_is_not_refused_for_an_hour() -> None:
+    now = [0.0]
+    wrong = WrongTokens(lambda: now[0])
+    wrong.right("here")
+    now[0] = 3595.0
+    for _ in range(20):
+        wrong.add("here")
+    assert not wrong.exhausted("here")
+    now[0] = 3601.0
+    assert wrong.exhausted("here")
+
+
+def test_only_some_clients_are_remembered() -> None:
+    wrong = WrongTokens(lambda: 0.0)
+    for number in range(20_000):
+        wrong.add(str(number))
+    assert len(wrong._wrong) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("host", "client"),
+    [
+        ("192.0.2.1", "192.0.2.1"), ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::/64"), ("2001:db8::ffff:1", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"), ("a socket", "a socket"),
+    ],
+)  # fmt: skip
+def test_a_network_of_ipv6_is_one_client(host: str, client: str) -> None:
+    assert client_of(host) == client
+
+
+@pytest.mark.process
+def test_wrong_tokens_are_counted_per_client_and_a_session_is_never_locked_out(
+    sample: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.touch(0o600)
+    file.write_text(TOKEN)
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    with serving(sample, "--token-file", str(file)) as served:
+        wrong = [served.ask("/api/meta", Authorization=f"Bearer {n}").status for n in range(12)]
+        assert wrong == [401] * 9 + [429] * 3
+        assert served.ask("/api/meta", Authorization=f"Bearer {TOKEN}").status == 429
+        assert served.ask("/login", "POST", f"token={TOKEN}".encode(), **form).status == 429
+        session = Access(TOKEN).session(10**11)
+        assert served.ask("/api/meta", Cookie=f"{COOKIE}={session}").status == 200
+        other = served.ask("/api/meta", source="127.0.0.2", Authorization=f"Bearer {TOKEN}")
+        assert other.status == 200
+        for _ in range(12):
+            served.ask("/login", "POST", b"token=wrong", source="127.0.0.2", **form)
+        other = served.ask("/api/meta", source="127.0.0.2", Authorization=f"Bearer {TOKEN}")
+        assert other.status == 200
