@@ -1,6 +1,6 @@
 -- title: Uptime and gaps per feed, line and UTC day
--- description: A line carries one or more channels (groups of channels that share a connection), each by a
---   connection of its own. gap_seconds is the time inside a gap of at least one channel,
+-- description: A line carries one or more channels (groups of channels that share a connection), each by its
+--   own connections. gap_seconds is the time inside a gap of at least one channel,
 --   connected_seconds the time with an open connection and outside every gap: channels are not added
 --   up. gap_share is the mean share of the channels that were away in gap_seconds, and uptime the share
 --   of the channels' time that was connected: with c and g as a channel's seconds connected and in
@@ -18,7 +18,7 @@
 -- column day: start of the UTC day
 -- column feed: the feed
 -- column line: the line (A, B)
--- column channels: the line's groups of channels, each with connections of its own
+-- column channels: the line's groups of channels, each with its own connections
 -- column connected_seconds: time with an open connection and outside every gap
 -- column gap_seconds: time inside a gap of at least one channel
 -- column gap_share: mean share of the channels that were away in gap_seconds, 0 to 1; NULL without a gap

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from kit.guard import Guard
 
 from recorder.record.layout import Layout
@@ -19,6 +19,9 @@ collect_ignore = [] if os.environ.get("RECORDER_TEST_CLUSTER") else ["cluster"]
 # A busy machine is no failure: no timed assertions, and no complaint of slow generation.
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
+# Planted faults need a failure, not its smallest example: --hypothesis-profile unshrunk
+_PHASES = (Phase.explicit, Phase.generate)
+settings.register_profile("unshrunk", settings.get_profile("steady"), phases=_PHASES)
 
 
 def pytest_configure(config: pytest.Config) -> None:

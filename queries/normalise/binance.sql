@@ -131,7 +131,7 @@ SELECT
     id.*, item, coalesce(stream, '!markPrice@arr') AS channel, 'binance' AS exchange, symbol,
     time_ns(sent, 1000000) AS event_ns, num(rate) AS rate, funding_interval_hours AS interval_hours,
     time_ns(happened, 1000000) AS next_funding_ns, num(price) AS mark_price,
-    num(index_price) AS index_price, false AS backfill
+    num(index_price) AS index_price, 'expected' AS basis, false AS backfill
 FROM sound
 WHERE type = 'markPriceUpdate';
 

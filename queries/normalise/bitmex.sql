@@ -261,7 +261,7 @@ SELECT
         END,
         funding_interval_hours
     ) AS interval_hours,
-    past AS backfill
+    'realised' AS basis, past AS backfill
 FROM sound
 WHERE kind = 'funding'
 UNION ALL BY NAME
@@ -279,7 +279,7 @@ SELECT
         WHEN regexp_full_match(next_funding, '\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z')
         THEN time_ns(epoch_us(TRY_CAST(next_funding AS TIMESTAMP)), 1000)
     END AS next_funding_ns,
-    known_mark AS mark_price, known_index AS index_price,
+    known_mark AS mark_price, known_index AS index_price, 'expected' AS basis,
     coalesce(t.event_ns < t.opened_ns, false) AS backfill
 FROM tickers AS t
 LEFT JOIN contracts AS c

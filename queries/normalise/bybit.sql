@@ -228,7 +228,8 @@ SELECT
                 OR time_ns(known_next_funding, 1000000) > coalesce(event_ns, id.recv_ns)
             THEN time_ns(known_next_funding, 1000000)
     END AS next_funding_ns,
-    num(known_mark) AS mark_price, num(known_index) AS index_price, false AS backfill
+    num(known_mark) AS mark_price, num(known_index) AS index_price, 'expected' AS basis,
+    false AS backfill
 FROM fresh_tickers
 WHERE num(rate) IS NOT NULL;
 

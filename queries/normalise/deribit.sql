@@ -139,7 +139,7 @@ FROM (
 -- table: funding once (channel, symbol, event_ns)
 SELECT
     id.*, 0 AS item, channel, 'deribit' AS exchange, symbol, event_ns, funding AS rate, 8 AS interval_hours,
-    mark AS mark_price, index AS index_price, backfill,
+    mark AS mark_price, index AS index_price, 'realised' AS basis, backfill,
     CASE WHEN current IS NOT NULL THEN json_object('current_funding', current) END AS extra
 FROM messages
 WHERE class = 'ticker' AND coalesce(funding, current) IS NOT NULL

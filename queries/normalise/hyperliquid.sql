@@ -153,7 +153,8 @@ WHERE price IS NOT NULL;
 -- table: funding
 SELECT
     id.*, 0 AS item, 'activeAssetCtx:' || coin AS channel, 'hyperliquid' AS exchange, coin AS symbol,
-    funding AS rate, 1 AS interval_hours, mark AS mark_price, oracle AS index_price, false AS backfill,
+    funding AS rate, 1 AS interval_hours, mark AS mark_price, oracle AS index_price,
+    'expected' AS basis, false AS backfill,
     CASE WHEN premium IS NOT NULL THEN json_object('premium', premium) END AS extra
 FROM messages
 WHERE class = 'context' AND funding IS NOT NULL;

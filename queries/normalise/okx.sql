@@ -210,7 +210,7 @@ SELECT
             THEN (later_funding_ns - funding_ns) / 3600e9
         ELSE listed_hours
     END AS interval_hours,
-    funding_ns AS next_funding_ns, backfill,
+    funding_ns AS next_funding_ns, 'expected' AS basis, backfill,
     rest(whole, '{"instId": null, "instType": null, "fundingRate": null, "nextFundingRate": null,
         "fundingTime": null, "nextFundingTime": null, "ts": null}') AS extra
 FROM events

@@ -124,6 +124,7 @@ SELECT
     exchange, symbol, event_ns,
     num(own[1]) AS rate, num(own[2]) AS interval_hours, num(own[3]) AS predicted_rate,
     time_ns(own[4], 1000000) AS next_funding_ns, num(own[5]) AS mark_price, num(own[6]) AS index_price,
+    CASE WHEN time_ns(own[4], 1000000) IS NOT NULL THEN 'expected' END AS basis,
     leftover(object, held + list_count(own[:6]), event_ns, '{
         "rate": null, "interval_hours": null, "predicted_rate": null, "next_funding_time": null,
         "mark_price": null, "index_price": null}') AS extra

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from recorder.answers import database
 from recorder.backtest import fills
-from recorder.backtest.fills import Fill, Market, Missed, SentOrder, TradedInstrument
+from recorder.backtest.fills import Fill, Market, Missed, SentOrder
 from recorder.backtest.orders import Order, Strategy, decide, tables_of
-from recorder.backtest.report import Result, report
+from recorder.backtest.prices import TradedInstrument, first_price
+from recorder.backtest.report import FilledOrders, Result, report
+from recorder.backtest.terms import Book
 from recorder.errors import LookAheadError, RecorderError, StrategyError
 from recorder.record.layout import Layout
 from recorder.stream import event
@@ -64,9 +66,11 @@ def run(  # noqa: PLR0913 - all but the first by name
         delay = fills.delays(connection, market.latency)
         events = _Counted(event.read(connection, chosen, wanted), progress)
         sent = sorted(_sent_orders(strategy, events, connection, layout, delay), key=_arrival)
-        done, missed = _fill(connection, sent, market, wanted.span)
+        book = Book(connection, market.kinds)
+        done, missed = _fill(connection, sent, market, wanted.span, book)
         missing = gaps(connection, wanted.span, feeds)
-        return report(connection, wanted.span, capital_usd, done, missed, missing, events.count)
+        outcome = FilledOrders(done, missed, missing, events.count)
+        return report(connection, wanted.span, capital_usd, outcome, market.kinds, book)
 
 
 class _Counted:
@@ -135,48 +139,71 @@ def _decide(strategy: Strategy, on: Event, as_of: AsOf, layout: Layout) -> list[
 
 
 def _fill(
-    connection: duckdb.DuckDBPyConnection, sent: Sequence[SentOrder], market: Market, within: Span
+    connection: duckdb.DuckDBPyConnection,
+    sent: Sequence[SentOrder],
+    market: Market,
+    within: Span,
+    book: Book,
 ) -> tuple[list[Fill], list[Missed]]:
     """Fill the orders in order of arrival; return the fills by time, and the missed orders."""
     done: list[Fill] = []
     missed: list[Missed] = []
     for each in sent:
-        if each.order.close:
-            outcomes = _closing(connection, each, market, within, done)
-        else:
-            outcomes = [_opening(connection, each, market, within)]
-        done += [outcome for outcome in outcomes if isinstance(outcome, Fill)]
-        missed += [outcome for outcome in outcomes if isinstance(outcome, Missed)]
+        orders = _closing(connection, each, done) if each.order.close else [each]
+        if not orders:
+            missed.append(Missed(each, "there was no position to close"))
+        for one in orders:
+            outcome = _outcome(connection, one, market, within, book)
+            done += [outcome] if isinstance(outcome, Fill) else []
+            missed += [outcome] if isinstance(outcome, Missed) else []
     done.sort(key=lambda fill: (fill.quote.recv_ns, fill.sent.number))
     return done, missed
 
 
-def _opening(
-    connection: duckdb.DuckDBPyConnection, sent: SentOrder, market: Market, within: Span
+def _outcome(
+    connection: duckdb.DuckDBPyConnection,
+    sent: SentOrder,
+    market: Market,
+    within: Span,
+    book: Book,
 ) -> Fill | Missed:
-    quote = fills.first_price(connection, sent, market)
+    """Return what became of an order that has a side and a size."""
+    order = sent.order
+    quote = first_price(
+        connection,
+        arrives=sent.arrives_ns,
+        until=sent.arrives_ns + market.patience // timedelta(microseconds=1) * 1000,
+        kinds=[*market.kinds],
+        asset=order.asset,
+        symbol=order.symbol,
+        exchange=order.exchange,
+        feed=order.feed,
+    )
     if quote is None:
         return Missed(sent, f"no price within {market.patience.total_seconds():g} s")
     if quote.recv_ns >= within.until_ns:
         return Missed(sent, "the range ended")
-    order = sent.order
+    terms = book.terms(quote.instrument)
+    if terms.wrong is not None:
+        return Missed(sent, terms.wrong)
+    rate = book.rate(quote.instrument, quote.recv_ns)
+    if rate is None:
+        what = f"no price of {terms.quote} in dollars for {quote.instrument.symbol}"
+        return Missed(sent, what)
+    quote = replace(quote, scale=terms.scale, rate=rate)
     assert order.side is not None
     unit = fills.filled(sent, quote, order.side, 1.0, market.costs)
-    quantity = order.quantity if order.usd is None else order.usd / unit.price
+    quantity = order.quantity if order.usd is None else order.usd / unit.usd
     assert quantity is not None
     return fills.filled(sent, quote, order.side, quantity, market.costs)
 
 
 def _closing(
-    connection: duckdb.DuckDBPyConnection,
-    sent: SentOrder,
-    market: Market,
-    within: Span,
-    done: Sequence[Fill],
-) -> list[Fill | Missed]:
-    """Close every matching position, at prices of the kind that it was opened at."""
-    outcomes: list[Fill | Missed] = []
-    for instrument, (quantity, kind) in _positions(done).items():
+    connection: duckdb.DuckDBPyConnection, sent: SentOrder, done: Sequence[Fill]
+) -> list[SentOrder]:
+    """Return the orders that close every position that a close order names."""
+    orders: list[SentOrder] = []
+    for instrument, quantity in _positions(done).items():
         if abs(quantity) < 1e-12 or not _matches(connection, sent.order, instrument):
             continue
         order = replace(
@@ -189,17 +216,15 @@ def _closing(
             exchange=instrument.exchange,
             feed=instrument.feed,
         )
-        each = replace(sent, order=order)
-        outcomes.append(_opening(connection, each, replace(market, kinds=(kind,)), within))
-    return outcomes or [Missed(sent, "there was no position to close")]
+        orders.append(replace(sent, order=order))
+    return orders
 
 
-def _positions(done: Sequence[Fill]) -> dict[TradedInstrument, tuple[float, str]]:
-    """Return the quantity held of each instrument, and the kind of price it was opened at."""
-    held: dict[TradedInstrument, tuple[float, str]] = {}
+def _positions(done: Sequence[Fill]) -> dict[TradedInstrument, float]:
+    """Return the coins held of each instrument."""
+    held: dict[TradedInstrument, float] = {}
     for fill in done:
-        quantity, kind = held.get(fill.quote.instrument, (0.0, fill.quote.kind))
-        held[fill.quote.instrument] = (quantity + fill.signed, kind)
+        held[fill.quote.instrument] = held.get(fill.quote.instrument, 0.0) + fill.signed
     return held
 
 

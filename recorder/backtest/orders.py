@@ -15,7 +15,9 @@ from recorder.stream.event import Event
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A market order: `quantity` in base currency, or `usd` worth of it at the fill's price.
+    """A market order: `quantity` in coins of the base currency, or `usd` worth of it at the fill.
+
+    A million PEPE is a quantity of 1e6, also in an instrument that is called 1000PEPE.
 
     `symbol` names an instrument as the venue spells it, `asset` any recorded instrument of a coin
     (see the macro `asset_of`). `exchange` and `feed` narrow the choice. `after` delays the order

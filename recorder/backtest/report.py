@@ -13,27 +13,32 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from recorder.backtest.equity import equity
+from recorder.backtest.equity import Course, equity
 from recorder.backtest.fills import Fill, Missed
+from recorder.backtest.funding import Paid, payments
 from recorder.clock import iso
 from recorder.stream.span import Gap, Span, recorded
 
 if TYPE_CHECKING:
     import duckdb
 
+    from recorder.backtest.terms import Book
+
 _TIME = pa.timestamp("us", "UTC")
 FILLS = pa.schema(
     [
         ("time", _TIME),  # the price's receive time, to the microsecond; recv_ns is exact
         ("recv_ns", pa.int64()),
+        ("happened_ns", pa.int64()),  # the exchange's time of the price, or recv_ns without one
         ("feed", pa.string()),
         ("exchange", pa.string()),
         ("symbol", pa.string()),
         ("side", pa.string()),
-        ("quantity", pa.float64()),  # base currency
+        ("quantity", pa.float64()),  # coins of the base currency: 1000 for one 1000PEPE
         ("price", pa.float64()),  # with slippage
         ("quoted", pa.float64()),  # the recorded price
         ("price_kind", pa.string()),
+        ("rate_usd", pa.float64()),  # one unit of the quote currency in dollars
         ("notional_usd", pa.float64()),
         ("fee_usd", pa.float64()),
         ("decided_ns", pa.int64()),  # receive time of the event that led to the order
@@ -59,6 +64,35 @@ MISSED = pa.schema(
         ("event_item", pa.int64()),
     ]
 )
+FUNDING = pa.schema(
+    [
+        ("time", _TIME),
+        ("at_ns", pa.int64()),  # the settlement's time
+        ("feed", pa.string()),
+        ("exchange", pa.string()),
+        ("symbol", pa.string()),
+        ("quantity", pa.float64()),  # the position in coins, negative if short
+        ("rate", pa.float64()),
+        ("price", pa.float64()),  # mark price
+        ("usd", pa.float64()),  # what it brought, negative if it was paid
+    ]
+)
+
+#: What a run models and what it does not, for its summary.
+MODELLED = (
+    "an exchange's clock, latencies, fees, slippage as given, funding at recorded settlements",
+    "depth of the book, queues, market impact, margin calls, borrowing, transfer",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FilledOrders:
+    """What became of a run's orders, and the gaps that it lay over."""
+
+    fills: Sequence[Fill]
+    missed: Sequence[Missed]
+    gaps: Sequence[Gap]
+    events: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +106,8 @@ class Result:
     missed: pa.Table
     equity: pa.Table
     gaps: tuple[Gap, ...]
+    funding: pa.Table
+    course: Course
 
     @property
     def profit_usd(self) -> float:
@@ -80,12 +116,8 @@ class Result:
 
     @property
     def drawdown_usd(self) -> float:
-        """The largest fall of equity from an earlier peak."""
-        peak, worst = self.capital_usd, 0.0
-        for value in self.equity["equity_usd"].to_pylist():
-            peak = max(peak, value)
-            worst = max(worst, peak - value)
-        return worst
+        """The largest fall of equity from an earlier peak, over every price that was received."""
+        return self.course.drawdown_usd
 
     def figures(self) -> dict[str, Any]:
         """Return the result's figures, ready for JSON; times are texts in UTC."""
@@ -99,11 +131,37 @@ class Result:
             "capital_usd": self.capital_usd,
             "profit_usd": self.profit_usd,
             "drawdown_usd": self.drawdown_usd,
+            "funding_usd": sum(self.funding["usd"].to_pylist()),
+            "settlements": len(self.funding),
+            "lowest_equity_usd": self.course.lowest_usd,
+            "lowest_equity_time": self._lowest_time(),
+            "largest_exposure_usd": self.course.exposure_usd,
+            "largest_leverage": self.course.leverage,
             "open_usd": self.equity["exposure_usd"][-1].as_py(),
             "missed": dict(Counter(self.missed["reason"].to_pylist()).most_common()),
             "prices": dict(Counter(self.fills["price_kind"].to_pylist()).most_common()),
             "gaps": [str(gap) for gap in self.gaps],
+            "modelled": MODELLED[0],
+            "not_modelled": MODELLED[1],
         }
+
+    def _lowest_time(self) -> str | None:
+        return None if self.course.lowest_ns is None else iso(self.course.lowest_ns)
+
+    def _margin(self) -> list[str]:
+        """Return the summary's line on margin; none if nothing was held."""
+        course = self.course
+        if not course.exposure_usd:
+            return []
+        if course.lowest_usd <= 0:
+            return [
+                f"margin     equity fell to {course.lowest_usd:,.2f} USD at {self._lowest_time()}: "
+                "an account would have been closed out before; the figures ignore that"
+            ]
+        return [
+            f"margin     up to {course.exposure_usd:,.2f} USD held, {course.leverage or 0:.2f} "
+            f"times the equity; lowest equity {course.lowest_usd:,.2f} USD"
+        ]
 
     def summary(self) -> str:
         """Return the result as text, one line per figure, missed orders and gaps included."""
@@ -116,6 +174,10 @@ class Result:
             f"profit     {self.profit_usd:+,.2f} USD on {self.capital_usd:,.0f} USD",
             f"drawdown   {self.drawdown_usd:,.2f} USD",
         ]
+        if len(self.funding):
+            count = f"{len(self.funding):,} settlements"
+            lines.append(f"funding    {figures['funding_usd']:+,.2f} USD at {count}")
+        lines += self._margin()
         if figures["open_usd"]:
             lines.append(f"open       positions worth {figures['open_usd']:,.2f} USD at the end")
         lines += [f"missed     {count:,}: {reason}" for reason, count in figures["missed"].items()]
@@ -125,6 +187,7 @@ class Result:
         lines += [f"gap        {gap}" for gap in self.gaps[:10]]
         if len(self.gaps) > 10:
             lines.append(f"gap        and {len(self.gaps) - 10:,} more, in gaps")
+        lines += [f"modelled   {MODELLED[0]}", f"not        {MODELLED[1]}"]
         return "\n".join(lines)
 
     def plot(self, path: str | PathLike[str] | None = None, title: str = "Equity") -> None:
@@ -143,26 +206,29 @@ class Result:
         terminal.draw(drawing, sys.stdout, colour=colour, width=size.columns, height=size.lines - 8)
 
 
-def report(  # noqa: PLR0913, PLR0917 - one argument for each part of the outcome
+def report(  # noqa: PLR0913, PLR0917 - the parts of a run
     connection: duckdb.DuckDBPyConnection,
     within: Span,
     capital_usd: float,
-    fills: Sequence[Fill],
-    missed: Sequence[Missed],
-    missing: Sequence[Gap],
-    events: int,
+    outcome: FilledOrders,
+    kinds: Sequence[str],
+    book: Book,
 ) -> Result:
     """Return the result of a run; its range is cut to the range of the record."""
     first, last = recorded(connection) or (0, 0)
     shown = Span(max(within.since_ns, first), min(within.until_ns, last + 1))
+    paid = payments(connection, outcome.fills, kinds, shown.until_ns)
+    course = equity(connection, shown, capital_usd, outcome.fills, paid, kinds, book)
     return Result(
         span=shown,
-        events=events,
+        events=outcome.events,
         capital_usd=capital_usd,
-        fills=_table(FILLS, [_fill_row(fill) for fill in fills]),
-        missed=_table(MISSED, [_missed_row(each) for each in missed]),
-        equity=equity(connection, shown, capital_usd, fills),
-        gaps=tuple(missing),
+        fills=_table(FILLS, [_fill_row(fill) for fill in outcome.fills]),
+        missed=_table(MISSED, [_missed_row(each) for each in outcome.missed]),
+        equity=course.table,
+        gaps=tuple(outcome.gaps),
+        funding=_table(FUNDING, [_paid_row(each) for each in paid]),
+        course=course,
     )
 
 
@@ -177,6 +243,7 @@ def _fill_row(fill: Fill) -> tuple[Any, ...]:
     return (
         quote.recv_ns // 1000,
         quote.recv_ns,
+        quote.happened_ns,
         instrument.feed,
         instrument.exchange,
         instrument.symbol,
@@ -185,7 +252,8 @@ def _fill_row(fill: Fill) -> tuple[Any, ...]:
         fill.price,
         quote.price,
         quote.kind,
-        fill.price * fill.quantity,
+        quote.rate,
+        fill.usd * fill.quantity,
         fill.fee_usd,
         sent.event.recv_ns,
         sent.arrives_ns,
@@ -194,6 +262,14 @@ def _fill_row(fill: Fill) -> tuple[Any, ...]:
         sent.event.connection,
         sent.event.seq,
         sent.event.item,
+    )
+
+
+def _paid_row(each: Paid) -> tuple[Any, ...]:
+    own = each.instrument
+    return (
+        *(each.at_ns // 1000, each.at_ns, own.feed, own.exchange, own.symbol),
+        *(each.quantity, each.rate, each.price, each.usd),
     )
 
 

@@ -45,6 +45,12 @@ Examples:
     "--reaction", default="1ms", show_default=True, help="Time the strategy takes to decide."
 )
 @click.option(
+    "--patience",
+    default="1m",
+    show_default=True,
+    help="How long an order waits for a price before it is missed.",
+)
+@click.option(
     "--costs",
     default="5,0",
     show_default=True,
@@ -82,6 +88,7 @@ def backtest(
     tables: tuple[str, ...],
     latency: str,
     reaction: str,
+    patience: str,
     costs: str,
     capital: float,
     fills: Path | None,
@@ -105,7 +112,9 @@ def backtest(
 
     AnswerOptions(plot=plot).check()
     files = [(path, _form(path)) for path in (fills, equity) if path is not None]
-    market = Market(_latency(latency, reaction), _costs(costs))
+    market = Market(
+        _latency(latency, reaction), _costs(costs), patience=_length(patience, "--patience")
+    )
     wanted = event.wanted(between(since, until), feeds or None, symbols or None)
     chosen = named(strategy)
     place = where.settings().data_dir
@@ -150,7 +159,8 @@ def _length(text: str, option: str) -> timedelta:
     try:
         ns = parse_fixed(text)
     except UsageError as error:
-        hint = f"{error.hint}; --latency takes recorded:FEED too"
+        more = "; --latency takes recorded:FEED too" if option != "--patience" else ""
+        hint = f"{error.hint}{more}"
         raise UsageError(error.what, where=option, hint=hint) from None
     if ns % 1000:
         raise UsageError(f"'{text}' is not a whole number of microseconds", where=option)

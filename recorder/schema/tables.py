@@ -140,6 +140,12 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
             ),
             Column("mark_price", "DOUBLE", "mark price at the observation"),
             Column("index_price", "DOUBLE", "index price at the observation"),
+            Column(
+                "basis",
+                "VARCHAR",
+                "expected: the rate of the coming funding; realised: what was exchanged at "
+                "event_ns, or over the hours before it; NULL if the feed does not say",
+            ),
             BACKFILL,
             EXTRA,
         ),
@@ -415,7 +421,7 @@ def _columns(own: tuple[Column, ...]) -> tuple[Column, ...]:
 
 
 #: Raised whenever a table changes; an older database is rebuilt from raw.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 TABLES: dict[str, Table] = {
     name: Table(name, comment, _columns(own)) for name, (comment, own) in _OWN.items()

@@ -19,8 +19,9 @@ from kit.records import Published
 import recorder
 from recorder import backtest
 from recorder.backtest import Costs, Fill, Latency, Market, Order
-from recorder.backtest.fills import Quote, SentOrder, TradedInstrument, filled
+from recorder.backtest.fills import SentOrder, filled
 from recorder.backtest.harness import _positions
+from recorder.backtest.prices import Quote, TradedInstrument
 from recorder.clock import NS
 from recorder.errors import DataError, LookAheadError, StrategyError, UsageError
 from recorder.stream.asof import AsOf
@@ -116,7 +117,8 @@ def test_a_fill_is_never_at_a_price_before_the_order_arrived(
     [fill] = result.fills.to_pylist()
     expected = made.sql(
         f"SELECT recv_ns, price FROM prices WHERE symbol = 'BTCUSDT' AND kind = '{kind}' "
-        f"AND recv_ns >= {fill['decided_ns'] + delay_ms * 1_000_000} ORDER BY recv_ns LIMIT 1"
+        f"AND coalesce(event_ns, recv_ns) >= {fill['decided_ns'] + delay_ms * 1_000_000} "
+        "ORDER BY coalesce(event_ns, recv_ns) LIMIT 1"
     )
     assert [(fill["recv_ns"], fill["price"])] == expected
 
@@ -146,7 +148,7 @@ def test_positions_and_fees_add_up(trades: list[tuple[str, float, float]], fee: 
         sent = SentOrder(Order(), event, 0, 0)
         fills.append(filled(sent, Quote(0, one, "last", price), side, quantity, Costs(fee, 0)))
     expected = math.fsum(q if side == "buy" else -q for side, _, q in trades)
-    assert _positions(fills).get(one, (0.0, ""))[0] == pytest.approx(expected, abs=1e-6)
+    assert _positions(fills).get(one, 0.0) == pytest.approx(expected, abs=1e-6)
     for fill, (_, price, quantity) in zip(fills, trades, strict=True):
         assert fill.fee_usd == pytest.approx(price * quantity * fee / 1e4)
 

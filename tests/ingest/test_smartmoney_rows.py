@@ -49,8 +49,8 @@ EVENTS: list[tuple[str, str, str, dict[str, Any], dict[str, Any]]] = [
          "predicted_rate": 0, "next_funding_time": NEXT_MS, "mark_price": 2500.5,
          "index_price": "2501"},
         {"symbol": "ETH-USD", "exchange": "okx", "rate": -0.00002, "interval_hours": 1.0,
-         "predicted_rate": 0.0, "next_funding_ns": NEXT_MS * MS, "mark_price": 2500.5,
-         "index_price": 2501.0},
+         "predicted_rate": 0.0, "next_funding_ns": NEXT_MS * MS, "basis": "expected",
+         "mark_price": 2500.5, "index_price": 2501.0},
     ),
     (
         "liquidation",
