@@ -28,6 +28,17 @@ def silent(payload: bytes) -> Turn:
     return Turn()
 
 
+def same(recorded: str, asked: str) -> bool:
+    """Return True if a recorded channel is the one that a client asks for."""
+    return recorded == asked
+
+
+def as_recorded(path: str) -> str:
+    """Return no form: clients get frames in the form in which they were recorded."""
+    del path
+    return ""
+
+
 def nothing_asked(query: Mapping[str, str], path: str) -> tuple[str, ...]:
     """Return no channels: the service's URL names none."""
     del query, path
@@ -59,7 +70,13 @@ class Service:
     client's message. `beat` returns the heartbeat, from the wall clock in ns.
 
     `channels` returns the names of all channels that carry a recorded frame: a client that asked
-    for any of them gets it. Where it returns none, every client gets the frame.
+    for any of them gets it. A frame without a name goes to clients that asked for nothing.
+    `serves` says if a recorded channel (the first name) has what a client asks for (the second).
+    `refuse` returns the effects of a client's message where the record has none of the channels
+    in the set: the service's own error for them. None: the message has its usual effects.
+    `form` returns the form of frames that the client's path decides; empty: as recorded. `shape`
+    returns what a client of that form, who asked for these channels (None: for all), gets for a
+    recorded frame; None: the frame as it is.
     `own` matches (RE2 syntax) the recorded frames that answered the recorded session alone. The
     replay does not send them again; it answers each client itself.
     `times` are the names of JSON fields that hold an event's time, as a number, as a number in
@@ -75,6 +92,10 @@ class Service:
     greet: Callable[[Sequence[str], int], tuple[str, ...]] = no_greeting
     turn: Callable[[bytes], Turn] = silent
     channels: Callable[[bytes], Sequence[str]] | None = None
+    serves: Callable[[str, str], bool] = same
+    refuse: Callable[[bytes, frozenset[str]], Turn] | None = None
+    form: Callable[[str], str] = as_recorded
+    shape: Callable[[bytes, str, set[str] | None], Sequence[bytes] | None] | None = None
     own: str | None = None
     beat: Callable[[int], str] | None = None
     beat_seconds: float = 30.0

@@ -135,13 +135,13 @@ def parsed(payload: bytes | str) -> dict[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
-def words(value: object) -> str:
-    """Return a service's word or number for a log line: printable, at most 100 characters."""
+def words(value: object, most: int = 100) -> str:
+    """Return a service's word or number for a log line: printable, at most `most` characters."""
     if isinstance(value, int | float) and abs(value) < 1e15:
         value = str(value)
     if not isinstance(value, str):
         return ""
-    return "".join(c if c.isprintable() else " " for c in value[:100]).strip()
+    return "".join(c if c.isprintable() else " " for c in value[:most]).strip()
 
 
 def seconds(value: object) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from websockets.asyncio.server import ServerConnection, broadcast
@@ -12,13 +12,29 @@ from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
 from recorder.player.ready import Ready
-from recorder.service import Service
+from recorder.player.recorded import Recorded
+from recorder.player.wire import BINARY, TEXT, head
+from recorder.service import Service, Turn
+from recorder.verdict import words
 
 #: Bytes in one write to the socket.
 _WRITE = 1 << 16
 
 #: A client that subscribes to no channel for this long gets all channels.
 UNASKED_SECONDS = 1.0
+
+
+#: Names in one line of the log.
+_NAMED = 8
+
+
+def _unreported(event: str, **fields: object) -> None:
+    """Log nothing."""
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return words(", ".join(names[:_NAMED]), 400) + more
 
 
 @dataclass(eq=False, slots=True)
@@ -29,6 +45,9 @@ class Client:
     feed: str
     service: Service
     key: str | None  # the one to show, where it is shown in a message; None: any
+    record: Recorded = field(default_factory=Recorded)
+    report: Callable[..., None] = _unreported  # logs an event and its fields
+    form: str = ""  # of the frames, where the client's path decides it
     wanted: set[str] | None = None
     ready: bool = False  # it may be sent frames
     shown: bool = False  # it may listen: it showed its key, or need not
@@ -51,18 +70,43 @@ class Client:
         """Send the wanted frames from `first` up to, but not including, `last`."""
         if not self.ready or not self.open or first == last:
             return
-        if self.wanted is None:
+        if self.wanted is None and not self.form:
             self._write(rows, first, last)
             return
-        wanted, start = self.wanted, None
-        for i, names in enumerate(rows.channels()[first:last], first):
-            if not names or not wanted.isdisjoint(names):
-                start = i if start is None else start
-            elif start is not None:
-                self._write(rows, start, i)
+        start = None
+        for i in self._wanted(rows, first, last):
+            shaped = self._shaped(rows, i)
+            if start is not None and (shaped is not None or i != start[1]):
+                self._write(rows, *start)
                 start = None
+            if shaped is not None:
+                self._say(shaped)
+            else:
+                start = (i if start is None else start[0], i + 1)
         if start is not None:
-            self._write(rows, start, last)
+            self._write(rows, *start)
+
+    def _wanted(self, rows: Ready, first: int, last: int) -> Iterator[int]:
+        """Yield the frames that this client asked for, by number."""
+        wanted = self.wanted
+        if wanted is None or self.service.channels is None:
+            yield from range(first, last)
+            return
+        for i, names in enumerate(rows.channels()[first:last], first):
+            if not wanted.isdisjoint(names):
+                yield i
+
+    def _shaped(self, rows: Ready, number: int) -> Sequence[bytes] | None:
+        """Return what this client gets for a frame, if not the frame itself."""
+        if self.service.shape is None:
+            return None
+        return self.service.shape(rows.payloads[number].as_py(), self.form, self.wanted)
+
+    def _say(self, messages: Sequence[bytes]) -> None:
+        first = TEXT if self.service.text else BINARY
+        for message in messages:
+            self.connection.transport.write(head(len(message), first) + message)
+        self.frames += len(messages)
 
     def _write(self, rows: Ready, first: int, last: int) -> None:
         data, ends = rows.wire
@@ -115,7 +159,7 @@ class Client:
 
     async def _handle(self, payload: bytes) -> bool:
         """Handle a message; return True if it was a request."""
-        turn = self.service.turn(payload)
+        turn, asked = self._turn(payload)
         if turn.key is not None:
             if self.key is not None and turn.key != self.key:
                 text, code, reason = self.service.refused_key
@@ -124,14 +168,40 @@ class Client:
                 return False
             self.shown = True
         self.say(turn.answers)
-        if turn.subscribe or turn.unsubscribe:
+        if asked or turn.unsubscribe:
             self.wanted = ((self.wanted or set()) | set(turn.subscribe)) - set(turn.unsubscribe)
-        asked = bool(turn.subscribe or turn.unsubscribe or turn.key is not None)
-        if asked:
+        request = bool(asked or turn.unsubscribe or turn.key is not None)
+        if request:
             self.changed = asyncio.get_running_loop().time()
         if self.shown and self.wanted is not None:
             self.ready = True
-        return asked
+        return request
+
+    def _turn(self, payload: bytes) -> tuple[Turn, bool]:
+        """Return the effects of a message, and whether it asks for channels.
+
+        Channels that the record does not have are refused, where the service has a word for it.
+        """
+        turn = self.service.turn(payload)
+        missing = self.check(turn.subscribe)
+        if missing and self.record.certain and self.service.refuse is not None:
+            return self.service.refuse(payload, missing), True
+        return turn, bool(turn.subscribe)
+
+    def check(self, asked: Sequence[str]) -> frozenset[str]:
+        """Return the channels that the record does not have, and report them."""
+        there, serves = self.record.channels, self.service.serves
+        if not there:  # not known
+            return frozenset()
+        missing = [name for name in asked if not any(serves(one, name) for one in there)]
+        if missing:
+            self.report(
+                "a client asks for what the record does not have",
+                feed=self.feed,
+                asked=_some(missing),
+                recorded=_some(sorted(there)),
+            )
+        return frozenset(missing)
 
     async def unasked(self, changed: Callable[[], None]) -> None:
         """Send all channels to a client that did not subscribe in time."""

@@ -21,6 +21,7 @@ from websockets.http11 import Request, Response
 from recorder.errors import BusyError, RecorderError
 from recorder.player.client import Client
 from recorder.player.control import command
+from recorder.player.recorded import Recorded
 from recorder.player.stage import Stage
 from recorder.service import Service
 
@@ -110,8 +111,15 @@ class Gatekeeper:
         service = self.stage.play.services[feed]
         path = parts.path if len(self.address.feeds) == 1 else parts.path.removeprefix(f"/{feed}")
         asked = service.asked(dict(parse_qsl(parts.query)), path)
-        client = Client(connection, feed, service, self.key, shown=not service.key_first)
+        client = Client(
+            *(connection, feed, service, self.key),
+            record=self.stage.recorded.get(feed, Recorded()),
+            report=self.stage.say,
+            form=service.form(path),
+            shown=not service.key_first,
+        )
         client.wanted = set(asked) or None
+        client.check(asked)
         client.changed = asyncio.get_running_loop().time()
         client.say(service.greet(asked, self.stage.clock.wall_ns()))
         self.stage.clients.add(client)

@@ -12,6 +12,7 @@ from recorder.player import audience
 from recorder.player.audience import Say
 from recorder.player.client import Client
 from recorder.player.ready import Ready, stretches
+from recorder.player.recorded import Recorded, recorded
 from recorder.player.run import runs
 from recorder.player.silence import nothing_recorded
 from recorder.player.timeline import MAX, Timeline
@@ -50,6 +51,7 @@ class Stage:
     timeline: Timeline = field(init=False)
     first_ns: int = 0
     shift_ns: int = 0
+    recorded: dict[str, Recorded] = field(default_factory=dict)  # by feed
     _tracks: list[Track] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _seek: int | None = None
@@ -93,9 +95,17 @@ class Stage:
             DataError: nothing was recorded in the range, or it cannot be read.
         """
         await self._open(self.play.span)
+        await asyncio.to_thread(self._look)
         if not self._tracks:
             raise nothing_recorded(self.play.layout, list(self.play.services), self.play.span)
         self.first_ns = min(track.due for track in self._tracks)
+
+    def _look(self) -> None:
+        """Read which channels the record has, of feeds whose frames name any."""
+        for feed, service in self.play.services.items():
+            if service.channels is not None:
+                found = runs(self.play.layout, [feed], self.play.span)
+                self.recorded[feed] = recorded(self.play.layout, feed, found)
 
     async def run(self) -> None:
         """Wait for the clients, then play to the end."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+import msgspec
+
 from recorder.feed import message, parsed, words
 from recorder.service import Service, Turn, field_of, texts, value_in
 
 _TABLE, _SYMBOL = field_of("table"), field_of("symbol")
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def turn(payload: bytes) -> Turn:
@@ -44,9 +48,45 @@ def greet(names: Sequence[str], now_ns: int) -> tuple[str, ...]:
 
 
 def channels_of(payload: bytes) -> tuple[str, ...]:
-    """Return the frame's table, and the table with the first row's symbol."""
-    table, symbol = value_in(_TABLE, payload[:200]), value_in(_SYMBOL, payload)
-    return (table, f"{table}:{symbol}") if symbol else (table,) if table else ()
+    """Return the frame's table, and the table with the symbol of each row."""
+    table = value_in(_TABLE, payload[:200])
+    if not table:
+        return ()
+    symbols = dict.fromkeys(found.decode("utf-8", "replace") for found in _SYMBOL.findall(payload))
+    return (table, *(f"{table}:{symbol}" for symbol in symbols))
+
+
+def shape(payload: bytes, form: str, wanted: set[str] | None) -> list[bytes] | None:
+    """Return the frame with the rows of the symbols that a client asked for alone."""
+    del form
+    names = channels_of(payload)
+    if wanted is None or not names or names[0] in wanted or wanted.issuperset(names[1:]):
+        return None
+    try:
+        fields = _FIELDS.decode(payload)
+        rows = _ROWS.decode(fields["data"])
+    except (msgspec.MsgspecError, KeyError):  # of another form
+        return None
+    kept = [row for row in rows if f"{names[0]}:{value_in(_SYMBOL, bytes(row))}" in wanted]
+    return [msgspec.json.encode({**fields, "data": kept})]
+
+
+def serves(recorded: str, asked: str) -> bool:
+    """Return True if a recorded channel has what a client asks for: a table has every symbol."""
+    return recorded == asked or recorded == asked.partition(":")[0]
+
+
+def refuse(payload: bytes, missing: frozenset[str]) -> Turn:
+    """Answer each channel of a subscription: an error for one that is not there."""
+    request = parsed(payload) or {}
+    named = texts(request.get("args"))
+    answers = (
+        message(status=400, error=f"Unknown table: {name}", meta={}, request=request)
+        if name in missing
+        else message(success=True, subscribe=name, request=request)
+        for name in named
+    )
+    return Turn(tuple(answers), tuple(name for name in named if name not in missing))
 
 
 SERVICE = Service(
@@ -55,6 +95,9 @@ SERVICE = Service(
     asked=asked,
     greet=greet,
     channels=channels_of,
+    serves=serves,
+    refuse=refuse,
+    shape=shape,
     own=r'^pong$|^\s*\{\s*"(success|status|error|info)"\s*:',
     times=("timestamp",),
 )

@@ -29,6 +29,19 @@ def turn(payload: bytes) -> Turn:
     return Turn((message(**answer | wrong, op=op),))
 
 
+def refuse(payload: bytes, missing: frozenset[str]) -> Turn:
+    """Answer a subscription as usual for the topics that are there; refuse it if none is."""
+    request = parsed(payload) or {}
+    topics = texts(request.get("args"))
+    there = tuple(topic for topic in topics if topic not in missing)
+    if there:
+        return Turn(turn(payload).answers, there)
+    why = f"error:handler not found,topic:{','.join(topics)}"
+    number = request.get("req_id", "")
+    answer = message(success=False, ret_msg=why, conn_id="replay", req_id=number, op="subscribe")
+    return Turn((answer,))
+
+
 def channels_of(payload: bytes) -> tuple[str, ...]:
     """Return the topic, which every data frame names."""
     named = value_in(_TOPIC, payload)
@@ -39,6 +52,7 @@ SERVICE = Service(
     by_message=True,
     turn=turn,
     channels=channels_of,
+    refuse=refuse,
     own=r'"op"\s*:\s*"|"ret_msg"\s*:',
     times=("ts", "cts", "T"),
 )

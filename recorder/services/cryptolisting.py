@@ -60,8 +60,15 @@ def channels_of(payload: bytes) -> tuple[str, ...]:
     return (publisher.lower(),) if publisher else ()
 
 
+def serves(recorded: str, asked: str) -> bool:
+    """Return True: which exchanges a connection brings is not in its channels."""
+    del recorded, asked
+    return True
+
+
 SERVICE = Service(
     text=False,
+    serves=serves,
     key_header="X-API-Key",
     asked=asked,
     greet=greet,

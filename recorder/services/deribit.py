@@ -25,6 +25,15 @@ def turn(payload: bytes) -> Turn:
     return Turn((_answered(request, "ok"),))
 
 
+def refuse(payload: bytes, missing: frozenset[str]) -> Turn:
+    """Answer a subscription with the channels that are there: the service leaves others out."""
+    request = parsed(payload) or {}
+    params = request.get("params")
+    channels = texts(params.get("channels")) if isinstance(params, dict) else ()
+    there = tuple(channel for channel in channels if channel not in missing)
+    return Turn((_answered(request, list(there)),), there)
+
+
 def _answered(request: dict[str, object], result: object) -> str:
     return message(jsonrpc="2.0", id=request.get("id"), result=result)
 
@@ -45,6 +54,7 @@ SERVICE = Service(
     by_message=True,
     turn=turn,
     channels=channels_of,
+    refuse=refuse,
     own=r'"(id|error)"\s*:|"method"\s*:\s*"heartbeat"',
     beat=beat,
     beat_seconds=30.0,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from recorder.feed import message, parsed, words
 from recorder.service import Limit, Service, Turn, field_of, value_in
 
+#: Channels of a whole type of instruments: an instrument in the request changes nothing.
+_WHOLE = {"liquidation-orders"}
 _ARG_CHANNEL, _ARG_ID, _ARG_TYPE = field_of("channel"), field_of("instId"), field_of("instType")
 
 
@@ -23,14 +25,39 @@ def turn(payload: bytes) -> Turn:
 
 
 def _name(arg: dict[str, object]) -> str:
-    return f"{words(arg.get('channel'))}:{words(arg.get('instId') or arg.get('instType'))}"
+    kind, one, whole = (words(arg.get(key)) for key in ("channel", "instId", "instType"))
+    return f"{kind}:{whole if kind in _WHOLE and whole else one or whole}"
+
+
+def refuse(payload: bytes, missing: frozenset[str]) -> Turn:
+    """Answer each argument of a subscription: error 60018 for a channel that is not there."""
+    request = parsed(payload) or {}
+    args = request.get("args")
+    known = [arg for arg in args if isinstance(arg, dict)] if isinstance(args, list) else []
+    answers = (
+        message(event="error", code="60018", msg=_unknown(arg), connId="replay")
+        if _name(arg) in missing
+        else message(event="subscribe", arg=arg, connId="replay")
+        for arg in known
+    )
+    there = tuple(name for name in map(_name, known) if name not in missing)
+    return Turn(tuple(answers), there)
+
+
+def _unknown(arg: dict[str, object]) -> str:
+    said = ",".join(f"{name}:{words(value)}" for name, value in arg.items())
+    return (
+        f"Wrong URL or {said} doesn't exist. Please use the correct URL, channel and parameters "
+        "referring to API document."
+    )
 
 
 def channels_of(payload: bytes) -> tuple[str, ...]:
     """Return the channel of the frame's `arg`, with its instrument or type of instruments."""
     head = payload[:200].partition(b'"data"')[0]
     named = value_in(_ARG_CHANNEL, head)
-    subject = value_in(_ARG_ID, head) or value_in(_ARG_TYPE, head)
+    whole = value_in(_ARG_TYPE, head)
+    subject = whole if named in _WHOLE and whole else value_in(_ARG_ID, head) or whole
     return (f"{named}:{subject}",) if named else ()
 
 
@@ -38,6 +65,7 @@ SERVICE = Service(
     by_message=True,
     turn=turn,
     channels=channels_of,
+    refuse=refuse,
     own=r'^pong$|"event"\s*:\s*"(subscribe|unsubscribe|error|notice|channel-conn-count)',
     times=("ts",),
     limit=Limit(480, 3600.0, 4001, "too many requests"),
