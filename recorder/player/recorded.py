@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from recorder.errors import RecorderError
 from recorder.player.run import RecordedRun
 from recorder.record.layout import Layout, run_of
-from recorder.record.read import Reader, stems
+from recorder.record.openings import openings
+from recorder.record.read import stems
 
 #: More segments than this are not searched: then it is not certain what the record has.
 _MOST = 200
@@ -44,27 +43,9 @@ def recorded(layout: Layout, feed: str, runs: Sequence[RecordedRun]) -> Recorded
     certain = len(names) <= _MOST
     for stem in names[:_MOST]:
         try:
-            for payload in _openings(layout, feed, stem):
+            for payload in openings(layout, feed, stem):
                 with suppress(msgspec.MsgspecError):
                     found.update(msgspec.json.decode(payload, type=_Opening).channels)
         except (OSError, pa.ArrowException, RecorderError):  # elsewhere, pruned or damaged
             certain = False
     return Recorded(frozenset(found), certain and bool(found))
-
-
-def _openings(layout: Layout, feed: str, stem: str) -> Iterator[bytes]:
-    path = layout.parquet(feed, stem)
-    if not path.exists():
-        for table in Reader(layout, feed).parts(stem):
-            yield from _of(table)
-        return
-    with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            kinds = file.read_row_group(group, columns=["kind"])["kind"]
-            if pc.any(pc.equal(kinds, "open")).as_py():
-                yield from _of(file.read_row_group(group, columns=["kind", "payload"]))
-
-
-def _of(table: pa.Table) -> list[bytes]:
-    kept = table.filter(pc.equal(table["kind"], "open"))["payload"].to_pylist()
-    return [bytes(payload) for payload in kept]

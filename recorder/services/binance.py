@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -61,8 +60,7 @@ def form(path: str) -> str:
 # -- frames
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(msgspec.Struct, frozen=True):
     """A recorded frame: its stream if it names one, its data, and the events in it."""
 
     stream: str
