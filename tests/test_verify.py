@@ -13,7 +13,8 @@ from recorder import frame
 from recorder.cli import cli
 from recorder.clock import DAY_NS, NS, Clock, ulid
 from recorder.record import seal
-from recorder.record.journal.block import RECORD
+from recorder.record.journal import reader
+from recorder.record.journal.block import RECORD, Block
 from recorder.record.journal.sync import run
 from recorder.record.journal.writer import Journal, Limits, Reports, Stream
 from recorder.record.layout import Layout
@@ -87,7 +88,7 @@ def test_a_segment_that_is_there_twice_is_found(tmp_path: Path) -> None:
     copy = layout.parquet("toy", stem.replace("-000001", "-000009"))
     copy.write_bytes(layout.parquet("toy", stem).read_bytes())
     found = wrongs(verify(layout))
-    assert sum("there twice" in what for what in found) == 20
+    assert sum("frames 0 to 19 are there twice" in what for what in found) == 1
     assert sum("-000009 is not in the head of its run" in what for what in found) == 1
 
 
@@ -123,6 +124,36 @@ def test_a_torn_tail_is_a_note_and_no_fault(tmp_path: Path) -> None:
     report = verify(layout)
     assert report.sound
     assert ["torn tail" in finding.what for finding in report.findings] == [True]
+
+
+def test_a_journal_that_ends_in_zeros_proves_nothing_sealed_or_not(tmp_path: Path) -> None:
+    """A power cut leaves zeros behind the last sync; so does a device that loses blocks."""
+    layout = record(tmp_path)
+    path = layout.journal("toy", layout.active("toy")[-1])
+    path.write_bytes(path.read_bytes() + bytes(804))
+    before = verify(layout)
+    seal_all(layout)
+    after = verify(layout)
+    assert (before.verdict.exit_code, after.verdict.exit_code) == (5, 5)
+    assert all(
+        len(one.findings) == 1 and "zeros" in one.findings[0].what for one in (before, after)
+    )
+    [kept] = path.parent.glob("damaged/*.journal")
+    kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+    assert verify(layout).verdict.exit_code == 1
+
+
+def test_blocks_that_changed_places_are_named_sealed_or_not(tmp_path: Path) -> None:
+    layout = record(tmp_path)
+    path = layout.journal("toy", layout.active("toy")[1])
+    blocks = [block for block in reader.blocks(path) if isinstance(block, Block)]
+    data, (_, one, other, *_) = path.read_bytes(), blocks
+    swapped = data[other.start : other.end] + data[one.start : one.end]
+    path.write_bytes(data[: one.start] + swapped + data[other.end :])
+    for _ in range(2):
+        found = wrongs(verify(layout))
+        assert sum("frame 21 is there twice or out of order" in what for what in found) == 1
+        seal_all(layout)
 
 
 def test_frames_of_another_day_are_found(tmp_path: Path) -> None:

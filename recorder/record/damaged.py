@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -64,3 +64,16 @@ def kept(layout: Layout, feed: str) -> Iterator[tuple[Path, Note | None]]:
             yield path, msgspec.json.decode(described, type=Note)
         except (OSError, msgspec.DecodeError):
             yield path, None
+
+
+def ends_in_zeros(path: Path, ranges: Sequence[tuple[int, int]]) -> bool:
+    """Return True if the only damaged range of a file are zeros from some byte to its end.
+
+    A power cut leaves that of a journal that had grown after its last sync. A device that lost
+    blocks leaves it, too.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return False
+    return len(ranges) == 1 and ranges[0][1] == len(data) and not any(data[ranges[0][0] :])

@@ -7,6 +7,7 @@ there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -73,7 +74,15 @@ class Walk:
             cause, rows = ("no note says why", 0) if note is None else (note.cause, note.rows)
             what = f"was set aside: {cause}; {rows:,} frames of it are sealed"
             remedy = "its bytes are kept: restore the file, or read what is left of it by hand"
-            self._wrong(what, str(path), remedy)
+            if note is not None and damaged.ends_in_zeros(path, note.damaged):
+                self._zeros(f"{what}; it ends in zeros", str(path))
+            else:
+                self._wrong(what, str(path), remedy)
+
+    def _zeros(self, what: str, where: str) -> None:
+        remedy = "after a power cut, move it away; else the device has lost frames"
+        what += ", as a power cut leaves it"
+        self._findings.append(Finding(what, where, remedy, Grade.UNPROVEN))
 
     def _skip_pruned(self) -> None:
         """Count the numbers of pruned segments as read, unless their files were put back."""
@@ -115,7 +124,7 @@ class Walk:
         found = digests.found if sizes else {stem: (rows, digests.rest())}
         if journal.exists() and not at.whole:
             self.feed.journals += 1
-            self._damage(damage, str(journal))
+            self._damage(damage, journal)
             self._about(stem, str(journal), read.about(journal), sealed=False)
             where = str(journal)
         else:
@@ -167,12 +176,15 @@ class Walk:
                 what = f"says {name} '{about[name]}'; expected '{value}'"
                 self._wrong(what, where, "moved or altered: restore it from a copy")
 
-    def _damage(self, damage: list[Damage], where: str) -> None:
+    def _damage(self, damage: list[Damage], journal: Path) -> None:
+        where, ranges = str(journal), [(hurt.start, hurt.end) for hurt in damage]
         for hurt in damage:
             size = hurt.end - hurt.start
             if hurt.torn:
                 what = f"a torn tail of {size} bytes from byte {hurt.start}"
                 self._note(what, where, "usual after a crash; sealing cuts it off")
+            elif damaged.ends_in_zeros(journal, ranges):
+                self._zeros(f"{size} zeros from byte {hurt.start} to its end", where)
             else:
                 what = f"{size} damaged bytes from byte {hurt.start}"
                 self._wrong(what, where, "the frames there are lost; the gap is recorded")
@@ -201,16 +213,29 @@ class Walk:
         self._connections.add(connection)
         expected = self._next.get(connection, first if self._day else 0)
         self._next[connection] = max(expected, last + 1)
-        if first == expected and last - first + 1 == count:
+        mine = table
+        if count < len(table):
+            mine = table.filter(pc.equal(table["connection"], connection))
+        if first == expected and last - first + 1 == count and _ascending(mine["seq"]):
             return
-        mine = table.filter(pc.equal(table["connection"], connection))
+        again: list[int] = []  # the first and last of consecutive frames that came before
         for seq, kind in zip(mine["seq"].to_pylist(), mine["kind"].to_pylist(), strict=True):
+            if seq >= expected or (again and seq != again[-1] + 1):
+                self._repeated(connection, again, where)
+                again = []
             if seq > expected:
                 self._hole(connection, expected, seq, kind, where)
             elif seq < expected:
-                what = f"connection {connection}: frame {seq} is there twice or out of order"
-                self._wrong(what, where, "keep one of the files that hold it")
+                again = [*again[:1], seq]
             expected = max(expected, seq + 1)
+        self._repeated(connection, again, where)
+
+    def _repeated(self, connection: str, again: list[int], where: str) -> None:
+        if again:
+            several = f"frames {again[0]} to {again[-1]} are"
+            which = several if len(again) > 1 else f"frame {again[0]} is"
+            what = f"connection {connection}: {which} there twice or out of order"
+            self._wrong(what, where, "keep one of the files that hold it")
 
     def _hole(self, connection: str, expected: int, seq: int, kind: str, where: str) -> None:
         missing = seq - expected
@@ -225,6 +250,10 @@ class Walk:
 
     def _note(self, what: str, where: str, remedy: str) -> None:
         self._findings.append(Finding(what, where, remedy, Grade.NOTE))
+
+
+def _ascending(numbers: pa.ChunkedArray) -> bool:
+    return len(numbers) < 2 or pc.all(pc.less(numbers[:-1], numbers[1:])).as_py() is True
 
 
 def _date(stem: str) -> pa.Scalar:
