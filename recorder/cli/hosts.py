@@ -57,8 +57,9 @@ def rebuild_late(
 
     for late in segments:
         since = iso(late.from_ns)
-        lost = f"has lost {late.lost} ingested frames (a power cut?)"
-        why = lost if late.lost else "arrived late"
+        why = "arrived late"
+        if late.lost:
+            why = f"is the first segment that lost ingested frames, {late.lost} in all (power cut?)"
         reporter.warn(f"'{late.feed}': {late.stem} {why}; rebuilding its rows from {since} on")
         try:
             rebuild(layout, rules, Scope((late.feed,), late.from_ns, None, late.wait_ns), reporter)

@@ -39,7 +39,7 @@ from recorder.tables.ingest_order import (
     several_runs,
     wait_from,
 )
-from recorder.tables.late_files import Hosts, first_late, first_shrunk
+from recorder.tables.late_files import Hosts, first_late, shrunk
 from recorder.tables.publish import Publisher
 from recorder.tables.rules import Rules
 
@@ -131,7 +131,7 @@ class Ingest:
         steps = plan(segments, spans, until_ns, self.waits.get(feed))
         if not steps and stems:
             return 0  # nothing is new, and what waited still has to wait
-        if self._left_to_rebuild(feed, segments, until_ns):
+        if self._left_to_rebuild(feed, segments, active, until_ns):
             return 0
         self.waits.pop(feed, None)
         if until_ns < LAST and stems:
@@ -187,7 +187,9 @@ class Ingest:
         taken = max(ledger.latest_of_runs(self._db, feed).values(), default=0)
         return min(known, max(waiting, 1 + taken))
 
-    def _left_to_rebuild(self, feed: str, segments: list[NewSegment], until_ns: int) -> bool:
+    def _left_to_rebuild(
+        self, feed: str, segments: list[NewSegment], active: frozenset[str], until_ns: int
+    ) -> bool:
         """Return True if `hosts.late` takes the feed over to rebuild it.
 
         That may be if a segment came late, or has lost frames that were ingested.
@@ -195,9 +197,9 @@ class Ingest:
         if self._hosts.late is None:
             return False
         stems = [segment.stem for segment in segments]
-        read = [one.stem for one in segments if one.sealed and one.begun]
-        shrunk = first_shrunk(self._db, self._layout, feed, read) if read else None
-        if shrunk is not None and self._hosts.late(shrunk._replace(wait_ns=until_ns)):
+        begun = [stem for stem, done in ledger.states(self._db, feed).items() if not done]
+        lost = shrunk(self._db, self._layout, feed, [one for one in begun if one not in active])
+        if lost is not None and self._hosts.late(lost._replace(wait_ns=until_ns)):
             return True
         if not (perhaps := perhaps_late(stems, ledger.latest_of_runs(self._db, feed))):
             return False

@@ -21,8 +21,9 @@ import pyarrow.compute as pc
 
 from recorder.clock import LAST
 from recorder.errors import DataError
+from recorder.record import heads
 from recorder.record.footers import footer
-from recorder.record.layout import Layout, began_ns
+from recorder.record.layout import Layout, began_ns, run_of
 from recorder.record.read import Reader
 from recorder.tables.arrivals import MARGIN_NS, QUIET_NS
 from recorder.tables.ledger import known, latest_of
@@ -32,7 +33,8 @@ class Late(NamedTuple):
     """A feed's first segment that came late, and from when (ns) on its rows have to be rebuilt.
 
     Frames from `wait_ns` on still have to wait for those of other hosts. With `lost` it did not
-    come late, but this many frames that were ingested of it are not in the record any more.
+    come late, but this many frames that were ingested of it, and of later segments, are not in the
+    record any more.
     """
 
     feed: str
@@ -74,22 +76,39 @@ def first_late(
     return None
 
 
-def first_shrunk(
+def shrunk(
     db: duckdb.DuckDBPyConnection, layout: Layout, feed: str, stems: Iterable[str]
 ) -> Late | None:
-    """Return the first of some sealed segments that has fewer frames than were ingested of it.
+    """Return the first segment with fewer frames than were ingested; `lost` counts those of all.
 
-    A power cut does that: ingest reads what capture has written, whether it was synced or not.
+    `stems` are segments of which ingest read a part, and whose journals are gone. A power cut takes
+    frames, or a whole journal: ingest reads what capture has written, whether it was synced or not.
     """
+    missing = {}
     for stem in stems:
-        try:
-            there = footer(layout.store.look(feed, stem))
-        except (FileNotFoundError, DataError):
-            continue  # merged by now, or ingest warns of it
-        own = {one.stem: one.rows for one in there.held}.get(stem, there.rows)
-        if (lost := known(db, stem).rows - own) > 0:
-            return Late(feed, stem, began_ns(stem), lost=lost)
-    return None
+        left = _frames_left(layout, feed, stem)
+        if left is not None and (lost := known(db, stem).rows - left) > 0:
+            missing[stem] = lost
+    if not missing:
+        return None
+    first = min(missing, key=began_ns)
+    return Late(feed, first, began_ns(first), lost=sum(missing.values()))
+
+
+def _frames_left(layout: Layout, feed: str, stem: str) -> int | None:
+    """Return how many frames the record has of a segment without a journal; None if unknown."""
+    try:
+        there = footer(layout.store.look(feed, stem))
+    except DataError:
+        return None  # ingest warns of it
+    except FileNotFoundError:
+        # Sealed once, it was merged, pruned, or only a bucket has it. Else it left nothing.
+        head = heads.read(layout, feed, run_of(stem))
+        sealed = head is not None and stem in head.stems and head.stems[stem].rows > 0
+        moved = {one.stem for one in heads.pruned(layout, feed)}
+        moved |= {one.stem for one in heads.dropped(layout, feed)}
+        return None if sealed or stem in moved else 0
+    return {one.stem: one.rows for one in there.held}.get(stem, there.rows)
 
 
 def _beyond(

@@ -56,12 +56,44 @@ def test_rows_of_frames_that_are_gone_go_with_a_warning(keep: float, tmp_path: P
     assert any("says" in one.what for one in verify(record.layout).findings)
     seal_all(record.layout)
     done = call("ingest", "--data-dir", record.layout.root)
-    assert done.returncode == 0 and "ingested frames (a power cut?)" in done.stderr
+    assert done.returncode == 0 and "lost ingested frames" in done.stderr
     assert_same(record.everything(), fresh(record, tmp_path / "fresh"))
     assert len(record.sql("FROM ledger")) == before
     assert verify(record.layout).sound
     again = call("ingest", "--data-dir", record.layout.root)
     assert again.returncode == 0 and "power cut" not in again.stderr
+
+
+def test_rows_of_a_journal_that_is_gone_go_with_a_warning(tmp_path: Path) -> None:
+    """Its name was not durable yet: neither a journal nor a sealed file is left of it."""
+    record = recorded(tmp_path / "data")
+    assert call("ingest", "--data-dir", record.layout.root).returncode == 0
+    gone = record.layout.active(FEED)[-1]
+    [(rows,)] = record.sql(f"SELECT rows FROM ledger WHERE segment = '{gone}'")
+    record.layout.journal(FEED, gone).unlink()
+    seal_all(record.layout)
+    done = call("ingest", "--data-dir", record.layout.root)
+    assert done.returncode == 0 and f"lost ingested frames, {rows} in all" in done.stderr
+    assert_same(record.everything(), fresh(record, tmp_path / "fresh"))
+    assert verify(record.layout).sound
+    again = call("ingest", "--data-dir", record.layout.root)
+    assert again.returncode == 0 and "lost" not in again.stderr
+
+
+def test_rows_of_what_was_removed_by_hand_or_pruned_stay(tmp_path: Path) -> None:
+    record = recorded(tmp_path / "data")
+    assert call("ingest", "--data-dir", record.layout.root).returncode == 0
+    before = record.everything()
+    seal_all(record.layout)
+    last = record.layout.sealed(FEED)[-1]
+    record.layout.parquet(FEED, last).unlink()
+    done = call("ingest", "--data-dir", record.layout.root)
+    assert done.returncode == 0 and "lost" not in done.stderr
+    after = record.everything()
+    assert {name: rows for name, rows in after.items() if name != "ledger"} == {
+        name: rows for name, rows in before.items() if name != "ledger"
+    }
+    assert not verify(record.layout).sound
 
 
 @pytest.mark.process

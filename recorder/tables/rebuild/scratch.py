@@ -124,10 +124,12 @@ def _seed(layout: Layout, scratch: Layout, part: RebuildPart) -> None:
                     known,
                 )
             redone = [stem for unit in part.units for stem in unit.held]
+            # A segment that was read from a journal and is not there any more has no rows any more.
             db.execute(
                 "INSERT INTO ledger FROM old.ledger "
-                "WHERE feed = $feed AND NOT list_contains($redone, segment)",
-                {"feed": part.feed, "redone": redone},
+                "WHERE feed = $feed AND NOT list_contains($redone, segment) "
+                "AND (sealed OR first_recv_ns < $from OR first_recv_ns >= $to)",
+                {"feed": part.feed, "redone": redone, "from": part.from_ns, "to": part.to_ns},
             )
             if part.kept:
                 _rewind(db, layout, part)
