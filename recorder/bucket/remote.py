@@ -156,7 +156,8 @@ class Mirror:
     def _shrink(self, newest: Path) -> None:
         """Remove the least recently used files until the cache fits, but never `newest`."""
         files = []
-        for path in self.cache.rglob("*.parquet"):
+        # A killed reader leaves a part of a file, which nobody uses: it is the first to go.
+        for path in [path for end in (".parquet", ".tmp") for path in self.cache.rglob(f"*{end}")]:
             try:
                 stat = path.stat()
             except FileNotFoundError:

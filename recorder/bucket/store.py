@@ -294,7 +294,8 @@ def _s3(variables: Mapping[str, str], attempts: int) -> Any:
 
 def _write(path: Path, data: bytes) -> None:
     durable.make_directory(path.parent)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    # One name: what a killed upload left is written again by the next one.
+    temporary = path.with_name(f"{path.name}.tmp")
     try:
         temporary.write_bytes(data)
         durable.publish(temporary, path)
