@@ -17,7 +17,7 @@ from kit.captures import rows
 from recorder.frame import Frame
 from recorder.record import seal
 from recorder.record.journal import reader
-from recorder.record.journal.block import Block, Damage, scan, seed
+from recorder.record.journal.block import HEADER, Block, Damage, is_cut, scan, seed
 from recorder.record.layout import Layout
 
 from .outcome import Outcome, Scale
@@ -25,35 +25,50 @@ from .written import Writer
 
 _FEED = "toy"
 _BLOCKS = 40
-_SEALED_TOO = 200  # of so many damaged journals, one is also sealed by the real process's code
+_CUTS_SEALED = 200  # of this many cut journals, one is also sealed
 
 
 @dataclass(frozen=True)
-class _Original:
+class Original:
     """A journal as it was written."""
 
     name: str
     data: bytes
-    blocks: list[tuple[bytes, list[Frame]]]  # each block's bytes, and the frames in it
+    about: bytes  # its first block
+    blocks: list[tuple[bytes, list[Frame]]]  # each later block's bytes, and the frames in it
 
-    @property
-    def frames(self) -> int:
-        return sum(len(frames) for _, frames in self.blocks)
+    def expected(self, data: bytes) -> list[Frame]:
+        """The frames of all blocks whose bytes are in `data`."""
+        intact = [frames for block, frames in self.blocks if block in data]
+        return [frame for frames in intact for frame in frames]
+
+    def accounts_for(self, data: bytes) -> bool:
+        """True if `data` is nothing but blocks, each once, and perhaps the beginning of one."""
+        known = {self.about, *(block for block, _ in self.blocks)}
+        position = 0
+        while position + HEADER.size <= len(data):
+            end = position + HEADER.size + HEADER.unpack_from(data, position)[1]
+            if data[position:end] not in known:
+                break
+            known.remove(data[position:end])
+            position = end
+        return position == len(data) or is_cut(data[position:])
 
 
-def _write(root: Path, dice: Random) -> _Original:
-    writer = Writer(root, _FEED)
+def write(root: Path, feed: str, dice: Random) -> Original:
+    """Write a journal, read it, and remove it."""
+    writer = Writer(root, feed)
     for number in range(_BLOCKS):
         kinds = dice.choices(("text", "binary"), k=dice.randrange(1, 9))
         writer.block([(kind, _payload(dice, number)) for kind in kinds])
     writer.close()
-    stem = Layout(root).active(_FEED)[-1]
-    path = Layout(root).journal(_FEED, stem)
+    stem = Layout(root).active(feed)[-1]
+    path = Layout(root).journal(feed, stem)
     data = path.read_bytes()
     whole = [block for block in reader.blocks(path) if isinstance(block, Block)]
     blocks = [(data[b.start : b.end], list(reader.frames_of(b))) for b in whole]
     path.unlink()
-    return _Original(path.name, data, blocks)
+    return Original(path.name, data, data[: whole[0].start], blocks)
 
 
 def _payload(dice: Random, number: int) -> bytes:
@@ -68,7 +83,7 @@ def every_cut(seed_: int, scale: Scale) -> Outcome:
     """A journal cut at every byte: what is left is a prefix of whole blocks, to the last one."""
     outcome, dice = Outcome(), Random(seed_)
     with tempfile.TemporaryDirectory() as place:
-        original = _write(Path(place), dice)
+        original = write(Path(place), _FEED, dice)
         for cut in range(0, len(original.data) + 1, scale.of(short=61, full=1)):
             _check(Path(place), original, original.data[:cut], outcome)
     return outcome
@@ -78,30 +93,37 @@ def mutations(seed_: int, scale: Scale) -> Outcome:
     """Flipped bits, zeroed tails, garbage, foreign blocks, blocks moved and repeated."""
     outcome, dice = Outcome(), Random(seed_)
     with tempfile.TemporaryDirectory() as place:
-        for _ in range(scale.of(short=4, full=200)):
-            original, other = _write(Path(place), dice), _write(Path(place), dice)
-            for _ in range(100):
-                hurt = bytearray(original.data)
-                for _ in range(dice.choice((1, 1, 1, 2, 3))):
-                    dice.choice(_MUTATIONS)(hurt, original, other, dice)
-                _check(Path(place), original, bytes(hurt), outcome)
+        for _ in range(scale.of(short=2, full=200)):
+            original, other = write(Path(place), _FEED, dice), write(Path(place), _FEED, dice)
+            for _ in range(scale.of(short=50, full=100)):
+                hurt = mutated(original, other, dice)
+                _check(Path(place), original, hurt, outcome, sealed=True)
     return outcome
 
 
-def _check(root: Path, original: _Original, data: bytes, outcome: Outcome) -> None:
+def mutated(original: Original, other: Original, dice: Random) -> bytes:
+    """A journal's bytes with one to three mutations."""
+    hurt = bytearray(original.data)
+    for _ in range(dice.choice((1, 1, 1, 2, 3))):
+        dice.choice(_MUTATIONS)(hurt, original, other, dice)
+    return bytes(hurt)
+
+
+def _check(
+    root: Path, original: Original, data: bytes, outcome: Outcome, *, sealed: bool = False
+) -> None:
     """Every block whose bytes are still there comes back once, and nothing else does."""
     path = Layout(root).journal_dir(_FEED) / original.name
     path.write_bytes(data)
-    intact = [frames for block, frames in original.blocks if block in data]
-    expected = [frame for frames in intact for frame in frames]
+    expected = original.expected(data)
     items = list(reader.blocks(path))
     found = [f for item in items if isinstance(item, Block) for f in reader.frames_of(item)]
     problem = _compare(expected, found, outcome)
     damaged = any(isinstance(item, Damage) for item in items)
     _count(outcome, "damaged inputs tried", data != original.data)
     _count(outcome, "damaged inputs noted as damaged", damaged)
-    if outcome.tried % _SEALED_TOO == 0:
-        problem += _sealed(root, path, expected)
+    if sealed or outcome.tried % _CUTS_SEALED == 0:
+        problem += _sealed(root, path, data, original, outcome)
     outcome.survive(problem)
     path.unlink(missing_ok=True)
 
@@ -118,17 +140,35 @@ def _compare(expected: list[Frame], found: list[Frame], outcome: Outcome) -> str
     return f"{lost} lost, {twice} duplicated, {wrong - twice} altered" if lost or wrong else ""
 
 
-def _sealed(root: Path, path: Path, expected: list[Frame]) -> str:
-    """Seal it as well; what is wrong with the Parquet file."""
+def _sealed(root: Path, path: Path, data: bytes, original: Original, outcome: Outcome) -> str:
+    """Seal it as well; what is wrong with what is there then."""
     with contextlib.redirect_stderr(io.StringIO()):  # one note per damaged place
         code = seal.main([str(root)])
-    found = sorted(rows(root, _FEED), key=lambda f: f.seq)
+    _count(outcome, "sealed", happened=True)
+    problem = accounted(root, _FEED, data, original, outcome)
     for parquet in root.rglob("*.parquet"):
         parquet.unlink()
     shutil.rmtree(Layout(root).heads)  # each damaged journal is another world's
-    if code == 0 and found == sorted(expected, key=lambda f: f.seq) and not path.exists():
-        return ""
-    return f"sealed: exit code {code}, {len(found)} frames for {len(expected)}"
+    shutil.rmtree(path.parent / "damaged", ignore_errors=True)
+    return problem if code == 0 and not path.exists() else f"exit code {code}; {problem}"
+
+
+def accounted(root: Path, feed: str, data: bytes, original: Original, outcome: Outcome) -> str:
+    """What is wrong with the sealed file of a journal that held `data`, or with what was kept.
+
+    Every good frame is sealed; and every byte is accounted for in the sealed file, or the journal
+    is kept as it was.
+    """
+    found = sorted(rows(root, feed), key=lambda f: f.seq)
+    expected = sorted(original.expected(data), key=lambda f: f.seq)
+    problem = "" if found == expected else f"{len(found)} sealed of {len(expected)} frames"
+    kept = Layout(root).journal_dir(feed) / "damaged" / original.name
+    if kept.exists():
+        _count(outcome, "kept as they were in damaged/", happened=True)
+        return problem if kept.read_bytes() == data else f"{problem}; kept, but with other bytes"
+    if original.accounts_for(data):
+        return problem
+    return f"{problem}; {len(data)} bytes deleted that are nowhere else"
 
 
 def _count(outcome: Outcome, name: str, happened: bool) -> None:
@@ -138,32 +178,32 @@ def _count(outcome: Outcome, name: str, happened: bool) -> None:
 # -- mutations, each in place
 
 
-def _flip(data: bytearray, original: _Original, other: _Original, dice: Random) -> None:
+def _flip(data: bytearray, original: Original, other: Original, dice: Random) -> None:
     for _ in range(dice.randrange(1, 9)):
         data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
 
 
-def _zero_tail(data: bytearray, original: _Original, other: _Original, dice: Random) -> None:
+def _zero_tail(data: bytearray, original: Original, other: Original, dice: Random) -> None:
     start = dice.randrange(len(data))
     data[start:] = bytes(len(data) - start + dice.choice((0, 4096)))
 
 
-def _zero_page(data: bytearray, original: _Original, other: _Original, dice: Random) -> None:
+def _zero_page(data: bytearray, original: Original, other: Original, dice: Random) -> None:
     start = dice.randrange(0, len(data), 4096)
     data[start : start + 4096] = bytes(len(data[start : start + 4096]))
 
 
-def _insert_garbage(data: bytearray, original: _Original, other: _Original, dice: Random) -> None:
+def _insert_garbage(data: bytearray, original: Original, other: Original, dice: Random) -> None:
     at = dice.randrange(len(data) + 1)
     data[at:at] = dice.choice((b"", b"\xf5JB1")) + dice.randbytes(dice.randrange(1, 500))
 
 
-def _overwrite(data: bytearray, original: _Original, other: _Original, dice: Random) -> None:
+def _overwrite(data: bytearray, original: Original, other: Original, dice: Random) -> None:
     at, noise = dice.randrange(len(data)), dice.randbytes(dice.randrange(1, 500))
     data[at : at + len(noise)] = noise[: len(data) - at]
 
 
-def _remove(data: bytearray, original: _Original, other: _Original, dice: Random) -> None:
+def _remove(data: bytearray, original: Original, other: Original, dice: Random) -> None:
     at = dice.randrange(len(data))
     del data[at : at + dice.randrange(1, 600)]
     data += b"\0" * (not data)
@@ -179,15 +219,15 @@ def _insert_block(blocks: Iterable[bytes]) -> Callable[[bytearray, Random], None
     return insert
 
 
-def _repeat_block(data: bytearray, original: _Original, other: _Original, dice: Random) -> None:
+def _repeat_block(data: bytearray, original: Original, other: Original, dice: Random) -> None:
     _insert_block(block for block, _ in original.blocks)(data, dice)
 
 
-def _foreign_block(data: bytearray, original: _Original, other: _Original, dice: Random) -> None:
+def _foreign_block(data: bytearray, original: Original, other: Original, dice: Random) -> None:
     _insert_block(block for block, _ in other.blocks)(data, dice)
 
 
-def _swap_blocks(data: bytearray, original: _Original, other: _Original, dice: Random) -> None:
+def _swap_blocks(data: bytearray, original: Original, other: Original, dice: Random) -> None:
     whole = [b for b in scan(bytes(data), seed(Path(original.name).stem)) if isinstance(b, Block)]
     if len(whole) > 1:
         one, two = sorted(dice.sample(whole, 2))

@@ -31,10 +31,11 @@ _PATIENCE = 60.0
 
 
 @contextlib.contextmanager
-def small_disk(megabytes: int) -> Iterator[Path]:
-    """A file system in memory that is soon full."""
+def small_disk(megabytes: int, inodes: int = 0) -> Iterator[Path]:
+    """A file system in memory that is soon full; it holds any number of files, or `inodes`."""
     with tempfile.TemporaryDirectory() as place:
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", place]
+        size = f"size={megabytes}m,nr_inodes={inodes}"
+        mount = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", place]
         if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
             raise CannotRunHereError("a small tmpfs needs root and the right to mount")
         try:
@@ -77,6 +78,47 @@ async def _fill(disk: Path, config: Path, dice: Random, buffer_mb: float, outcom
             await source.settle(_PATIENCE)
             code = await child.stopped()
     _judge_full(data, source, code, child.said, outcome)
+
+
+def no_inodes(seed: int, scale: Scale) -> Outcome:
+    """No file can be made, while a journal is full: recording goes on, and nothing is lost."""
+    outcome, dice = Outcome(), Random(seed)
+    for _ in range(scale.of(short=1, full=10)):
+        buffer_mb = scale.of(short=64, full=dice.choice((64, 0.1)))
+        with small_disk(64, 200) as disk, tempfile.TemporaryDirectory() as place:
+            asyncio.run(_use_up(disk, Path(place) / "config", dice, buffer_mb, outcome))
+    return outcome
+
+
+async def _use_up(
+    disk: Path, config: Path, dice: Random, buffer_mb: float, outcome: Outcome
+) -> None:
+    ballast, data = disk / "ballast", disk / "data"
+    ballast.mkdir()
+    source = Source(dice.randrange(1 << 30), batch=40)
+    async with source.serving():
+        feeds = {_FEED: {"url": source.url}}
+        settings = {"buffer_mb": buffer_mb, "rotate_mb": dice.choice((0.1, 0.3))}
+        async with capturing(config, feeds, "--data-dir", str(data), **settings) as child:
+            await eventually(lambda: source.talks and source.talks[0].sent)
+            await asyncio.sleep(dice.random() * 0.5)
+            await eventually(lambda: _filled(ballast) and _REFUSED in child.said, _PATIENCE)
+            source.pause = 0.05
+            await asyncio.sleep(0.3 + dice.random())
+            for file in ballast.iterdir():
+                file.unlink()
+            await eventually(lambda: _TAKEN in child.said, _PATIENCE)
+            await source.settle(_PATIENCE)
+            code = await child.stopped()
+    _judge_full(data, source, code, child.said, outcome)
+
+
+def _filled(ballast: Path) -> bool:
+    """Make files until none can be made: sealing sets some free now and then."""
+    with contextlib.suppress(OSError):
+        for number in range(sum(1 for _ in ballast.iterdir()), 1_000):
+            (ballast / f"{number}").touch()
+    return True
 
 
 def _judge_full(data: Path, source: Source, code: int, said: str, outcome: Outcome) -> None:

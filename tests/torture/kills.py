@@ -33,7 +33,7 @@ def kill_capture(seed: int, scale: Scale) -> Outcome:
     rounds = scale.of(short=1, full=11)
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as place:
-            kills = scale.of(short=3, full=8)
+            kills = scale.of(short=2, full=8)
             asyncio.run(_capture_round(Path(place) / "data", dice, kills, outcome))
     return outcome
 
@@ -81,10 +81,10 @@ def kill_seal(seed: int, scale: Scale) -> Outcome:
     """The sealing process killed within the moments in which it works."""
     outcome, dice = Outcome(), Random(seed)
     for _ in range(scale.of(short=1, full=7)):
-        kills = scale.of(short=3, full=10)
+        kills, frames = scale.of(short=(2, 15_000), full=(10, 60_000))
         with tempfile.TemporaryDirectory() as place:
             data = Path(place) / "data"
-            talk = write_journals(data, _FEED, dice, frames=60_000, rotate_bytes=400_000)
+            talk = write_journals(data, _FEED, dice, frames=frames, rotate_bytes=400_000)
             landed = sum(_kill_one_seal(data, dice) for _ in range(kills))
             done = _seal(data)
             code, said = done.wait(), done.communicate()[1]
@@ -120,10 +120,10 @@ def kill_ingest(seed: int, scale: Scale) -> Outcome:
     """`recorder ingest` killed at random points: then, row for row, what one quiet run makes."""
     outcome, dice = Outcome(), Random(seed)
     for _ in range(scale.of(short=1, full=10)):
-        kills = scale.of(short=2, full=10)
+        kills, frames = scale.of(short=(1, 2_000), full=(10, 20_000))
         with tempfile.TemporaryDirectory() as place:
             data = Path(place) / "data"
-            talk = write_journals(data, "smartmoney", dice, frames=20_000, rotate_bytes=100_000)
+            talk = write_journals(data, "smartmoney", dice, frames=frames, rotate_bytes=5 * frames)
             sealing = _seal(data)
             for number in range(kills):
                 if number == kills // 2:

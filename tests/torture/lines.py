@@ -85,7 +85,7 @@ class _Venue:
             for line in self.lines.values():
                 if line.connection is not None:
                     with contextlib.suppress(Exception):
-                        await line.connection.send(_trade(number))
+                        await line.connection.send(trade(number))
             await asyncio.sleep(max(0, start + (number + 1) / _PER_SECOND - loop.time()))
 
     async def trouble(self, dice: Random, seconds: float, most: int) -> None:
@@ -105,7 +105,7 @@ class _Venue:
         await eventually(lambda: all(line.up_for(0.5) for line in self.lines.values()), 60)
 
 
-def _trade(number: int) -> str:
+def trade(number: int) -> str:
     data = {"e": "aggTrade", "E": 1_790_000_000_000 + number, "s": "BTCUSDT", "a": number}
     data |= {"p": f"{60_000 + number % 977}.5", "q": "2", "T": data["E"], "m": number % 2 == 0}
     return json.dumps({"stream": "btcusdt@aggTrade", "data": data}, separators=(",", ":"))

@@ -15,7 +15,6 @@ from .disk import peak_mb
 from .kills import clean
 from .outcome import Outcome, Scale, Talk, judge
 
-_BOMB_MB = 512
 _FRAME_MB = 1
 
 
@@ -91,11 +90,12 @@ async def _in_pieces(peer: Peer, wire: bytes, dice: Random) -> None:
 
 
 def bomb(seed: int, scale: Scale) -> Outcome:
-    """Half a megabyte that inflates to 512: refused with 1009, memory stays bounded."""
+    """Half a megabyte that inflates to 512 (short: 64): refused with 1009, memory stays bounded."""
     outcome, dice = Outcome(), Random(seed)
     for _ in range(scale.of(short=1, full=10)):
         with tempfile.TemporaryDirectory() as place:
-            asyncio.run(_bomb(Path(place) / "data", dice, outcome))
+            megabytes = scale.of(short=64, full=512)
+            asyncio.run(_bomb(Path(place) / "data", dice, megabytes, outcome))
     return outcome
 
 
@@ -105,8 +105,8 @@ def _inflating(megabytes: int, filling: bytes) -> bytes:
     return (packed + squeeze.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
-async def _bomb(data: Path, dice: Random, outcome: Outcome) -> None:
-    payload = _inflating(_BOMB_MB, b"%d" % dice.randrange(10))
+async def _bomb(data: Path, dice: Random, megabytes: int, outcome: Outcome) -> None:
+    payload = _inflating(megabytes, b"%d" % dice.randrange(10))
     before, after = [("text", b"before")], [("text", b"after")]
     cut = dice.randrange(1, len(payload))
 

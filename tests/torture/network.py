@@ -101,7 +101,7 @@ def resets(seed: int, scale: Scale) -> Outcome:
     """TCP resets in mid-stream."""
     outcome, dice = Outcome(), Random(seed)
     with tempfile.TemporaryDirectory() as place:
-        seconds = scale.of(short=5, full=60)
+        seconds = scale.of(short=2.5, full=60)
         asyncio.run(_resets(Path(place) / "data", dice, seconds, outcome))
     return outcome
 

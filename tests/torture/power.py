@@ -1,4 +1,4 @@
-"""A power cut: ext4 on a loop device is shut down under the recorder, without its log flushed.
+"""A power cut: ext4 on a loop device is shut down under the recorder, without flushing its log.
 
 What a file system had not made durable by then is gone, as after a real power cut. Each sync of
 the recorder is noted outside that file system; what one of them covered must be there afterwards.
@@ -36,33 +36,42 @@ from .source import Source
 _FEED = "mine"
 _FSYNC_MS = 100
 _RECEIVED = {TEXT, BINARY}
-_SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN, _IOR('X', 125, __u32)
+_SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN and XFS_IOC_GOINGDOWN, _IOR('X', 125, __u32)
 _NO_LOG_FLUSH = 2
 INSIDE = str(Path(__file__).parent / "inside")
 
 
 def power_cut(seed: int, scale: Scale) -> Outcome:
     """The file system shut down while capture records and seals; then it is mounted again."""
-    if os.geteuid() != 0 or not shutil.which("mkfs.ext4") or not Path("/dev/loop-control").exists():
-        raise CannotRunHereError("a power cut needs root, mkfs.ext4 and a loop device")
+    check_power("ext4")
     outcome, dice = Outcome(), Random(seed)
     for _ in range(scale.of(short=1, full=5)):
         with tempfile.TemporaryDirectory() as place:
-            disk = _Disk(Path(place))
-            for number in range(scale.of(short=2, full=8)):
+            disk = Disk(Path(place))
+            for number in range(scale.of(short=1, full=8)):
                 asyncio.run(_cut_once(disk, f"data{number}", dice, outcome))
     return outcome
 
 
-class _Disk:
-    """A file system in a file, mounted at `at`."""
+def check_power(kind: str) -> None:
+    """Raise a CannotRunHereError unless the power of a file system of this kind can be cut here."""
+    tools = shutil.which(f"mkfs.{kind}") and Path("/dev/loop-control").exists()
+    if os.geteuid() != 0 or not tools:
+        raise CannotRunHereError(f"a power cut needs root, mkfs.{kind} and a loop device")
+    known = Path("/proc/filesystems").read_text("ascii").split()
+    if kind not in known and subprocess.run(["modprobe", kind], check=False).returncode:
+        raise CannotRunHereError(f"this kernel has no {kind}")
 
-    def __init__(self, place: Path) -> None:
+
+class Disk:
+    """A file system of some kind in a file, mounted at `at`."""
+
+    def __init__(self, place: Path, kind: str = "ext4") -> None:
         self.image, self.at = place / "image", place / "mounted"
         self.at.mkdir()
         with self.image.open("wb") as file:
-            file.truncate(256 << 20)
-        _call("mkfs.ext4", "-q", self.image)
+            file.truncate(320 << 20)
+        _call(f"mkfs.{kind}", "-q", self.image)
 
     @contextlib.contextmanager
     def mounted(self) -> Iterator[None]:
@@ -101,7 +110,7 @@ def _call(*command: object) -> None:
     subprocess.run([str(part) for part in command], check=True, capture_output=True)
 
 
-async def _cut_once(disk: _Disk, name: str, dice: Random, outcome: Outcome) -> None:
+async def _cut_once(disk: Disk, name: str, dice: Random, outcome: Outcome) -> None:
     data, notes = disk.at / name, disk.image.with_name(f"{name}.syncs")
     env = {"PYTHONPATH": INSIDE, "TORTURE_SYNCS": str(notes)}
     with disk.mounted():
@@ -114,7 +123,7 @@ async def _cut_once(disk: _Disk, name: str, dice: Random, outcome: Outcome) -> N
                 await asyncio.sleep(0.1 + dice.random() * 1.5)
                 at = disk.cut()
                 await c.killed()
-                _kill_sealing(data)
+                kill_sealing(data)
     with disk.mounted():
         synced = _synced(data, notes, at)
         seal = [sys.executable, "-m", "recorder.record.seal", str(data)]
@@ -129,13 +138,21 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, check=False, capture_output=True, text=True)
 
 
-def _kill_sealing(data: Path) -> None:
+def kill_sealing(data: Path) -> None:
     """No process survives a power cut, and the child that seals outlives its parent."""
-    wanted = f"\0-m\0recorder.record.seal\0{data}\0".encode()
+    for pid in sealing(data):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def sealing(data: Path) -> list[int]:
+    """The processes that seal this data directory."""
+    wanted, found = f"\0-m\0recorder.record.seal\0{data}\0".encode(), []
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if wanted in (place / "cmdline").read_bytes():
-                os.kill(int(place.name), signal.SIGKILL)
+                found.append(int(place.name))
+    return found
 
 
 def _compare(

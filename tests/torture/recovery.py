@@ -31,7 +31,7 @@ def recovery_speed(seed: int, scale: Scale) -> Outcome:
     """
     del seed
     outcome = Outcome()
-    frames = scale.of(short=60_000, full=1_000_000)
+    frames = scale.of(short=20_000, full=1_000_000)
     seconds, size = [], 0
     for _ in range(scale.of(short=1, full=5)):
         with tempfile.TemporaryDirectory() as place:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +37,9 @@ def test_nothing_is_lost_twice_or_altered(name: str, running: dict[str, Future[O
     except CannotRunHereError as reason:
         pytest.skip(str(reason))
     assert outcome.sound, outcome
+
+
+def test_the_page_describes_every_class() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text("utf-8")
+    table = page.partition("## What each class does")[2]
+    assert re.findall(r"^\| (.+?) \| ", table, re.M) == ["fault", *CLASSES]

@@ -23,18 +23,21 @@ T0 = 1_790_000_000 * NS
 class Writer:
     """One connection's journal; every block moves the clock by a millisecond."""
 
-    def __init__(self, data: Path, feed: str, rotate_bytes: int = 1 << 40) -> None:
-        self.now = T0
+    def __init__(
+        self, data: Path, feed: str, rotate_bytes: int = 1 << 40, start_ns: int = T0
+    ) -> None:
+        self.now = start_ns
         self.journal = Journal(
             Layout(data),
             feed,
-            ulid(T0, os.urandom(10)),
+            ulid(start_ns, os.urandom(10)),
             limits=Limits(rotate_bytes=rotate_bytes),
-            clock=Clock(lambda: self.now, lambda: self.now - T0),
+            clock=Clock(lambda: self.now, lambda: self.now - start_ns),
             about={"kind": feed},
             reports=Reports(),
         )
-        self._stream = Stream(ulid(T0, os.urandom(10)))
+        self._start_ns = start_ns
+        self._stream = Stream(ulid(start_ns, os.urandom(10)))
         self.journal.mark(self._stream, frame.OPEN, b'{"line":"A","group":"all","url":"ws://x/"}')
 
     def block(self, messages: list[Message]) -> None:
@@ -42,7 +45,9 @@ class Writer:
         self.now += 1_000_000
         codes = {"text": frame.TEXT, "binary": frame.BINARY}
         parts = [x for kind, p in messages for x in (RECORD.pack(codes[kind], len(p)), p)]
-        self.journal.write(self._stream, self.now, self.now - T0, parts, sum(map(len, parts)))
+        self.journal.write(
+            self._stream, self.now, self.now - self._start_ns, parts, sum(map(len, parts))
+        )
 
     def beat(self) -> None:
         """Make it durable; close what is finished."""
@@ -55,9 +60,18 @@ class Writer:
         self.beat()
 
 
-def write_journals(data: Path, feed: str, dice: Random, *, frames: int, rotate_bytes: int) -> Talk:
+def write_journals(
+    data: Path,
+    feed: str,
+    dice: Random,
+    *,
+    frames: int,
+    rotate_bytes: int,
+    start_ns: int = T0,
+    number: int = 0,
+) -> Talk:
     """Finished journals of numbered whales' frames; the talk says what is in them."""
-    talk, writer = Talk(0), Writer(data, feed, rotate_bytes)
+    talk, writer = Talk(number), Writer(data, feed, rotate_bytes, start_ns)
     while len(talk.sent) < frames:
         some: list[Message] = []
         for _ in range(min(dice.randrange(1, 60), frames - len(talk.sent))):
