@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from kit.journals import Writer, eventful
 
+from recorder import durable
 from recorder.cli import cli
 
 FEED = "smartmoney"
@@ -23,6 +24,17 @@ def umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
+
+
+def test_a_lock_that_others_may_not_open_cannot_be_held_by_them(tmp_path: Path) -> None:
+    durable.keep_private(group_may_read=False)
+    writer = Writer(tmp_path, FEED)
+    writer.put(writer.open(), b"a frame")
+    lock = writer.layout.journal_dir(FEED) / ".lock"
+    os.close(durable.claim(lock, "a test"))
+    files = [lock, *writer.layout.journal_dir(FEED).glob("*.journal")]
+    assert len(files) == 2
+    assert [path.stat().st_mode & 0o777 for path in files] == [0o600, 0o600]
 
 
 @pytest.mark.parametrize(

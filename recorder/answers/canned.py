@@ -229,6 +229,8 @@ def run(
     """
     import duckdb
 
+    from recorder.schema.versions import explained
+
     now = time.time_ns() if now_ns is None else now_ns
     given = {n: _value(connection, query.parameter(n), text, now) for n, text in parameters.items()}
     texts = {p.name: f"CAST(({p.default}) AS {p.type})" for p in query.parameters}
@@ -237,14 +239,22 @@ def run(
     try:
         _share(connection, query)
         return connection.sql(sql, params=given).to_arrow_table()
-    except (duckdb.CatalogException, duckdb.OperationalError) as error:
+    except (duckdb.CatalogException, duckdb.BinderException, duckdb.OperationalError) as error:
+        if (other := explained(connection)) is not None:
+            raise other from error
+        if isinstance(error, duckdb.BinderException):
+            raise _misused(query, error) from error
         hint = "if the tables are of another version, rebuild them: recorder ingest --rebuild"
         raise DataError(_first_line(error), where=f"query '{query.name}'", hint=hint) from error
     except (duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
         if lost := unread(error):
             raise lost from error
-        hint = f"see its parameters: recorder query {query.name} --help-params"
-        raise UsageError(_first_line(error), where=f"query '{query.name}'", hint=hint) from error
+        raise _misused(query, error) from error
+
+
+def _misused(query: Query, error: Exception) -> UsageError:
+    hint = f"see its parameters: recorder query {query.name} --help-params"
+    return UsageError(_first_line(error), where=f"query '{query.name}'", hint=hint)
 
 
 def _value(

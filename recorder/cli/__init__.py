@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from recorder.cli.unexpected import explained
 from recorder.errors import RecorderError, did_you_mean
 from recorder.version import __version__
 
@@ -122,9 +123,10 @@ def main(argv: list[str] | None = None) -> Any:
     except Exception as error:
         if "--debug" in arguments:
             traceback.print_exc()
-        if isinstance(error, RecorderError):
-            click.echo(f"recorder: {error}", err=True)
-            sys.exit(error.exit_code)
+        known = error if isinstance(error, RecorderError) else explained(error)
+        if known is not None:
+            click.echo(f"recorder: {known}", err=True)
+            sys.exit(known.exit_code)
         click.echo(f"recorder: {type(error).__name__}: {error}", err=True)
         click.echo(f"  for a traceback: recorder --debug {' '.join(arguments)}", err=True)
         sys.exit(RecorderError.exit_code)

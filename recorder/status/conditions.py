@@ -63,6 +63,9 @@ REJECTED = Threshold(10, "frames")
 REJECTED_WITHIN = Threshold(10, "min")
 GAP_WITHIN = Threshold(10, "min")
 UNSEALED = Threshold(12, "journals")
+#: Sealing a journal takes about a second. One that waits this long beside a running capture is not
+#: being sealed: the child process hangs, or fails again and again.
+UNSEALED_FOR = Threshold(10, "min")
 
 SPOOL_OVER = Threshold(100, "%", "bucket.spool_gb")
 SPOOL_NEARLY = Threshold(100 * NEARLY_PART, "%", "bucket.spool_gb")
@@ -221,8 +224,10 @@ DISK_FILLING = Condition(
 )  # fmt: skip
 JOURNALS_UNSEALED = Condition(
     "journals_unsealed", WARNING, "sealing",
-    f"more than {UNSEALED} of one feed wait to be sealed",
-    "see capture's log for why sealing fails", (UNSEALED,), of_feed=True,
+    f"more than {UNSEALED} of one feed wait to be sealed, or capture runs and one has waited for"
+    f" {UNSEALED_FOR}",
+    "see capture's log for why sealing fails; a process recorder.record.seal that hangs may be"
+    " killed: the next one seals what it left", (UNSEALED, UNSEALED_FOR), of_feed=True,
 )  # fmt: skip
 FILES_DAMAGED = Condition(
     "files_damaged", WARNING, "sealing",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from recorder.clock import day
 from recorder.durable import GRAIN_NS
-from recorder.record.layout import Layout, order
+from recorder.record.layout import Layout, began_ns, order
 from recorder.record.skim import Skim
 from recorder.record.store import directories, stems_in
 from recorder.status.connection_state import FeedState
@@ -25,6 +25,8 @@ class FeedWatch:
         self.backlog_bytes = 0
         self.waiting = 0
         """Journals that are not sealed."""
+        self.waiting_since_ns: int | None = None
+        """When the oldest of them was finished (ns): when the next one began."""
         self.backlog_since_ns: int | None = None
         """When the oldest of them began (ns)."""
         self._skim = Skim(layout, feed)
@@ -77,8 +79,10 @@ class FeedWatch:
                 self.backlog_bytes += self._skim.size(stem)
             else:
                 self._close(stem)
-        self.waiting = len(self._skim.journals)
-        self.backlog_since_ns = min(map(begun_ns, self._skim.journals), default=None)
+        journals = self._skim.journals
+        self.waiting = len(journals)
+        self.waiting_since_ns = began_ns(journals[1]) if len(journals) > 1 else None
+        self.backlog_since_ns = min(map(begun_ns, journals), default=None)
         self._skim.forget()
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from recorder.errors import OtherVersionError
 from recorder.status import conditions as are
 from recorder.status import line_problems
 from recorder.status.bucket import Waiting
-from recorder.status.model import SEVERITIES, Disk, Problem
+from recorder.status.model import SEVERITIES, Disk, FeedStatus, Problem
 from recorder.status.scene import Scene
 from recorder.times import duration
 
@@ -50,7 +50,7 @@ def _capture(scene: Scene) -> Iterator[Problem]:
 def _feeds(scene: Scene) -> Iterator[Problem]:
     for feed in scene.feeds:
         directory = str(scene.layout.journal_dir(feed.name))
-        yield from journals(feed.name, scene.waiting[feed.name], directory)
+        yield from journals(feed.name, scene.waiting[feed.name], directory, _unsealed(scene, feed))
         if damaged := scene.damaged.get(feed.name):
             what = f"{damaged} damaged files were set aside"
             yield are.FILES_DAMAGED.problem(what, f"{directory}/damaged", feed=feed.name)
@@ -66,11 +66,26 @@ def _feeds(scene: Scene) -> Iterator[Problem]:
             yield are.FEED_NOT_RECORDED.problem(what, name, feed=name, pid=pid)
 
 
-def journals(feed: str, waiting: int, directory: str) -> Iterator[Problem]:
-    """Find too many journals of a feed that are not sealed."""
-    if waiting > are.UNSEALED.base:
+def journals(
+    feed: str, waiting: int, directory: str, since_ns: int | None = None
+) -> Iterator[Problem]:
+    """Find too many journals of a feed that are not sealed, or one that waits since `since_ns`."""
+    if waiting > are.UNSEALED.base or since_ns is not None:
         what = f"{waiting} journals wait to be sealed"
-        yield are.JOURNALS_UNSEALED.problem(what, directory, feed=feed)
+        what += "" if since_ns is None else f", one of them since {iso(since_ns)}"
+        yield are.JOURNALS_UNSEALED.problem(what, directory, feed=feed, since_ns=since_ns)
+
+
+def _unsealed(scene: Scene, feed: FeedStatus) -> int | None:
+    """Return since when (ns) a feed's journal has waited to be sealed; None if not too long.
+
+    Capture seals what an earlier one left when it starts, so its start counts, too.
+    """
+    since_ns, began_ns = scene.waiting_since[feed.name], scene.capture.since_ns
+    if since_ns is None or began_ns is None or not feed.recorded:
+        return None
+    since_ns = max(since_ns, began_ns)
+    return since_ns if scene.at_ns - since_ns > are.UNSEALED_FOR.ns else None
 
 
 # -- the tables

@@ -34,6 +34,8 @@ class Scene:
     lives: Mapping[str, FeedState]
     waiting: Mapping[str, int]
     """Journals of each feed that are not sealed."""
+    waiting_since: Mapping[str, int | None]
+    """When the oldest of them was finished (ns)."""
     damaged: Mapping[str, int]
     """Files of each feed that were set aside because they are damaged."""
     database: DataError | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from recorder.clock import DAY_NS, NS, day
-from recorder.errors import BusyError, DataError, OtherVersionError
+from recorder.errors import BusyError, DataError
 from recorder.record.layout import Layout
 from recorder.schema.tables import LEDGER, SCHEMA_VERSION
 from recorder.status.connection_state import ConnectionState
@@ -64,12 +64,14 @@ def facts(
     Return empty facts while a writer holds the database.
     """
     from recorder.answers import database
+    from recorder.schema.versions import of_another_version
 
     try:
         with database.connect(layout.database) as db:
             version = db.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()
             if version is None or version[0] != str(SCHEMA_VERSION):
-                return Facts(trouble=_other(layout, version[0] if version else "unknown")), None
+                known = version[0] if version else "unknown"
+                return Facts(trouble=of_another_version(known, layout.database)), None
             newest = f"SELECT max(last_recv_ns) FROM {LEDGER.name}"  # noqa: S608 - our own name
             [(newest_ns,)] = db.execute(newest).fetchall()
             [(rejects,)] = db.execute("SELECT count(*) FROM rejects").fetchall()
@@ -87,11 +89,6 @@ def facts(
 
 
 _REBUILD = "rebuild it from the raw record: recorder ingest --rebuild"
-
-
-def _other(layout: Layout, version: str) -> DataError:
-    what = f"its tables are of version {version}, this recorder's are of {SCHEMA_VERSION}"
-    return OtherVersionError(what, where=str(layout.database), hint=_REBUILD)
 
 
 def _past(db: object, since_ns: int) -> Past:

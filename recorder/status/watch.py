@@ -77,6 +77,7 @@ class Watcher:
             feeds=feeds,
             lives={name: one.lives for name, one in self._feeds.items()},
             waiting={name: one.waiting for name, one in self._feeds.items()},
+            waiting_since={name: one.waiting_since_ns for name, one in self._feeds.items()},
             damaged={name: damaged.count(self.layout, name) for name in self._feeds},
             database=self._facts.trouble,
             rejected=self._rejected(now_ns),

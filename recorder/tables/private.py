@@ -15,6 +15,7 @@ from recorder.record.footers import opens
 from recorder.record.layout import Layout
 from recorder.schema import duck
 from recorder.schema.tables import PRUNED, SCHEMA_VERSION
+from recorder.schema.versions import of_another_version, version_in
 from recorder.tables import batch, publish
 from recorder.version import __version__
 
@@ -25,18 +26,6 @@ _STORAGE = "v1.4.0"
 def database(layout: Layout) -> Path:
     """Return the private database's file."""
     return layout.work / "ingest.duckdb"
-
-
-def of_another_version(found: str, where: Path) -> DataError:
-    """Return the error for tables that this version can neither read nor write."""
-    older = found.isdecimal() and int(found) < SCHEMA_VERSION
-    rebuild = "rebuild them from the raw record: recorder ingest --rebuild"
-    return DataError(
-        f"tables of {'an older' if older else 'a newer'} version ({found}); "
-        f"this recorder writes version {SCHEMA_VERSION}",
-        where=str(where),
-        hint=rebuild if older else f"use the recorder that wrote them, or {rebuild}",
-    )
 
 
 @contextmanager
@@ -62,13 +51,27 @@ def version(layout: Layout) -> str | None:
     path = database(layout)
     if not path.exists():
         return None
+    with _opening(path), duck.connect(path) as db:
+        return version_in(db)
+
+
+@contextmanager
+def _opening(path: Path) -> Iterator[None]:
+    """Raise a DataError, with what to do, if the database cannot be opened."""
     try:
-        with duck.connect(path) as db:
-            return _version_in(db)
+        yield
     except duckdb.Error as error:
-        what = f"cannot open the database: {str(error).splitlines()[0]}"
-        hint = "rebuild the tables: recorder ingest --rebuild"
+        if full(error):
+            raise
+        why = str(error).splitlines()[0].removeprefix("IO Error: ")
+        what = f"the database cannot be opened: {why}"
+        hint = "rebuild the tables from the raw record: recorder ingest --rebuild"
         raise DataError(what, where=str(path), hint=hint) from error
+
+
+def full(error: BaseException) -> bool:
+    """Return True if DuckDB failed because the disk is full."""
+    return "No space left on device" in str(error) or "Disk quota exceeded" in str(error)
 
 
 def connect(layout: Layout) -> duckdb.DuckDBPyConnection:
@@ -117,30 +120,23 @@ def reopen(layout: Layout) -> duckdb.DuckDBPyConnection:
     """Open the private database as `work`, for ingest, without creating its tables.
 
     Raises:
-        DataError: it is from another version.
+        DataError: it is from another version, or is not a database.
     """
     db = duck.connect()
     try:
         duck.bound(db)
         db.execute("SET preserve_insertion_order = false")
         db.execute("SET temp_directory = $place", {"place": str(layout.work / "spill")})
-        attach(db, database(layout), "work", f"STORAGE_VERSION '{_STORAGE}'")
+        with _opening(database(layout)):
+            attach(db, database(layout), "work", f"STORAGE_VERSION '{_STORAGE}'")
         db.execute("USE work")
-        if (found := _version_in(db)) not in (None, str(SCHEMA_VERSION)):
+        if (found := version_in(db)) not in (None, str(SCHEMA_VERSION)):
             raise of_another_version(found, database(layout))
         batch.prepare(db)
     except BaseException:
         db.close()
         raise
     return db
-
-
-def _version_in(db: duckdb.DuckDBPyConnection) -> str | None:
-    """Return the version of the tables in the current database; None if there are none."""
-    if not db.execute("FROM duckdb_tables() WHERE table_name = 'about'").fetchone():
-        return None
-    found = db.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()
-    return str(found[0]) if found else None
 
 
 def attach(db: duckdb.DuckDBPyConnection, path: Path, name: str, options: str = "") -> None:

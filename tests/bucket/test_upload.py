@@ -123,6 +123,20 @@ def test_an_object_that_is_gone_is_sent_again_before_its_file_goes(
     assert held(store) == before
 
 
+def test_a_file_stays_here_while_its_object_is_rotten(folder: Bucket, tmp_path: Path) -> None:
+    layout, store = filled(tmp_path / "data").layout, folder.store
+    before = contents(layout)
+    sent(layout, store)
+    rotten = next(iter(before))
+    [place] = (tmp_path / "a bucket").rglob(f"{rotten[1]}.parquet")
+    content = bytearray(place.read_bytes())
+    content[len(content) // 2] ^= 1
+    place.write_bytes(content)
+    done, said = sent(layout, store, keep_hours=0)
+    assert done.dropped == 5 and rotten[1] in said[0]
+    assert contents(layout) == {rotten: before[rotten]}
+
+
 def test_a_note_of_another_bucket_or_another_file_counts_for_nothing(
     anywhere: Bucket, tmp_path: Path
 ) -> None:

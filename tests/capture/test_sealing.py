@@ -220,6 +220,30 @@ def test_frames_written_again_after_a_failed_sync_are_sealed_once(tmp_path: Path
     assert not journals(tmp_path)
 
 
+def test_a_journal_that_fails_keeps_the_one_behind_it_which_knows_what_is_written_again(
+    tmp_path: Path,
+) -> None:
+    recorder = _Recorder(tmp_path)
+    journal = recorder.journal
+    recorder.block(b"safe")
+    recorder.beat()
+    recorder.block(b"doubtful")
+    journal.rotate()
+    journal.synced(journal.pulse(), OSError(errno.EIO, "Input/output error"))
+    recorder.beat()
+    recorder.block(b"later")
+    recorder.close()
+    first, second = journals(tmp_path)
+    in_the_way = Layout(tmp_path).parquet("toy", first.stem).with_suffix(".parquet.tmp")
+    in_the_way.mkdir(parents=True)
+    assert seal.main([str(tmp_path)]) == 1
+    assert journals(tmp_path) == [first, second]
+    in_the_way.rmdir()
+    assert seal.main([str(tmp_path)]) == 0
+    assert [f.payload for f in rows(tmp_path, "toy")] == [b"safe", b"doubtful", b"later"]
+    assert not journals(tmp_path)
+
+
 def test_two_sealers_and_a_writer_at_once_lose_and_double_nothing(tmp_path: Path) -> None:
     recorder, stop = _Recorder(tmp_path, rotate_bytes=1), threading.Event()
 

@@ -294,6 +294,20 @@ def nothing_is_sealed(world: World) -> None:
     world.live(10)
 
 
+@scene("journals_unsealed")
+def the_child_that_seals_hangs(world: World) -> None:
+    world.live(10)
+    world.writer.finish()
+    world.live(620)
+
+
+@scene()
+def a_journal_was_finished_some_minutes_ago(world: World) -> None:
+    world.live(10)
+    world.writer.finish()
+    world.live(500)
+
+
 @scene("files_damaged")
 def a_journal_cannot_be_read(world: World) -> None:
     world.live(10)

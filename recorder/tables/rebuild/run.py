@@ -20,6 +20,7 @@ from recorder.record.layout import Layout
 from recorder.reporter import QUIET, Reporter
 from recorder.schema import duck
 from recorder.schema.tables import SCHEMA_VERSION, TABLES
+from recorder.schema.versions import of_another_version
 from recorder.tables import private
 from recorder.tables.batch import transaction
 from recorder.tables.rebuild.rebuild_scope import (
@@ -99,18 +100,22 @@ def _has_rows_to_keep(layout: Layout, scope: Scope) -> bool:
     """Return True if there are tables whose rows may have to stay.
 
     Raises:
-        DataError: the tables are from another version, and rows of them would have to stay.
+        DataError: the tables are from another version, or cannot be opened, and rows of them would
+            have to stay.
     """
     path = private.database(layout)
     try:
         found = private.version(layout)
-    except DataError:
-        found = "damaged"
+    except DataError as error:
+        if scope.whole:
+            return False
+        error.hint = "only all of it can be rebuilt: recorder ingest --rebuild"
+        raise
     if found == str(SCHEMA_VERSION):
         return True
     if not scope.whole and found is not None:
-        raise private.of_another_version(found, path)
-    if found not in (None, "damaged") and (gone := _gone(path, layout)):
+        raise of_another_version(found, path)
+    if found is not None and (gone := _gone(path, layout)):
         raise DataError(
             f"raw of {gone} segments was removed, and their rows are in tables of version {found}",
             where=str(path),

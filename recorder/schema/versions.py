@@ -1,0 +1,43 @@
+"""Tables of another version of the recorder: how a database says so, and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from recorder.errors import OtherVersionError
+from recorder.schema.tables import SCHEMA_VERSION
+
+
+def version_in(db: duckdb.DuckDBPyConnection) -> str | None:
+    """Return the version of the tables in the current database; None if there are none."""
+    if not db.execute("FROM duckdb_tables() WHERE table_name = 'about'").fetchone():
+        return None
+    found = db.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()
+    return str(found[0]) if found else None
+
+
+def of_another_version(found: str, where: Path | str) -> OtherVersionError:
+    """Return the error for tables that this version can neither read nor write."""
+    older = found.isdecimal() and int(found) < SCHEMA_VERSION
+    rebuild = "rebuild them from the raw record: recorder ingest --rebuild"
+    return OtherVersionError(
+        f"tables of {'an older' if older else 'a newer'} version ({found}); "
+        f"this recorder's are of version {SCHEMA_VERSION}",
+        where=str(where),
+        hint=rebuild if older else f"use the recorder that wrote them, or {rebuild}",
+    )
+
+
+def explained(db: duckdb.DuckDBPyConnection) -> OtherVersionError | None:
+    """Return why a query failed if the current database has tables of another version."""
+    try:
+        found = version_in(db)
+        if found in (None, str(SCHEMA_VERSION)):
+            return None
+        sql = "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
+        place = db.execute(sql).fetchone()
+    except duckdb.Error:
+        return None
+    return of_another_version(str(found), str(place[0]) if place and place[0] else "the database")
