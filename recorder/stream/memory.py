@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 import duckdb
 import pyarrow as pa
@@ -14,6 +15,10 @@ from recorder.stream import event
 from recorder.stream.event import Event, Filter, columns
 from recorder.tables.batch import Batches, prepare
 from recorder.tables.rules import Rules
+
+#: After this many batches the database is rewritten without the rows that were deleted. Until then
+#: they stay in memory, and every statement reads them: each batch replaces the state tables' rows.
+BATCHES_UNTIL_CHECKPOINT = 50
 
 #: Tables of which all rows are copied and kept, whatever their age.
 _WHOLE = ("connections", "instruments", "gaps")
@@ -34,6 +39,7 @@ class MemoryTables:
         prepare(self.db)
         self._rules, self._tables, self._wanted = rules, tables, wanted
         self._batches: dict[str, Batches] = {}
+        self._since_checkpoint = 0
 
     def copy(self, published: duckdb.DuckDBPyConnection, since_ns: int) -> None:
         """Copy the rows received since `since_ns`, and the state that batches carry on."""
@@ -53,11 +59,14 @@ class MemoryTables:
         Raises:
             DataError: the feed's SQL is missing or wrong, or fails on frame after frame.
         """
-        return self._events(feed, self._batches_of(feed).take(frames))
+        new = self._batches_of(feed).take(frames)
+        self._checkpoint()
+        return self._events(feed, new)
 
     def settle(self, feed: str, frames: pa.Table) -> None:
         """Update the state of connections after frames from the fast path; make no rows."""
         self._batches_of(feed).settle(frames)
+        self._checkpoint()
 
     def forget(self, before_ns: int) -> None:
         """Drop rows received before `before_ns`."""
@@ -69,6 +78,14 @@ class MemoryTables:
     def close(self) -> None:
         """Release the memory."""
         self.db.close()
+
+    def _checkpoint(self) -> None:
+        """Free the memory of deleted rows, from time to time."""
+        self._since_checkpoint += 1
+        if self._since_checkpoint >= BATCHES_UNTIL_CHECKPOINT:
+            with suppress(duckdb.TransactionException):  # a reader is at work: after the next batch
+                self.db.execute("CHECKPOINT")
+                self._since_checkpoint = 0
 
     def _batches_of(self, feed: str) -> Batches:
         if feed not in self._batches:
