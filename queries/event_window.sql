@@ -113,7 +113,7 @@ newest AS (
         AND e.name IS NOT NULL
         AND ($min_usd IS NULL OR e.notional_usd >= $min_usd)
         AND ($symbol IS NULL OR lower(e.symbol) = lower($symbol)
-            OR upper($symbol) = CASE e.kind WHEN 'listings' THEN upper(e.name) ELSE asset_of(e.name) END)
+            OR upper($symbol) = CASE e.kind WHEN 'listings' THEN upper(e.name) ELSE asset_of(e.exchange, e.name) END)
         AND ($exchange IS NULL OR e.exchange = lower($exchange))
         AND ($feed IS NULL OR e.feed = $feed)
         AND ($since IS NULL OR e.recv_time >= $since)
@@ -124,7 +124,9 @@ newest AS (
 chosen AS (
     SELECT
         w.*,
-        CASE w.kind WHEN 'listings' THEN upper(w.name) ELSE asset_of(w.name) END AS asset,
+        CASE w.kind
+            WHEN 'listings' THEN coin_of(w.name) ELSE asset_of(w.exchange, w.name, w.recv_ns)
+        END AS asset,
         w.recv_ns - epoch_ns($span) AS from_ns,
         w.recv_ns + epoch_ns($span) AS to_ns
     FROM newest w
@@ -132,7 +134,7 @@ chosen AS (
 -- The instruments of the chosen assets, by table; asset_of runs once per symbol, not for every row.
 instruments AS (
     SELECT s.source AS source, s.feed AS feed, s.exchange AS exchange, s.symbol AS symbol,
-        asset_of(s.symbol) AS asset
+        asset_of(s.exchange, s.symbol) AS asset
     FROM (
         SELECT DISTINCT 'prices' AS source, p.feed AS feed, p.exchange AS exchange, p.symbol AS symbol
         FROM prices p
@@ -143,7 +145,8 @@ instruments AS (
         UNION ALL
         SELECT DISTINCT 'whales', w.feed, w.exchange, coalesce(w.asset, w.symbol) FROM whales w
     ) s
-    WHERE asset_of(s.symbol) IN (SELECT c.asset FROM chosen c)
+    WHERE asset_of(s.exchange, s.symbol) IN (SELECT c.asset FROM chosen c)
+        AND (s.source <> 'prices' OR in_dollars(s.exchange, s.symbol))
 ),
 wanted AS (
     SELECT c.*, i.source AS source, i.feed AS at_feed, i.exchange AS at_exchange, i.symbol AS at_symbol

@@ -42,7 +42,7 @@ rates AS (
     SELECT
         l.exchange AS exchange,
         l.symbol AS symbol,
-        asset_of(l.symbol) AS asset,
+        if(in_dollars(l.exchange, l.symbol), asset_of(l.exchange, l.symbol), l.symbol) AS asset,
         CASE WHEN l.seen.hours IS NULL THEN 'interval' ELSE 'hour' END AS basis,
         l.seen.rate / coalesce(l.seen.hours, 1) AS rate,
         l.seen.recv_time AS recv_time

@@ -1,7 +1,7 @@
 -- title: Price changes after each listing, at several horizons
 -- description: One row per announced ticker, recorded instrument of that asset, and horizon. asset_of matches a
---   ticker with the venues' symbols (FOOUSDT, FOO-USDT-SWAP and FOO are FOO; quotes in dollars or
---   dollar coins only); price_symbol is the matching one, NULL if none is recorded. A price is the
+--   ticker with the venues' symbols (FOOUSDT, FOO-USDT-SWAP and 1000FOOUSDT are FOO; quotes in dollars
+--   or dollar coins only, no options); price_symbol is the matching one, NULL if none is recorded. A price is the
 --   last one received by that moment, of one kind per instrument (the first of last, mark, mid and
 --   index recorded around the announcement), and unknown if it was older than max_age. Past
 --   announcements re-sent after a subscription are left out.
@@ -59,7 +59,8 @@ instruments AS (
 matched AS (
     SELECT a.place AS place, a.recv_ns AS recv_ns, i.feed AS feed, i.exchange AS exchange, i.symbol AS symbol
     FROM announced a
-    JOIN instruments i ON asset_of(i.symbol) = upper(a.ticker)
+    JOIN instruments i ON in_dollars(i.exchange, i.symbol)
+        AND asset_of(i.exchange, i.symbol, a.recv_ns) = coin_of(a.ticker)
 ),
 -- The prices that a listing can use; of those received at the same instant, the last.
 around AS (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -94,13 +95,22 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """A venue's facts about one of its instruments; None is unknown."""
+    """A venue's facts about one of its instruments, as the venue spells them; None is unknown."""
 
     symbol: str  # as frames spell it
     name: str  # as channels spell it
-    contract_size: float | None = None  # what one contract (or one unit of size) is worth
+    contract_size: float | None = None  # one contract, or one unit of a frame's size, is this much
     contract_unit: str | None = None  # ... of this: base or usd
     funding_interval_hours: float | None = None
+    base: str | None = None  # the coin, with the multiplier of its name: BTC, 1000PEPE, kPEPE
+    quote: str | None = None  # the currency of its prices
+    settle: str | None = None  # the currency that it is settled in
+    kind: str | None = None  # perpetual, future, spot, margin or option
+    contract_type: str | None = None  # linear, inverse or quanto; None for spot
+    tick_size: float | None = None  # the least step of a price
+    lot_size: float | None = None  # the least step of a frame's size
+    state: str | None = None  # the venue's word for it
+    dex: str | None = None  # the builder's exchange within the venue
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +215,15 @@ class Feed:
 
 
 # -- helpers for feeds
+
+
+def positive(value: object) -> float | None:
+    """Return a venue's number or text of a size; None unless it is above 0 and finite."""
+    try:
+        found = float(value) if isinstance(value, str | int | float) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return found if 0 < found < 1e18 else None
 
 
 def unused(options: Options, *settings: str, hint: str) -> None:

@@ -21,6 +21,16 @@ CREATE OR REPLACE TEMP MACRO time_ns(x, unit) AS (
     END
 );
 
+-- A time in ns since epoch, from milliseconds or microseconds: a count of one is no time in the other.
+CREATE OR REPLACE TEMP MACRO ms_or_us(x) AS (coalesce(time_ns(x, 1000000), time_ns(x, 1000)));
+
+-- The hours between two times in ns; NULL unless they are a minute to two days apart.
+CREATE OR REPLACE TEMP MACRO hours_between(from_ns, to_ns) AS (
+    CASE
+        WHEN to_ns - from_ns BETWEEN 60000000000 AND 172800000000000 THEN (to_ns - from_ns) / 3600e9
+    END
+);
+
 -- A JSON object without the fields of `known`; NULL if it has no others.
 CREATE OR REPLACE TEMP MACRO rest(object, known) AS (
     CAST(nullif(CAST(json_merge_patch(object, known) AS VARCHAR), '{}') AS JSON)
@@ -35,6 +45,14 @@ CREATE OR REPLACE TEMP MACRO short(x) AS (
 -- it); NULL if the contract is unknown. `price` is in dollars or in a stablecoin, which counts as one.
 CREATE OR REPLACE TEMP MACRO notional(quantity, price, size, unit) AS (
     CASE unit WHEN 'base' THEN num(quantity * size * price) WHEN 'usd' THEN num(quantity * size) END
+);
+
+-- The same where the quote currency may be none of dollars: NULL unless `dollars` is true.
+CREATE OR REPLACE TEMP MACRO value_usd(quantity, price, size, unit, dollars) AS (
+    CASE
+        WHEN unit = 'base' AND dollars THEN num(quantity * size * price)
+        WHEN unit = 'usd' THEN num(quantity * size)
+    END
 );
 
 -- The size in base currency of a size in contracts; NULL if the contract is unknown.

@@ -1,11 +1,12 @@
 -- Binance futures (USD-M, COIN-M) and spot: bare or wrapped ({"stream", "data"}) frames, with one event or
 -- an array of them. Times are milliseconds: E is when the venue sent the event, T when it happened (in a
--- mark price: the next funding). The side of a liquidation is the order's: SELL closed a long. st 2 marks
--- COIN-M, whose sizes are contracts; the list of instruments has their value. Other sizes are in the coin.
+-- mark price: the next funding); the spot market's may be microseconds. The side of a liquidation is the
+-- order's: SELL closed a long. Sizes of COIN-M are contracts, others are in the coin: the list of
+-- instruments says it, else st (2 is COIN-M, since 2026), else the symbol (BTCUSD_PERP, BTCUSD_210625).
 -- The venue sends no past events after a subscription. A futures trade whose X is not MARKET (of the
--- insurance fund, a deleveraging) is not a price of the market. Pairs with another quote than dollars
--- (ETHBTC) have no value in dollars. Some keys differ only in case (e, E): read them by path, since the
--- fields of a struct are case-insensitive.
+-- insurance fund, a deleveraging) was agreed off the book; old frames have no X. aggTrade has none, and
+-- no such trades. Pairs with another quote than dollars (ETHBTC) have no value in dollars. Some keys
+-- differ only in case (e, E): read them by path, since the fields of a struct are case-insensitive.
 
 -- step: messages
 SELECT
@@ -49,20 +50,27 @@ SELECT
             OR traded AND (symbol IS NULL OR num(price) IS NULL OR num(quantity) IS NULL)
             THEN type || ' without a symbol, or without a number as price'
         WHEN NOT traded AND type NOT IN ('forceOrder', 'markPriceUpdate')
-                AND coalesce(time_ns(sent, 1000000), time_ns(happened, 1000000)) IS NULL
+                AND coalesce(ms_or_us(sent), ms_or_us(happened)) IS NULL
             THEN 'no table for the event type ' || short(type) || ', and it carries no time'
     END AS wrong
 FROM (
     SELECT
         id, line, clock_error_ns, item, stream, part[1] AS type,
-        type IN ('aggTrade', 'trade') AND coalesce(part[20], 'MARKET') = 'MARKET' AS traded,
+        -- A mark without a price or a size is no trade.
+        type IN ('aggTrade', 'trade')
+            AND (coalesce(part[20], 'MARKET') = 'MARKET' OR num(part[5]) > 0 AND num(part[8]) > 0)
+            AS traded,
+        CASE
+            WHEN type = 'aggTrade' AND part[20] IS NULL THEN false
+            ELSE part[20] <> 'MARKET'
+        END AS off_book,
         part[2] AS sent, part[3] AS happened,
         part[4] AS symbol, part[5] AS price, part[6] AS index_price, part[7] AS rate,
         part[8] AS quantity, part[9] AS buyer_is_maker,
         CASE type WHEN 'trade' THEN part[21] ELSE part[10] END AS trade,
         part[12] AS liquidated, part[13] AS side, part[14] AS ordered, part[15] AS limit_price,
         part[16] AS average_price, part[17] AS filled, part[18] AS filled_at,
-        coalesce(part[19], part[11], '1') = '2' AS coin_margined
+        coalesce(part[19], part[11]) AS margin
     FROM (
         SELECT
             * EXCLUDE (event),
@@ -99,29 +107,37 @@ FROM (
 JOIN messages ON messages.id = frame;
 
 -- step: sound
--- Events that make rows, with the value of their contract at that time.
+-- Events that make rows, with what the list says of their instrument at that time. The symbol is second:
+-- a contract of COIN-M ends in USD_ and PERP or a date, and no other symbol does.
 SELECT
-    e.*, c.contract_size, c.contract_unit, c.funding_interval_hours,
-    regexp_matches(coalesce(e.symbol, liquidated), '(USD|USDT|USDC|USD1|FDUSD|TUSD|BUSD)(_.*)?$') AS dollars
-FROM events AS e
+    e.*, c.contract_size, c.contract_unit, c.funding_interval_hours, c.kind, c.contract_type,
+    c.symbol IS NOT NULL AS listed,
+    coalesce(c.base, asset_spelled(named)) AS asset,
+    coalesce(c.dollars, regexp_matches(named, '(USD|USDT|USDC|USD1)(_.*)?$')) AS dollars,
+    CASE
+        WHEN c.contract_unit = 'usd' THEN 'contracts'
+        WHEN c.contract_unit = 'base' THEN 'base'
+        WHEN regexp_matches(named, 'USD_(PERP|\d{6})$') OR margin = '2' THEN 'contracts'
+        WHEN margin = '1' OR regexp_matches(named, '^[^_]+(_\d{6})?$') THEN 'base'
+    END AS unit
+FROM (SELECT *, coalesce(symbol, liquidated) AS named FROM events) AS e
 LEFT JOIN contracts AS c
-    ON c.symbol = coalesce(e.symbol, e.liquidated)
-    AND e.id.recv_ns >= c.from_ns AND e.id.recv_ns < c.to_ns
+    ON c.symbol = named AND e.id.recv_ns >= c.from_ns AND e.id.recv_ns < c.to_ns
 WHERE wrong IS NULL;
 
 -- step: trades
 SELECT
-    id, item, coalesce(stream, lower(symbol) || '@' || type) AS channel, symbol,
-    time_ns(happened, 1000000) AS event_ns, num(price) AS price, num(quantity) AS size,
+    id, item, coalesce(stream, lower(symbol) || '@' || type) AS channel, symbol, asset, off_book,
+    ms_or_us(happened) AS event_ns, num(price) AS price, num(quantity) AS size, unit,
     CASE buyer_is_maker WHEN 'true' THEN 'sell' WHEN 'false' THEN 'buy' END AS side, trade,
     -- A contract in dollars is converted to the coin at the trade's price.
-    CASE
-        WHEN coin_margined THEN in_base(num(quantity), num(price), contract_size, contract_unit)
-        ELSE num(quantity)
+    CASE unit
+        WHEN 'contracts' THEN in_base(num(quantity), num(price), contract_size, contract_unit)
+        WHEN 'base' THEN num(quantity)
     END AS base_size,
-    CASE
-        WHEN coin_margined THEN notional(num(quantity), num(price), contract_size, contract_unit)
-        WHEN dollars THEN num(num(price) * num(quantity))
+    CASE unit
+        WHEN 'contracts' THEN notional(num(quantity), num(price), contract_size, contract_unit)
+        WHEN 'base' THEN value_usd(num(quantity), num(price), 1, 'base', dollars)
     END AS value
 FROM sound
 WHERE traded;
@@ -129,17 +145,26 @@ WHERE traded;
 -- table: funding
 SELECT
     id.*, item, coalesce(stream, '!markPrice@arr') AS channel, 'binance' AS exchange, symbol,
-    time_ns(sent, 1000000) AS event_ns, num(rate) AS rate, funding_interval_hours AS interval_hours,
-    time_ns(happened, 1000000) AS next_funding_ns, num(price) AS mark_price,
-    num(index_price) AS index_price, 'expected' AS basis, false AS backfill
-FROM sound
-WHERE type = 'markPriceUpdate';
+    ms_or_us(sent) AS event_ns, num(rate) AS rate,
+    coalesce(funding_interval_hours, CASE WHEN by_default THEN 8 END) AS interval_hours,
+    ms_or_us(happened) AS next_funding_ns, num(price) AS mark_price,
+    num(index_price) AS index_price, 'expected' AS basis, false AS backfill,
+    CASE WHEN by_default THEN '{"interval_hours": "default"}'::JSON END AS extra
+FROM (
+    SELECT
+        *,
+        -- The venue's list of intervals names those that were ever adjusted; others have 8 hours.
+        listed AND funding_interval_hours IS NULL AND num(rate) IS NOT NULL AND unit = 'base'
+            AND coalesce(kind, 'perpetual') = 'perpetual' AS by_default
+    FROM sound
+    WHERE type = 'markPriceUpdate'
+);
 
 -- table: prices
 FROM (
     SELECT
         id.*, 2 * item + unnest([0, 1]) AS item, coalesce(stream, '!markPrice@arr') AS channel,
-        'binance' AS exchange, symbol, time_ns(sent, 1000000) AS event_ns,
+        'binance' AS exchange, symbol, ms_or_us(sent) AS event_ns,
         unnest(['mark', 'index']) AS kind, unnest([num(price), num(index_price)]) AS price,
         false AS backfill
     FROM sound
@@ -150,42 +175,38 @@ UNION ALL BY NAME
 SELECT
     id.*, item, channel, 'binance' AS exchange, symbol, event_ns, 'last' AS kind, price,
     coalesce(base_size, size) AS quantity,
-    CASE WHEN base_size IS NULL THEN 'contracts' ELSE 'base' END AS quantity_unit,
-    value AS notional_usd, side, trade AS trade_id, false AS backfill
+    CASE WHEN base_size IS NOT NULL THEN 'base' ELSE unit END AS quantity_unit,
+    value AS notional_usd, side, trade AS trade_id, off_book, false AS backfill
 FROM trades;
 
 -- table: liquidations
+-- An order that is not filled yet has 0 as average price and as filled size.
 SELECT
     id.*, item, coalesce(stream, '!forceOrder@arr') AS channel, 'binance' AS exchange,
-    liquidated AS symbol, time_ns(filled_at, 1000000) AS event_ns,
+    liquidated AS symbol, ms_or_us(filled_at) AS event_ns,
     CASE side WHEN 'SELL' THEN 'long' WHEN 'BUY' THEN 'short' END AS position_side, side AS raw_side,
-    coalesce(num(average_price), num(limit_price)) AS price,
-    CASE
-        WHEN num(average_price) IS NOT NULL THEN 'average'
-        WHEN num(limit_price) IS NOT NULL THEN 'limit'
-    END AS price_kind,
-    coalesce(num(filled), num(ordered)) AS quantity,
-    CASE WHEN coin_margined THEN 'contracts' ELSE 'base' END AS quantity_unit,
-    CASE
-        WHEN coin_margined
-        THEN notional(
-            coalesce(num(filled), num(ordered)), coalesce(num(average_price), num(limit_price)),
-            contract_size, contract_unit
-        )
-        WHEN dollars
-        THEN num(coalesce(num(filled), num(ordered)) * coalesce(num(average_price), num(limit_price)))
+    coalesce(average, bound) AS price,
+    CASE WHEN average IS NOT NULL THEN 'average' WHEN bound IS NOT NULL THEN 'limit' END AS price_kind,
+    size AS quantity, CASE WHEN size IS NOT NULL THEN unit END AS quantity_unit,
+    CASE unit
+        WHEN 'contracts' THEN notional(size, coalesce(average, bound), contract_size, contract_unit)
+        WHEN 'base' THEN value_usd(size, coalesce(average, bound), 1, 'base', dollars)
     END AS notional_usd,
     false AS backfill
-FROM sound
-WHERE type = 'forceOrder';
+FROM (
+    SELECT
+        *, nullif(num(average_price), 0) AS average, nullif(num(limit_price), 0) AS bound,
+        coalesce(nullif(num(filled), 0), num(ordered)) AS size
+    FROM sound
+    WHERE type = 'forceOrder'
+);
 
 -- table: whales
 SELECT
     id.*, item, channel, 'binance' AS exchange, symbol, event_ns, 'trade' AS kind,
-    regexp_replace(symbol, '(USDT|USDC|USD1|FDUSD|TUSD|BUSD|USD)(_.*)?$', '') AS asset, side, price,
-    base_size AS quantity, value AS notional_usd, trade AS tx, false AS backfill
+    asset, side, price, base_size AS quantity, value AS notional_usd, trade AS tx, false AS backfill
 FROM trades
-WHERE value >= getvariable('whale_usd');
+WHERE value >= getvariable('whale_usd') AND off_book IS NOT TRUE; -- the fund is no whale
 
 -- table: latency
 SELECT
@@ -193,9 +214,9 @@ SELECT
     coalesce(symbol, liquidated) AS symbol, line, clock_error_ns, false AS backfill,
     CASE type
         WHEN 'markPriceUpdate' THEN NULL -- its T is in the future
-        WHEN 'forceOrder' THEN time_ns(filled_at, 1000000)
-        ELSE time_ns(happened, 1000000)
+        WHEN 'forceOrder' THEN ms_or_us(filled_at)
+        ELSE ms_or_us(happened)
     END AS event_ns,
-    time_ns(sent, 1000000) AS dispatch_ns
+    ms_or_us(sent) AS dispatch_ns
 FROM events
 WHERE item = 0 AND coalesce(event_ns, dispatch_ns) IS NOT NULL;

@@ -184,6 +184,9 @@ JOIN messages ON messages.id = frame;
 -- Items that make rows, with the value of their contract at that time.
 SELECT
     i.*, c.contract_size, c.contract_unit, c.funding_interval_hours,
+    coalesce(c.base, asset_spelled(i.symbol)) AS asset,
+    -- Futures of XBT without a quote in their symbol are in dollars; other coins' may be in XBT.
+    coalesce(c.dollars, regexp_matches(i.symbol, '(USD|USDT|USDC|^XBT)([FGHJKMNQUVXZ]\d\d)?$')) AS dollars,
     coalesce(i.action = 'partial', false) OR coalesce(i.event_ns < i.opened_ns, false) AS past
 FROM items AS i
 ANTI JOIN wrongs AS w ON w.id = i.id AND w.item = i.item
@@ -206,18 +209,18 @@ WHERE kind = 'liquidation';
 SELECT
     * REPLACE (coalesce(base_size, in_base(size, price, contract_size, contract_unit)) AS base_size),
     CASE
-        WHEN regexp_matches(symbol, '(USD|USDT|USDC)([FGHJKMNQUVXZ]\d\d)?$') AND quote_value IS NOT NULL
-        THEN quote_value
+        WHEN dollars AND quote_value IS NOT NULL THEN quote_value
         ELSE notional(size, price, contract_size, contract_unit)
     END AS value,
-    regexp_replace(symbol, '_?(USD|USDT|USDC)?([FGHJKMNQUVXZ]\d\d)?$', '') AS coin
+    -- A trade agreed outside the book is of another kind than Regular.
+    CASE WHEN trade_kind IS NOT NULL THEN trade_kind <> 'Regular' END AS off_book
 FROM sound
-WHERE kind = 'trade' AND coalesce(trade_kind, 'Regular') = 'Regular'; -- a settlement is not a trade
+WHERE kind = 'trade' AND coalesce(trade_kind, 'Regular') <> 'Settlement'; -- which is not a trade
 
 -- table: whales once (symbol, tx)
 SELECT
     id.*, item, channel, 'bitmex' AS exchange, symbol, event_ns, 'trade' AS kind,
-    CASE coin WHEN 'XBT' THEN 'BTC' ELSE coin END AS asset,
+    asset,
     CASE side WHEN 'Buy' THEN 'buy' WHEN 'Sell' THEN 'sell' END AS side, price, base_size AS quantity,
     value AS notional_usd, trade AS tx, past AS backfill
 FROM trades
@@ -229,7 +232,7 @@ SELECT
     coalesce(base_size, size) AS quantity,
     CASE WHEN base_size IS NULL THEN 'contracts' ELSE 'base' END AS quantity_unit, value AS notional_usd,
     CASE side WHEN 'Buy' THEN 'buy' WHEN 'Sell' THEN 'sell' END AS side, trade AS trade_id,
-    past AS backfill
+    off_book, past AS backfill
 FROM trades;
 
 -- table: prices
@@ -289,6 +292,7 @@ WHERE fresh AND action IS DISTINCT FROM 'delete' AND coalesce(sent_rate, sent_pr
 -- table: open_interest once (symbol, event_ns)
 SELECT
     id.*, t.item, t.channel, 'bitmex' AS exchange, t.symbol, t.event_ns, interest AS open_interest,
+    'contracts' AS open_interest_unit,
     notional(interest, known_mark, c.contract_size, c.contract_unit) AS open_interest_usd,
     coalesce(t.event_ns < t.opened_ns, false) AS backfill
 FROM tickers AS t

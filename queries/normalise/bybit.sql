@@ -1,13 +1,15 @@
 -- Bybit V5 public streams: {"topic", "type", "ts", "data"}. Times are milliseconds: ts is when the
 -- venue made the frame, T when the event happened, cts when the matching engine processed it.
 -- The side of a liquidation is the position's: Buy was a long; its price is the bankruptcy price.
--- Sizes are in base currency, except for inverse contracts (BTCUSD, BTCUSDM26), whose sizes are contracts
--- of one dollar; that is used only if the venue's list of instruments says so (relation contracts).
+-- Sizes are in base currency, except for inverse contracts (BTCUSD, BTCUSDM26), whose sizes are dollars:
+-- the venue's list of instruments says it (relation contracts), else the symbol. BT marks a block trade,
+-- agreed outside the book. openInterest counts both sides, singleOpenInterest one.
 -- The first ticker is a snapshot, the next are changes (delta): a field that a delta leaves out is
 -- unchanged. The known values of a symbol are kept per connection, from its last snapshot, or else from
 -- the first value received; a null means the same as a missing field.
 -- Trades of API v2 (trade.BTCUSD: trade_time_ms, symbol, side, size, price) are read as well; topics
--- without a table (order books, candles) only have a latency.
+-- without a table (order books, candles) only have a latency. The topic `liquidation.` (before 2025-02)
+-- has one liquidation as an object: updatedTime, symbol, side, size, price.
 
 -- step: messages
 SELECT
@@ -16,9 +18,10 @@ SELECT
         WHEN topic IS NULL THEN CASE WHEN answer THEN 'control' END
         WHEN stream IN ('publicTrade', 'trade') AND form = 'ARRAY'
             THEN CASE WHEN items > 0 THEN 'trades' ELSE 'control' END
-        WHEN stream = 'allLiquidation' AND form = 'ARRAY'
+        WHEN stream IN ('allLiquidation', 'liquidation') AND form = 'ARRAY'
             THEN CASE WHEN items > 0 THEN 'liquidations' ELSE 'control' END
-        WHEN stream IN ('publicTrade', 'trade', 'allLiquidation') THEN NULL
+        WHEN stream = 'liquidation' AND form = 'OBJECT' THEN 'liquidations'
+        WHEN stream IN ('publicTrade', 'trade', 'allLiquidation', 'liquidation') THEN NULL
         WHEN stream = 'tickers' THEN CASE
             WHEN form = 'OBJECT' AND symbol IS NOT NULL AND (sent_ns IS NOT NULL OR has_value) THEN 'ticker'
         END
@@ -26,7 +29,7 @@ SELECT
     END AS class,
     CASE
         WHEN topic IS NULL THEN 'a message without a topic'
-        WHEN stream IN ('publicTrade', 'trade', 'allLiquidation')
+        WHEN stream IN ('publicTrade', 'trade', 'allLiquidation', 'liquidation')
             THEN short(topic) || ' without a list of events'
         WHEN stream = 'tickers' THEN 'a ticker without a symbol, or without a time and any value'
         ELSE 'no table for the topic ' || short(topic) || ', and it carries no time'
@@ -42,16 +45,18 @@ FROM (
         coalesce(time_ns(head[2], 1000000), time_ns(head[3], 1000)) AS sent_ns,
         time_ns(head[4], 1000000) AS matched_ns,
         -- A list of trades or liquidations is sorted by time.
-        coalesce(time_ns(head[5], 1000000), time_ns(head[6], 1000000)) AS newest_ns,
-        CASE WHEN length(head[7]) <= 200 THEN head[7] END AS symbol,
-        len(list_filter(head[8:13], lambda value: num(value) IS NOT NULL)) > 0 AS has_value,
-        len(list_filter(head[14:], lambda value: value IS NOT NULL)) > 0 AS answer
+        coalesce(
+            time_ns(head[5], 1000000), time_ns(head[6], 1000000), time_ns(head[7], 1000000)
+        ) AS newest_ns,
+        CASE WHEN length(head[8]) <= 200 THEN head[8] END AS symbol,
+        len(list_filter(head[9:14], lambda value: num(value) IS NOT NULL)) > 0 AS has_value,
+        len(list_filter(head[15:], lambda value: value IS NOT NULL)) > 0 AS answer
     FROM (
         SELECT
             *,
             json_extract_string(json, [
                 '$.topic', '$.ts', '$.timestamp_e6', '$.cts', '$.data[#-1].T', '$.data[#-1].trade_time_ms',
-                '$.data.symbol', '$.data.markPrice', '$.data.indexPrice', '$.data.lastPrice',
+                '$.data.updatedTime', '$.data.symbol', '$.data.markPrice', '$.data.indexPrice', '$.data.lastPrice',
                 '$.data.fundingRate', '$.data.openInterest', '$.data.openInterestValue', '$.op', '$.success',
                 '$.ret_msg', '$.conn_id'
             ]) AS head
@@ -62,9 +67,11 @@ FROM (
 -- step: events
 SELECT
     e.* EXCLUDE (spelled, part),
-    -- From the venue's list, or else from its spelling of contracts in base currency.
-    CASE WHEN c.symbol IS NOT NULL THEN c.contract_unit WHEN spelled THEN 'base' END AS unit,
-    CASE WHEN c.symbol IS NOT NULL THEN c.contract_size WHEN spelled THEN 1.0 END AS size,
+    -- From the venue's list, or else from the symbol.
+    coalesce(c.contract_unit, spelled) AS unit,
+    CASE WHEN c.contract_unit IS NOT NULL THEN c.contract_size WHEN spelled IS NOT NULL THEN 1.0 END AS size,
+    coalesce(c.dollars, spelled IS NOT NULL) AS dollars,
+    coalesce(c.base, asset_spelled(e.symbol)) AS asset,
     coalesce(event_ns < opened_ns, false) AS backfill,
     CASE
         WHEN class = 'trades' AND (e.symbol IS NULL OR price IS NULL OR quantity IS NULL)
@@ -75,27 +82,35 @@ SELECT
 FROM (
     SELECT
         *,
-        coalesce(time_ns(part[1], 1000000), time_ns(part[2], 1000000)) AS event_ns,
+        coalesce(time_ns(part[1], 1000000), time_ns(part[2], 1000000), time_ns(part[14], 1000000))
+            AS event_ns,
         coalesce(part[3], part[4]) AS symbol,
         coalesce(part[5], part[6]) AS side,
         num(coalesce(part[7], part[8])) AS quantity,
         num(coalesce(part[9], part[10])) AS price,
         coalesce(part[11], part[12]) AS trade,
-        part[13] = 'true' AS block,
-        regexp_full_match(symbol,
-            '[A-Z0-9]+((USDT|USDC|PERP)(-\d{1,2}[A-Z]{3}\d{2})?|-\d{1,2}[A-Z]{3}\d{2})') AS spelled
+        CASE part[13] WHEN 'true' THEN true WHEN 'false' THEN false END AS block,
+        CASE
+            WHEN regexp_full_match(symbol, '[\p{L}\d]+USD([FGHJKMNQUVXZ]\d{2})?') THEN 'usd'
+            WHEN regexp_full_match(symbol,
+                '[\p{L}\d]+((USDT|USDC|PERP)(-\d{1,2}[A-Z]{3}\d{2})?|-\d{1,2}[A-Z]{3}\d{2})')
+                THEN 'base'
+        END AS spelled
     FROM (
         SELECT
             * EXCLUDE (event),
             json_extract_string(event, [
                 '$.T', '$.trade_time_ms', '$.s', '$.symbol', '$.S', '$.side', '$.v', '$.size', '$.p',
-                '$.price', '$.i', '$.trade_id', '$.BT'
+                '$.price', '$.i', '$.trade_id', '$.BT', '$.updatedTime'
             ]) AS part
         FROM (
             SELECT
                 id, opened_ns, class, channel,
-                unnest(range(items::BIGINT))::INTEGER AS item,
-                unnest(json_transform(json_extract(json, '$.data'), '["JSON"]')) AS event
+                unnest(range(coalesce(items, 1)::BIGINT))::INTEGER AS item,
+                unnest(CASE form
+                    WHEN 'ARRAY' THEN json_transform(json_extract(json, '$.data'), '["JSON"]')
+                    ELSE [json_extract(json, '$.data')]
+                END) AS event
             FROM messages
             WHERE class IN ('trades', 'liquidations')
         )
@@ -114,7 +129,9 @@ SELECT
     last_value(hours IGNORE NULLS) OVER since AS known_hours,
     last_value(next_funding IGNORE NULLS) OVER since AS known_next_funding,
     last_value(interest IGNORE NULLS) OVER since AS known_interest,
-    last_value(interest_value IGNORE NULLS) OVER since AS known_interest_value
+    last_value(interest_value IGNORE NULLS) OVER since AS known_interest_value,
+    last_value(single_interest IGNORE NULLS) OVER since AS known_single,
+    last_value(single_interest_value IGNORE NULLS) OVER since AS known_single_value
 FROM (
     SELECT
         *,
@@ -144,7 +161,8 @@ FROM (
         SELECT
             false AS fresh, connection, seq, key AS symbol, true AS whole, state->>'mark' AS mark,
             state->>'index' AS index, state->>'hours' AS hours, state->>'next_funding' AS next_funding,
-            state->>'interest' AS interest, state->>'interest_value' AS interest_value
+            state->>'interest' AS interest, state->>'interest_value' AS interest_value,
+            state->>'single' AS single_interest, state->>'single_value' AS single_interest_value
         FROM carried
         WHERE name = 'tickers'
     )
@@ -157,18 +175,23 @@ WINDOW since AS (
 SELECT
     connection, symbol AS key, seq,
     {'mark': known_mark, 'index': known_index, 'hours': known_hours, 'next_funding': known_next_funding,
-     'interest': known_interest, 'interest_value': known_interest_value} AS state
+     'interest': known_interest, 'interest_value': known_interest_value, 'single': known_single,
+     'single_value': known_single_value} AS state
 FROM tickers;
 
 -- step: fresh_tickers
 SELECT
     t.*, time_ns(sent, 1000000) AS event_ns, c.funding_interval_hours AS listed_hours,
-    CASE WHEN c.symbol IS NOT NULL THEN c.contract_unit WHEN spelled THEN 'base' END AS unit
+    coalesce(c.contract_unit, spelled) AS unit, coalesce(c.dollars, spelled IS NOT NULL) AS dollars
 FROM (
     SELECT
         * REPLACE (CASE WHEN length(channel) <= 200 THEN channel END AS channel),
-        regexp_full_match(symbol,
-            '[A-Z0-9]+((USDT|USDC|PERP)(-\d{1,2}[A-Z]{3}\d{2})?|-\d{1,2}[A-Z]{3}\d{2})') AS spelled
+        CASE
+            WHEN regexp_full_match(symbol, '[\p{L}\d]+USD([FGHJKMNQUVXZ]\d{2})?') THEN 'usd'
+            WHEN regexp_full_match(symbol,
+                '[\p{L}\d]+((USDT|USDC|PERP)(-\d{1,2}[A-Z]{3}\d{2})?|-\d{1,2}[A-Z]{3}\d{2})')
+                THEN 'base'
+        END AS spelled
     FROM tickers
     WHERE fresh
 ) AS t
@@ -195,11 +218,10 @@ SELECT
     price, CASE WHEN price IS NOT NULL THEN 'bankruptcy' END AS price_kind, quantity,
     CASE
         WHEN quantity IS NULL THEN NULL
-        WHEN unit = 'base' AND size = 1 THEN 'base'
-        WHEN unit = 'usd' AND size = 1 THEN 'usd'
-        WHEN regexp_full_match(symbol, '[A-Z0-9]+USD([FGHJKMNQUVXZ]\d{2})?') THEN 'contracts'
+        WHEN unit IN ('base', 'usd') AND size = 1 THEN unit
+        WHEN size IS NOT NULL THEN 'contracts'
     END AS quantity_unit,
-    notional(quantity, price, size, unit) AS notional_usd, backfill
+    value_usd(quantity, price, size, unit, dollars) AS notional_usd, backfill
 FROM events
 WHERE class = 'liquidations' AND wrong IS NULL;
 
@@ -207,10 +229,9 @@ WHERE class = 'liquidations' AND wrong IS NULL;
 FROM (
     SELECT
         id.*, item, channel, 'bybit' AS exchange, symbol, event_ns, 'trade' AS kind,
-        regexp_replace(symbol, '((USDT|USDC|PERP|USD)([FGHJKMNQUVXZ]\d{2})?)?(-.*)?$', '') AS asset,
-        CASE side WHEN 'Buy' THEN 'buy' WHEN 'Sell' THEN 'sell' END AS side, price,
+        asset, CASE side WHEN 'Buy' THEN 'buy' WHEN 'Sell' THEN 'sell' END AS side, price,
         in_base(quantity, price, size, unit) AS quantity,
-        notional(quantity, price, size, unit) AS notional_usd, trade AS tx, backfill,
+        value_usd(quantity, price, size, unit, dollars) AS notional_usd, trade AS tx, backfill,
         CASE WHEN block THEN '{"BT": true}'::JSON END AS extra -- agreed outside the order book
     FROM events
     WHERE class = 'trades' AND wrong IS NULL
@@ -234,20 +255,28 @@ FROM fresh_tickers
 WHERE num(rate) IS NOT NULL;
 
 -- table: open_interest
--- The venue's fields of this name count both sides; one side, if sent, is in extra. The value is in
--- dollars for contracts of base currency, and in coins for inverse ones.
+-- One side, as other venues state it; what counts both sides is then in extra. Before 2026-06 the venue
+-- sent one number, which is taken as it is. The value is in dollars for contracts of base currency, and
+-- in coins for inverse ones.
 SELECT
-    id.*, 0 AS item, channel, 'bybit' AS exchange, symbol, event_ns, num(known_interest) AS open_interest,
-    CASE unit WHEN 'base' THEN num(known_interest_value) WHEN 'usd' THEN num(known_interest) END
+    id.*, 0 AS item, channel, 'bybit' AS exchange, symbol, event_ns, one_side AS open_interest,
+    CASE WHEN one_side IS NOT NULL THEN unit END AS open_interest_unit,
+    CASE WHEN unit = 'base' AND dollars THEN one_value WHEN unit = 'usd' THEN one_side END
         AS open_interest_usd,
     false AS backfill,
     CASE
-        WHEN coalesce(num(single_interest), num(single_interest_value)) IS NOT NULL
-            THEN to_json({'singleOpenInterest': single_interest,
-                'singleOpenInterestValue': single_interest_value})
+        WHEN single
+            THEN to_json({'openInterest': known_interest, 'openInterestValue': known_interest_value})
     END AS extra
-FROM fresh_tickers
-WHERE coalesce(num(interest), num(interest_value)) IS NOT NULL;
+FROM (
+    SELECT
+        *, coalesce(num(known_single), num(known_single_value)) IS NOT NULL AS single,
+        num(CASE WHEN single THEN known_single ELSE known_interest END) AS one_side,
+        num(CASE WHEN single THEN known_single_value ELSE known_interest_value END) AS one_value
+    FROM fresh_tickers
+)
+WHERE coalesce(num(interest), num(interest_value), num(single_interest), num(single_interest_value))
+    IS NOT NULL;
 
 -- table: prices
 FROM (
@@ -259,16 +288,18 @@ FROM (
 )
 WHERE price IS NOT NULL;
 
--- table: prices
+-- table: prices once (symbol, trade_id)
 SELECT
     id.*, item, channel, 'bybit' AS exchange, symbol, event_ns, 'last' AS kind, price,
     coalesce(in_base(quantity, price, size, unit), quantity) AS quantity,
     CASE
         WHEN in_base(quantity, price, size, unit) IS NOT NULL THEN 'base'
-        WHEN regexp_full_match(symbol, '[A-Z0-9]+USD([FGHJKMNQUVXZ]\d{2})?') THEN 'contracts'
+        WHEN unit = 'usd' AND size = 1 THEN 'usd'
     END AS quantity_unit,
-    notional(quantity, price, size, unit) AS notional_usd,
-    CASE side WHEN 'Buy' THEN 'buy' WHEN 'Sell' THEN 'sell' END AS side, trade AS trade_id, backfill
+    value_usd(quantity, price, size, unit, dollars) AS notional_usd,
+    CASE side WHEN 'Buy' THEN 'buy' WHEN 'Sell' THEN 'sell' END AS side, trade AS trade_id,
+    -- Trades of API v2 do not say it.
+    block AS off_book, backfill
 FROM events
 WHERE class = 'trades' AND wrong IS NULL;
 

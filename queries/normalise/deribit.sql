@@ -1,6 +1,9 @@
 -- Deribit: JSON-RPC 2.0. Data frames are {"method": "subscription", "params": {"channel", "data"}}, times
 -- are milliseconds. A size (amount, open_interest) is in dollars for inverse futures, in coins for linear
--- ones; only the venue's list of instruments says which. A trade's direction is the aggressor's.
+-- ones, options and spot: the venue's list of instruments says which, else the symbol (BTC-PERPETUAL and
+-- BTC-27DEC30 are inverse, BTC_USDC-PERPETUAL linear, BTC_USDC spot). An option of an inverse market is
+-- priced in its coin. A trade's direction is the aggressor's. A trade with a block_trade_id was agreed
+-- outside the book, as was one of a combination (combo_id): its price is the combination's.
 -- Funding is paid continuously: funding_8h is the funding of the last eight hours. The current rate
 -- (current_funding, interest) is not that rate and stays in extra.
 
@@ -58,10 +61,34 @@ FROM (
     )
 );
 
+-- step: instruments_of
+-- What the list, else the symbol, says of each instrument that occurs, at the time of each frame.
+SELECT
+    m.id AS frame, m.symbol, coalesce(c.base, asset_spelled(m.symbol)) AS asset,
+    coalesce(c.contract_unit, CASE
+        WHEN regexp_full_match(m.symbol, '[^-_]+(_[^-_]+)?-[0-9A-Z]+-[0-9d.]+-[CP]') THEN 'base'
+        WHEN regexp_full_match(m.symbol, '[^-_]+_[^-_]+(-(PERPETUAL|\d{1,2}[A-Z]{3}\d{2}))?') THEN 'base'
+        WHEN regexp_full_match(m.symbol, '(BTC|ETH)-(PERPETUAL|\d{1,2}[A-Z]{3}\d{2})') THEN 'usd'
+    END) AS contract_unit,
+    CASE WHEN c.contract_unit IS NOT NULL THEN c.contract_size ELSE 1.0 END AS contract_size,
+    coalesce(c.dollars, CASE
+        WHEN regexp_matches(m.symbol, '-[CP]$') THEN false
+        WHEN regexp_matches(m.symbol, '^[^-_]+_') THEN is_dollar(regexp_extract(m.symbol, '_([^-_]+)', 1))
+        ELSE true
+    END) AS dollars
+FROM (
+    SELECT id, json_extract_string(trade, '$.instrument_name') AS symbol
+    FROM (SELECT id, unnest(json_transform(data, '["JSON"]')) AS trade FROM messages WHERE class = 'trades')
+    UNION
+    SELECT id, symbol FROM messages WHERE class = 'ticker'
+) AS m
+LEFT JOIN contracts AS c
+    ON c.symbol = m.symbol AND m.id.recv_ns >= c.from_ns AND m.id.recv_ns < c.to_ns;
+
 -- step: trades
 SELECT
-    t.*, c.contract_size, c.contract_unit,
-    notional(amount, price, c.contract_size, c.contract_unit) AS notional_usd,
+    t.*, c.contract_size, c.contract_unit, c.asset,
+    value_usd(amount, price, c.contract_size, c.contract_unit, c.dollars) AS notional_usd,
     coalesce(event_ns < opened_ns, false) AS backfill,
     CASE
         WHEN t.symbol IS NULL OR price IS NULL OR amount IS NULL
@@ -70,14 +97,15 @@ SELECT
 FROM (
     SELECT
         * EXCLUDE (part), part[1] AS symbol, num(part[2]) AS price, num(part[3]) AS amount,
-        num(part[4]) AS count, part[5] AS direction, part[6] AS trade_id, nullif(part[7], '') AS liquidation,
-        time_ns(part[8], 1000000) AS event_ns
+        num(part[4]) AS count, part[5] AS direction, part[6] AS trade_id, 
+        CASE WHEN lower(part[7]) NOT IN ('', 'none') THEN part[7] END AS liquidation,
+        time_ns(part[8], 1000000) AS event_ns, part[9] AS block, part[10] AS combination
     FROM (
         SELECT
             * EXCLUDE (trade),
             json_extract_string(trade, [
                 '$.instrument_name', '$.price', '$.amount', '$.contracts', '$.direction', '$.trade_id',
-                '$.liquidation', '$.timestamp'
+                '$.liquidation', '$.timestamp', '$.block_trade_id', '$.combo_id'
             ]) AS part
         FROM (
             SELECT
@@ -89,8 +117,7 @@ FROM (
         )
     )
 ) AS t
-LEFT JOIN contracts AS c
-    ON c.symbol = t.symbol AND t.id.recv_ns >= c.from_ns AND t.id.recv_ns < c.to_ns;
+LEFT JOIN instruments_of AS c ON c.frame = t.id AND c.symbol = t.symbol;
 
 -- table: rejects
 -- One row per frame, however many of its items are wrong: each row holds the whole frame.
@@ -108,9 +135,15 @@ JOIN messages ON messages.id = frame;
 -- table: whales once (symbol, tx)
 SELECT
     id.*, item, channel, 'deribit' AS exchange, symbol, event_ns, 'trade' AS kind,
-    nullif(regexp_extract(symbol, '^([^-_]+)[-_]', 1), '') AS asset,
-    CASE WHEN direction IN ('buy', 'sell') THEN direction END AS side, price,
-    in_base(amount, price, contract_size, contract_unit) AS quantity, notional_usd, trade_id AS tx, backfill
+    asset, CASE WHEN direction IN ('buy', 'sell') THEN direction END AS side, price,
+    in_base(amount, price, contract_size, contract_unit) AS quantity, notional_usd, trade_id AS tx, backfill,
+    CASE
+        WHEN coalesce(block, combination) IS NOT NULL
+            THEN json_merge_patch(
+                CASE WHEN block IS NULL THEN '{}' ELSE json_object('block_trade_id', block) END,
+                CASE WHEN combination IS NULL THEN '{}' ELSE json_object('combo_id', combination) END
+            )
+    END AS extra
 FROM trades
 WHERE wrong IS NULL AND notional_usd >= getvariable('whale_usd');
 
@@ -154,11 +187,10 @@ WHERE class = 'perpetual';
 -- table: open_interest once (channel, symbol, event_ns)
 SELECT
     id.*, 0 AS item, channel, 'deribit' AS exchange, m.symbol, event_ns,
-    interest AS open_interest,
-    notional(interest, mark, contract_size, contract_unit) AS open_interest_usd, backfill
+    interest AS open_interest, contract_unit AS open_interest_unit,
+    value_usd(interest, mark, contract_size, contract_unit, dollars) AS open_interest_usd, backfill
 FROM messages AS m
-LEFT JOIN contracts AS c
-    ON c.symbol = m.symbol AND m.id.recv_ns >= c.from_ns AND m.id.recv_ns < c.to_ns
+LEFT JOIN instruments_of AS c ON c.frame = m.id AND c.symbol = m.symbol
 WHERE m.class = 'ticker' AND m.interest IS NOT NULL;
 
 -- table: prices once (channel, symbol, kind, event_ns, price)
@@ -187,7 +219,8 @@ SELECT
         WHEN in_base(amount, price, contract_size, contract_unit) IS NOT NULL THEN 'base'
         WHEN count IS NOT NULL THEN 'contracts'
     END AS quantity_unit,
-    notional_usd, CASE WHEN direction IN ('buy', 'sell') THEN direction END AS side, trade_id, backfill
+    notional_usd, CASE WHEN direction IN ('buy', 'sell') THEN direction END AS side, trade_id,
+    coalesce(block, combination) IS NOT NULL AS off_book, backfill
 FROM trades
 WHERE wrong IS NULL;
 

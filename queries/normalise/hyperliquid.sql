@@ -78,6 +78,7 @@ SELECT connection, coin AS key, seq, {'since_ns': since_ns} AS state FROM subscr
 SELECT
     t.* EXCLUDE (seq, connection, opened_ns),
     coalesce(event_ns < greatest(opened_ns, since_ns), false) AS backfill,
+    coalesce(c.base, asset_spelled(t.coin)) AS asset,
     CASE
         WHEN t.coin IS NULL OR price IS NULL OR quantity IS NULL
             THEN 'a trade without a coin, or without a number as price or size'
@@ -105,7 +106,9 @@ FROM (
     )
 ) AS t
 ASOF LEFT JOIN subscribed AS s
-    ON s.connection = t.connection AND s.coin = t.coin AND t.seq >= s.seq;
+    ON s.connection = t.connection AND s.coin = t.coin AND t.seq >= s.seq
+LEFT JOIN contracts AS c
+    ON c.symbol = t.coin AND t.id.recv_ns >= c.from_ns AND t.id.recv_ns < c.to_ns;
 
 -- table: rejects
 -- One row per frame, however many of its items are wrong: each row holds the whole frame.
@@ -125,7 +128,7 @@ SELECT
     id.*, item, 'trades:' || coin AS channel, 'hyperliquid' AS exchange, coin AS symbol, event_ns,
     'trade' AS kind, buyer, seller,
     -- xyz:GOLD is a builder's market of GOLD, PURR/USDC a spot pair; @107 does not name a coin.
-    nullif(regexp_extract(coin, '^(?:[^:/]*:)?([^@#:/][^:/]*)(?:/.*)?$', 1), '') AS asset,
+    asset,
     side, price, quantity, num(price * quantity) AS notional_usd, tid AS tx, backfill,
     CASE WHEN NOT regexp_full_match(hash, '0x0*') THEN json_object('hash', hash) END AS extra
 FROM trades
@@ -135,7 +138,7 @@ WHERE wrong IS NULL AND num(price * quantity) >= getvariable('whale_usd');
 SELECT
     id.*, item, 'trades:' || coin AS channel, 'hyperliquid' AS exchange, coin AS symbol, event_ns,
     'last' AS kind, price, quantity, 'base' AS quantity_unit, num(price * quantity) AS notional_usd,
-    side, tid AS trade_id, backfill
+    side, tid AS trade_id, false AS off_book, backfill
 FROM trades
 WHERE wrong IS NULL;
 
@@ -162,7 +165,7 @@ WHERE class = 'context' AND funding IS NOT NULL;
 -- table: open_interest
 SELECT
     id.*, 0 AS item, 'activeAssetCtx:' || coin AS channel, 'hyperliquid' AS exchange, coin AS symbol,
-    interest AS open_interest, num(interest * mark) AS open_interest_usd, false AS backfill
+    interest AS open_interest, 'base' AS open_interest_unit, num(interest * mark) AS open_interest_usd, false AS backfill
 FROM messages
 WHERE class = 'context' AND interest IS NOT NULL;
 

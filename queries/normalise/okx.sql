@@ -2,7 +2,8 @@
 -- texts, times are milliseconds. ts is when a trade or a liquidation happened, or when a price, a
 -- funding rate or an open interest was computed; the venue sends no time of sending.
 -- Sizes are contracts, whose value is in the venue's list of instruments (relation contracts); those
--- of spot (BTC-USDT) are in base currency. An empty text is unknown; nextFundingRate is always empty.
+-- of pairs (BTC-USDT, also on margin) are in base currency. An empty text is unknown; nextFundingRate is
+-- always empty. A funding rate is exchanged at fundingTime; its interval began at prevFundingTime.
 -- The side of a liquidation is the order's (sell closed a long), posSide the position's or `net`.
 -- After a subscription the venue sends recent liquidations again: an event before the opening of the
 -- connection is marked as backfill, and makes one row however often it is sent.
@@ -19,7 +20,7 @@ SELECT
         WHEN form IS DISTINCT FROM 'ARRAY' THEN NULL
         WHEN items = 0 OR contains(name, 'candle') OR name = 'instruments' THEN 'control'
         WHEN name = 'liquidation-orders' THEN 'liquidations'
-        WHEN name IN ('trades', 'trades-all', 'funding-rate', 'mark-price', 'open-interest', 'tickers',
+        WHEN name IN ('trades', 'trades-all', 'public-block-trades', 'funding-rate', 'mark-price', 'open-interest', 'tickers',
             'index-tickers') THEN 'events'
         WHEN first_ns IS NOT NULL THEN 'other'
     END AS class,
@@ -54,14 +55,20 @@ FROM (
 
 -- step: events
 SELECT
-    e.* EXCLUDE (part, spot),
-    CASE WHEN c.symbol IS NOT NULL THEN c.contract_unit WHEN spot THEN 'base' END AS unit,
-    CASE WHEN c.symbol IS NOT NULL THEN c.contract_size WHEN spot THEN 1.0 END AS size,
+    e.* EXCLUDE (part, pair),
+    CASE WHEN c.contract_unit IS NOT NULL THEN c.contract_unit WHEN pair THEN 'base' END AS unit,
+    CASE WHEN c.contract_unit IS NOT NULL THEN c.contract_size WHEN pair THEN 1.0 END AS size,
+    coalesce(c.dollars, is_dollar(split_part(e.symbol, '-', 2)) AND NOT optional) AS dollars,
+    CASE
+        WHEN pair OR c.kind IN ('spot', 'margin') THEN 'base'
+        WHEN c.kind IS NOT NULL OR regexp_full_match(e.symbol, '[^-]+-[^-]+-.+') THEN 'contracts'
+    END AS sent_unit,
+    coalesce(c.base, asset_spelled(e.symbol)) AS asset,
     c.funding_interval_hours AS listed_hours,
     coalesce(event_ns < opened_ns, false) AS backfill,
     CASE
         WHEN e.symbol IS NULL THEN 'data without an instrument: ' || short(name)
-        WHEN name IN ('trades', 'trades-all') AND (price IS NULL OR quantity IS NULL)
+        WHEN name IN ('trades', 'trades-all', 'public-block-trades') AND (price IS NULL OR quantity IS NULL)
             THEN 'a trade without a number as price or size'
         WHEN name = 'funding-rate' AND rate IS NULL THEN 'a funding rate that is not a number'
         WHEN name IN ('mark-price', 'index-tickers') AND price IS NULL THEN 'a price that is not a number'
@@ -81,6 +88,7 @@ FROM (
         num(part[7]) AS quantity,
         part[8] AS side,
         part[9] AS trade,
+        name = 'public-block-trades' AS block,
         num(part[10]) AS rate,
         num(part[11]) AS predicted_rate,
         time_ns(part[12], 1000000) AS funding_ns,
@@ -88,14 +96,17 @@ FROM (
         num(part[14]) AS interest,
         num(part[15]) AS interest_usd,
         CASE WHEN num(part[16]) IS NOT NULL THEN to_json({'oiCcy': part[16]}) END AS interest_extra,
-        regexp_full_match(symbol, '[A-Z0-9]+-USD[A-Z]?') AS spot
+        time_ns(part[17], 1000000) AS earlier_funding_ns,
+        -- BTC-EUR; contracts have a third part. The last part of an option says call or put.
+        regexp_full_match(symbol, '[^-]+-[^-]+') AS pair,
+        coalesce(regexp_matches(symbol, '-[CP]$'), false) AS optional
     FROM (
         SELECT
             *,
             json_extract_string(event, [
                 '$.instId', '$.ts', '$.px', '$.markPx', '$.last', '$.idxPx', '$.sz', '$.side', '$.tradeId',
                 '$.fundingRate', '$.nextFundingRate', '$.fundingTime', '$.nextFundingTime', '$.oi',
-                '$.oiUsd', '$.oiCcy'
+                '$.oiUsd', '$.oiCcy', '$.prevFundingTime'
             ]) AS part
         FROM (
             SELECT
@@ -113,7 +124,15 @@ LEFT JOIN contracts AS c
 -- step: liquidated
 -- Each instrument of a frame has its own list of details; items are numbered over the whole frame.
 SELECT
-    d.* EXCLUDE (place), c.contract_size AS size, c.contract_unit AS unit,
+    d.* EXCLUDE (place, pair),
+    CASE WHEN c.contract_unit IS NOT NULL THEN c.contract_unit WHEN pair THEN 'base' END AS unit,
+    CASE WHEN c.contract_unit IS NOT NULL THEN c.contract_size WHEN pair THEN 1.0 END AS size,
+    coalesce(c.dollars, is_dollar(split_part(d.symbol, '-', 2)) AND NOT regexp_matches(d.symbol, '-[CP]$'))
+        AS dollars,
+    CASE
+        WHEN pair OR c.kind IN ('spot', 'margin') THEN 'base'
+        WHEN c.kind IS NOT NULL OR regexp_full_match(d.symbol, '[^-]+-[^-]+-.+') THEN 'contracts'
+    END AS sent_unit,
     coalesce(event_ns < opened_ns, false) AS backfill,
     CASE
         WHEN d.symbol IS NULL OR side IS NULL
@@ -124,6 +143,7 @@ FROM (
         id, opened_ns, channel, place, symbol, market,
         (row_number() OVER (PARTITION BY id.connection, id.seq ORDER BY place, rank) - 1)::INTEGER AS item,
         CASE WHEN json_type(detail) = 'OBJECT' THEN detail END AS whole,
+        regexp_full_match(symbol, '[^-]+-[^-]+') AS pair,
         part[1] AS side, part[2] AS position, num(part[3]) AS price, num(part[4]) AS quantity,
         time_ns(part[5], 1000000) AS event_ns
     FROM (
@@ -179,12 +199,8 @@ SELECT
         WHEN side = 'buy' THEN 'short'
     END AS position_side,
     side AS raw_side, price, CASE WHEN price IS NOT NULL THEN 'bankruptcy' END AS price_kind, quantity,
-    CASE
-        WHEN quantity IS NULL THEN NULL
-        WHEN market IN ('SWAP', 'FUTURES') THEN 'contracts'
-        WHEN market = 'MARGIN' THEN 'base'
-    END AS quantity_unit,
-    CASE WHEN market IN ('SWAP', 'FUTURES') THEN notional(quantity, price, size, unit) END AS notional_usd,
+    CASE WHEN quantity IS NOT NULL THEN sent_unit END AS quantity_unit,
+    value_usd(quantity, price, size, unit, dollars) AS notional_usd,
     backfill, rest(whole, '{"side": null, "bkPx": null, "sz": null, "ts": null}') AS extra
 FROM liquidated
 WHERE wrong IS NULL;
@@ -193,32 +209,34 @@ WHERE wrong IS NULL;
 FROM (
     SELECT
         id.*, item, channel, 'okx' AS exchange, symbol, event_ns, 'trade' AS kind,
-        split_part(symbol, '-', 1) AS asset, CASE WHEN side IN ('buy', 'sell') THEN side END AS side, price,
+        asset, CASE WHEN side IN ('buy', 'sell') THEN side END AS side, price,
         in_base(quantity, price, size, unit) AS quantity,
-        notional(quantity, price, size, unit) AS notional_usd, trade AS tx, backfill
+        value_usd(quantity, price, size, unit, dollars) AS notional_usd, trade AS tx, backfill,
+        CASE WHEN block THEN '{"block": true}'::JSON END AS extra
     FROM events
-    WHERE name IN ('trades', 'trades-all') AND wrong IS NULL
+    WHERE name IN ('trades', 'trades-all', 'public-block-trades') AND wrong IS NULL
 )
 WHERE notional_usd >= getvariable('whale_usd');
 
 -- table: funding once (symbol, event_ns)
--- The rate is paid at fundingTime; the interval is from then to nextFundingTime.
+-- The rate's own interval ends at fundingTime. Old frames lack prevFundingTime: the next interval, from
+-- fundingTime to nextFundingTime, is then the nearest (they differ while the venue changes it).
 SELECT
     id.*, item, channel, 'okx' AS exchange, symbol, event_ns, rate, predicted_rate,
-    CASE
-        WHEN later_funding_ns - funding_ns BETWEEN 60000000000 AND 172800000000000 -- a minute, two days
-            THEN (later_funding_ns - funding_ns) / 3600e9
-        ELSE listed_hours
-    END AS interval_hours,
+    coalesce(
+        hours_between(earlier_funding_ns, funding_ns), hours_between(funding_ns, later_funding_ns),
+        listed_hours
+    ) AS interval_hours,
     funding_ns AS next_funding_ns, 'expected' AS basis, backfill,
     rest(whole, '{"instId": null, "instType": null, "fundingRate": null, "nextFundingRate": null,
-        "fundingTime": null, "nextFundingTime": null, "ts": null}') AS extra
+        "prevFundingTime": null, "fundingTime": null, "nextFundingTime": null, "ts": null}') AS extra
 FROM events
 WHERE name = 'funding-rate' AND wrong IS NULL;
 
 -- table: open_interest once (symbol, event_ns)
 SELECT
     id.*, item, channel, 'okx' AS exchange, symbol, event_ns, interest AS open_interest,
+    CASE WHEN interest IS NOT NULL THEN sent_unit END AS open_interest_unit,
     interest_usd AS open_interest_usd, backfill, interest_extra AS extra
 FROM events
 WHERE name = 'open-interest' AND wrong IS NULL;
@@ -231,16 +249,17 @@ SELECT
 FROM events
 WHERE name IN ('mark-price', 'index-tickers', 'tickers') AND wrong IS NULL AND price IS NOT NULL;
 
--- table: prices
+-- table: prices once (symbol, trade_id, off_book)
+-- Block trades have a channel of their own.
 SELECT
     id.*, item, channel, 'okx' AS exchange, symbol, event_ns, 'last' AS kind, price,
     coalesce(in_base(quantity, price, size, unit), quantity) AS quantity,
-    CASE WHEN in_base(quantity, price, size, unit) IS NULL THEN 'contracts' ELSE 'base' END
+    CASE WHEN in_base(quantity, price, size, unit) IS NULL THEN sent_unit ELSE 'base' END
         AS quantity_unit,
-    notional(quantity, price, size, unit) AS notional_usd,
-    CASE WHEN side IN ('buy', 'sell') THEN side END AS side, trade AS trade_id, backfill
+    value_usd(quantity, price, size, unit, dollars) AS notional_usd,
+    CASE WHEN side IN ('buy', 'sell') THEN side END AS side, trade AS trade_id, block AS off_book, backfill
 FROM events
-WHERE name IN ('trades', 'trades-all') AND wrong IS NULL;
+WHERE name IN ('trades', 'trades-all', 'public-block-trades') AND wrong IS NULL;
 
 -- table: latency
 -- The newest event of each frame.

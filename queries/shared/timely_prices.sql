@@ -1,6 +1,7 @@
 -- title: Prices that were current when they were received
 -- description: One row per row of the table prices, without trades that were older than max_age when received
---   (re-sent after a subscription) and values that are not numbers. Rows are not sorted.
+--   (re-sent after a subscription), trades that were agreed outside the book (off_book) and values that
+--   are not numbers. Rows are not sorted.
 -- param max_age INTERVAL = INTERVAL 1 MINUTE  -- the largest age of the event time at receipt
 -- column feed: the feed
 -- column exchange: the venue
@@ -22,4 +23,5 @@ SELECT
     {'ns': p.recv_ns, 'connection': p.connection, 'seq': p.seq, 'item': p.item} AS nth
 FROM prices p
 WHERE isfinite(p.price)
+    AND p.off_book IS NOT TRUE
     AND (p.event_ns IS NULL OR p.event_ns::HUGEINT >= p.recv_ns - epoch_ns($max_age))

@@ -18,7 +18,9 @@ Every query that reads a table also takes `as_of`, not listed in its header: see
 `recorder.answers.known`.
 
 Shared SQL is in `queries/shared/`, written the same way and called as a macro
-(`FROM latency_hops(since := $since)`); a file there may be an expression instead of a SELECT.
+(`FROM latency_hops(since := $since)`); a file there may be an expression instead of a SELECT. A
+line `-- with: NAME TYPE, ...` in an expression's file begins another expression: the same macro
+with these arguments, which have no defaults.
 """
 
 from __future__ import annotations
@@ -73,6 +75,8 @@ class Query:
     columns: tuple[AnswerColumn, ...] = ()
     topic: str = ""
     plot: str = ""
+    others: tuple[tuple[dict[str, str], str], ...] = ()
+    """The same macro with other arguments: their types by name, and the expression."""
 
     @property
     def scalar(self) -> bool:
@@ -111,6 +115,7 @@ _ENTRY = re.compile(r"-- (?:(title|description|example|topic|plot):|(param|colum
 _CONTINUED = re.compile(r"--\s{2,}(\S.*)")
 _COLUMN = re.compile(r"([a-z]\w*): (\S.*)")
 _PARAMETER = re.compile(r"([a-z]\w*)\s+(\S.*?)\s*=\s*(\S.*?)\s+--\s+(\S.*)")
+_WITH = re.compile(r"^-- with: (.+)$", re.MULTILINE)
 #: Text in which a dollar sign does not begin a parameter (strings, comments), or a parameter.
 _TOKEN = re.compile(
     r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$|\$([A-Za-z_]\w*)",
@@ -132,7 +137,12 @@ def parse(name: str, text: str, where: str = "") -> Query:
             raise DataError(f"no '-- {key}: ...' line in its header", where=where)
     parameters = tuple(_parameter(value, where) for key, value in entries if key == "param")
     columns = tuple(_column(value, where) for key, value in entries if key == "column")
-    sql = "\n".join(text.splitlines()[len(header) :]).strip().rstrip("; \n")
+    body, *more = _WITH.split("\n".join(text.splitlines()[len(header) :]))
+    sql = body.strip().rstrip("; \n")
+    others = tuple(
+        (dict(_typed(argument) for argument in arguments.split(",")), other.strip())
+        for arguments, other in zip(more[::2], more[1::2], strict=True)
+    )
     declared = {p.name for p in parameters}
     if AS_OF[0] not in declared and not _is_expression(sql):
         sql = limited(sql)
@@ -144,7 +154,12 @@ def parse(name: str, text: str, where: str = "") -> Query:
         raise DataError(f"${parameter} {what}", where=where)
     title, description, example = (found[key] for key in ("title", "description", "example"))
     topic, plot = found.get("topic", ""), found.get("plot", "")
-    return Query(name, title, description, parameters, example, sql, columns, topic, plot)
+    return Query(name, title, description, parameters, example, sql, columns, topic, plot, others)
+
+
+def _typed(argument: str) -> tuple[str, str]:
+    name, _, kind = argument.strip().partition(" ")
+    return name, kind
 
 
 def _entries(header: list[str]) -> list[tuple[str, str]]:
@@ -187,14 +202,24 @@ def macro_sql(query: Query) -> str:
 def _macro(query: Query, kind: str) -> str:
     types = {p.name: p.type for p in query.parameters}
     defaults = ", ".join(f'"{p.name}" := {p.default}' for p in query.parameters)
-    body = _replaced(query.sql, lambda name: f'CAST("{name}" AS {types[name]})')
+    body = _body(query.sql, types)
     body = f"({body})" if query.scalar else f"TABLE\n{body}"
-    return f'CREATE OR REPLACE {kind} "{query.name}"({defaults}) AS {body}'
+    forms = [f"({defaults}) AS {body}"]
+    for arguments, sql in query.others:
+        names = ", ".join(f'"{name}"' for name in arguments)
+        forms.append(f"({names}) AS ({_body(sql, arguments)})")
+    return f'CREATE OR REPLACE {kind} "{query.name}"' + ", ".join(forms)
+
+
+def _body(sql: str, types: Mapping[str, str]) -> str:
+    return _replaced(sql, lambda name: f'CAST("{name}" AS {types[name]})')
 
 
 def install_macros(connection: duckdb.DuckDBPyConnection) -> None:
     """Store every canned and shared query as a macro with its title as comment."""
-    for query in (*shared().values(), *load().values()):
+    known = shared()
+    names = _called(" ".join(f"{name}()" for name in known), known)
+    for query in (*(known[name] for name in names), *load().values()):
         connection.execute(macro_sql(query))
         title = query.title.replace("'", "''")
         kind = "MACRO" if query.scalar else "MACRO TABLE"
@@ -206,9 +231,32 @@ def _share(connection: duckdb.DuckDBPyConnection, query: Query) -> None:
 
     The database may be of another version, with other macros.
     """
-    for found in shared().values():
-        if re.search(rf"\b{found.name}\(", query.sql):
-            connection.execute(_macro(found, "TEMP MACRO"))
+    _define(connection, query.sql)
+
+
+def _called(sql: str, known: Mapping[str, Query]) -> list[str]:
+    """Return the shared macros that a text calls, each after those that it calls itself."""
+    found: dict[str, None] = {}
+
+    def add(text: str) -> None:
+        for name, query in known.items():
+            if name not in found and re.search(rf"\b{name}\(", text):
+                add(" ".join((query.sql, *(other for _, other in query.others))))
+                found[name] = None
+
+    add(sql)
+    return list(found)
+
+
+def share(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
+    """Define these shared macros, and those that they call, for this connection only."""
+    _define(connection, " ".join(f"{name}()" for name in names))
+
+
+def _define(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    known = shared()
+    for name in _called(sql, known):
+        connection.execute(_macro(known[name], "TEMP MACRO"))
 
 
 def run(

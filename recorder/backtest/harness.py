@@ -237,10 +237,13 @@ def _matches(
         return False
     if order.symbol is not None:
         return order.symbol == instrument.symbol
-    names = {"symbol": instrument.symbol, "asset": order.asset}
-    return connection.execute("SELECT asset_of($symbol) = upper($asset)", names).fetchone() == (
-        True,
-    )
+    names = {
+        "exchange": instrument.exchange,
+        "symbol": instrument.symbol,
+        "asset": order.asset,
+    }
+    sql = "SELECT asset_of($exchange, $symbol) = coin_of($asset)"
+    return connection.execute(sql, names).fetchone() == (True,)
 
 
 def live(

@@ -1,7 +1,8 @@
 """Views of trades, prices, funding, liquidations and open interest that the formats read.
 
 The views leave out past events that a feed sent later (`backfill`). By receive time they would look
-like news; by event time they would show a backtest what was not known then.
+like news; by event time they would show a backtest what was not known then. They also leave out
+trades that were agreed outside the book (`off_book`): nobody could have traded at their prices.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ SELECT {_PLACE}, {_VENUE}, symbol, coalesce(event_ns, recv_ns) AS event_ns,
     event_ns IS NULL AS untimed, kind, price, quantity IS NOT NULL AS traded,
     CASE quantity_unit WHEN 'base' THEN quantity END AS quantity, side, trade_id AS id
 FROM prices
-WHERE price > 0 AND symbol IS NOT NULL AND backfill IS NOT TRUE AND {{where}}
+WHERE price > 0 AND symbol IS NOT NULL AND backfill IS NOT TRUE AND off_book IS NOT TRUE
+    AND {{where}}
 """  # noqa: S608 - our own text
 
 _TRADES = "SELECT * EXCLUDE (kind, traded) FROM x_prices WHERE traded AND quantity > 0"

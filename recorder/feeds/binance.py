@@ -29,6 +29,7 @@ from recorder.feed import (
     grouped,
     message,
     parsed,
+    positive,
     unused,
     words,
     wrong_channel,
@@ -131,13 +132,26 @@ def on_close(code: int | None, reason: str) -> Verdict | None:
 # -- instruments
 
 
+class _Filter(msgspec.Struct):
+    """A rule of a symbol: PRICE_FILTER has `tickSize`, LOT_SIZE has `stepSize`."""
+
+    filterType: str = ""
+    tickSize: str | None = None
+    stepSize: str | None = None
+
+
 class _ListedSymbol(msgspec.Struct):
-    """A symbol of the lists of USD-M (status) and COIN-M (contractStatus, contractSize)."""
+    """A symbol of a list: spot and USD-M have `status`, COIN-M `contractStatus`, `contractSize`."""
 
     symbol: str
     status: str | None = None
     contractStatus: str | None = None
     contractSize: float | None = None
+    contractType: str | None = None  # not of spot
+    baseAsset: str | None = None
+    quoteAsset: str | None = None
+    marginAsset: str | None = None
+    filters: list[_Filter] = []
 
 
 class _ExchangeInfo(msgspec.Struct):
@@ -145,7 +159,7 @@ class _ExchangeInfo(msgspec.Struct):
 
 
 class _FundingInfo(msgspec.Struct):
-    """A symbol of `/fapi/v1/fundingInfo`, which lists those whose interval was ever adjusted."""
+    """A symbol of `fundingInfo`, which lists those whose interval was ever adjusted."""
 
     symbol: str
     fundingIntervalHours: float
@@ -156,9 +170,9 @@ _INTERVALS: msgspec.json.Decoder[list[_FundingInfo]] = msgspec.json.Decoder(list
 
 
 def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
-    """Read the trading symbols of `/fapi/v1/exchangeInfo` or `/dapi/v1/exchangeInfo`: one page.
+    """Read the trading symbols of an `exchangeInfo` (spot, USD-M or COIN-M): one page.
 
-    For `/fapi/v1/fundingInfo` read the funding intervals of some symbols.
+    For a `fundingInfo` read the funding intervals of some symbols.
     """
     if body.lstrip().startswith(b"["):
         return [
@@ -171,16 +185,9 @@ def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
             if listed.fundingIntervalHours > 0
         ], None
     return [
-        Instrument(
-            symbol=listed.symbol,
-            name=listed.symbol.lower(),
-            # Sizes are in the coin, but COIN-M has contracts of `contractSize` dollars.
-            contract_size=size if size is None or size > 0 else None,
-            contract_unit="usd" if listed.contractStatus is not None else "base",
-        )
+        _instrument(listed)
         for listed in _LIST.decode(body).symbols
         if "TRADING" in (listed.status, listed.contractStatus)
-        for size in [listed.contractSize if listed.contractStatus is not None else 1.0]
     ], None
 
 
@@ -190,6 +197,42 @@ def choose(urls: Sequence[str], channels: Sequence[str]) -> tuple[Ask, ...]:
     venue = market("binance", urls[0] if urls else None)
     completing = (Ask(url, completes=True) for url in venue.completing)
     return (*map(Ask, venue.lists), *completing)
+
+
+def _instrument(listed: _ListedSymbol) -> Instrument:
+    # Sizes are in the coin, but COIN-M has contracts of `contractSize` dollars.
+    coin_margined = listed.contractStatus is not None
+    return Instrument(
+        symbol=listed.symbol,
+        name=listed.symbol.lower(),
+        contract_size=positive(listed.contractSize) if coin_margined else 1.0,
+        contract_unit="usd" if coin_margined else "base",
+        base=listed.baseAsset or None,
+        quote=listed.quoteAsset or None,
+        settle=listed.marginAsset or None,
+        kind=_kind(listed.contractType),
+        contract_type=_contract_type(listed),
+        tick_size=_step(listed, "PRICE_FILTER"),
+        lot_size=_step(listed, "LOT_SIZE"),
+        state=listed.contractStatus or listed.status,
+    )
+
+
+def _kind(contract_type: str | None) -> str:
+    if contract_type is None:
+        return "spot"
+    return "perpetual" if "PERPETUAL" in contract_type else "future"
+
+
+def _contract_type(listed: _ListedSymbol) -> str | None:
+    if listed.contractStatus is not None:
+        return "inverse"
+    return None if listed.contractType is None else "linear"
+
+
+def _step(listed: _ListedSymbol, name: str) -> float | None:
+    found = [rule for rule in listed.filters if rule.filterType == name]
+    return positive(found[0].tickSize or found[0].stepSize) if found else None
 
 
 FEED = Feed(

@@ -27,6 +27,7 @@ from recorder.feed import (
     grouped,
     message,
     parsed,
+    positive,
     seconds,
     unused,
     words,
@@ -119,7 +120,12 @@ class _ActiveInstrument(msgspec.Struct):
 
     symbol: str
     state: str
+    typ: str = ""
+    underlying: str | None = None
     quoteCurrency: str = ""
+    settlCurrency: str | None = None
+    tickSize: float | None = None
+    lotSize: float | None = None
     isInverse: bool = False
     isQuanto: bool = False
     multiplier: float | None = None
@@ -128,6 +134,9 @@ class _ActiveInstrument(msgspec.Struct):
     quoteToSettleMultiplier: float | None = None
     fundingInterval: str | None = None
 
+
+#: The venue's codes of what it lists (CFI codes).
+_KINDS = {"FFWCSX": "perpetual", "FFWCSF": "perpetual", "FFCCSX": "future", "IFXXXP": "spot"}
 
 _LIST: msgspec.json.Decoder[list[_ActiveInstrument]] = msgspec.json.Decoder(list[_ActiveInstrument])
 
@@ -141,11 +150,27 @@ def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
             contract_size=size,
             contract_unit=None if size is None else unit,
             funding_interval_hours=hours(listed.fundingInterval),
+            base=listed.underlying or None,
+            quote=listed.quoteCurrency or None,
+            settle=listed.settlCurrency or None,
+            kind=_KINDS.get(listed.typ),
+            contract_type=_contract_type(listed),
+            tick_size=positive(listed.tickSize),
+            lot_size=positive(listed.lotSize),
+            state=listed.state,
         )
         for listed in _LIST.decode(body)
         if listed.state == "Open"
         for size, unit in [_contract(listed)]
     ], None
+
+
+def _contract_type(listed: _ActiveInstrument) -> str | None:
+    if _KINDS.get(listed.typ) == "spot":
+        return None
+    if listed.isQuanto:
+        return "quanto"
+    return "inverse" if listed.isInverse else "linear"
 
 
 def _contract(listed: _ActiveInstrument) -> tuple[float | None, str]:

@@ -28,6 +28,7 @@ from recorder.feed import (
     grouped,
     message,
     parsed,
+    positive,
     refused,
     seconds,
     unused,
@@ -138,12 +139,25 @@ def on_refused(refusal: Refusal) -> Verdict:
 _UNITS = {"linear": "base", "inverse": "usd", "spot": "base", "option": "base"}
 
 
+class _PriceFilter(msgspec.Struct, rename="camel", frozen=True):
+    tick_size: str | None = None
+
+
+class _LotSizeFilter(msgspec.Struct, rename="camel", frozen=True):
+    qty_step: str | None = None  # of contracts
+    base_precision: str | None = None  # of spot
+
+
 class _InstrumentInfo(msgspec.Struct, rename="camel"):
     symbol: str
     status: str
     quote_coin: str
     base_coin: str | None = None
+    settle_coin: str | None = None
+    contract_type: str | None = None  # LinearPerpetual, InverseFutures, …; not of spot and options
     funding_interval: int | None = None  # minutes
+    price_filter: _PriceFilter = _PriceFilter()
+    lot_size_filter: _LotSizeFilter = _LotSizeFilter()
 
 
 class _InfoPage(msgspec.Struct, rename="camel"):
@@ -172,13 +186,21 @@ def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
 
 def _instrument(listed: _InstrumentInfo, category: str) -> Instrument:
     minutes = listed.funding_interval
-    in_dollars = listed.quote_coin.startswith("USD")  # in another quote its value is unknown
+    lots = listed.lot_size_filter
     return Instrument(
         symbol=listed.symbol,
         name=listed.symbol,
-        contract_size=1.0 if in_dollars else None,
-        contract_unit=_UNITS[category] if in_dollars else None,
+        contract_size=1.0,
+        contract_unit=_UNITS[category],
         funding_interval_hours=minutes / 60 if minutes and minutes > 0 else None,
+        base=listed.base_coin or None,
+        quote=listed.quote_coin or None,
+        settle=listed.settle_coin or None,
+        kind=_kind(category, listed.contract_type),
+        contract_type=category if category in {"linear", "inverse"} else None,
+        tick_size=positive(listed.price_filter.tick_size),
+        lot_size=positive(lots.qty_step or lots.base_precision),
+        state=listed.status,
     )
 
 
@@ -199,6 +221,14 @@ def _option_of(page: _InfoPage) -> str:
     """Return the parameter that the next page of a coin's options needs; empty for others."""
     coin = page.instruments[0].base_coin if page.category == "option" and page.instruments else None
     return f"baseCoin={coin}" if coin else ""
+
+
+def _kind(category: str, contract_type: str | None) -> str | None:
+    if category in {"spot", "option"}:
+        return category
+    if contract_type is None:
+        return None
+    return "perpetual" if contract_type.endswith("Perpetual") else "future"
 
 
 FEED = Feed(

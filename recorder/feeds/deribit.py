@@ -23,6 +23,7 @@ from recorder.feed import (
     grouped,
     message,
     parsed,
+    positive,
     unused,
     words,
     wrong_channel,
@@ -40,7 +41,6 @@ _PER_REQUEST = 20  # channels; the id repeats them, so that it stays short
 _PER_CONNECTION = 200
 _TOO_MANY = 10028
 _OPTION = re.compile(r"-[CP](\.|$)|\.option\.")
-_DOLLARS = ("USD", "USDC", "USDT")  # stablecoins count as dollars
 
 
 def plan(options: Options) -> list[Plan]:
@@ -144,18 +144,61 @@ def _instrument(item: object) -> Instrument | None:
         raise ValueError("an instrument without a name, or of an unknown state")
     if not active:
         return None
-    unit = _unit(listed)
-    hours = 8.0 if listed.get("settlement_period") == "perpetual" else None
-    return Instrument(name, name, None if unit is None else 1.0, unit, hours)
+    unit, kind = _unit(listed), _kind(listed)
+    types = {"linear": "linear", "reversed": "inverse"}
+    return Instrument(
+        symbol=name,
+        name=name,
+        contract_size=None if unit is None else 1.0,
+        contract_unit=unit,
+        funding_interval_hours=8.0 if kind == "perpetual" else None,
+        base=_word(listed, "base_currency"),
+        quote=_quoted(listed),
+        settle=_word(listed, "settlement_currency"),
+        kind=kind,
+        contract_type=types.get(str(_margin(listed))) if kind != "spot" else None,
+        tick_size=positive(listed.get("tick_size")),
+        # The least amount of an inverse contract is in dollars, as its sizes are.
+        lot_size=positive(listed.get("min_trade_amount")),
+        state=_word(listed, "state") or "open",
+    )
+
+
+def _word(listed: dict[str, object], name: str) -> str | None:
+    value = listed.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _quoted(listed: dict[str, object]) -> str | None:
+    """Return the currency of the prices: of an inverse option it is the coin itself."""
+    return _word(listed, "quote_currency") or _word(listed, "counter_currency")
+
+
+def _margin(listed: dict[str, object]) -> object:
+    return listed.get("instrument_type") or listed.get("future_type")
+
+
+def _kind(listed: dict[str, object]) -> str | None:
+    kind = listed.get("kind", "future")
+    if kind in {"option", "spot"}:
+        return str(kind)
+    if kind != "future":  # a combination of several
+        return None
+    return "perpetual" if listed.get("settlement_period") == "perpetual" else "future"
 
 
 def _unit(listed: dict[str, object]) -> str | None:
     """Return the unit of sizes (`amount`, `open_interest`); it is not `contract_size`."""
+    kind = _kind(listed)
+    if kind in {"option", "spot"}:
+        return "base"
+    if kind is None:
+        return None
     quoted = listed.get("counter_currency") or listed.get("quote_currency")
-    match listed.get("instrument_type") or listed.get("future_type"):
+    match _margin(listed):
         case "reversed" if quoted == "USD":
             return "usd"
-        case "linear" if quoted in _DOLLARS:
+        case "linear":
             return "base"
         case _:
             return None

@@ -151,7 +151,24 @@ def _instrument(item: object) -> Instrument | None:
     gone = item.get("isDelisted", False) if isinstance(item, dict) else None
     if not isinstance(name, str) or not _COIN.fullmatch(name) or not isinstance(gone, bool):
         raise ValueError("an instrument without a name, or of an unknown state")
-    return None if gone else Instrument(name, name, 1.0, "base", 1.0)
+    if gone:
+        return None
+    dex, _, coin = name.rpartition(":")
+    digits = item.get("szDecimals") if isinstance(item, dict) else None
+    return Instrument(
+        symbol=name,
+        name=name,
+        contract_size=1.0,
+        contract_unit="base",
+        funding_interval_hours=1.0,
+        base=coin,
+        quote="USD",  # whatever dollar coin it is settled in
+        kind="perpetual",
+        contract_type="linear",
+        lot_size=10.0**-digits if isinstance(digits, int) and 0 <= digits <= 18 else None,
+        state="open",
+        dex=dex or None,
+    )
 
 
 FEED = Feed(

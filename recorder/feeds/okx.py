@@ -25,6 +25,7 @@ from recorder.feed import (
     grouped,
     message,
     parsed,
+    positive,
     unused,
     words,
     wrong_channel,
@@ -138,10 +139,17 @@ _OPTIONS = _VENUE.lists[0].partition("?")[0] + "?instType=OPTION&instFamily="
 class _PublicInstrument(msgspec.Struct, rename="camel"):
     inst_id: str
     state: str
-    uly: str = ""  # base and quote, such as BTC-USDT
+    inst_type: str = ""
+    uly: str = ""  # base and quote of a contract, such as BTC-USDT
+    base_ccy: str = ""  # of a pair
+    quote_ccy: str = ""
+    settle_ccy: str = ""
+    ct_type: str = ""  # linear, inverse
     ct_val: str = ""
     ct_mult: str = ""
     ct_val_ccy: str = ""
+    tick_sz: str = ""
+    lot_sz: str = ""
 
 
 class _PublicInstruments(msgspec.Struct):
@@ -157,24 +165,45 @@ def read(body: bytes) -> tuple[list[Instrument], Ask | None]:
     return [_instrument(one) for one in answer.data if one.state == "live"], None
 
 
+_KINDS = {
+    "SWAP": "perpetual",
+    "FUTURES": "future",
+    "SPOT": "spot",
+    "MARGIN": "margin",
+    "OPTION": "option",
+}
+
+
 def _instrument(listed: _PublicInstrument) -> Instrument:
     base, _, quote = listed.uly.partition("-")
-    unit = None
-    if quote.startswith("USD"):  # in another quote its value is unknown
-        if listed.ct_val_ccy == base:
-            unit = "base"
-        elif listed.ct_val_ccy.startswith("USD"):
-            unit = "usd"
-    return Instrument(listed.inst_id, listed.inst_id, _size(listed), unit)
+    base, quote = listed.base_ccy or base, listed.quote_ccy or quote
+    size, unit = _size(listed), None
+    if listed.inst_type in {"SPOT", "MARGIN"}:
+        size, unit = 1.0, "base"
+    elif listed.ct_val_ccy and listed.ct_val_ccy == base:
+        unit = "base"
+    elif listed.ct_val_ccy.startswith("USD"):
+        unit = "usd"
+    return Instrument(
+        symbol=listed.inst_id,
+        name=listed.inst_id,
+        contract_size=size,
+        contract_unit=unit,
+        base=base or None,
+        quote=quote or None,
+        settle=listed.settle_ccy or None,
+        kind=_KINDS.get(listed.inst_type),
+        contract_type=listed.ct_type or None,
+        tick_size=positive(listed.tick_sz),
+        lot_size=positive(listed.lot_sz),
+        state=listed.state,
+    )
 
 
 def _size(listed: _PublicInstrument) -> float | None:
     """Return the size of one contract in `ctValCcy`; None if the venue does not give it."""
-    try:
-        size = float(listed.ct_val) * float(listed.ct_mult)
-    except ValueError:
-        return None
-    return size if 0 < size < 1e15 else None
+    value, multiplier = positive(listed.ct_val), positive(listed.ct_mult)
+    return positive(value * multiplier) if value and multiplier else None
 
 
 #: Channels that exist for contracts only, or for perpetual ones.

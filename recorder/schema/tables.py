@@ -199,7 +199,12 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
     "open_interest": (
         "One open-interest observation.",
         (
-            Column("open_interest", "DOUBLE", "open interest in the feed's unit"),
+            Column(
+                "open_interest",
+                "DOUBLE",
+                "open interest of one side; open_interest_unit says in what",
+            ),
+            Column("open_interest_unit", "VARCHAR", "base, contracts or usd; NULL if unknown"),
             Column("open_interest_usd", "DOUBLE", "open interest in US dollars"),
             Column("change_pct", "DOUBLE", "change in per cent, over the feed's own period"),
             BACKFILL,
@@ -257,7 +262,9 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
             Column("kind", "VARCHAR", "mark, index, last or mid"),
             Column("price", "DOUBLE", "price in quote currency"),
             Column("quantity", "DOUBLE", "a trade's size; quantity_unit says in what"),
-            Column("quantity_unit", "VARCHAR", "base, or contracts where their size is unknown"),
+            Column(
+                "quantity_unit", "VARCHAR", "base; contracts or usd where it is not known in base"
+            ),
             Column(
                 "notional_usd",
                 "DOUBLE",
@@ -265,15 +272,37 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
             ),
             Column("side", "VARCHAR", "what the taker of a trade did: buy or sell"),
             Column("trade_id", "VARCHAR", "the venue's id of a trade"),
+            Column(
+                "off_book",
+                "BOOLEAN",
+                "true for a trade that was not matched in the book (a block trade, the insurance "
+                "fund): no price of the market; NULL if unknown, or not a trade",
+            ),
             BACKFILL,
         ),
     ),
     "instruments": (
-        "An instrument's values in the venue's public list, from recv_ns on; a row per change.",
+        "What the venue's public list says of an instrument, from recv_ns on; a row per change.",
         (
-            Column("contract_size", "DOUBLE", "value of one contract, in contract_unit"),
+            Column("base", "VARCHAR", "the coin, without the multiplier of its name: BTC, PEPE"),
+            Column("quote", "VARCHAR", "the currency of its prices, as the venue spells it"),
+            Column("settle", "VARCHAR", "the currency that it is settled in"),
+            Column("kind", "VARCHAR", "perpetual, future, spot, margin or option"),
+            Column("contract_type", "VARCHAR", "linear, inverse or quanto; NULL for spot"),
+            Column(
+                "contract_size",
+                "DOUBLE",
+                "one contract (or one unit of a frame's size) is this much of contract_unit",
+            ),
             Column("contract_unit", "VARCHAR", "base or usd; NULL if unknown, or a third coin"),
+            Column(
+                "multiplier", "DOUBLE", "coins that one unit of base stands for: 1000 for 1000PEPE"
+            ),
+            Column("tick_size", "DOUBLE", "the least step of a price"),
+            Column("lot_size", "DOUBLE", "the least step of a size, in the venue's unit"),
             Column("funding_interval_hours", "DOUBLE", "hours between two fundings"),
+            Column("state", "VARCHAR", "the venue's word for its state"),
+            Column("dex", "VARCHAR", "the builder's exchange within the venue"),
         ),
     ),
     "latency": (

@@ -33,6 +33,7 @@ from typing import Literal, cast
 
 import duckdb
 
+from recorder.answers import canned
 from recorder.errors import DataError
 from recorder.schema.files import sql_directory
 from recorder.schema.tables import TABLES
@@ -117,7 +118,8 @@ def load(sql: str | Path) -> Normaliser:
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create the macros that the feeds' SQL uses."""
+    """Create the macros that the feeds' SQL uses: those of names are the queries' own."""
+    canned.share(connection, "asset_spelled", "is_dollar", "scale_of")
     connection.execute(path_of("_macros").read_text("utf-8"))
 
 
@@ -143,7 +145,8 @@ LEFT JOIN connections AS c ON c.connection = b.connection AND c.feed = '{feed}'
 """
 _CONTRACTS = """
 SELECT
-    symbol, contract_size, contract_unit, funding_interval_hours, recv_ns AS from_ns,
+    symbol, contract_size, contract_unit, funding_interval_hours, base, quote, kind, contract_type,
+    is_dollar(quote) AND kind IS DISTINCT FROM 'option' AS dollars, recv_ns AS from_ns,
     lead(recv_ns, 1, 9223372036854775807) OVER (PARTITION BY symbol ORDER BY recv_ns) AS to_ns
 FROM instruments
 WHERE feed = '{feed}'

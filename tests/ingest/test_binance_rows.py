@@ -364,10 +364,10 @@ def test_a_spot_trade_is_a_price_and_may_be_a_whale(bench: Bench) -> None:
     assert bench.rows("latency", "channel", "network_ns") == [("btcusdt@trade", 50 * MS)]
 
 
-def test_a_trade_of_the_insurance_fund_is_no_price(bench: Bench) -> None:
+def test_a_trade_of_the_insurance_fund_is_marked_as_off_the_book(bench: Bench) -> None:
     odd = SPOT_TRADE.replace('"m":false', '"X":"INSURANCE_FUND","m":false')
     ingested(bench, odd, odd.replace("INSURANCE_FUND", "MARKET"))
-    assert bench.rows("prices", "seq") == [(1,)]
+    assert bench.rows("prices", "seq", "off_book") == [(0, True), (1, False)]
     assert bench.rows("whales", "seq") == [(1,)]
     assert bench.rows("latency", "seq") == [(0,), (1,)]
 

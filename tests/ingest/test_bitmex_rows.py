@@ -209,7 +209,8 @@ def test_a_trade_that_does_not_state_its_size_in_coins_is_sized_by_the_list(
         ("ETHUSD", 900.0, "ETH"),
         ("XBT_USDT", 900.0, "BTC"),
         ("XBTUSDTM27", 900.0, "BTC"),
-        ("XBTM27", None, "BTC"),  # it does not say what it is quoted in, and no list says it
+        ("XBTM27", 900.0, "BTC"),
+        ("ETHM27", None, "ETH"),  # it does not say what it is quoted in, and no list says it
         ("ETHXBT", None, "ETHXBT"),
         ("XBTEUR", None, "XBTEUR"),
     ],

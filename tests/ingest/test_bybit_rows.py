@@ -119,8 +119,8 @@ def test_the_side_is_the_position_s_and_the_price_its_bankruptcy(bench: Bench) -
         ("BTC-24MAR23", "base", 200.0),
         ("BTCUSDT-07FEB25", "base", 200.0),
         ("1000PEPEUSDT", "base", 200.0),
-        ("BTCUSD", "contracts", None),  # of one dollar, but the venue's list does not say so here
-        ("BTCUSDH26", "contracts", None),
+        ("BTCUSD", "usd", 2.0),
+        ("BTCUSDH26", "usd", 2.0),
         ("ETHBTC", None, None),
         ("BTC-27MAR26-70000-P-USDT", None, None),
         ("", None, None),
@@ -202,13 +202,13 @@ def test_a_block_trade_says_so(bench: Bench) -> None:
     assert bench.rows("whales", "side", "extra") == [("buy", None), ("sell", '{"BT": true}')]
 
 
-def test_an_inverse_trade_of_unknown_value_is_no_whale(bench: Bench) -> None:
-    bench.take("bybit", frames_of([OLD_TRADE]), whale_usd=0.0)
+def test_an_inverse_trade_without_a_list_is_worth_its_size_in_dollars(bench: Bench) -> None:
+    bench.take("bybit", frames_of([OLD_TRADE]), whale_usd=5.0)
     assert bench.places() == {0: ["latency", "prices"]}
     assert bench.rows("prices", *COMMON, "kind", "price", *TRADED) == [
         (
             *(*common("trade.BTCUSD", 1618677786614, 0), "last", 60621.5),
-            *(4.0, "contracts", None, "sell", "5ffb8b77"),
+            *(pytest.approx(4 / 60621.5), "base", 4.0, "sell", "5ffb8b77"),
         )
     ]
 
@@ -312,7 +312,7 @@ def test_the_interval_is_the_list_s_where_the_ticker_does_not_say(bench: Bench) 
     assert bench.rows("funding", "interval_hours") == [(4.0,), (8.0,)]
 
 
-def test_inverse_open_interest_is_dollars_only_where_listed(bench: Bench) -> None:
+def test_inverse_open_interest_is_dollars_by_the_list_or_the_symbol(bench: Bench) -> None:
     inverse = ticker("snapshot", symbol="BTCUSD", openInterest="462590534",
                      openInterestValue="5518.71", fundingRate="-0.0000392")  # fmt: skip
     facts = {"symbol": "BTCUSD", "contract_size": 1.0, "contract_unit": "usd"}
@@ -320,18 +320,53 @@ def test_inverse_open_interest_is_dollars_only_where_listed(bench: Bench) -> Non
     frames += [listed(1, facts, at=T0 + MS), *frames_of([inverse], first_seq=2, recv_ns=T0 + NS)]
     bench.take("bybit", frames)
     assert bench.rows("open_interest", "open_interest", "open_interest_usd") == [
-        (462590534.0, None),
+        (462590534.0, 462590534.0),
         (462590534.0, 462590534.0),
     ]
 
 
-def test_one_side_s_open_interest_is_kept_beside_both_sides(bench: Bench) -> None:
-    delta = ticker("delta", markPrice="86716.30", openInterestValue="5250990127.10",
-                   singleOpenInterestValue="2625495106.91")  # fmt: skip
-    bench.take("bybit", frames_of([SNAPSHOT, delta]))
-    single = '{"singleOpenInterest":null,"singleOpenInterestValue":"2625495106.91"}'
-    assert bench.rows("open_interest", *INTEREST)[1:] == [
-        (1, "BTCUSDT", 68744.761, 5250990127.10, single, False)
+def test_open_interest_is_of_one_side_and_both_sides_are_in_extra(bench: Bench) -> None:
+    more = {"openInterest": "100000", "openInterestValue": "6000000000",
+            "singleOpenInterest": "50000", "singleOpenInterestValue": "3000000000"}  # fmt: skip
+    delta = ticker("delta", markPrice="86716.30", openInterestValue="6000000002",
+                   singleOpenInterestValue="3000000001")  # fmt: skip
+    bench.take("bybit", frames_of([ticker("snapshot", **more), delta]))
+    both = '{"openInterest":"100000","openInterestValue":"600000000%d"}'
+    columns = ("open_interest", "open_interest_unit", "open_interest_usd", "extra")
+    assert bench.rows("open_interest", *columns) == [
+        (50_000.0, "base", 3e9, both % 0),
+        (50_000.0, "base", 3e9 + 1, both % 2),
+    ]
+
+
+def test_a_block_trade_is_marked(bench: Bench) -> None:
+    unmarked = TRADES.replace(',"BT":true', "")
+    bench.take("bybit", frames_of([TRADES, unmarked.replace("20f4", "30f4")]))
+    assert bench.rows("prices", "off_book") == [(False,), (True,), (False,), (None,)]
+
+
+def test_a_trade_that_two_connections_bring_in_different_frames_is_one(bench: Bench) -> None:
+    one = TRADES.replace("BTCUSDT", "ETHUSDT")
+    more = one.replace("20f43951", "20f43952")
+    other = ulid(T0 + NS, bytes([2] * 10))
+    bench.take("bybit", [*frames_of([one]), *frames_of([more], connection=other, recv_ns=T0 + MS)])
+    assert sorted(bench.rows("prices", "trade_id")) == [
+        ("20f43950-d8dd",), ("20f43951",), ("20f43952",)
+    ]  # fmt: skip
+
+
+def test_liquidations_of_the_old_topic_are_understood(bench: Bench) -> None:
+    old = (
+        '{"topic":"liquidation.BTCUSDT","type":"snapshot","ts":1673251091822,"data":{'
+        '"updatedTime":1673251091820,"symbol":"BTCUSDT","side":"Buy","size":"0.5","price":"60000"}}'
+    )
+    bench.take("bybit", frames_of([old, old.replace('"data":{', '"data":7,"x":{')]))
+    columns = ("event_ns", "position_side", "quantity", "quantity_unit", "price", "notional_usd")
+    assert bench.rows("liquidations", *columns) == [
+        (1673251091820 * MS, "long", 0.5, "base", 60000.0, 30000.0)
+    ]
+    assert bench.rows("rejects", "seq", "reason") == [
+        (1, "liquidation.BTCUSDT without a list of events")
     ]
 
 

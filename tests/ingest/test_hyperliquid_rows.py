@@ -97,7 +97,7 @@ def test_every_trade_is_a_last_price_at_its_own_time(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("coin", "asset"),
-    [("kPEPE", "kPEPE"), ("xyz:GOLD", "GOLD"), ("PURR/USDC", "PURR"), ("@107", None), ("#0", None)],
+    [("kPEPE", "PEPE"), ("xyz:GOLD", "GOLD"), ("PURR/USDC", "PURR"), ("@107", None), ("#0", None)],
 )
 def test_the_asset_is_what_the_coin_s_name_says(bench: Bench, coin: str, asset: str | None) -> None:
     bench.take("hyperliquid", frames_of([trades({"coin": coin})]))
