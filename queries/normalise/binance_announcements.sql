@@ -1,9 +1,8 @@
 -- Binance announcements: {"type": "DATA", "topic", "data"}, where data is JSON inside a text: catalogId,
 -- catalogName, publishDate (ms), title, body, disclaimer; also answers to commands.
--- One row per ticker that the title names, or one row without a ticker if it names none. Tickers are
--- read only in the catalogues 48 (new listings) and 161 (delistings): (ABC); Will Delist ABC, DEF on
--- <date>; ABCUSDT of a futures contract. The listing type is set only for titles of a known form: a
--- removal of trading pairs, for instance, delists no coin. Body and disclaimer are long and stay in raw.
+-- One row per ticker that the title names, or one row without a ticker if it names none (title_tickers,
+-- title_type). Both are read only in the catalogues 48 (new listings) and 161 (delistings). A removal of
+-- trading pairs, for instance, delists no coin. Body and disclaimer are long and stay in raw.
 
 -- step: messages
 SELECT
@@ -43,29 +42,9 @@ FROM (
 -- step: announcements
 SELECT
     *,
-    CASE
-        WHEN catalogue NOT IN ('48', '161') OR catalogue IS NULL THEN NULL
-        WHEN regexp_matches(title, '^Binance Futures Will (Launch|List) ') THEN 'futures_listing'
-        WHEN regexp_matches(title, '^Binance Futures Will Delist ') THEN 'futures_delisting'
-        WHEN catalogue = '48' AND regexp_matches(title, '^Binance Will List ') THEN 'spot_listing'
-        WHEN catalogue = '161' AND regexp_matches(title, '^Binance Will Delist ') THEN 'spot_delisting'
-        WHEN catalogue = '48' AND regexp_matches(title, '(?i)\bHODLer Airdrops?\b') THEN 'hodler_airdrop'
-    END AS listing_type,
-    CASE
-        WHEN coalesce(catalogue NOT IN ('48', '161'), true) THEN []
-        WHEN listing_type LIKE 'futures_%'
-            THEN regexp_extract_all(title, '\b([A-Z0-9]{1,20}?)(?:USDT|USDC)\b', 1)
-        WHEN listing_type = 'spot_delisting'
-            THEN regexp_split_to_array(regexp_extract(
-                title,
-                '^Binance Will Delist ((?:[A-Z0-9]{1,20}(?:, and | and |, | & ))*[A-Z0-9]{1,20}) on \d{4}-',
-                1
-            ), ', and | and |, | & ')
-        ELSE regexp_extract_all(title, '\(([A-Z0-9]{1,20})\)', 1)
-    END AS named,
-    -- Numbers and time zones are not tickers; a repeated ticker counts once.
-    list_filter(named, lambda t, place: regexp_matches(t, '[A-Z]') AND t <> 'UTC'
-        AND list_position(named, t) = place) AS tickers
+    coalesce(catalogue IN ('48', '161'), false) AS about_coins,
+    CASE WHEN about_coins THEN title_type(plain_title(title)) END AS listing_type,
+    CASE WHEN about_coins THEN title_tickers(plain_title(title)) ELSE [] END AS tickers
 FROM messages
 WHERE class = 'announcement';
 

@@ -1,6 +1,6 @@
 -- cryptolisting.ws: announcements. Times are integer microseconds. `ticker` may hold several tickers,
 -- separated by commas. On the free tier it is empty, and the title is an upgrade notice (except for
--- not_listing).
+-- not_listing): no listing, but its times are a latency.
 
 -- step: messages
 SELECT
@@ -8,7 +8,8 @@ SELECT
     CASE
         WHEN type = 'announcement' THEN CASE
             WHEN odd THEN NULL
-            WHEN ticker = '' AND coalesce(listing_type, '') <> 'not_listing' THEN 'control'
+            WHEN ticker = '' AND coalesce(listing_type, '') <> 'not_listing'
+                THEN CASE WHEN coalesce(publish_ns, detected_ns, dispatch_ns) IS NULL THEN 'control' ELSE 'blank' END
             WHEN trim(ticker) <> '' OR trim(title) <> '' THEN type
         END
         WHEN type IN ('welcome', 'heartbeat', 'error', 'test_announcement', 'changelog', 'renewal_notice')
@@ -62,16 +63,20 @@ SELECT
 FROM (
     SELECT *, 0 AS item, nullif(trim(ticker), '') AS one
     FROM messages
-    WHERE class = 'announcement' AND NOT coalesce(contains(ticker, ','), false)
+    WHERE class = 'announcement' AND NOT coalesce(contains(plain_title(ticker), ','), false)
     UNION ALL BY NAME
     SELECT
         *,
         unnest(range(greatest(len(tickers), 1)))::INTEGER AS item,
         trim(unnest(CASE WHEN len(tickers) > 0 THEN tickers ELSE [NULL] END)) AS one
     FROM (
-        SELECT *, list_filter(string_split(ticker, ','), lambda t: trim(t) <> '') AS tickers
+        SELECT
+            *,
+            each_once(list_filter(
+                list_transform(string_split(plain_title(ticker), ','), lambda t: trim(t)), lambda t: t <> ''
+            )) AS tickers
         FROM messages
-        WHERE class = 'announcement' AND contains(ticker, ',')
+        WHERE class = 'announcement' AND contains(plain_title(ticker), ',')
     )
 );
 
@@ -80,4 +85,4 @@ SELECT
     id.*, 0 AS item, 'announcements' AS channel, lower(publisher) AS exchange, line, clock_error_ns,
     false AS backfill, publish_ns, publish_ns AS event_ns, detected_ns, dispatch_ns
 FROM messages
-WHERE class = 'announcement' AND coalesce(publish_ns, detected_ns, dispatch_ns) IS NOT NULL;
+WHERE class IN ('announcement', 'blank') AND coalesce(publish_ns, detected_ns, dispatch_ns) IS NOT NULL;

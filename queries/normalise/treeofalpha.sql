@@ -1,9 +1,8 @@
 -- Tree of Alpha: one news item per frame: title, body, source, type, link or url, time (ms), coin,
 -- suggestions [{coin, found, symbols}] and other fields. News from an exchange's announcements (the
 -- source is the exchange, e.g. Binance EN, Upbit) become listings, all others alerts.
--- A ticker is read from a title about listings, where it is in brackets, or from ABCUSDT of a futures
--- contract. The service's guesses (coin, suggestions: BNB wherever Binance is named) are not announced
--- tickers and stay in extra. The listing type is set only for titles of a known form.
+-- A ticker is read from a title about listings (title_tickers, title_type). The service's guesses (coin,
+-- suggestions: BNB wherever Binance is named) are not announced tickers and stay in extra.
 -- `time` is when the service found the news (an item's _id begins with it), not a time of the exchange.
 
 -- step: messages
@@ -38,39 +37,18 @@ FROM (
 );
 
 -- step: announcements
+-- The title, and its translation if there is one: what either says.
 SELECT
-    *, concat_ws(' ', title, english) AS titles,
+    *,
+    plain_title(regexp_replace(title, '^[A-Z]+ [A-Z]{2}: ', '')) AS own_title, plain_title(english) AS translated,
+    concat_ws(' ', own_title, translated) AS titles,
+    coalesce(title_type(own_title), title_type(translated)) AS listing_type,
     CASE
-        WHEN publisher = 'binance' AND regexp_matches(titles, '\bBinance Futures Will (Launch|List) ')
-            THEN 'futures_listing'
-        WHEN publisher = 'binance' AND regexp_matches(titles, '\bBinance Futures Will Delist ')
-            THEN 'futures_delisting'
-        WHEN publisher = 'binance' AND regexp_matches(titles, '\bBinance Will List ') THEN 'spot_listing'
-        WHEN publisher = 'binance' AND regexp_matches(titles, '\bBinance Will Delist ') THEN 'spot_delisting'
-        -- These two exchanges have only spot markets.
-        WHEN publisher IN ('upbit', 'bithumb') AND regexp_matches(titles, '(?i)거래지원 종료|\bdelist')
-            THEN 'spot_delisting'
-        WHEN publisher IN ('upbit', 'bithumb')
-                AND regexp_matches(titles, '(?i)신규 거래지원|마켓 추가|마켓 디지털 자산 추가|Market Support for ')
-            THEN 'spot_listing'
-    END AS listing_type,
-    CASE
-        WHEN listing_type LIKE 'futures_%'
-            THEN regexp_extract_all(titles, '\b([A-Z0-9]{1,20}?)(?:USDT|USDC)\b', 1)
-        WHEN listing_type = 'spot_delisting' AND publisher = 'binance'
-            THEN regexp_split_to_array(regexp_extract(
-                titles,
-                '\bBinance Will Delist ((?:[A-Z0-9]{1,20}(?:, and | and |, | & ))*[A-Z0-9]{1,20}) on \d{4}-',
-                1
-            ), ', and | and |, | & ')
         WHEN listing_type IS NOT NULL
             OR regexp_matches(titles, '(?i)\b(de)?list(s|ed|ing|ings)?\b|roadmap|market support|거래지원|마켓')
-            THEN regexp_extract_all(titles, '\(([A-Z0-9]{1,20})\)', 1)
+            THEN each_once(list_concat(title_tickers(own_title), title_tickers(translated)))
         ELSE []
-    END AS named,
-    -- Numbers, time zones and markets are not tickers; a repeated ticker counts once.
-    list_filter(named, lambda t, place: regexp_matches(t, '[A-Z]')
-        AND t NOT IN ('UTC', 'KST', 'KRW', 'USD', 'USDT') AND list_position(named, t) = place) AS tickers
+    END AS tickers
 FROM messages
 WHERE class = 'news' AND publisher IS NOT NULL;
 

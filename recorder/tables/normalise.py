@@ -117,9 +117,22 @@ def load(sql: str | Path) -> Normaliser:
         raise DataError("is missing", where=str(path)) from None
 
 
+#: The shared macros that feeds' SQL may use: what a symbol and what a title says.
+_NAMES = (
+    "asset_spelled",
+    "coin_of",
+    "each_once",
+    "is_dollar",
+    "plain_title",
+    "scale_of",
+    "title_tickers",
+    "title_type",
+)
+
+
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the macros that the feeds' SQL uses: those of names are the queries' own."""
-    canned.share(connection, "asset_spelled", "is_dollar", "scale_of")
+    canned.share(connection, *_NAMES)
     connection.execute(path_of("_macros").read_text("utf-8"))
 
 

@@ -1,0 +1,20 @@
+-- title: The tickers in one piece of a title
+-- description: A list: those in its brackets, else the piece itself if it can be a ticker. A contract is named
+--   without its quote currency (BANKUSDT, XRPUSD and FOO/USDT are BANK, XRP and FOO).
+-- param piece VARCHAR = NULL  -- the piece
+-- param contract BOOLEAN = false  -- true if the title is about contracts
+-- example: SELECT title_piece('Meteora (MET)', false)
+CASE
+    WHEN len(bracketed($piece)) > 0 THEN bracketed($piece)
+    ELSE list_filter(
+        [CASE
+            WHEN contains($piece, '/') THEN trim(split_part(regexp_replace($piece, ' *\(.*$', ''), '/', 1))
+            WHEN $contract THEN regexp_replace(
+                regexp_replace($piece, ' *\(.*$', ''),
+                '^(.+?)[-_/]?(?:USDT|USDC|USD1|FDUSD|BUSD|USDE|USD)$|^(BTC|ETH|BNB|SOL|XRP|DOGE)U$', '\1\2'
+            )
+            ELSE regexp_replace($piece, ' *\(.*$', '')
+        END],
+        lambda word: is_ticker(word)
+    )
+END
