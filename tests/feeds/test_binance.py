@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from kit.exchange import Exchange, Talk, capturing, until
+from kit.instruments import names, sizes
 
 from recorder.errors import ConfigError
 from recorder.feed import Instrument, Notice, Options, Plan
@@ -226,11 +227,11 @@ COIN_M = {
 
 
 def test_the_lists_say_what_trades_and_what_a_contract_is() -> None:
-    assert read(json.dumps(USD_M).encode()) == (
+    assert sizes(read(json.dumps(USD_M).encode())) == (
         [Instrument("BTCUSDT", "btcusdt", 1.0, "base")],
         None,
     )
-    assert read(json.dumps(COIN_M).encode()) == (
+    assert sizes(read(json.dumps(COIN_M).encode())) == (
         [
             Instrument("BTCUSD_PERP", "btcusd_perp", 100.0, "usd"),
             Instrument("ADAUSD_260925", "adausd_260925", 10.0, "usd"),
@@ -238,6 +239,34 @@ def test_the_lists_say_what_trades_and_what_a_contract_is() -> None:
         ],
         None,
     )
+
+
+def test_the_lists_name_coins_currencies_kinds_and_steps() -> None:
+    steps = [
+        {"filterType": "PRICE_FILTER", "tickSize": "0.0000001"},
+        {"filterType": "LOT_SIZE", "stepSize": "1"},
+    ]
+    more = {"baseAsset": "1000PEPE", "quoteAsset": "USDT", "filters": steps}
+    pepe = {"symbol": "1000PEPEUSDT", "status": "TRADING", **more}
+    coin_m = {
+        "symbol": "BTCUSD_260925", "contractStatus": "TRADING", "contractSize": 100,
+        "contractType": "CURRENT_QUARTER", "baseAsset": "BTC", "quoteAsset": "USD",
+        "marginAsset": "BTC",
+    }  # fmt: skip
+    perpetual = {**pepe, "contractType": "PERPETUAL", "marginAsset": "USDT"}
+    listed = [read(json.dumps({"symbols": [one]}).encode()) for one in (perpetual, pepe, coin_m)]
+    same = {"base": "1000PEPE", "quote": "USDT", "tick_size": 1e-7, "lot_size": 1.0}
+    assert [names(found) for found in listed] == [
+        [
+            Instrument("1000PEPEUSDT", "1000pepeusdt", **same, settle="USDT", kind="perpetual",
+                       contract_type="linear", state="TRADING")
+        ],
+        [Instrument("1000PEPEUSDT", "1000pepeusdt", **same, kind="spot", state="TRADING")],
+        [
+            Instrument("BTCUSD_260925", "btcusd_260925", base="BTC", quote="USD", settle="BTC",
+                       kind="future", contract_type="inverse", state="TRADING")
+        ],
+    ]  # fmt: skip
 
 
 def test_the_funding_intervals_complete_the_list() -> None:

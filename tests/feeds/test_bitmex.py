@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from kit.exchange import Exchange, Talk, capturing, until
+from kit.instruments import names, sizes
 
 from recorder.errors import ConfigError
 from recorder.feed import Instrument, Notice, Options, Plan
@@ -167,7 +168,7 @@ LISTED: list[dict[str, Any]] = [
 
 
 def test_the_list_says_what_a_contract_is() -> None:
-    assert read(json.dumps(LISTED).encode()) == (
+    assert sizes(read(json.dumps(LISTED).encode())) == (
         [
             Instrument("XBTUSD", "XBTUSD", 1.0, "usd", 8.0),
             Instrument("XBTUSDT", "XBTUSDT", 1e-6, "base", 8.0),
@@ -178,6 +179,18 @@ def test_the_list_says_what_a_contract_is() -> None:
         ],
         None,
     )
+
+
+def test_the_list_names_coins_currencies_kinds_and_steps() -> None:
+    told = {
+        "symbol": "ETHUSD", "state": "Open", "typ": "FFWCSX", "underlying": "ETH",
+        "quoteCurrency": "USD", "settlCurrency": "XBt", "isInverse": False, "isQuanto": True,
+        "tickSize": 0.05, "lotSize": 1,
+    }  # fmt: skip
+    assert names(read(json.dumps([told]).encode())) == [
+        Instrument("ETHUSD", "ETHUSD", base="ETH", quote="USD", settle="XBt", kind="perpetual",
+                   contract_type="quanto", tick_size=0.05, lot_size=1.0, state="Open")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

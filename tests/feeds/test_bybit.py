@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from kit.exchange import Exchange, Talk, capturing, until
+from kit.instruments import names, sizes
 
 from recorder.errors import ConfigError
 from recorder.feed import Ask, Instrument, Notice, Options, Plan, Refusal
@@ -256,19 +257,33 @@ def test_what_trades_is_listed_with_its_unit_and_funding_interval() -> None:
         instrument("BIOUSDT", status="PreLaunch"),
         instrument("XEUR", quoteCoin="EUR", fundingInterval=60),
     )
-    assert listed(body) == (
+    assert sizes(listed(body)) == (
         [
             Instrument("BTCUSDT", "BTCUSDT", 1.0, "base", 8.0),
             Instrument("BTC-25DEC26", "BTC-25DEC26", 1.0, "base", None),
-            Instrument("XEUR", "XEUR", None, None, 1.0),
+            Instrument("XEUR", "XEUR", 1.0, "base", 1.0),
         ],
         None,
     )
 
 
 def test_inverse_contracts_are_of_one_dollar() -> None:
-    found, _ = listed(page(instrument("BTCUSD", quoteCoin="USD"), category="inverse"))
+    found, _ = sizes(listed(page(instrument("BTCUSD", quoteCoin="USD"), category="inverse")))
     assert found == [Instrument("BTCUSD", "BTCUSD", 1.0, "usd", 8.0)]
+
+
+def test_the_list_names_coins_currencies_kinds_and_steps() -> None:
+    linear = listed(page(instrument("BTCUSDT"), instrument("X-26", contractType="LinearFutures")))
+    spot = {"symbol": "BTCEUR", "status": "Trading", "baseCoin": "BTC", "quoteCoin": "EUR"}
+    same = {"base": "BTC", "quote": "USDT", "settle": "USDT", "contract_type": "linear",
+            "tick_size": 0.1, "lot_size": 0.001, "state": "Trading"}  # fmt: skip
+    assert names(linear) == [
+        Instrument("BTCUSDT", "BTCUSDT", **same, kind="perpetual"),
+        Instrument("X-26", "X-26", **same, kind="future"),
+    ]
+    assert names(listed(page(spot, category="spot"))) == [
+        Instrument("BTCEUR", "BTCEUR", base="BTC", quote="EUR", kind="spot", state="Trading")
+    ]
 
 
 def test_the_next_page_is_asked_for_with_the_cursor_as_it_came() -> None:

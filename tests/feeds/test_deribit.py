@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from kit.exchange import Exchange, Talk, capturing, until
+from kit.instruments import names, sizes
 
 from recorder.errors import ConfigError
 from recorder.feed import Instrument, Notice, Options, Plan
@@ -229,12 +230,12 @@ def test_the_list_says_whether_a_size_is_dollars_or_coins() -> None:
             instrument("GONE-PERPETUAL", is_active=False),
         ],
     }
-    assert listed(body) == (
+    assert sizes(listed(body)) == (
         [
             Instrument("BTC-PERPETUAL", "BTC-PERPETUAL", 1.0, "usd", 8.0),
             Instrument("BTC-29SEP23", "BTC-29SEP23", 1.0, "usd", None),
             Instrument("SOL_USDC-PERPETUAL", "SOL_USDC-PERPETUAL", 1.0, "base", 8.0),
-            Instrument("ETH_BTC-PERPETUAL", "ETH_BTC-PERPETUAL", None, None, 8.0),
+            Instrument("ETH_BTC-PERPETUAL", "ETH_BTC-PERPETUAL", 1.0, "base", 8.0),
             Instrument("X-PERPETUAL", "X-PERPETUAL", None, None, 8.0),
         ],
         None,
@@ -258,7 +259,28 @@ def test_anything_else_is_no_list(body: Any) -> None:
 @pytest.mark.parametrize("unit", [[1], {"a": 1}, 7, None])
 def test_an_odd_contract_is_an_unknown_one(kind: Any, unit: Any) -> None:
     odd = instrument("X", instrument_type=kind, counter_currency=unit, quote_currency=unit)
-    assert listed({"result": [odd]})[0] == [Instrument("X", "X", None, None, 8.0)]
+    size, known = (1.0, "base") if kind == "linear" else (None, None)
+    found = listed({"result": [odd]})
+    assert sizes(found)[0] == [Instrument("X", "X", size, known, 8.0)]
+    assert found[0][0].quote is None
+
+
+def test_the_list_names_coins_currencies_and_kinds() -> None:
+    option = {"kind": "option", "instrument_type": "reversed", "quote_currency": "BTC"}
+    spot = {"kind": "spot", "instrument_type": "linear", "quote_currency": "USDC"}
+    found = listed({"result": [
+        instrument("BTC-PERPETUAL"), instrument("BTC-25DEC26-90000-C", **option),
+        instrument("BTC_USDC", **spot),
+    ]})  # fmt: skip
+    same = {"base": "BTC", "settle": "BTC", "tick_size": 0.5, "lot_size": 10.0, "state": "open"}
+    assert names(found) == [
+        Instrument("BTC-PERPETUAL", "BTC-PERPETUAL", **same, quote="USD", kind="perpetual",
+                   contract_type="inverse"),
+        Instrument("BTC-25DEC26-90000-C", "BTC-25DEC26-90000-C", **same, quote="BTC",
+                   kind="option", contract_type="inverse"),
+        Instrument("BTC_USDC", "BTC_USDC", **same, quote="USDC", kind="spot"),
+    ]  # fmt: skip
+    assert [one.contract_unit for one in found[0]] == ["usd", "base", "base"]
 
 
 # -- a capture

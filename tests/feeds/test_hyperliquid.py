@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from kit.exchange import Exchange, Talk, capturing, until
+from kit.instruments import names, sizes
 
 from recorder.errors import ConfigError
 from recorder.feed import Instrument, Notice, Options, Plan
@@ -191,13 +192,21 @@ def test_the_list_gives_what_trades_in_coins_with_hourly_funding() -> None:
         "marginTables": [],
         "collateralToken": 0,
     }
-    assert listed(body) == (
+    assert sizes(listed(body)) == (
         [
             Instrument("BTC", "BTC", 1.0, "base", 1.0),
             Instrument("kPEPE", "kPEPE", 1.0, "base", 1.0),
         ],
         None,
     )
+
+
+def test_the_list_names_coins_and_the_builder_s_exchange() -> None:
+    body = {"universe": [{"szDecimals": 3, "name": "xyz:GOLD", "maxLeverage": 10}]}
+    assert names(listed(body)) == [
+        Instrument("xyz:GOLD", "xyz:GOLD", base="GOLD", quote="USD", kind="perpetual",
+                   contract_type="linear", lot_size=0.001, state="open", dex="xyz")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

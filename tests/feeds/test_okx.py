@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from kit.exchange import Exchange, Talk, capturing, until
+from kit.instruments import names, sizes
 
 from recorder.errors import ConfigError
 from recorder.feed import Instrument, Notice, Options, Plan
@@ -271,17 +272,32 @@ def test_the_list_says_what_a_contract_is_worth() -> None:
             instrument("NEW-USDT-SWAP", state="preopen"),
         ],
     }
-    assert listed(body) == (
+    assert sizes(listed(body)) == (
         [
             Instrument("BTC-USDT-SWAP", "BTC-USDT-SWAP", 0.01, "base"),
             Instrument("BTC-USD-SWAP", "BTC-USD-SWAP", 100.0, "usd"),
             Instrument("DOGE-USDT-SWAP", "DOGE-USDT-SWAP", 10_000.0, "base"),
-            Instrument("ETH-BTC-SWAP", "ETH-BTC-SWAP", 0.1, None),
+            Instrument("ETH-BTC-SWAP", "ETH-BTC-SWAP", 0.1, "base"),
             Instrument("X-USDT-SWAP", "X-USDT-SWAP", 0.01, None),
             Instrument("Z-USDT-SWAP", "Z-USDT-SWAP", None, "base"),
         ],
         None,
     )
+
+
+def test_the_list_names_coins_currencies_kinds_and_steps() -> None:
+    pair = {"instType": "SPOT", "uly": "", "baseCcy": "BTC", "quoteCcy": "EUR", "settleCcy": "",
+            "ctVal": "", "ctMult": "", "ctValCcy": "", "ctType": "", "tickSz": "0.1"}  # fmt: skip
+    found = listed({"code": "0", "data": [
+        instrument("BTC-USD_UM-SWAP", uly="BTC-USD_UM"), instrument("BTC-EUR", **pair)
+    ]})  # fmt: skip
+    assert sizes(found)[0][1] == Instrument("BTC-EUR", "BTC-EUR", 1.0, "base")
+    assert names(found) == [
+        Instrument("BTC-USD_UM-SWAP", "BTC-USD_UM-SWAP", base="BTC", quote="USD_UM", settle="USDT",
+                   kind="perpetual", contract_type="linear", lot_size=0.01, state="live"),
+        Instrument("BTC-EUR", "BTC-EUR", base="BTC", quote="EUR", kind="spot", tick_size=0.1,
+                   lot_size=0.01, state="live"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("size", ["nan", "inf", "-1", "0", "much", "1e300"])
