@@ -19,9 +19,11 @@ KINDS = ("last", "mark", "mid", "index", "liquidation")
 _COLUMNS = "recv_ns, event_ns, feed, exchange, symbol"
 _SOUND = "backfill IS NOT TRUE AND price > 0 AND isfinite(price)"
 
-# Every price in the tables, by kind, without past events that a feed sent later (`backfill`).
+# Every price in the tables, by kind, without past events that a feed sent later (`backfill`) and
+# trades that were agreed outside the book (`off_book`).
 QUOTES = f"""
-SELECT {_COLUMNS}, kind, price, connection, seq, item FROM prices WHERE {_SOUND}
+SELECT {_COLUMNS}, kind, price, connection, seq, item
+FROM prices WHERE {_SOUND} AND off_book IS NOT TRUE
 UNION ALL
 SELECT {_COLUMNS}, 'liquidation', price, connection, seq, item FROM liquidations WHERE {_SOUND}
 """  # noqa: S608 - our own text
@@ -67,7 +69,10 @@ FROM (
     WHERE event_ns IS NULL AND recv_ns >= $arrives AND recv_ns <= $until
 )
 WHERE list_contains($kinds, kind)
-    AND CASE WHEN $asset IS NULL THEN symbol = $symbol ELSE asset_of(symbol) = upper($asset) END
+    AND CASE
+        WHEN $asset IS NULL THEN symbol = $symbol
+        ELSE asset_of(exchange, symbol) = coin_of($asset) AND in_dollars(exchange, symbol)
+    END
     AND ($exchange IS NULL OR exchange = lower($exchange))
     AND ($feed IS NULL OR feed = $feed)
 ORDER BY happened_ns, list_position($kinds, kind), recv_ns, feed, connection, seq, item

@@ -148,7 +148,7 @@ class Book:
 
         if self._known is None:
             rows = self._db.execute(
-                "SELECT feed, exchange, symbol, asset_of(symbol) FROM ("
+                "SELECT feed, exchange, symbol, asset_of(exchange, symbol) FROM ("
                 "SELECT DISTINCT feed, exchange, symbol FROM prices WHERE symbol IS NOT NULL)"
             ).fetchall()
             self._assets = {TradedInstrument(*row[:3]): row[3] for row in rows}
