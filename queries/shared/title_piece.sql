@@ -2,13 +2,13 @@
 -- description: A list: those in its brackets, else the piece itself if it can be a ticker. A contract is named
 --   without its quote currency (BANKUSDT, XRPUSD and FOO/USDT are BANK, XRP and FOO).
 -- param piece VARCHAR = NULL  -- the piece
--- param contract BOOLEAN = false  -- true if the title is about contracts
+-- param contract BOOLEAN = false  -- true if the title is about contracts; NULL if it lists and delists nothing
 -- example: SELECT title_piece('Meteora (MET)', false)
 CASE
     WHEN len(bracketed($piece)) > 0 THEN bracketed($piece)
     ELSE list_filter(
         [CASE
-            WHEN contains($piece, '/') THEN trim(split_part(regexp_replace($piece, ' *\(.*$', ''), '/', 1))
+            WHEN $contract IS NOT NULL AND contains($piece, '/') THEN trim(split_part(regexp_replace($piece, ' *\(.*$', ''), '/', 1))
             WHEN $contract THEN regexp_replace(
                 regexp_replace($piece, ' *\(.*$', ''),
                 '^(.+?)[-_/]?(?:USDT|USDC|USD1|FDUSD|BUSD|USDE|USD)$|^(BTC|ETH|BNB|SOL|XRP|DOGE)U$', '\1\2'

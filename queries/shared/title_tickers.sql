@@ -9,5 +9,5 @@ each_once(flatten(list_transform(
     regexp_extract_all(
         regexp_replace(title_subject($title), ',? (?:and|And|AND) ', ', ', 'g'), '(?:[^,&;(]|\([^)]*\))+'
     ),
-    lambda piece: title_piece(trim(piece), coalesce(title_type($title), '') LIKE 'futures%')
+    lambda piece: title_piece(trim(piece), title_type($title) LIKE 'futures%')
 )))
