@@ -109,3 +109,26 @@ def test_the_design_tables_all_exist() -> None:
 def test_the_meaning_of_columns_is_told_for_every_feed(kind: str) -> None:
     told = (ROOT / "docs/semantics.md").read_text("utf-8")
     assert re.search(rf"^\| {kind}\b|, {kind}\b", told, re.MULTILINE)
+
+
+RULES = (
+    "unit of a size", "side of a trade", "side of a liquidation", "price of a liquidation",
+    "trades off the book", "open interest", "interval of a rate", "copies are equal by",
+    "sent again", "snapshot or delta", "left out by the venue",
+)  # fmt: skip
+
+
+def test_every_rule_is_answered_for_every_feed() -> None:
+    text = (ROOT / "docs/semantics.md").read_text("utf-8")
+    section = text.split("## Every rule, every feed")[1].split("\n## ")[0]
+    answers: dict[tuple[str, str], str] = {}
+    feeds: list[str] = []
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if line.startswith("| rule |"):
+            feeds = cells[1:]
+        elif cells[0] in RULES:
+            answers |= {(cells[0], name): cell for name, cell in zip(feeds, cells[1:], strict=True)}
+    wanted = {(rule, kind) for rule in RULES for kind in KINDS if feed(kind).normalise}
+    assert answers.keys() == wanted
+    assert [place for place, cell in answers.items() if not cell] == []

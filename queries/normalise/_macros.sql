@@ -21,7 +21,7 @@ CREATE OR REPLACE TEMP MACRO time_ns(x, unit) AS (
     END
 );
 
--- A time in ns since epoch, from milliseconds or microseconds: a count of one is no time in the other.
+-- A time in ns since epoch, from milliseconds or microseconds: a count of one is not a time in the other.
 CREATE OR REPLACE TEMP MACRO ms_or_us(x) AS (coalesce(time_ns(x, 1000000), time_ns(x, 1000)));
 
 -- The hours between two times in ns; NULL unless they are a minute to two days apart.

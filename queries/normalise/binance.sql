@@ -206,7 +206,7 @@ SELECT
     id.*, item, channel, 'binance' AS exchange, symbol, event_ns, 'trade' AS kind,
     asset, side, price, base_size AS quantity, value AS notional_usd, trade AS tx, false AS backfill
 FROM trades
-WHERE value >= getvariable('whale_usd') AND off_book IS NOT TRUE; -- the fund is no whale
+WHERE value >= getvariable('whale_usd') AND off_book IS NOT TRUE; -- a fund is not a whale
 
 -- table: latency
 SELECT

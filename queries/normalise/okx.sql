@@ -250,7 +250,7 @@ FROM events
 WHERE name IN ('mark-price', 'index-tickers', 'tickers') AND wrong IS NULL AND price IS NOT NULL;
 
 -- table: prices once (symbol, trade_id, off_book)
--- Block trades have a channel of their own.
+-- Block trades come on another channel.
 SELECT
     id.*, item, channel, 'okx' AS exchange, symbol, event_ns, 'last' AS kind, price,
     coalesce(in_base(quantity, price, size, unit), quantity) AS quantity,

@@ -1,6 +1,6 @@
 -- title: True if a word of a title can be a ticker
 -- description: Letters of any script but Hangul, and digits; no word in ordinary spelling (Solstice), and no word
---   that stands in brackets for another reason (UTC, KRW, Updated).
+--   that is in brackets for another reason (UTC, KRW, Updated).
 -- param word VARCHAR = NULL  -- the word
 -- example: SELECT is_ticker('1INCH')
 coalesce(

@@ -17,7 +17,7 @@ CASE
     ),
     -- What follows the names.
     '(?i)(?: on (?:the |spot|\d{4}|kucoin|coinbase|binance|bybit|okx|futures)| for (?:spot|trading)| in (?:the |eea|eu\b)|,? with | at \d| from \d| — | - | – | – |!| via | under ).*$', ''),
-    -- What stands before and after them.
+    -- What is before and after them.
     '(?i)^(?:(?:multiple|several|certain|the following|the|spot|new|usd[ⓢs]?(?:-m|-margined)?|usd[tc]?-(?:m|margined)|coin-(?:m|margined)|u-(?:m|margined)'
     || '|usd[^ ]{0,2}-m(?:argined)?|pre-market|(?:perpetual |pre-market |expiry )?(?:futures|contracts?|perpetuals?) for) )+', ''),
     '(?i)(?: (?:usd[^ ]{0,2}-m(?:argined)?|coin-m(?:argined)?|usd[tc]-m(?:argined)?|perpetual|perpetuals|futures|contracts?|quarterly|tradfi|equity|equities|stock|index|pre-market|spot|trading|pairs?|tokens?|crypto|cryptos|swaps?|\(?\d{4}(?:-\d\d-\d\d)?\)?))+$', '')

@@ -1,6 +1,6 @@
 -- title: The tickers that an announcement's title names
--- description: The part that names coins is split at commas and "and", and each piece is judged by itself: what
---   stands in its brackets, else the piece, without a quote currency. (KRW, BTC) and the like are markets.
+-- description: The part that names coins is split at commas and "and", and each piece is judged by itself: what is
+--   in its brackets, else the piece, without a quote currency. (KRW, BTC) and the like are markets.
 --   Letters of any script; each ticker once, in the title's order.
 -- param title VARCHAR = NULL  -- the title, in plain characters
 -- example: SELECT title_tickers('Binance Will Delist ALPHA, BSW and LTO on 2026-10-04')

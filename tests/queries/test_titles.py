@@ -59,7 +59,7 @@ def test_titles_are_read_as_people_read_them(database: duckdb.DuckDBPyConnection
         (None, None, None),
         ("Binance Will List", "spot_listing", []),
         ("Binance Will List X \uff08AAA\uff0c BBB\uff09", "spot_listing", ["AAA", "BBB"]),
-        ("Binance Will Delist AA\uff0c BB\u3001CC on 2026-10", "spot_delisting", ["AA", "BB", "CC"]),
+        ("Binance Will Delist AA\uff0c BB\u3001CC", "spot_delisting", ["AA", "BB", "CC"]),
         ("Binance Will Delist AAA, AAA and BBB on 2026-10-28", "spot_delisting", ["AAA", "BBB"]),
         ("Binance Will Delist A, 4 and 1INCH on 2026-10-28", "spot_delisting", ["A", "4", "1INCH"]),
         ("Binance Will List Staked Ether (stETH)", "spot_listing", ["stETH"]),
