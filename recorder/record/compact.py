@@ -196,19 +196,26 @@ def _directory(layout: Layout, feed: str, date: str) -> Path:
 
 
 def _sizes(place: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_size for path in place.glob("*.parquet")}
+    files = (path for path in place.glob("*.parquet") if path.is_file())
+    return {path.name: path.stat().st_size for path in files}
 
 
 def _clear(stage: Path, place: Path) -> None:
-    """Remove a stage; first move files back that came into the day just before the exchange.
+    """Remove a stage; first move back what the day does not hold: nothing foreign is deleted.
 
-    Those are files whose segments the day does not hold: another program copied them in.
+    Those are files of segments that another program copied in just before the exchange, and files
+    and directories that are not the recorder's.
     """
-    there = {stem for path in place.glob("*.parquet") for stem in footers.stems_in(path, path.stem)}
-    for path in stage.glob("*.parquet"):
-        if there.isdisjoint(footers.stems_in(path, path.stem)):
-            path.rename(place / path.name)
-            durable.sync_directory(place)
+    there = {
+        stem for name in _sizes(place) for stem in footers.stems_in(place / name, Path(name).stem)
+    }
+    for path in sorted(stage.iterdir()):
+        ours = path.suffix == ".parquet" and path.is_file()
+        held = ours and not there.isdisjoint(footers.stems_in(path, path.stem))
+        if held or path.suffix == ".tmp" or (place / path.name).exists():
+            continue
+        path.rename(place / path.name)
+        durable.sync_directory(place)
     shutil.rmtree(stage)
 
 

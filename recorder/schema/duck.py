@@ -20,7 +20,7 @@ def bound(db: duckdb.DuckDBPyConnection, memory_mb: int = BATCH_MB) -> None:
         "SELECT current_setting('memory_limit'), current_setting('threads')"
     ).fetchall()[0]
     number, unit = str(text).split()
-    if float(number) * _UNITS[unit] > memory_mb * 10**6:
+    if float(number) * _UNITS.get(unit, 1 << 50) > memory_mb * 10**6:
         db.execute(f"SET memory_limit = '{memory_mb}MB'")
     db.execute(f"SET threads = {min(int(threads), _BATCH_THREADS)}")
 

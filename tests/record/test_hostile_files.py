@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from kit.frames import T0, frames_of, table
+from kit.frames import RUN, T0, frames_of, table
 from kit.records import Published
 
 from recorder.bucket.remote import layout_of
@@ -20,7 +20,7 @@ from recorder.cli import main
 from recorder.clock import NS
 from recorder.errors import DataError
 from recorder.record import inflated
-from recorder.record.layout import stem
+from recorder.record.layout import Layout, stem
 from recorder.record.report import RecordVerdict, Report
 from recorder.record.sealed import check, sealed_file
 from recorder.record.verify import verify
@@ -191,6 +191,20 @@ def test_no_command_ends_in_an_error_of_its_own(
     assert "where in the code" not in said
     assert "\x1b" not in said
     assert ending.value.code in {0, 1, 2, 10}
+
+
+def test_compaction_leaves_what_is_not_the_recorder_s(littered: Path, tmp_path: Path) -> None:
+    shutil.copytree(littered, tmp_path, dirs_exist_ok=True, symlinks=True)
+    day = tmp_path / "raw" / f"feed={FEED}" / f"date={DAY}"
+    before = {path.name for path in day.iterdir()}
+    ours = set(Layout(tmp_path).sealed(FEED)) & {stem(T0 + n * NS, RUN, n + 1) for n in range(3)}
+    with pytest.raises(SystemExit):
+        main(["prune", "--compact", "--data-dir", str(tmp_path)])
+    after = {path.name for path in day.iterdir()}
+    merged, *others = sorted(f"{name}.parquet" for name in ours)
+    assert len(others) == 2
+    assert after == before - set(others) and merged in after
+    assert (day / f"{other_stem(10)}.parquet" / "inside").is_dir()
 
 
 def test_every_foreign_object_in_a_bucket_is_named_and_nothing_stops(tmp_path: Path) -> None:
