@@ -37,6 +37,7 @@ FEED = "binance"
 _KINDS = ("ext4", "xfs")
 #: Longer than the pause between two looks of ingest, so that each cut takes frames that have rows.
 _FSYNC_MS = 2000
+_PATIENCE = 120.0
 
 
 def power_cut_of_tables(seed: int, scale: Scale) -> Outcome:
@@ -52,7 +53,8 @@ def power_cut_of_tables(seed: int, scale: Scale) -> Outcome:
         with tempfile.TemporaryDirectory() as place:
             disk = Disk(Path(place), kind)
             for number in range(scale.of(short=1, full=20)):
-                asyncio.run(_cut_once(disk, f"data{number}", dice, outcome))
+                pause = dice.random() * scale.of(short=0.1, full=2)
+                asyncio.run(_cut_once(disk, f"data{number}", dice, pause, outcome))
         _count(outcome, f"cuts on {kind}", scale.of(short=1, full=20))
     return outcome
 
@@ -69,7 +71,7 @@ class Trades(Source):
         return "text", trade(1_000_000 * talk.number + len(talk.sent)).encode()
 
 
-async def _cut_once(disk: Disk, name: str, dice: Random, outcome: Outcome) -> None:
+async def _cut_once(disk: Disk, name: str, dice: Random, pause: float, outcome: Outcome) -> None:
     data, config = disk.at / name, disk.image.with_name(name)
     source = Trades(dice.randrange(1 << 30), batch=5, pause=0.02)
     with disk.mounted():
@@ -80,8 +82,8 @@ async def _cut_once(disk: Disk, name: str, dice: Random, outcome: Outcome) -> No
             async with capturing(config, feeds, *where, **settings) as capture:
                 await eventually(lambda: source.talks and source.talks[0].sent)
                 ingest = await _recorder("ingest", "--follow", *where)
-                await eventually((data / "recorder.duckdb").exists, 60)
-                await asyncio.sleep(dice.random() * 2)
+                await eventually((data / "recorder.duckdb").exists, _PATIENCE)
+                await asyncio.sleep(pause)
                 await _commit(data)
                 await asyncio.sleep(dice.random() * 0.1)
                 disk.cut()
@@ -117,7 +119,7 @@ async def _commit(data: Path) -> None:
         return log.stat().st_size if log.exists() else 0
 
     before = size()
-    await eventually(lambda: size() not in {0, before}, 60)
+    await eventually(lambda: size() not in {0, before}, _PATIENCE)
 
 
 def _unacknowledged(source: Source) -> list[Talk]:

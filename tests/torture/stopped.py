@@ -54,7 +54,7 @@ async def _stop_each(
             for name, command in _BESIDE.items()
             if name in victims
         }
-        page = await _page(beside["serve"].stderr) if beside else ""
+        page = await _page(beside["serve"].stdout) if beside else ""
         pids = {"capture": capture.pid} | {name: child.pid for name, child in beside.items()}
         for name in victims:
             problems[name] = await _stop(name, pids, data, seconds, outcome)
@@ -79,8 +79,8 @@ _BESIDE = {"ingest": ("ingest", "--follow"), "serve": ("serve", "--port", "0")}
 async def _running(data: Path, *command: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "recorder", *command, "--data-dir", str(data)),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
     )
     try:
         yield process
@@ -90,10 +90,10 @@ async def _running(data: Path, *command: str) -> AsyncIterator[asyncio.subproces
         await process.wait()
 
 
-async def _page(stderr: asyncio.StreamReader | None) -> str:
-    assert stderr is not None
-    async with asyncio.timeout(60):
-        while line := (await stderr.readline()).decode():
+async def _page(stdout: asyncio.StreamReader | None) -> str:
+    assert stdout is not None
+    async with asyncio.timeout(120):
+        while line := (await stdout.readline()).decode():
             if address := _ADDRESS.search(line):
                 return address[0]
     raise RuntimeError("serve ended")
