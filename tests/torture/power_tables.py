@@ -80,7 +80,7 @@ async def _cut_once(disk: Disk, name: str, dice: Random, pause: float, outcome: 
             settings = {"rotate_mb": dice.choice((0.02, 0.2)), "fsync_ms": _FSYNC_MS}
             where = ("--data-dir", str(data))
             async with capturing(config, feeds, *where, **settings) as capture:
-                await eventually(lambda: source.talks and source.talks[0].sent)
+                await eventually(lambda: source.talks and source.talks[0].sent, _PATIENCE)
                 ingest = await _recorder("ingest", "--follow", *where)
                 await eventually((data / "recorder.duckdb").exists, _PATIENCE)
                 await asyncio.sleep(pause)

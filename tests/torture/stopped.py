@@ -48,7 +48,7 @@ async def _stop_each(
         await stack.enter_async_context(source.serving())
         feeds = {FEED: trades_feed(source)}
         capture = await stack.enter_async_context(capturing(data, feeds, rotate_mb=0.2))
-        await eventually(lambda: source.talks and source.talks[0].sent)
+        await eventually(lambda: source.talks and source.talks[0].sent, 120)
         beside = {
             name: await stack.enter_async_context(_running(data, *command))
             for name, command in _BESIDE.items()
