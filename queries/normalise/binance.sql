@@ -56,7 +56,7 @@ SELECT
 FROM (
     SELECT
         id, line, clock_error_ns, item, stream, part[1] AS type,
-        -- A mark without a price or a size is no trade.
+        -- A mark without a price or a size is not a trade.
         type IN ('aggTrade', 'trade')
             AND (coalesce(part[20], 'MARKET') = 'MARKET' OR num(part[5]) > 0 AND num(part[8]) > 0)
             AS traded,
