@@ -16,7 +16,10 @@ SELECT
         WHEN kind IS NULL AND (present[4] OR present[5] OR present[6]) THEN 'control'
         WHEN kind IS NULL OR coalesce(json_type(json, '$.data') <> 'ARRAY', true) THEN NULL
         WHEN json_array_length(json, '$.data') = 0 OR action = 'delete' THEN 'control'
-        WHEN kind = 'liquidation' THEN CASE WHEN action = 'update' THEN 'control' ELSE 'items' END
+        WHEN kind = 'liquidation' THEN CASE
+            WHEN action = 'update' THEN 'control'
+            WHEN action IN ('insert', 'partial') THEN 'items' -- without an action it may be an update
+        END
         WHEN kind IN ('trade', 'funding', 'instrument') THEN 'items'
         -- Order books and the like have no table here; only their time is used.
         WHEN first_ns IS NOT NULL THEN 'items'
@@ -26,6 +29,7 @@ SELECT
     CASE
         WHEN kind IS NULL THEN 'a message without a table'
         WHEN coalesce(json_type(json, '$.data') <> 'ARRAY', true) THEN 'a table without an array of data'
+        WHEN kind = 'liquidation' THEN 'a liquidation without an action, or with an unknown one'
         ELSE 'no rule for the table ' || short(kind) || ', and it carries no time'
     END AS reason
 FROM (

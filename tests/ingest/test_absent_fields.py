@@ -1,0 +1,125 @@
+"""A field that a frame leaves out never means the common case.
+
+Whichever field is removed from a frame, no unit, side or sign of its rows changes. They become
+NULL, or the row becomes a reject.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kit.frames import CONNECTION, T0, frames_of, marker
+from kit.rows import Bench
+
+from .test_mutated_frames import GOLDEN
+
+MARKET = ("binance", "bybit", "okx", "deribit", "bitmex", "hyperliquid", "smartmoney")
+
+#: What may not change, of each table.
+FACTS = {
+    "prices": "quantity_unit, side, sign(price), NULL, NULL",
+    "liquidations": "quantity_unit, position_side, sign(price), raw_side, NULL",
+    "whales": "asset, side, sign(price), kind, NULL",
+    "funding": "NULL, NULL, sign(rate), interval_hours, basis",
+    "open_interest": "open_interest_unit, NULL, sign(open_interest), NULL, NULL",
+}
+
+#: A venue's lists, as capture writes them, so that sizes are known.
+LISTED = {
+    "okx": [("BTC-USDT-SWAP", 0.01, "base"), ("ETH-USDT-SWAP", 0.1, "base")],
+    "binance": [("BTCUSD_PERP", 100.0, "usd"), ("BTCUSDT", 1.0, "base")],
+    "deribit": [("BTC-PERPETUAL", 1.0, "usd")],
+    "bitmex": [("XBTUSD", 1.0, "usd")],
+}
+
+
+def without_one(value: Any) -> Iterator[Any]:
+    """Yield copies of a JSON value, each without one of the fields in it."""
+    if isinstance(value, dict):
+        for key in value:
+            yield {name: copy.deepcopy(inner) for name, inner in value.items() if name != key}
+            for changed in without_one(value[key]):
+                yield {**value, key: changed}
+    if isinstance(value, list):
+        for place, inner in enumerate(value):
+            for changed in without_one(inner):
+                yield [*value[:place], changed, *value[place + 1 :]]
+
+
+def rows(bench: Bench, table: str) -> list[tuple[int, list[Any]]]:
+    found = bench.sql(f"SELECT seq, {FACTS[table]} FROM {table}")
+    return [(seq, facts) for seq, *facts in found]
+
+
+def weaker(seen: Any, expected: Any) -> bool:
+    """Return True if a value is the expected one, or says less: a size that is not converted."""
+    return seen is None or seen == expected or (seen, expected) == ("contracts", "base")
+
+
+@pytest.mark.parametrize("with_list", [True, False], ids=["with a list", "without"])
+@pytest.mark.parametrize("feed", MARKET)
+def test_a_removed_field_never_changes_a_unit_a_side_or_a_sign(
+    bench: Bench, feed: str, with_list: bool
+) -> None:
+    named = LISTED.get(feed, []) if with_list else []
+    facts = [
+        {"symbol": symbol, "name": symbol, "contract_size": size, "contract_unit": unit}
+        for symbol, size, unit in named
+    ]
+    told = marker(0, "instruments", T0 - 2, "list", exchange=feed, instruments=facts)
+    opened = marker(0, "open", T0 - 1, CONNECTION, line="A", group="g")
+    payloads: list[str] = []
+    starts: list[int] = []  # where each whole frame is; those made of it follow
+    for text in GOLDEN[feed]:
+        try:
+            whole = json.loads(text)
+        except ValueError:
+            continue
+        starts.append(len(payloads))
+        payloads += [text, *(json.dumps(changed) for changed in without_one(whole))]
+    bench.take(feed, [told, opened, *frames_of(payloads, first_seq=1)], whale_usd=1.0)
+    faults = []
+    for table in FACTS:
+        found = rows(bench, table)
+        for seq, seen in found:
+            start = max(n for n in starts if n <= seq - 1)
+            whole_rows = [facts for other, facts in found if other == start + 1]
+            if not any(all(map(weaker, seen, expected)) for expected in whole_rows):
+                faults.append((table, payloads[seq - 1], f"{whole_rows} became {seen}"))
+    assert faults == []
+    assert len(payloads) > 40
+
+
+CONTRACTS = {
+    "binance": ['{"e":"aggTrade","E":1790000000000,"a":1,"s":"BTCUSD_PERP","p":"60000","q":"7",'
+                '"T":1790000000000,"m":false}',
+                '{"e":"forceOrder","E":1790000000000,"o":{"s":"ADAUSD_260925","S":"SELL","q":"7",'
+                '"p":"1","ap":"1","z":"7","T":1790000000000}}'],
+    "okx": ['{"arg":{"channel":"trades"},"data":[{"instId":"BTC-USDT-SWAP","px":"60000","sz":"7",'
+            '"side":"buy","tradeId":"1","ts":"1790000000000"}]}',
+            '{"arg":{"channel":"liquidation-orders","instType":"FUTURES"},"data":[{"instId":'
+            '"BTC-USD-260925","details":[{"side":"sell","posSide":"long","bkPx":"1","sz":"7",'
+            '"ts":"1790000000000"}]}]}',
+            '{"arg":{"channel":"open-interest"},"data":[{"instId":"BTC-USDT-SWAP","oi":"7",'
+            '"ts":"1790000000000"}]}'],
+    "bitmex": ['{"table":"liquidation","action":"insert","data":[{"orderID":"1","symbol":"XBTUSD",'
+               '"side":"Buy","price":1,"leavesQty":7}]}',
+               '{"table":"trade","action":"insert","data":[{"symbol":"XBTUSD","side":"Buy",'
+               '"price":1,"size":7,"trdMatchID":"1","timestamp":"2026-09-21T14:13:20.000Z"}]}'],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("feed", CONTRACTS)
+def test_without_a_list_no_size_in_contracts_is_called_coins(bench: Bench, feed: str) -> None:
+    bench.take(feed, frames_of(CONTRACTS[feed]), whale_usd=1.0)
+    units = bench.sql(
+        "SELECT quantity_unit, quantity, notional_usd FROM prices UNION ALL "
+        "SELECT quantity_unit, quantity, notional_usd FROM liquidations UNION ALL "
+        "SELECT open_interest_unit, open_interest, open_interest_usd FROM open_interest"
+    )
+    assert units == [("contracts", 7.0, None)] * len(CONTRACTS[feed])
+    assert bench.rows("whales", "seq") == []
