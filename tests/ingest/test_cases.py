@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from kit.frames import CONNECTION, MS, T0, frames_of, marker
+from kit.recordings import lines
 from kit.rows import Bench
 
 from recorder.frame import Frame
@@ -239,3 +240,42 @@ def test_a_blank_announcement_is_a_latency_and_no_listing(bench: Bench) -> None:
     took(bench, "cryptolisting", blank, whole)
     assert bench.rows("latency", "seq", "network_ns") == [(1, 4 * MS), (2, 5 * MS)]
     assert bench.rows("listings", "seq", "ticker") == [(2, "AAA"), (2, "BBB")]
+
+
+# -- recorded by others
+
+
+def test_a_recording_of_coin_margined_trades_has_no_false_whales(bench: Bench) -> None:
+    recorded = [
+        (int(float(at) * 10**9), payload)
+        for at, _, payload in (
+            line.partition(b": ")
+            for line in lines("binance_coinm/cryptofeed_BINANCE_DELIVERY.ws.1.0")
+        )
+        if payload.startswith(b"{") and b'"aggTrade"' in payload
+    ]
+    symbols = {json.loads(payload)["data"]["s"] for _, payload in recorded}
+    facts = [
+        {"symbol": name, "name": name, "contract_unit": "usd",
+         "contract_size": 100.0 if name.startswith("BTC") else 10.0}
+        for name in symbols
+    ]  # fmt: skip
+    contracts = sum(float(json.loads(payload)["data"]["q"]) for _, payload in recorded)
+    worth = sum(
+        float(trade["q"]) * (100 if trade["s"].startswith("BTC") else 10)
+        for trade in (json.loads(payload)["data"] for _, payload in recorded)
+    )
+    first = recorded[0][0] - 1
+    told = marker(0, "instruments", first, "list", exchange="binance", instruments=facts)
+    texts = [payload for _, payload in recorded]
+    frames = frames_of(texts, recv_ns=[at for at, _ in recorded])
+    query = (
+        "SELECT quantity_unit, round(sum(quantity), 3), sum(notional_usd) FROM prices GROUP BY 1"
+    )
+    bench.take("binance", frames)
+    assert bench.sql(query) == [("contracts", contracts, None)]
+    bench.take("binance", [told, *frames])
+    [(unit, _, dollars)] = bench.sql(query)
+    assert (unit, dollars) == ("base", pytest.approx(worth))
+    assert bench.rows("whales", "seq") == []
+    assert len(recorded) > 40
