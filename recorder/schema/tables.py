@@ -437,7 +437,11 @@ ABOUT = Table(
     "about",
     "The versions of these tables, and of the recorder that made them.",
     (
-        Column("name", "VARCHAR PRIMARY KEY", "schema: version of the tables; recorder: version"),
+        Column(
+            "name",
+            "VARCHAR PRIMARY KEY",
+            "schema: version of the tables; recorder: version; definitions: digest of the tables",
+        ),
         Column("value", "VARCHAR NOT NULL", "the value"),
     ),
 )

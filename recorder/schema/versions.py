@@ -12,10 +12,15 @@ from recorder.schema.tables import SCHEMA_VERSION
 
 def version_in(db: duckdb.DuckDBPyConnection) -> str | None:
     """Return the version of the tables in the current database; None if there are none."""
+    return about(db, "schema")
+
+
+def about(db: duckdb.DuckDBPyConnection, name: str) -> str | None:
+    """Return a value that the current database states of itself; None where it does not."""
     if not db.execute("FROM duckdb_tables() WHERE table_name = 'about'").fetchone():
         return None
-    found = db.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()
-    return str(found[0]) if found else None
+    row = db.execute("SELECT value FROM about WHERE name = ?", [name]).fetchone()
+    return None if row is None else str(row[0])
 
 
 def of_another_version(found: str, where: Path | str) -> OtherVersionError:
