@@ -1,8 +1,9 @@
 """Export to hftbacktest: one `.npz` file per instrument, with its trades as 64-byte rows.
 
 The record has no order books, so the files hold trades only: a backtest that fills against depth
-needs it from another source. The files are written without numpy: an `.npy` file is a header and
-the rows. https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+needs it from another source. Sizes are in the venue's own unit, as hftbacktest's linear and inverse
+assets expect them beside the size of a contract. The files are written without numpy: an `.npy`
+file is a header and the rows. https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _BATCH = 20_000
 # An event cannot be received before it happened: where the exchange's clock is ahead of ours, its
 # time is cut to the receive time.
 _SELECT = """
-SELECT least(event_ns, recv_ns) AS exch_ts, recv_ns AS local_ts, price, quantity, side
+SELECT least(event_ns, recv_ns) AS exch_ts, recv_ns AS local_ts, price, amount, side
 FROM x_trades WHERE exchange = {exchange} AND symbol = {symbol}
 """
 
@@ -45,11 +46,11 @@ SELECT * FROM (
 def export(job: Job) -> None:
     """Write `<exchange>-<symbol>.npz` for each instrument with trades; times are in ns."""
     market.create_views(job)
-    for exchange, symbol in market.instruments(job, "x_trades"):
-        select = _SELECT.format(exchange=quoted(exchange), symbol=quoted(symbol))
+    for one in market.instruments(job, "x_trades"):
+        select = _SELECT.format(exchange=quoted(one.exchange), symbol=quoted(one.symbol))
         sql = (_TOGETHER if _same_order(job, select) else _APART).format(select=select)
         [(count,)] = job.rows(f"SELECT count(*) FROM ({sql})")  # noqa: S608
-        path = job.out / f"{safe(exchange)}-{safe(symbol)}.npz"
+        path = job.out / f"{safe(one.exchange)}-{safe(one.symbol)}.npz"
         with (
             job.file(path) as temporary,
             zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
@@ -59,7 +60,6 @@ def export(job: Job) -> None:
             for packed in _packed(_batches(job, sql)):
                 stream.write(packed)
         job.done(path, count)
-    market.note_trades(job)
     market.note_times(job, "x_trades")
     [(ahead,)] = job.rows("SELECT count(*) FROM x_trades WHERE event_ns > recv_ns")
     if ahead:
@@ -95,7 +95,7 @@ def _packed(batches: Iterable[list[tuple[Any, ...]]]) -> Iterator[bytes]:
         yield b"".join(
             _ROW.pack(
                 _TRADE | _SIDES.get(side, 0) | (sides & 1 and _EXCHANGE) | (sides & 2 and _LOCAL),
-                exch_ts, local_ts, price, quantity, 0, 0, 0.0,
+                exch_ts, local_ts, price, amount, 0, 0, 0.0,
             )
-            for exch_ts, local_ts, price, quantity, side, sides, *_ in batch
+            for exch_ts, local_ts, price, amount, side, sides, *_ in batch
         )  # fmt: skip

@@ -7,10 +7,9 @@ trades that were agreed outside the book (`off_book`): nobody could have traded 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from recorder.errors import UsageError
 from recorder.export.job import Job
+from recorder.export.names import Instrument, instrument
 
 #: The feed's name replaces a venue that the feed does not name.
 _VENUE = "coalesce(exchange, feed) AS exchange"
@@ -20,18 +19,35 @@ _PLACE = "feed, recv_ns, connection, seq, item"
 _PRICES = f"""
 SELECT {_PLACE}, {_VENUE}, symbol, coalesce(event_ns, recv_ns) AS event_ns,
     event_ns IS NULL AS untimed, kind, price, quantity IS NOT NULL AS traded,
-    CASE quantity_unit WHEN 'base' THEN quantity END AS quantity, side, trade_id AS id
+    CASE quantity_unit WHEN 'base' THEN quantity END AS quantity, quantity AS stated, quantity_unit,
+    notional_usd, side, trade_id AS id
 FROM prices
 WHERE price > 0 AND symbol IS NOT NULL AND backfill IS NOT TRUE AND off_book IS NOT TRUE
     AND {{where}}
 """  # noqa: S608 - our own text
 
-_TRADES = "SELECT * EXCLUDE (kind, traded) FROM x_prices WHERE traded AND quantity > 0"
+# The tables state sizes in base currency. The venue's own size comes back by the contract's value
+# as its list stated it at that time; 12 digits take away what the division adds.
+_TRADES = """
+SELECT t.* EXCLUDE (kind, traded, stated, quantity_unit, notional_usd),
+    CASE
+        WHEN quantity_unit = 'base' AND contract_unit = 'usd'
+            THEN printf('%.12g', notional_usd / contract_size)::DOUBLE
+        WHEN quantity_unit = 'base' AND contract_unit = 'base'
+            THEN printf('%.12g', stated / contract_size)::DOUBLE
+        ELSE stated
+    END AS amount
+FROM (FROM x_prices WHERE traded AND stated > 0) AS t
+ASOF LEFT JOIN (
+    SELECT exchange, symbol, recv_ns, contract_size, contract_unit FROM instruments
+) AS i
+    ON i.exchange = t.exchange AND i.symbol = t.symbol AND i.recv_ns <= t.recv_ns
+"""
 
 _FUNDING = f"""
 SELECT {_PLACE}, {_VENUE}, symbol, coalesce(event_ns, recv_ns) AS event_ns,
     event_ns IS NULL AS untimed, rate, interval_hours, predicted_rate, next_funding_ns, mark_price,
-    index_price
+    index_price, extra
 FROM funding
 WHERE symbol IS NOT NULL AND backfill IS NOT TRUE AND {{where}}
 """  # noqa: S608
@@ -39,7 +55,7 @@ WHERE symbol IS NOT NULL AND backfill IS NOT TRUE AND {{where}}
 _LIQUIDATIONS = f"""
 SELECT {_PLACE}, {_VENUE}, symbol, coalesce(event_ns, recv_ns) AS event_ns,
     event_ns IS NULL AS untimed, order_id AS id, position_side, price, price_kind, quantity,
-    quantity_unit, notional_usd
+    quantity_unit, notional_usd, extra
 FROM liquidations
 WHERE symbol IS NOT NULL AND backfill IS NOT TRUE AND {{where}}
 """  # noqa: S608
@@ -60,25 +76,18 @@ VIEWS = {
 }
 
 
-class ExportedInstrument(NamedTuple):
-    """A symbol of an exchange; of a feed that does not name the exchange, the feed's name."""
-
-    exchange: str
-    symbol: str
-
-
 def create_views(job: Job) -> None:
     """Create the views `x_prices`, `x_trades`, `x_funding`, `x_liquidations` and `x_interest`.
 
-    A trade's quantity is in base currency; a price's quantity is NULL if it is not known in base
-    currency or the price is not a trade's.
+    A `quantity` is in base currency; NULL if it is not known so, or the price is not a trade's.
+    A trade's `amount` is in the unit in which the venue states it: contracts, dollars or coins.
     """
     for name, sql in VIEWS.items():
         job.view(name, sql)
 
 
-def instruments(job: Job, view: str, where: str = "true") -> list[ExportedInstrument]:
-    """Return the instruments of a view, sorted.
+def instruments(job: Job, view: str, where: str = "true") -> list[Instrument]:
+    """Return the instruments of a view, sorted by exchange and symbol.
 
     Raises:
         UsageError: two feeds bring the same instrument, so its events would be exported twice.
@@ -89,12 +98,12 @@ def instruments(job: Job, view: str, where: str = "true") -> list[ExportedInstru
         if len(feeds) > 1:
             what = f"{symbol} of {exchange} comes from the feeds {' and '.join(feeds)}"
             raise UsageError(what, hint=f"choose one: --feed {feeds[0]}")
-    return [ExportedInstrument(exchange, symbol) for exchange, symbol, _ in rows]
+    return [instrument(job, exchange, symbol) for exchange, symbol, _ in rows]
 
 
 def note_trades(job: Job) -> None:
     """Add a note of how many trades have no known size in base currency."""
-    [(unsized,)] = job.rows("SELECT count(*) FROM x_prices WHERE traded AND quantity IS NULL")
+    [(unsized,)] = job.rows("SELECT count(*) FROM x_trades WHERE quantity IS NULL")
     if unsized:
         job.notes.append(
             f"{unsized:,} trades are of unknown size: they were received in contracts before the "

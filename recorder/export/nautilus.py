@@ -8,6 +8,9 @@ decimal128. `ts_event` is the venue's time, `ts_init` the receive time, both in 
 that of nautilus_trader 1.231 with 128-bit values (its wheels for Linux and macOS); `make
 test-exports` reads these files with its own catalogue. To read liquidations, a project has to
 define a data class for them: see docs/export.md.
+
+Ids are those of nautilus_trader's own adapters (`BTCUSDT-PERP.BINANCE`), sizes the venue's own
+(whole contracts where it trades contracts), precisions those of the venue's tick and lot.
 """
 
 from __future__ import annotations
@@ -15,15 +18,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recorder import durable
 from recorder.clock import NS
 from recorder.export import market
 from recorder.export.job import Job, quoted
-from recorder.export.market import ExportedInstrument
+from recorder.export.names import Instrument, decimals
 
 TYPES = ("trades", "mark_prices", "funding", "liquidations")
 
@@ -46,17 +51,17 @@ class _DataType:
     select: str
     where: str
     schema: pa.Schema
-    precisions: tuple[tuple[str, str], ...] = ()  # metadata key -> column
+    precisions: tuple[tuple[str, str, str], ...] = ()  # metadata key, column, step in the list
 
 
 _DATA_TYPES = {
     "trades": _DataType(
         "trade_tick",
         "x_trades",
-        f"{_EXACT.format('price')} AS price, {_EXACT.format('quantity')} AS size, "
+        f"{_EXACT.format('price')} AS price, {_EXACT.format('amount')} AS size, "
         "CASE side WHEN 'buy' THEN 1 WHEN 'sell' THEN 2 ELSE 0 END::UTINYINT AS aggressor_side, "
         "coalesce(left(id, 36), connection[-8:] || '-' || seq || '-' || item) AS trade_id",
-        f"price < {_MOST} AND quantity < {_MOST} AND quantity >= 1e-16 AND price >= 1e-16",
+        f"price < {_MOST} AND amount < {_MOST} AND amount >= 1e-16 AND price >= 1e-16",
         pa.schema(
             [
                 pa.field("price", _FIXED, False),
@@ -66,7 +71,7 @@ _DATA_TYPES = {
                 *_TIMES,
             ]
         ),
-        (("price_precision", "price"), ("size_precision", "quantity")),
+        (("price_precision", "price", "tick_size"), ("size_precision", "amount", "lot_size")),
     ),
     "mark_prices": _DataType(
         "mark_price_update",
@@ -74,7 +79,7 @@ _DATA_TYPES = {
         f"{_EXACT.format('price')} AS value",
         f"kind = 'mark' AND price < {_MOST} AND price >= 1e-16",
         pa.schema([pa.field("value", _FIXED, False), *_TIMES]),
-        (("price_precision", "price"),),
+        (("price_precision", "price", "tick_size"),),
     ),
     "funding": _DataType(
         "funding_rate_update",
@@ -115,34 +120,28 @@ _DATA_TYPES = {
 
 
 def export(job: Job, types: Sequence[str] = TYPES) -> None:
-    """Write one file per data type and instrument; an instrument's id is `<SYMBOL>.<VENUE>`."""
+    """Write one file per data type and instrument, into a catalogue that may hold others."""
     market.create_views(job)
     for name in types:
         data_type = _DATA_TYPES[name]
-        for instrument in market.instruments(job, data_type.view, data_type.where):
-            _write(job, data_type, instrument)
+        for one in market.instruments(job, data_type.view, data_type.where):
+            _write(job, data_type, one)
         market.note_times(job, data_type.view)
-    if "trades" in types:
-        market.note_trades(job)
 
 
-def instrument_id(instrument: ExportedInstrument) -> str:
-    """Return the id `<SYMBOL>.<VENUE>`, venue in upper case; the symbol may contain dots."""
-    return f"{instrument.symbol}.{instrument.exchange.upper()}"
-
-
-def _write(job: Job, data_type: _DataType, instrument: ExportedInstrument) -> None:
+def _write(job: Job, data_type: _DataType, one: Instrument) -> None:
     rows_from = (
-        f"FROM {data_type.view} WHERE exchange = {quoted(instrument.exchange)} "
-        f"AND symbol = {quoted(instrument.symbol)} AND {data_type.where}"
+        f"FROM {data_type.view} WHERE exchange = {quoted(one.exchange)} "
+        f"AND symbol = {quoted(one.symbol)} AND {data_type.where}"
     )
     [(first, last)] = job.rows(f"SELECT min(recv_ns), max(recv_ns) {rows_from}")
-    name = instrument_id(instrument)
-    metadata = {"instrument_id": name} if "instrument_id" not in data_type.schema.names else {}
-    for key, column in data_type.precisions:
-        metadata[key] = str(_precision(job, column, rows_from))
-    schema = data_type.schema.with_metadata(metadata or None)
+    name = one.nautilus_id
     folder = job.out / "data" / data_type.folder / name.replace("/", "")
+    metadata = {"instrument_id": name} if "instrument_id" not in data_type.schema.names else {}
+    for key, column, step in data_type.precisions:
+        digits = max(decimals(getattr(one, step)) or 0, _precision(job, column, rows_from))
+        metadata[key] = str(_agreed(job, folder, key, digits))
+    schema = data_type.schema.with_metadata(metadata or None)
     path = folder / f"{_file_time(first)}_{_file_time(last)}.parquet"
     sql = (
         f"SELECT {data_type.select}, event_ns AS ts_event, recv_ns AS ts_init "
@@ -154,6 +153,33 @@ def _write(job: Job, data_type: _DataType, instrument: ExportedInstrument) -> No
             writer.write_table(_table(batch, schema, name))
             rows += len(batch)
     job.done(path, rows)
+
+
+def _agreed(job: Job, folder: Path, key: str, digits: int) -> int:
+    """Return the precision that all files of a folder have, `digits` at least.
+
+    nautilus_trader reads an instrument's files as one, and only with one precision. Values are
+    stored with 16 decimals whatever it is, so that files with fewer digits are raised by their
+    metadata alone.
+    """
+    lower: list[Path] = []
+    schemas = {path: pq.read_schema(path) for path in sorted(folder.glob("*.parquet"))}
+    digits = max(
+        [digits, *(int((s.metadata or {}).get(key.encode(), 0)) for s in schemas.values())]
+    )
+    for path, schema in schemas.items():
+        metadata = dict(schema.metadata or {})
+        if metadata.get(key.encode()) == str(digits).encode():
+            continue
+        metadata[key.encode()] = str(digits).encode()
+        temporary = path.with_name(f".{path.name}.tmp")
+        pq.write_table(pq.read_table(path).replace_schema_metadata(metadata), temporary)
+        durable.publish(temporary, path)
+        lower.append(path)
+    if lower:
+        what = f"{len(lower)} files that were in {folder.name} have now {key}={digits} too"
+        job.notes.append(f"{what}: nautilus_trader reads an instrument with one precision only")
+    return digits
 
 
 def _table(batch: pa.RecordBatch, schema: pa.Schema, name: str) -> pa.Table:
@@ -176,7 +202,7 @@ def _fixed(values: pa.Array) -> pa.Array:
 
 
 def _precision(job: Job, column: str, rows_from: str) -> int:
-    """Return the largest number of decimals that a value of the column has."""
+    """Return the largest number of decimals that an exported value of the column has."""
     exact = _EXACT.format(column)
     [(most,)] = job.rows(
         f"SELECT max(length(rtrim(split_part({exact}::VARCHAR, '.', 2), '0'))) {rows_from}"

@@ -1,6 +1,10 @@
-"""Export to CSV in Tardis's layout: its file names, column names and microseconds.
+"""Export to CSV in Tardis's layout: its names, its columns, its units and microseconds.
 
     <exchange>_<data type>_<day>_<symbol>.csv.gz
+
+`exchange` is Tardis's name of it: `binance` is spot, USD-M contracts are `binance-futures`. Amounts
+are in the venue's own unit, a liquidation's price is that of its order, and a funding rate is the
+current one where the venue sends that too (Deribit).
 
 The format requires a time for every event: where the venue sent none, both time columns hold the
 receive time, as in Tardis's own files. Days are those of the receive time. Rows are in receive
@@ -13,12 +17,13 @@ from collections.abc import Sequence
 
 from recorder.export import market
 from recorder.export.job import Job, quoted, safe
+from recorder.export.names import Instrument, instrument
 
 TYPES = ("trades", "liquidations", "derivative_ticker")
 
 _TRADES = """
 SELECT exchange, symbol, event_ns // 1000 AS timestamp, recv_ns // 1000 AS local_timestamp, id,
-    coalesce(side, 'unknown') AS side, price, quantity AS amount,
+    coalesce(side, 'unknown') AS side, price, amount,
     recv_ns, connection, seq, item
 FROM x_trades
 """
@@ -27,7 +32,8 @@ FROM x_trades
 _LIQUIDATIONS = """
 SELECT exchange, symbol, event_ns // 1000 AS timestamp, recv_ns // 1000 AS local_timestamp, id,
     CASE position_side WHEN 'long' THEN 'sell' WHEN 'short' THEN 'buy' ELSE 'unknown' END AS side,
-    price, quantity AS amount, recv_ns, connection, seq, item
+    coalesce((extra ->> '$.order_price')::DOUBLE, price) AS price, quantity AS amount,
+    recv_ns, connection, seq, item
 FROM x_liquidations
 WHERE price IS NOT NULL AND quantity IS NOT NULL
 """
@@ -52,7 +58,8 @@ FROM (
         arg_max(last_price, item) AS last_price, arg_max(index_price, item) AS index_price,
         arg_max(mark_price, item) AS mark_price
     FROM (
-        SELECT exchange, symbol, recv_ns, connection, seq, item, event_ns, next_funding_ns, rate,
+        SELECT exchange, symbol, recv_ns, connection, seq, item, event_ns, next_funding_ns,
+            coalesce((extra ->> '$.current_funding')::DOUBLE, rate) AS rate,
             predicted_rate, index_price, mark_price
         FROM x_funding
         UNION ALL BY NAME
@@ -78,26 +85,36 @@ _SELECTS = {"trades": _TRADES, "liquidations": _LIQUIDATIONS, "derivative_ticker
 def export(job: Job, types: Sequence[str] = TYPES) -> None:
     """Write one file per data type, instrument and day."""
     market.create_views(job)
+    unknown: set[str] = set()
     for name in types:
         view = f"x_{name}_rows"
         job.connection.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {_SELECTS[name]}")
-        for exchange, symbol, day in _files(job, view):
-            where = f"exchange = {quoted(exchange)} AND symbol = {quoted(symbol)}"
+        market.instruments(job, {"derivative_ticker": "x_funding"}.get(name, f"x_{name}"))
+        for one, day in _files(job, view):
+            if one.tardis_exchange is None:
+                unknown.add(f"{one.symbol} of {one.exchange}")
+            exchange = one.tardis_exchange or one.exchange
+            where = f"exchange = {quoted(one.exchange)} AND symbol = {quoted(one.symbol)}"
             select = (
-                f"SELECT * EXCLUDE (recv_ns, connection, seq, item) FROM {view} WHERE {where} "  # noqa: S608
+                "SELECT * EXCLUDE (recv_ns, connection, seq, item) "  # noqa: S608
+                f"REPLACE ({quoted(exchange)} AS exchange) FROM {view} WHERE {where} "
                 f"AND recv_ns // 86400000000000 = {day} ORDER BY recv_ns, connection, seq, item"
             )
             [(date,)] = job.rows(f"SELECT strftime(make_date({int(day)}), '%Y-%m-%d')")
-            file = f"{safe(exchange)}_{name}_{date}_{safe(symbol)}.csv.gz"
+            file = f"{safe(exchange)}_{name}_{date}_{safe(one.symbol)}.csv.gz"
             job.copy(select, job.out / file, "FORMAT csv, HEADER, COMPRESSION gzip")
-    if "trades" in types:
-        market.note_trades(job)
+    if unknown:
+        some = ", ".join(sorted(unknown)[:3]) + (", …" if len(unknown) > 3 else "")
+        job.notes.append(
+            f"the market of {len(unknown):,} instruments is unknown ({some}): the record has no "
+            "list of the venue's instruments, so the files have our name of the exchange, which "
+            "may be Tardis's name of another market"
+        )
     for view in ("x_trades", "x_liquidations"):
         if view[2:] in types:
             market.note_times(job, view)
 
 
-def _files(job: Job, view: str) -> list[tuple[str, str, int]]:
-    market.instruments(job, {"x_derivative_ticker_rows": "x_funding"}.get(view, view[:-5]))
+def _files(job: Job, view: str) -> list[tuple[Instrument, int]]:
     sql = f"SELECT DISTINCT exchange, symbol, recv_ns // 86400000000000 FROM {view} ORDER BY ALL"  # noqa: S608
-    return [(str(e), str(s), int(day)) for e, s, day in job.rows(sql)]
+    return [(instrument(job, str(e), str(s)), int(day)) for e, s, day in job.rows(sql)]
