@@ -164,7 +164,7 @@ class Reader:
                 continue
             size = 1 + PART_BYTES * group.num_rows // max(group.total_byte_size, 1)
             batches = file.iter_batches(
-                min(PART_ROWS, size), row_groups=[index], columns=list(self.columns)
+                min(PART_ROWS, size), [index], list(self.columns), use_threads=False
             )
             for batch in batches:
                 low, high = max(begin - first, 0), min(end - first, len(batch))
