@@ -192,7 +192,7 @@ SELECT
         WHEN 'contracts' THEN notional(size, coalesce(average, bound), contract_size, contract_unit)
         WHEN 'base' THEN value_usd(size, coalesce(average, bound), 1, 'base', dollars)
     END AS notional_usd,
-    false AS backfill
+    false AS backfill, CASE WHEN bound IS NOT NULL THEN json_object('order_price', bound) END AS extra
 FROM (
     SELECT
         *, nullif(num(average_price), 0) AS average, nullif(num(limit_price), 0) AS bound,

@@ -13,8 +13,15 @@ from typing import Any
 
 import pytest
 from kit.commands import recorder
-from kit.market import record
+from kit.frames import NS, T0, marker
+from kit.market import market, news
 from kit.records import Published
+
+from recorder.export import tardis
+from recorder.export.job import Job
+from recorder.stream.event import Filter
+
+from .by_hand import MARKETS, listed, trade
 
 CONSUMERS = Path(__file__).parent / "consumers"
 PLACE = os.environ.get("RECORDER_TEST_EXPORTS")
@@ -27,7 +34,18 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    return record(tmp_path_factory.mktemp("made"))
+    """A market, and the venue's list of its perpetual before it."""
+    made = Published(tmp_path_factory.mktemp("made"))
+    perpetual = {
+        "symbol": "BTCUSDT", "kind": "perpetual", "contract_type": "linear", "contract_size": 1,
+        "contract_unit": "base", "tick_size": 0.1, "lot_size": 0.001,
+    }  # fmt: skip
+    told = {"exchange": "binance", "instruments": [perpetual]}
+    made.seal("binance", [marker(0, "instruments", T0 - 2 * NS, "01" + "0" * 24, **told)])
+    made.seal("binance", list(market("01" + "A" * 24)))
+    made.seal("cryptolisting", list(news("01" + "B" * 24)))
+    made.ingest(whale_usd=0.01)
+    return made
 
 
 def export(made: Published, out: Path, *arguments: str) -> Path:
@@ -52,7 +70,10 @@ TRADES = (
 
 
 def test_nautilus_reads_its_catalogue_and_replays_it(made: Published, tmp_path: Path) -> None:
-    found = read("nautilus", "nautilus_reads.py", export(made, tmp_path / "catalog", "nautilus"))
+    middle = f"{(T0 + 60 * NS) // NS}"  # two exports into one catalogue
+    export(made, tmp_path / "catalog", "nautilus", "--until", middle)
+    catalog = export(made, tmp_path / "catalog", "nautilus", "--since", middle)
+    found = read("nautilus", "nautilus_reads.py", catalog)
     sides = {"buy": "BUYER", "sell": "SELLER"}
     trades = made.sql(TRADES)
     assert found["trades"] == [
@@ -65,7 +86,7 @@ def test_nautilus_reads_its_catalogue_and_replays_it(made: Published, tmp_path: 
     funding = made.sql("SELECT rate, next_funding_ns, recv_ns FROM funding ORDER BY recv_ns")
     assert [[float(rate), *rest] for rate, *rest in found["funding"]] == [list(f) for f in funding]
     liquidations = made.sql(
-        "SELECT 'BTCUSDT.BINANCE', position_side, price, quantity, event_ns, recv_ns "
+        "SELECT 'BTCUSDT-PERP.BINANCE', position_side, price, quantity, event_ns, recv_ns "
         "FROM liquidations ORDER BY recv_ns"
     )
     assert found["liquidations"] == [list(row) for row in liquidations]
@@ -79,6 +100,16 @@ def test_a_reader_of_tardis_files_reads_ours(made: Published, tmp_path: Path) ->
         for price, size, side, _, event_ns, recv_ns in made.sql(TRADES)
     ]
     assert {rate for rate, _ in found["funding"]} == {0.0001}
+
+
+def test_a_reader_of_tardis_files_knows_every_market(database: Any, tmp_path: Path) -> None:
+    for n, (exchange, symbol, facts, price, size, dollars, *_) in enumerate(MARKETS):
+        listed(database, symbol, exchange, 1, **facts)
+        trade(database, 10**9 + n * 10**9, price, size, exchange=exchange, symbol=symbol,
+              notional_usd=dollars)  # fmt: skip
+    tardis.export(Job(database, tmp_path, Filter()), ["trades"])
+    found = read("nautilus", "tardis_reads_all.py", tmp_path)
+    assert dict(found) == {f"{m[7]} {m[1]}": m[6] for m in MARKETS}
 
 
 def test_hftbacktest_accepts_the_order_and_plays_every_trade(

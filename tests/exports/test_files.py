@@ -19,11 +19,12 @@ from kit.market import record
 from kit.records import Published
 
 from recorder.clock import NS
-from recorder.export import hftbacktest, nautilus, ohlcv
+from recorder.export import hftbacktest, nautilus, ohlcv, tardis
 from recorder.export.job import Job
-from recorder.record.layout import Layout
 from recorder.stream.event import Filter
-from recorder.tables import publish
+from recorder.stream.span import Span
+
+from .by_hand import MARKETS, listed, trade
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_tardis_files_have_its_names_columns_and_microseconds(
     made: Published, tmp_path: Path
 ) -> None:
     export(made, tmp_path, "tardis")
-    trades = rows_of(tmp_path / "binance_trades_2026-09-21_BTCUSDT.csv.gz")
+    trades = rows_of(tmp_path / "binance-futures_trades_2026-09-21_BTCUSDT.csv.gz")
     assert list(trades[0]) == [
         "exchange", "symbol", "timestamp", "local_timestamp", "id", "side", "price", "amount"
     ]  # fmt: skip
@@ -81,12 +82,12 @@ def test_tardis_files_have_its_names_columns_and_microseconds(
         "SELECT event_ns // 1000, recv_ns // 1000, trade_id, side, price, quantity FROM prices "
         "WHERE kind = 'last' AND symbol = 'BTCUSDT' ORDER BY recv_ns LIMIT 1"
     )
-    assert list(trades[0].values()) == ["binance", "BTCUSDT", *map(str, first)]
+    assert list(trades[0].values()) == ["binance-futures", "BTCUSDT", *map(str, first)]
     assert list(trades[0].values())[4:] == ["0", "sell", "100.0", "0.125"]
-    forced = rows_of(tmp_path / "binance_liquidations_2026-09-21_BTCUSDT.csv.gz")
+    forced = rows_of(tmp_path / "binance-futures_liquidations_2026-09-21_BTCUSDT.csv.gz")
     assert list(forced[0]) == list(trades[0])
     assert {row["side"] for row in forced} == {"sell"}  # longs were closed
-    ticker = rows_of(tmp_path / "binance_derivative_ticker_2026-09-21_BTCUSDT.csv.gz")
+    ticker = rows_of(tmp_path / "binance-futures_derivative_ticker_2026-09-21_BTCUSDT.csv.gz")
     assert list(ticker[0]) == [
         "exchange", "symbol", "timestamp", "local_timestamp", "funding_timestamp", "funding_rate",
         "predicted_funding_rate", "open_interest", "last_price", "index_price", "mark_price",
@@ -126,26 +127,71 @@ def test_rows_of_hftbacktest_are_trades_of_both_sides(made: Published, tmp_path:
 # -- rows made by hand
 
 
-@pytest.fixture
-def database() -> Any:
-    with duckdb.connect() as connection:
-        publish.define(connection, Layout(Path("nowhere")))
-        connection.execute("SET TimeZone = 'UTC'")
-        yield connection
+def test_sizes_and_names_are_those_of_the_reader(database: Any, tmp_path: Path) -> None:
+    for n, (exchange, symbol, facts, price, size, dollars, *_) in enumerate(MARKETS):
+        listed(database, symbol, exchange, 1, **facts)
+        trade(database, 10 + n, price, size, exchange=exchange, symbol=symbol, notional_usd=dollars)
+    tardis.export(csv_job := Job(database, tmp_path / "csv", Filter()), ["trades"])
+    amounts = {}
+    for written in csv_job.written:
+        [row] = rows_of(written.path)
+        amounts[row["exchange"], row["symbol"]] = float(row["amount"])
+    assert amounts == {(m[7], m[1]): m[6] for m in MARKETS}
+    assert csv_job.notes == []
+    nautilus.export(job := Job(database, tmp_path / "catalog", Filter()), ["trades"])
+    sizes = {}
+    for written in job.written:
+        [value] = pq.read_table(written.path, partitioning=None)["size"].to_pylist()
+        name = written.path.parent.name
+        sizes[name] = Decimal(int.from_bytes(value, "little", signed=True)).scaleb(-16)
+    assert sizes == {m[8]: Decimal(str(m[6])) for m in MARKETS}
+    hftbacktest.export(job := Job(database, tmp_path / "npz", Filter()))
+    assert {
+        written.path.stem: npz(written.path)[0][4] for written in job.written
+    } == {f"{m[0]}-{m[1]}": m[6] for m in MARKETS}  # fmt: skip
 
 
-def trade(connection: Any, at: int, price: float, size: float | None = 1.0, **more: Any) -> None:
-    """A trade; without a size, what a ticker states."""
-    row = {
-        "feed": "f", "exchange": "x", "symbol": "S", "recv_ns": at, "event_ns": at - 5,
-        "connection": "c", "seq": at, "item": 0, "kind": "last", "price": price, "quantity": size,
-        "quantity_unit": "base", "side": "buy", **more,
-    }  # fmt: skip
-    names, marks = ", ".join(row), ", ".join(f"${name}" for name in row)
-    connection.execute(
-        f"INSERT INTO prices ({names}, recv_time) "
-        f"VALUES ({marks}, make_timestamptz($recv_ns // 1000))", row
-    )  # fmt: skip
+def test_a_contract_is_valued_as_its_list_did_then(database: Any, tmp_path: Path) -> None:
+    listed(database, at=1, kind="perpetual", contract_size=0.1, contract_unit="base")
+    listed(database, at=100, kind="perpetual", contract_size=0.01, contract_unit="base")
+    trade(database, 50, 10.0, 0.7)  # 7 contracts
+    trade(database, 150, 10.0, 0.7)  # 70
+    hftbacktest.export(job := Job(database, tmp_path, Filter()))
+    assert [row[4] for row in npz(job.written[0].path)] == [7.0, 70.0]
+
+
+def test_a_market_that_nothing_tells_is_said(database: Any, tmp_path: Path) -> None:
+    trade(database, 10, 1.0, exchange="binance", symbol="NEWUSDT")
+    trade(database, 11, 1.0, exchange="okx", symbol="A-USDT-SWAP")  # its form tells
+    tardis.export(job := Job(database, tmp_path, Filter()), ["trades"])
+    names = sorted(written.path.name.split("_")[0] for written in job.written)
+    assert names == ["binance", "okex-swap"]
+    assert "the market of 1 instruments is unknown (NEWUSDT of binance)" in job.notes[0]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_one_catalogue_has_one_precision_an_instrument(
+    first: int, database: Any, tmp_path: Path
+) -> None:
+    trade(database, 10, 3453.71, 0.17391)
+    trade(database, 20, 3453.0, 1.0)
+    spans = [Span(0, 15), Span(15, 100)]
+    for span in (spans[first], spans[1 - first]):
+        job = Job(database, tmp_path, Filter(span=span))
+        nautilus.export(job, ["trades"])
+    paths = sorted(tmp_path.rglob("*.parquet"))
+    kept = [pq.read_schema(path).metadata for path in paths]
+    assert [(m[b"price_precision"], m[b"size_precision"]) for m in kept] == [(b"2", b"5")] * 2
+    assert sum(pq.read_metadata(path).num_rows for path in paths) == 2
+    assert bool(job.notes) == bool(first)  # the whole one came first, or was raised
+
+
+def test_precisions_are_those_of_the_list(database: Any, tmp_path: Path) -> None:
+    listed(database, tick_size=0.01, lot_size=0.0001)
+    trade(database, 10, 82650.0, 1.0)
+    nautilus.export(job := Job(database, tmp_path, Filter()), ["trades"])
+    metadata = pq.read_schema(job.written[0].path).metadata
+    assert (metadata[b"price_precision"], metadata[b"size_precision"]) == (b"2", b"4")
 
 
 def test_trades_that_were_received_in_another_order_are_two_rows_each(
@@ -195,16 +241,16 @@ def test_candles_of_a_ticker_have_no_volume(database: Any, tmp_path: Path) -> No
     assert job.notes == []
 
 
-def test_a_trade_of_unknown_size_is_no_trade_elsewhere(database: Any, tmp_path: Path) -> None:
+def test_a_trade_in_contracts_of_unknown_value_is_a_trade_elsewhere(
+    database: Any, tmp_path: Path
+) -> None:
     trade(database, 10, 1.0)
     trade(database, 20, 2.0, 7.0, quantity_unit="contracts")
-    trade(database, 30, 3.0, 7.0, quantity_unit=None)
-    trade(database, 40, 4.0, None)
-    for write in (hftbacktest.export, lambda job: nautilus.export(job, ["trades"])):
-        job = Job(database, tmp_path, Filter())
-        write(job)
-        assert [written.rows for written in job.written] == [1]
-        assert "2 trades are of unknown size" in job.notes[0]
+    trade(database, 30, 3.0, None)  # a ticker's
+    trade(database, 40, 4.0, 9.0, off_book=True)
+    hftbacktest.export(job := Job(database, tmp_path, Filter()))
+    assert [row[4] for row in npz(job.written[0].path)] == [1.0, 7.0]
+    assert job.notes == []
 
 
 def test_a_price_of_many_digits_stays_exact(database: Any, tmp_path: Path) -> None:

@@ -10,18 +10,19 @@ sys.path.insert(0, str(Path(__file__).parent))
 from nautilus_liquidation import RecorderLiquidation
 from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig
 from nautilus_trader.config import LoggingConfig
-from nautilus_trader.model.currencies import BTC, USDT
+from nautilus_trader.model.currencies import USDT
 from nautilus_trader.model.data import FundingRateUpdate, MarkPriceUpdate, TradeTick
 from nautilus_trader.model.enums import AccountType, OmsType
-from nautilus_trader.model.identifiers import InstrumentId, Symbol, Venue
-from nautilus_trader.model.instruments import CryptoPerpetual
-from nautilus_trader.model.objects import Money, Price, Quantity
+from nautilus_trader.model.identifiers import Venue
+from nautilus_trader.model.objects import Money
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
+from nautilus_trader.test_kit.providers import TestInstrumentProvider
 from nautilus_trader.trading.strategy import Strategy
 
 catalog = ParquetDataCatalog(sys.argv[1])
-name = InstrumentId.from_str("BTCUSDT.BINANCE")
-trades = catalog.query(TradeTick, identifiers=["BTCUSDT.BINANCE"])
+# nautilus_trader's own definition: the engine refuses ticks of another precision.
+instrument = TestInstrumentProvider.btcusdt_perp_binance()
+trades = catalog.query(TradeTick, identifiers=[instrument.id.value])
 marks = catalog.query(MarkPriceUpdate)
 funding = catalog.query(FundingRateUpdate)
 liquidations = [item.data for item in catalog.query(RecorderLiquidation)]
@@ -33,7 +34,7 @@ class Counts(Strategy):
     seen = 0
 
     def on_start(self) -> None:
-        self.subscribe_trade_ticks(name)
+        self.subscribe_trade_ticks(instrument.id)
 
     def on_trade_tick(self, tick: TradeTick) -> None:
         self.seen += 1
@@ -44,13 +45,7 @@ def run() -> int:
     engine.add_venue(
         Venue("BINANCE"), OmsType.NETTING, AccountType.MARGIN, [Money(1000, USDT)], USDT
     )
-    engine.add_instrument(
-        CryptoPerpetual(
-            name, Symbol("BTCUSDT"), BTC, USDT, USDT, False, trades[0].price.precision,
-            trades[0].size.precision, Price(0.1, trades[0].price.precision),
-            Quantity(0.001, trades[0].size.precision), 0, 0,
-        )
-    )  # fmt: skip
+    engine.add_instrument(instrument)
     engine.add_data(trades)
     strategy = Counts()
     engine.add_strategy(strategy)
