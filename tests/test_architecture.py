@@ -270,6 +270,7 @@ def names(module: str) -> Iterator[str]:
         m
         for m in FILES
         if not within(m, "feeds", "services", "simulate", "cli.demo", "cli.simulate")
+        and m != "export.names"  # what other programs call the venues is a table of its own
     ],
 )
 def test_generic_code_knows_no_venue(module: str) -> None:
@@ -349,6 +350,8 @@ def test_only_record_opens_journals_and_sealed_files() -> None:
         found = opened(tree(module))
         if module in DATA_SETS:
             found = [one for one in found if not one.endswith(("dataset", "Dataset"))]
+        if module == "export.nautilus":  # it raises the precision of its catalogue's own files
+            found = [one for one in found if not one.endswith(("read_schema", "read_table"))]
         assert found == [], module
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from recorder.errors import UsageError
 from recorder.export.job import Job
-from recorder.export.names import Instrument, instrument
+from recorder.export.names import ExportedInstrument, instrument
 
 #: The feed's name replaces a venue that the feed does not name.
 _VENUE = "coalesce(exchange, feed) AS exchange"
@@ -86,7 +86,7 @@ def create_views(job: Job) -> None:
         job.view(name, sql)
 
 
-def instruments(job: Job, view: str, where: str = "true") -> list[Instrument]:
+def instruments(job: Job, view: str, where: str = "true") -> list[ExportedInstrument]:
     """Return the instruments of a view, sorted by exchange and symbol.
 
     Raises:

@@ -3,7 +3,7 @@
 A market is what is traded (`kind`: perpetual, future, spot, margin, option) and how it is settled
 (`contract_type`: linear, inverse, quanto). The venue's own list says both (table `instruments`).
 Where the record has no list of it, the form of the symbol is asked, then what else the record
-holds of it. What none of them says is None: no name is made of a guess.
+holds of it. Where none of them says it, the value stays unknown: a name is never a guess.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ _TARDIS: dict[str, list[tuple[str | None, str | None, str]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Instrument:
+class ExportedInstrument:
     """One instrument as the venue's list describes it; None for what nothing says."""
 
     exchange: str
@@ -142,7 +142,7 @@ SELECT EXISTS (FROM funding WHERE exchange = {exchange} AND symbol = {symbol}) A
 """
 
 
-def instrument(job: Job, exchange: str, symbol: str) -> Instrument:
+def instrument(job: Job, exchange: str, symbol: str) -> ExportedInstrument:
     """Return what the whole record says of an instrument, whichever part of it is exported."""
     asked = {"exchange": quoted(exchange), "symbol": quoted(symbol)}
     rows = job.rows(_LISTED.format(**asked))
@@ -154,7 +154,7 @@ def instrument(job: Job, exchange: str, symbol: str) -> Instrument:
     if kind is None:
         [(funded, margined)] = job.rows(_CONTRACT.format(**asked))
         kind = "perpetual" if funded else "contract" if margined else None
-    return Instrument(exchange, symbol, kind, contract_type, tick, lot)
+    return ExportedInstrument(exchange, symbol, kind, contract_type, tick, lot)
 
 
 def decimals(step: float | None) -> int | None:

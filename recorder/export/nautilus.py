@@ -28,7 +28,7 @@ from recorder import durable
 from recorder.clock import NS
 from recorder.export import market
 from recorder.export.job import Job, quoted
-from recorder.export.names import Instrument, decimals
+from recorder.export.names import ExportedInstrument, decimals
 
 TYPES = ("trades", "mark_prices", "funding", "liquidations")
 
@@ -129,7 +129,7 @@ def export(job: Job, types: Sequence[str] = TYPES) -> None:
         market.note_times(job, data_type.view)
 
 
-def _write(job: Job, data_type: _DataType, one: Instrument) -> None:
+def _write(job: Job, data_type: _DataType, one: ExportedInstrument) -> None:
     rows_from = (
         f"FROM {data_type.view} WHERE exchange = {quoted(one.exchange)} "
         f"AND symbol = {quoted(one.symbol)} AND {data_type.where}"

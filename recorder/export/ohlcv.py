@@ -7,7 +7,7 @@ from typing import Literal
 from recorder.errors import UsageError, did_you_mean
 from recorder.export import market
 from recorder.export.job import Job, quoted, safe
-from recorder.export.names import Instrument
+from recorder.export.names import ExportedInstrument
 from recorder.times import parse_fixed
 
 KINDS = ("last", "mark", "mid", "index")
@@ -60,7 +60,7 @@ def export(
         market.note_trades(job)
 
 
-def _candles(instrument: Instrument, width: int, kind: str) -> str:
+def _candles(instrument: ExportedInstrument, width: int, kind: str) -> str:
     these = (
         f"kind = {quoted(kind)} AND exchange = {quoted(instrument.exchange)} "
         f"AND symbol = {quoted(instrument.symbol)}"

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from recorder.export import market
 from recorder.export.job import Job, quoted, safe
-from recorder.export.names import Instrument, instrument
+from recorder.export.names import ExportedInstrument, instrument
 
 TYPES = ("trades", "liquidations", "derivative_ticker")
 
@@ -115,6 +115,6 @@ def export(job: Job, types: Sequence[str] = TYPES) -> None:
             market.note_times(job, view)
 
 
-def _files(job: Job, view: str) -> list[tuple[Instrument, int]]:
+def _files(job: Job, view: str) -> list[tuple[ExportedInstrument, int]]:
     sql = f"SELECT DISTINCT exchange, symbol, recv_ns // 86400000000000 FROM {view} ORDER BY ALL"  # noqa: S608
     return [(instrument(job, str(e), str(s)), int(day)) for e, s, day in job.rows(sql)]

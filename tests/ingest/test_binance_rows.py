@@ -129,11 +129,13 @@ def test_a_sell_order_closed_a_long_and_a_buy_order_a_short_at_the_average_price
     assert bench.sql(f"SELECT {', '.join(LIQUIDATION)} FROM liquidations ORDER BY seq") == [
         (
             *common("!forceOrder@arr", "BTCUSDT", 1791565602120, 0),
-            *("long", "SELL", 82651.90, "average", 0.19, "base", pytest.approx(15703.861), None),
+            *("long", "SELL", 82651.90, "average", 0.19, "base", pytest.approx(15703.861)),
+            '{"order_price":82338.3}',
         ),
         (
             *common("xrpusdt@forceOrder", "XRPUSDT", 1791091174219, 1),
-            *("short", "BUY", 1.4912, "average", 127.2, "base", pytest.approx(189.68064), None),
+            *("short", "BUY", 1.4912, "average", 127.2, "base", pytest.approx(189.68064)),
+            '{"order_price":1.4984}',
         ),
     ]
 
