@@ -43,7 +43,6 @@ lost AS (
         g.line AS line,
         g.line_group AS line_group,
         g.from_ns AS from_ns,
-        g.to_ns IS NULL AS lasting,
         coalesce(g.to_ns, CASE g.cause WHEN 'the recorder was stopped' THEN n.running_ns ELSE n.ns END)
             AS to_ns
     FROM gaps g, newest n
@@ -66,11 +65,8 @@ intervals AS (
     SELECT l.feed, l.line, l.line_group, l.from_ns, l.to_ns, 0, 1, 0, NULL, NULL
     FROM lost l
     UNION ALL
-    SELECT u.feed, u.line, u.line_group, u.from_ns,
-        CASE WHEN l.lasting THEN coalesce(l.to_ns, u.from_ns) ELSE u.to_ns END, 0, 0, 1, NULL, NULL
-    FROM uncovered(feed := $feed, as_of := $as_of) u
-    LEFT JOIN lost l ON l.lasting AND u.to_ns = 9223372036854775807 AND l.feed = u.feed
-        AND l.line_group IS NOT DISTINCT FROM u.line_group AND l.line IS NOT DISTINCT FROM u.line
+    SELECT u.feed, u.line, u.line_group, u.from_ns, least(u.to_ns, n.ns), 0, 0, 1, NULL, NULL
+    FROM uncovered(feed := $feed, as_of := $as_of) u, newest n
     WHERE u.line_group IS NOT NULL OR u.line IS NOT NULL
 ),
 clipped AS (
@@ -172,6 +168,7 @@ counted AS (
         (sum(p.frames) FILTER (p.opened_ns // 86400000000000 = p.day))::BIGINT AS frames
     FROM pieces p
     GROUP BY p.feed, p.line, p.day
+    HAVING max(p.connected) + max(p.gap) > 0
 )
 SELECT
     make_timestamptz(c.day * 86400000000) AS day,

@@ -1,7 +1,8 @@
 -- title: The market around each event of a kind
 -- description: One row per event, newest first, with the price, liquidations, whale moves and funding of its
 --   asset within span before and after the event (the window). asset_of finds the asset of a symbol.
---   Counts are over all exchanges, without the event itself. The price is of one instrument and kind,
+--   Counts are over all exchanges, without the event itself; where several feeds bring the events of one
+--   exchange, those of one feed count: the event's, else the one with most in the window. The price is of one instrument and kind,
 --   see price_symbol: the event's instrument if possible, else another of its exchange, else of
 --   another exchange; last, mark, mid or index, in that order. The funding rate is chosen likewise. A
 --   price or rate is the last one received by its moment, and unknown if it was older than max_age.
@@ -164,7 +165,7 @@ observed AS (
     WHERE d.source = 'prices'
     UNION ALL
     SELECT
-        d.*, 'rate', NULL, f.rate, f.recv_ns,
+        d.*, coalesce(f.basis, 'rate'), CASE f.basis WHEN 'realised' THEN 1 ELSE 0 END, f.rate, f.recv_ns,
         {'ns': f.recv_ns, 'connection': f.connection, 'seq': f.seq, 'item': f.item}
     FROM wanted d
     JOIN funding f ON f.symbol = d.at_symbol AND f.feed = d.at_feed
@@ -201,7 +202,9 @@ known AS (
 ),
 -- The other events of the asset in the window; feed, connection, seq and item identify the event itself.
 others AS (
-    SELECT d.place AS place, d.source AS source, q.recv_ns < d.recv_ns AS early, q.notional_usd AS usd
+    SELECT
+        d.place AS place, d.source AS source, q.recv_ns < d.recv_ns AS early, q.notional_usd AS usd,
+        q.exchange AS exchange, NULL AS sort, q.feed AS feed, q.feed <> d.feed AS foreign_feed
     FROM wanted d
     JOIN liquidations q ON q.symbol = d.at_symbol AND q.feed = d.at_feed
         AND q.exchange IS NOT DISTINCT FROM d.at_exchange
@@ -210,7 +213,8 @@ others AS (
         AND (d.kind <> 'liquidations' OR q.feed <> d.feed OR q.connection <> d.connection
             OR q.seq <> d.seq OR q.item <> d.item)
     UNION ALL
-    SELECT d.place, d.source, w.recv_ns < d.recv_ns, w.notional_usd
+    SELECT d.place, d.source, w.recv_ns < d.recv_ns, w.notional_usd, w.exchange, w.kind, w.feed,
+        w.feed <> d.feed
     FROM wanted d
     JOIN whales w ON coalesce(w.asset, w.symbol) = d.at_symbol AND w.feed = d.at_feed
         AND w.exchange IS NOT DISTINCT FROM d.at_exchange
@@ -218,6 +222,20 @@ others AS (
     WHERE d.source = 'whales' AND w.backfill IS NOT TRUE
         AND (d.kind <> 'whales' OR w.feed <> d.feed OR w.connection <> d.connection
             OR w.seq <> d.seq OR w.item <> d.item)
+),
+-- One feed per exchange (and kind of whale move): the event's, else the one with most, else by name.
+once AS (
+    SELECT s.*
+    FROM (
+        SELECT
+            o.*,
+            count(*) OVER (PARTITION BY o.place, o.source, o.exchange, o.sort, o.feed) AS brought
+        FROM others o
+    ) s
+    QUALIFY s.exchange IS NULL OR s.feed = first_value(s.feed) OVER (
+        PARTITION BY s.place, s.source, s.exchange, s.sort
+        ORDER BY s.foreign_feed, s.brought DESC, s.feed
+    )
 ),
 counted AS (
     SELECT
@@ -230,7 +248,7 @@ counted AS (
         count(*) FILTER (o.source = 'whales' AND NOT o.early) AS whales_after,
         sum(o.usd) FILTER (o.source = 'whales' AND o.early) AS whale_usd_before,
         sum(o.usd) FILTER (o.source = 'whales' AND NOT o.early) AS whale_usd_after
-    FROM others o
+    FROM once o
     GROUP BY o.place
 ),
 missed AS (

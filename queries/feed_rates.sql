@@ -1,6 +1,7 @@
 -- title: Frames, bytes and events per minute, per feed and table
 -- description: The row 'frames' adds up all frames of the connections that were open in the period, divided by
---   the minutes from the first opening to the last activity. The other rows count a table's events
+--   the minutes from the first opening to the last activity; a connection that began before the period
+--   or lived on after it is counted whole. It is NULL if the number of one is unknown (as_of). The other rows count a table's events
 --   in the period, divided by those minutes of the recording that are in the period. per_minute is
 --   NULL if the duration of the recording is unknown.
 -- param since TIMESTAMPTZ = NULL  -- only events received at or after this time
@@ -33,8 +34,8 @@ spans AS (
         l.feed AS feed,
         min(l.from_ns) AS from_ns,
         max(l.to_ns) AS to_ns,
-        sum(l.frames)::BIGINT AS frames,
-        sum(l.bytes)::BIGINT AS bytes
+        CASE WHEN count(l.frames) = count(*) THEN sum(l.frames)::BIGINT END AS frames,
+        CASE WHEN count(l.bytes) = count(*) THEN sum(l.bytes)::BIGINT END AS bytes
     FROM lives l
     WHERE ($since IS NULL OR l.to_ns >= epoch_ns($since))
         AND ($until IS NULL OR l.from_ns < epoch_ns($until))

@@ -1,5 +1,6 @@
 -- title: Funding rates over time, per exchange and symbol
--- description: One row per bucket of receive time and instrument: the last rate received in the bucket. A
+-- description: One row per bucket of receive time, instrument and basis (expected: of the coming funding;
+--   realised: exchanged): the last rate received in the bucket. A
 --   bucket without rates has no row. Past observations re-sent after a subscription are left out.
 -- param bucket INTERVAL = INTERVAL 1 HOUR  -- width of a bucket, aligned to UTC
 -- param symbol VARCHAR = NULL  -- only this symbol, in any case
@@ -13,6 +14,8 @@
 -- column exchange: the venue
 -- column symbol: the instrument
 -- column rate: the last rate of the bucket, a fraction per interval
+-- column basis: expected, realised, or NULL if the feed does not say
+-- column rate_per_hour: the rate as a fraction per hour; NULL if the interval is unknown
 -- column annualised: the rate as a fraction per year; NULL if the interval is unknown
 -- column count: rates received in the bucket
 -- example: recorder query funding_over_time -p bucket '15 minutes' -p symbol BTCUSDT -p since '1d ago'
@@ -21,6 +24,7 @@ WITH buckets AS (
         time_bucket($bucket, f.recv_time) AS time,
         f.exchange AS exchange,
         f.symbol AS symbol,
+        f.basis AS basis,
         arg_max(
             {'rate': f.rate, 'hours': nullif(f.interval_hours, 0)},
             {'ns': f.recv_ns, 'connection': f.connection, 'seq': f.seq, 'item': f.item}
@@ -41,6 +45,8 @@ SELECT
     b.exchange AS exchange,
     b.symbol AS symbol,
     b.seen.rate AS rate,
+    b.basis AS basis,
+    b.seen.rate / b.seen.hours AS rate_per_hour,
     b.seen.rate * 24 / b.seen.hours * 365 AS annualised,
     b.count AS count
 FROM buckets b

@@ -40,25 +40,28 @@ measured AS (
         h.feed AS feed,
         h.hour AS hour,
         count(DISTINCT h.day) AS days,
-        quantile_cont(h.clock_error_ns, [0.5, 1.0]) AS clock,
         unnest([
             {
                 'hop': 'detection',
+                'clock': NULL::DOUBLE[],
                 'count': count(h.detection),
                 'p': quantile_cont(h.detection, [0.5, 0.9, 0.99, 1.0])
             },
             {
                 'hop': 'dispatch',
+                'clock': NULL::DOUBLE[],
                 'count': count(h.dispatch),
                 'p': quantile_cont(h.dispatch, [0.5, 0.9, 0.99, 1.0])
             },
             {
                 'hop': 'network',
+                'clock': quantile_cont(h.clock_error_ns, [0.5, 1.0]) FILTER (h.network IS NOT NULL),
                 'count': count(h.network),
                 'p': quantile_cont(h.network, [0.5, 0.9, 0.99, 1.0])
             },
             {
                 'hop': 'total',
+                'clock': quantile_cont(h.clock_error_ns, [0.5, 1.0]) FILTER (h.total IS NOT NULL),
                 'count': count(h.total),
                 'p': quantile_cont(h.total, [0.5, 0.9, 0.99, 1.0])
             }
@@ -76,8 +79,8 @@ SELECT
     m.found.p[2] / 1e6 AS p90,
     m.found.p[3] / 1e6 AS p99,
     m.found.p[4] / 1e6 AS max,
-    CASE WHEN m.found.hop IN ('network', 'total') THEN m.clock[1] / 1e6 END AS clock_error_p50,
-    CASE WHEN m.found.hop IN ('network', 'total') THEN m.clock[2] / 1e6 END AS clock_error_max
+    m.found.clock[1] / 1e6 AS clock_error_p50,
+    m.found.clock[2] / 1e6 AS clock_error_max
 FROM measured m
 WHERE m.found.count > 0
 ORDER BY m.feed, m.found.hop, m.hour

@@ -14,7 +14,7 @@
 -- column p50: median, ms
 -- column p90: 90th percentile, ms
 -- column p99: 99th percentile, ms
--- column p99_9: 99.9th percentile, ms
+-- column p99_9: 99.9th percentile, ms; NULL with fewer than 1,000 frames, where it is the maximum by another name
 -- column max: largest, ms
 -- column negatives: frames with a negative value
 -- column clock_error_p50: our clock's estimated error, median, ms; NULL if unknown, or not in this hop
@@ -26,29 +26,32 @@ WITH measured AS (
     SELECT
         h.feed AS feed,
         h.channel AS channel,
-        quantile_cont(h.clock_error_ns, [0.5, 1.0]) AS clock,
         -- The last of each list is the maximum; with the others it costs no extra time.
         unnest([
             {
                 'hop': 'detection',
+                'clock': NULL::DOUBLE[],
                 'count': count(h.detection),
                 'p': quantile_cont(h.detection, [0.5, 0.9, 0.99, 0.999, 1.0]),
                 'negatives': count_if(h.detection < 0)
             },
             {
                 'hop': 'dispatch',
+                'clock': NULL::DOUBLE[],
                 'count': count(h.dispatch),
                 'p': quantile_cont(h.dispatch, [0.5, 0.9, 0.99, 0.999, 1.0]),
                 'negatives': count_if(h.dispatch < 0)
             },
             {
                 'hop': 'network',
+                'clock': quantile_cont(h.clock_error_ns, [0.5, 1.0]) FILTER (h.network IS NOT NULL),
                 'count': count(h.network),
                 'p': quantile_cont(h.network, [0.5, 0.9, 0.99, 0.999, 1.0]),
                 'negatives': count_if(h.network < 0)
             },
             {
                 'hop': 'total',
+                'clock': quantile_cont(h.clock_error_ns, [0.5, 1.0]) FILTER (h.total IS NOT NULL),
                 'count': count(h.total),
                 'p': quantile_cont(h.total, [0.5, 0.9, 0.99, 0.999, 1.0]),
                 'negatives': count_if(h.total < 0)
@@ -65,11 +68,11 @@ SELECT
     m.found.p[1] / 1e6 AS p50,
     m.found.p[2] / 1e6 AS p90,
     m.found.p[3] / 1e6 AS p99,
-    m.found.p[4] / 1e6 AS p99_9,
+    CASE WHEN m.found.count >= 1000 THEN m.found.p[4] / 1e6 END AS p99_9,
     m.found.p[5] / 1e6 AS max,
     m.found.negatives::BIGINT AS negatives,
-    CASE WHEN m.found.hop IN ('network', 'total') THEN m.clock[1] / 1e6 END AS clock_error_p50,
-    CASE WHEN m.found.hop IN ('network', 'total') THEN m.clock[2] / 1e6 END AS clock_error_max
+    m.found.clock[1] / 1e6 AS clock_error_p50,
+    m.found.clock[2] / 1e6 AS clock_error_max
 FROM measured m
 WHERE m.found.count > 0
 ORDER BY m.feed, m.channel, m.found.hop

@@ -1,6 +1,7 @@
 -- title: Which redundant line receives a frame first, and what each line alone would have missed
--- description: For feeds recorded on two or more lines. Equal payloads, counted per line as in ingest, are one
---   frame. wins are the frames that this line received first; win_rate is their fraction of the
+-- description: For feeds recorded on two or more lines. Equal payloads within a second of each other, counted
+--   per line, are one frame. A frame belongs to the period if its first arrival does, and counts from
+--   when all lines of the group had opened. wins are the frames that this line received first; win_rate is their fraction of the
 --   frames that this line and another one received. The advantage is the lead over the next line,
 --   in milliseconds, over the wins. missed are the frames that only other lines received. While one
 --   connection of a line replaces another, the older one counts. The query reads the sealed raw
@@ -22,11 +23,15 @@
 -- column missed: frames that only other lines received
 -- example: recorder query line_race -p since '7d ago'
 WITH raced AS (
-    SELECT c.feed AS feed, c.line_group AS line_group, count(DISTINCT c.line) AS lines
-    FROM connections c
-    WHERE c.opened_ns IS NOT NULL AND ($feed IS NULL OR c.feed = $feed)
-    GROUP BY c.feed, c.line_group
-    HAVING count(DISTINCT c.line) > 1
+    SELECT l.feed AS feed, l.line_group AS line_group, max(l.opened_ns) AS all_open_ns
+    FROM (
+        SELECT c.feed AS feed, c.line_group AS line_group, c.line AS line, min(c.opened_ns) AS opened_ns
+        FROM connections c
+        WHERE c.opened_ns IS NOT NULL AND c.line IS NOT NULL AND ($feed IS NULL OR c.feed = $feed)
+        GROUP BY c.feed, c.line_group, c.line
+    ) l
+    GROUP BY l.feed, l.line_group
+    HAVING count(*) > 1
 ),
 speaking AS (
     SELECT
@@ -41,36 +46,60 @@ speaking AS (
     FROM connections c
     WHERE c.opened_ns IS NOT NULL
 ),
+-- A minute more on both sides, so that a frame whose copies lie across a border is whole.
 arrived AS (
     SELECT
         c.feed AS feed,
         c.line_group AS line_group,
         c.line AS line,
+        d.all_open_ns AS all_open_ns,
         r.recv_ns AS recv_ns,
+        r.connection AS connection,
+        r.seq AS seq,
         hash(r.payload) AS payload,
-        row_number() OVER (
-            PARTITION BY c.feed, c.line_group, c.line, hash(r.payload) ORDER BY r.recv_ns, r.seq
-        ) AS times
+        coalesce(r.recv_ns - lag(r.recv_ns) OVER (
+            PARTITION BY c.feed, c.line_group, hash(r.payload) ORDER BY r.recv_ns, c.line, r.connection, r.seq
+        ) > 1000000000, false) AS apart
     FROM raw r
     JOIN speaking c ON c.feed = r.feed AND c.connection = r.connection
         AND r.recv_ns >= c.since_ns
     JOIN raced d ON d.feed = c.feed AND d.line_group IS NOT DISTINCT FROM c.line_group
     WHERE r.kind IN ('text', 'binary')
         AND ($as_of IS NULL OR r.recv_ns <= epoch_ns($as_of))
-        AND ($since IS NULL OR r.date >= CAST($since AS DATE))
-        AND ($since IS NULL OR r.recv_ns >= epoch_ns($since))
-        AND ($until IS NULL OR r.recv_ns < epoch_ns($until))
+        AND ($since IS NULL OR r.date >= CAST(timezone('UTC', $since - INTERVAL 1 MINUTE) AS DATE))
+        AND ($since IS NULL OR r.recv_ns >= epoch_ns($since) - 60000000000)
+        AND ($until IS NULL OR r.recv_ns < epoch_ns($until) + 60000000000)
+),
+numbered AS (
+    SELECT
+        a.*,
+        count_if(a.apart) OVER (
+            PARTITION BY a.feed, a.line_group, a.payload ORDER BY a.recv_ns, a.line, a.connection, a.seq
+        ) AS era
+    FROM arrived a
+),
+counted AS (
+    SELECT
+        n.*,
+        row_number() OVER (
+            PARTITION BY n.feed, n.line_group, n.payload, n.era, n.line ORDER BY n.recv_ns, n.connection, n.seq
+        ) AS times
+    FROM numbered n
 ),
 placed AS (
     SELECT
-        a.*,
+        n.*,
         row_number() OVER frames AS place,
-        count(*) OVER (PARTITION BY a.feed, a.line_group, a.payload, a.times) AS brought_by,
-        lead(a.recv_ns) OVER frames - a.recv_ns AS lead_ns
-    FROM arrived a
+        count(*) OVER (PARTITION BY n.feed, n.line_group, n.payload, n.era, n.times) AS brought_by,
+        first_value(n.recv_ns) OVER frames AS first_ns,
+        lead(n.recv_ns) OVER frames - n.recv_ns AS lead_ns
+    FROM counted n
     WINDOW frames AS (
-        PARTITION BY a.feed, a.line_group, a.payload, a.times ORDER BY a.recv_ns, a.line
+        PARTITION BY n.feed, n.line_group, n.payload, n.era, n.times ORDER BY n.recv_ns, n.line
     )
+    QUALIFY first_ns >= n.all_open_ns
+        AND ($since IS NULL OR first_ns >= epoch_ns($since))
+        AND ($until IS NULL OR first_ns < epoch_ns($until))
 ),
 totals AS (
     SELECT p.feed AS feed, p.line_group AS line_group, count(*) FILTER (p.place = 1) AS frames

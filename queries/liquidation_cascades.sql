@@ -30,6 +30,10 @@
 -- column price_before: the last price received before the burst
 -- column price_after: the last price received by the end of the burst
 -- column change_pct: change between the two, per cent
+-- column price_lowest: the lowest price of that kind from its first liquidation until a minute after its last
+-- column price_highest: the highest one
+-- column open_interest_usd: the instrument's last open interest received in the day before the burst
+-- column share_of_open_interest_pct: notional_usd in per cent of it
 -- column gap: true if the feed has an uncovered gap within max_pause of the burst, which may have been longer
 -- column feed: the feed
 -- column connection: the connection that carried the first liquidation
@@ -101,17 +105,37 @@ priced AS (
         p.kind AS kind,
         arg_max(p.price, p.nth)
             FILTER (p.recv_ns < c.from_ns AND p.recv_ns >= c.from_ns - epoch_ns($max_age)) AS before,
-        arg_max(p.price, p.nth) FILTER (p.recv_ns >= c.to_ns - epoch_ns($max_age)) AS after
+        arg_max(p.price, p.nth)
+            FILTER (p.recv_ns >= c.to_ns - epoch_ns($max_age) AND p.recv_ns <= c.to_ns) AS after,
+        min(p.price) FILTER (p.recv_ns >= c.from_ns) AS lowest,
+        max(p.price) FILTER (p.recv_ns >= c.from_ns) AS highest
     FROM chosen c
     JOIN timely_prices(max_age := $max_age, as_of := $as_of) p ON p.symbol = c.symbol
         AND p.exchange IS NOT DISTINCT FROM c.exchange
         AND p.recv_ns >= c.from_ns - epoch_ns($max_age)
-        AND p.recv_ns <= c.to_ns
+        AND p.recv_ns <= c.to_ns + 60000000000
     GROUP BY c.place, p.kind, p.choice
     QUALIFY row_number() OVER (
         PARTITION BY c.place
-        ORDER BY before IS NULL OR after IS NULL, p.choice NULLS LAST, p.kind
+        ORDER BY before IS NULL OR after IS NULL, before IS NULL, after IS NULL, p.choice NULLS LAST,
+            p.kind
     ) = 1
+),
+-- The last open interest of the instrument known before the burst, of any feed, at most a day old.
+interest AS (
+    SELECT
+        c.place AS place,
+        arg_max(
+            i.open_interest_usd,
+            {'ns': i.recv_ns, 'feed': i.feed, 'connection': i.connection, 'seq': i.seq, 'item': i.item}
+        ) AS usd
+    FROM chosen c
+    JOIN open_interest i ON i.symbol = c.symbol
+        AND i.exchange IS NOT DISTINCT FROM c.exchange
+        AND i.recv_ns < c.from_ns
+        AND i.recv_ns >= c.from_ns - 86400000000000
+    WHERE i.backfill IS NOT TRUE AND isfinite(i.open_interest_usd)
+    GROUP BY c.place
 ),
 missed AS (
     SELECT DISTINCT c.place AS place
@@ -136,11 +160,16 @@ SELECT
     p.before AS price_before,
     p.after AS price_after,
     100 * (p.after / nullif(p.before, 0) - 1) AS change_pct,
+    p.lowest AS price_lowest,
+    p.highest AS price_highest,
+    o.usd AS open_interest_usd,
+    100 * c.notional_usd / nullif(o.usd, 0) AS share_of_open_interest_pct,
     m.place IS NOT NULL AS gap,
     c.feed AS feed,
     c.first.connection AS connection,
     c.first.seq AS seq
 FROM chosen c
 LEFT JOIN priced p ON p.place = c.place
+LEFT JOIN interest o ON o.place = c.place
 LEFT JOIN missed m ON m.place = c.place
 ORDER BY c.place

@@ -1,13 +1,15 @@
--- title: Liquidations per bucket, exchange and side
--- description: position_side is the position that was closed: long, short, or unknown if the feed does not
+-- title: Liquidations per bucket, feed, exchange and side
+-- description: One row per feed: where two feeds bring the same venue, each shows its liquidations. A
+--   liquidation is in the bucket of its event time, of its receipt if the feed states none.
+--   position_side is the position that was closed: long, short, or unknown if the feed does not
 --   say. notional_usd sums the liquidations of known dollar value; without_usd counts the others.
 --   Some venues send only the largest liquidation per symbol and second, so their sums are too low.
 -- param bucket INTERVAL = INTERVAL 1 HOUR  -- width of a bucket, aligned to UTC
 -- param symbol VARCHAR = NULL  -- only this symbol, in any case
 -- param exchange VARCHAR = NULL  -- only this exchange, in any case
 -- param feed VARCHAR = NULL  -- only this feed
--- param since TIMESTAMPTZ = NULL  -- only liquidations received at or after this time
--- param until TIMESTAMPTZ = NULL  -- only liquidations received before this time
+-- param since TIMESTAMPTZ = NULL  -- only liquidations of this time or later
+-- param until TIMESTAMPTZ = NULL  -- only liquidations before this time
 -- topic: Events
 -- plot: bar x=time y=notional_usd series=position_side stacked
 -- column time: start of the bucket
@@ -17,20 +19,26 @@
 -- column notional_usd: sum of the known dollar values; NULL if none is known
 -- column largest_usd: the largest known dollar value
 -- column without_usd: liquidations of unknown dollar value
+-- column feed: the feed
 -- example: recorder query liquidation_totals -p bucket '15 minutes' -p symbol BTCUSDT
+WITH timed AS (
+    SELECT q.*, coalesce(TRY(make_timestamptz(q.event_ns // 1000)), q.recv_time) AS happened
+    FROM liquidations q
+)
 SELECT
-    time_bucket($bucket, l.recv_time) AS time,
+    time_bucket($bucket, l.happened) AS time,
     l.exchange AS exchange,
     coalesce(l.position_side, 'unknown') AS position_side,
     count(*) AS count,
     sum(l.notional_usd) AS notional_usd,
     max(l.notional_usd) AS largest_usd,
-    count(*) FILTER (l.notional_usd IS NULL) AS without_usd
-FROM liquidations l
+    count(*) FILTER (l.notional_usd IS NULL) AS without_usd,
+    l.feed AS feed
+FROM timed l
 WHERE ($symbol IS NULL OR same_symbol(symbol := l.symbol, wanted := $symbol))
     AND ($exchange IS NULL OR l.exchange = lower($exchange))
     AND ($feed IS NULL OR l.feed = $feed)
-    AND ($since IS NULL OR l.recv_time >= $since)
-    AND ($until IS NULL OR l.recv_time < $until)
+    AND ($since IS NULL OR l.happened >= $since)
+    AND ($until IS NULL OR l.happened < $until)
 GROUP BY ALL
 ORDER BY ALL

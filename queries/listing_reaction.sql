@@ -2,9 +2,12 @@
 -- description: One row per announced ticker, recorded instrument of that asset, and horizon. asset_of matches a
 --   ticker with the venues' symbols (FOOUSDT, FOO-USDT-SWAP and 1000FOOUSDT are FOO; quotes in dollars
 --   or dollar coins only, no options); price_symbol is the matching one, NULL if none is recorded. A price is the
---   last one received by that moment, of one kind per instrument (the first of last, mark, mid and
---   index recorded around the announcement), and unknown if it was older than max_age. Past
---   announcements re-sent after a subscription are left out.
+--   last one received by that moment, of one kind per instrument: the first of last, mark, mid and
+--   index that was known at the announcement's receipt, or, if none was, that came later. It is unknown
+--   if it was older than max_age. change_pct is from the receipt: what could be traded.
+--   move_before_receipt_pct is what had happened between publication and receipt. btc_change_pct is
+--   the change of BTC on the same feed and exchange, of the same kind, and abnormal_pct = change_pct -
+--   btc_change_pct. Past announcements re-sent after a subscription are left out.
 -- param ticker VARCHAR = NULL  -- only this ticker, in any case
 -- param listing_type VARCHAR = NULL  -- only this type, e.g. spot_listing
 -- param exchange VARCHAR = NULL  -- only listings announced by this exchange, in any case
@@ -27,6 +30,10 @@
 -- column price: the price as of the horizon; NULL if unknown
 -- column price_age_seconds: age of price
 -- column change_pct: change from base_price, per cent
+-- column publish_price: the price as of the publication; NULL if that time, or the price, is unknown
+-- column move_before_receipt_pct: change from publish_price to base_price, per cent
+-- column btc_change_pct: change of BTC from the receipt to the horizon, per cent; NULL if unknown
+-- column abnormal_pct: change_pct less btc_change_pct
 -- column gap: true if the price's feed has an uncovered gap between the base price and the horizon
 -- column price_feed: the feed of the price
 -- column feed: the feed of the announcement
@@ -57,35 +64,86 @@ instruments AS (
     WHERE $price_exchange IS NULL OR p.exchange = lower($price_exchange)
 ),
 matched AS (
-    SELECT a.place AS place, a.recv_ns AS recv_ns, i.feed AS feed, i.exchange AS exchange, i.symbol AS symbol
+    SELECT
+        a.place AS place, a.recv_ns AS recv_ns, a.publish_ns AS publish_ns, i.feed AS feed,
+        i.exchange AS exchange, i.symbol AS symbol, true AS own
     FROM announced a
     JOIN instruments i ON in_dollars(i.exchange, i.symbol)
         AND asset_of(i.exchange, i.symbol, a.recv_ns) = coin_of(a.ticker)
 ),
+-- The instruments of BTC beside them.
+sought AS (
+    SELECT m.* FROM matched m
+    UNION ALL
+    SELECT DISTINCT m.place, m.recv_ns, NULL::BIGINT, i.feed, i.exchange, i.symbol, false
+    FROM matched m
+    JOIN instruments i ON i.feed = m.feed AND i.exchange IS NOT DISTINCT FROM m.exchange
+    WHERE in_dollars(i.exchange, i.symbol) AND asset_of(i.exchange, i.symbol, m.recv_ns) = 'BTC'
+),
 -- The prices that a listing can use; of those received at the same instant, the last.
 around AS (
     SELECT
-        m.place AS place, p.feed AS feed, p.exchange AS exchange, p.symbol AS symbol,
-        p.kind AS kind, p.choice AS choice, p.recv_ns AS recv_ns, arg_max(p.price, p.nth) AS price
-    FROM matched m
+        m.place AS place, m.own AS own, p.feed AS feed, p.exchange AS exchange, p.symbol AS symbol,
+        p.kind AS kind, p.choice AS choice, p.recv_ns AS recv_ns, p.recv_ns <= m.recv_ns
+            AND p.recv_ns >= m.recv_ns - epoch_ns($max_age) AS timely,
+        arg_max(p.price, p.nth) AS price
+    FROM sought m
     JOIN timely_prices(max_age := $max_age, as_of := $as_of) p ON p.symbol = m.symbol
         AND p.feed = m.feed
         AND p.exchange IS NOT DISTINCT FROM m.exchange
-        AND p.recv_ns >= m.recv_ns - epoch_ns($max_age)
+        -- A publication time that is hours off is not searched for.
+        AND p.recv_ns >= greatest(
+            least(m.recv_ns, coalesce(m.publish_ns, m.recv_ns)), m.recv_ns - 3600000000000
+        ) - epoch_ns($max_age)
         AND p.recv_ns <= m.recv_ns
             + (SELECT max(epoch_ns(h.after)) FROM (SELECT unnest($horizons) AS after) h)
     GROUP BY ALL
 ),
+kinds AS (
+    SELECT
+        r.place AS place, r.own AS own, r.feed AS feed, r.exchange AS exchange, r.symbol AS symbol,
+        r.kind AS kind, r.choice AS choice, bool_or(r.timely) AS timely, count(*) AS prices
+    FROM around r
+    GROUP BY ALL
+),
+kind_of AS (
+    SELECT k.*
+    FROM kinds k
+    WHERE k.own
+    QUALIFY row_number() OVER (
+        PARTITION BY k.place, k.feed, k.exchange, k.symbol
+        ORDER BY NOT k.timely, k.choice NULLS LAST, k.kind
+    ) = 1
+),
 one_kind AS (
     SELECT r.*
     FROM around r
-    QUALIFY dense_rank() OVER (
-        PARTITION BY r.place, r.feed, r.exchange, r.symbol
-        ORDER BY r.choice NULLS LAST, r.kind
-    ) = 1
+    JOIN kind_of k ON k.place = r.place AND k.feed = r.feed
+        AND k.exchange IS NOT DISTINCT FROM r.exchange
+        AND k.symbol = r.symbol AND k.kind = r.kind
+    WHERE r.own
+),
+-- The instrument of BTC with most prices of a kind, on each feed and exchange.
+bitcoin AS (
+    SELECT r.*
+    FROM around r
+    JOIN (
+        SELECT k.*
+        FROM kinds k
+        WHERE NOT k.own
+        QUALIFY row_number() OVER (
+            PARTITION BY k.place, k.feed, k.exchange, k.kind ORDER BY k.prices DESC, k.symbol
+        ) = 1
+    ) k ON k.place = r.place AND k.feed = r.feed AND k.exchange IS NOT DISTINCT FROM r.exchange
+        AND k.symbol = r.symbol AND k.kind = r.kind
+    WHERE NOT r.own
 ),
 based AS (
-    SELECT m.*, b.price AS price, b.recv_ns AS price_ns, b.kind AS kind
+    SELECT
+        m.*,
+        CASE WHEN b.recv_ns >= m.recv_ns - epoch_ns($max_age) THEN b.price END AS price,
+        CASE WHEN b.recv_ns >= m.recv_ns - epoch_ns($max_age) THEN b.recv_ns END AS price_ns,
+        CASE WHEN b.recv_ns >= m.recv_ns - epoch_ns($max_age) THEN b.kind END AS kind
     FROM matched m
     ASOF LEFT JOIN one_kind b ON b.place = m.place
         AND b.feed = m.feed
@@ -110,8 +168,31 @@ followed AS (
         AND o.symbol = t.symbol
         AND t.until_ns >= o.recv_ns
 ),
+published AS (
+    SELECT m.place AS place, m.feed AS feed, m.exchange AS exchange, m.symbol AS symbol,
+        CASE WHEN m.publish_ns - b.recv_ns <= epoch_ns($max_age) THEN b.price END AS price
+    FROM (SELECT t.* FROM matched t WHERE t.publish_ns IS NOT NULL) m
+    ASOF JOIN one_kind b ON b.place = m.place
+        AND b.feed = m.feed
+        AND b.exchange IS NOT DISTINCT FROM m.exchange
+        AND b.symbol = m.symbol
+        AND m.publish_ns >= b.recv_ns
+),
+-- BTC at the receipt and at each horizon.
+btc AS (
+    SELECT
+        f.place AS place, f.feed AS feed, f.exchange AS exchange, f.symbol AS symbol, f.until_ns AS until_ns,
+        arg_max(b.price, b.recv_ns) FILTER (
+            b.recv_ns <= f.recv_ns AND b.recv_ns >= f.recv_ns - epoch_ns($max_age)) AS base,
+        arg_max(b.price, b.recv_ns) FILTER (b.recv_ns >= f.until_ns - epoch_ns($max_age)) AS price
+    FROM followed f
+    JOIN bitcoin b ON b.place = f.place AND b.feed = f.feed AND b.exchange IS NOT DISTINCT FROM f.exchange
+        AND b.kind = coalesce(f.kind, f.kind_then) AND b.recv_ns <= f.until_ns
+    GROUP BY f.place, f.feed, f.exchange, f.symbol, f.until_ns
+),
 missed AS (
-    SELECT DISTINCT f.place AS place, f.feed AS feed, f.until_ns AS until_ns
+    SELECT DISTINCT
+        f.place AS place, f.feed AS feed, f.exchange AS exchange, f.symbol AS symbol, f.until_ns AS until_ns
     FROM followed f
     JOIN uncovered(as_of := $as_of) u ON u.feed = f.feed
         AND u.from_ns < f.until_ns
@@ -131,6 +212,10 @@ SELECT
     f.price_then AS price,
     (f.until_ns - f.then_ns) / 1e9 AS price_age_seconds,
     100 * (f.price_then / nullif(f.price, 0) - 1) AS change_pct,
+    q.price AS publish_price,
+    100 * (f.price / nullif(q.price, 0) - 1) AS move_before_receipt_pct,
+    100 * (t.price / nullif(t.base, 0) - 1) AS btc_change_pct,
+    100 * (f.price_then / nullif(f.price, 0) - 1) - 100 * (t.price / nullif(t.base, 0) - 1) AS abnormal_pct,
     CASE WHEN f.place IS NOT NULL THEN s.place IS NOT NULL END AS gap,
     f.feed AS price_feed,
     a.feed AS feed,
@@ -139,5 +224,10 @@ SELECT
     a.item AS item
 FROM announced a
 LEFT JOIN followed f ON f.place = a.place
+LEFT JOIN published q ON q.place = f.place AND q.feed = f.feed
+    AND q.exchange IS NOT DISTINCT FROM f.exchange AND q.symbol = f.symbol
+LEFT JOIN btc t ON t.place = f.place AND t.feed = f.feed AND t.until_ns = f.until_ns
+    AND t.exchange IS NOT DISTINCT FROM f.exchange AND t.symbol = f.symbol
 LEFT JOIN missed s ON s.place = f.place AND s.feed = f.feed AND s.until_ns = f.until_ns
+    AND s.exchange IS NOT DISTINCT FROM f.exchange AND s.symbol = f.symbol
 ORDER BY a.place, f.exchange, f.symbol, f.feed, f.until_ns

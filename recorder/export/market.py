@@ -17,7 +17,7 @@ _PLACE = "feed, recv_ns, connection, seq, item"
 
 # A last price without a quantity is a ticker's statement, not a trade.
 _PRICES = f"""
-SELECT {_PLACE}, {_VENUE}, symbol, coalesce(event_ns, recv_ns) AS event_ns,
+SELECT {_PLACE}, {_VENUE}, symbol, channel, coalesce(event_ns, recv_ns) AS event_ns,
     event_ns IS NULL AS untimed, kind, price, quantity IS NOT NULL AS traded,
     CASE quantity_unit WHEN 'base' THEN quantity END AS quantity, quantity AS stated, quantity_unit,
     notional_usd, side, trade_id AS id
@@ -29,7 +29,7 @@ WHERE price > 0 AND symbol IS NOT NULL AND backfill IS NOT TRUE AND off_book IS 
 # The tables state sizes in base currency. The venue's own size comes back by the contract's value
 # as its list stated it at that time; 12 digits take away what the division adds.
 _TRADES = """
-SELECT t.* EXCLUDE (kind, traded, stated, quantity_unit, notional_usd),
+SELECT t.* EXCLUDE (kind, traded, channel, stated, quantity_unit, notional_usd),
     CASE
         WHEN quantity_unit = 'base' AND contract_unit = 'usd'
             THEN printf('%.12g', notional_usd / contract_size)::DOUBLE

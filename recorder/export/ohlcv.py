@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from typing import Literal
 
+from recorder.clock import DAY_NS
 from recorder.errors import UsageError, did_you_mean
 from recorder.export import market
 from recorder.export.job import Job, quoted, safe
 from recorder.export.names import ExportedInstrument
-from recorder.times import parse_fixed
+from recorder.times import Duration, parse_duration
 
 KINDS = ("last", "mark", "mid", "index")
 
+_WEEK_NS = 7 * DAY_NS
+#: 2000-01-03, a Monday; DuckDB's time_bucket counts weeks from it, too.
+_MONDAY_NS = 10_959 * DAY_NS
+
 # Candles of last prices use trades only, if there are any: a ticker repeats the prices of trades.
-# A bucket's volume is known if the size of each of its trades is.
+# Two streams of one venue (single and aggregated trades) hold the same trades: of each bucket the
+# one with the larger known volume, then with more trades, counts. A bucket's volume is known if the
+# size of each of its trades is.
 _CANDLES = """
 SELECT
     make_timestamptz(bucket // 1000) AS time,
@@ -23,12 +30,14 @@ SELECT
     sum(quantity) AS known_volume, count(*) AS observations
 FROM (
     SELECT
-        recv_ns - recv_ns % {width} AS bucket, price, (recv_ns, connection, seq, item) AS place,
-        quantity
+        {bucket} AS bucket, price, (recv_ns, connection, seq, item) AS place, quantity, channel
     FROM x_prices
     WHERE {these} AND (traded OR NOT EXISTS (FROM x_prices WHERE {these} AND traded))
 )
-GROUP BY bucket
+GROUP BY bucket, channel
+QUALIFY row_number() OVER (
+    PARTITION BY bucket ORDER BY known_volume DESC NULLS LAST, observations DESC, channel
+) = 1
 ORDER BY bucket
 """
 
@@ -45,34 +54,45 @@ def export(
     unless every trade's size is known), known_volume, observations. Empty buckets have no row.
 
     Raises:
-        UsageError: the bucket is not a duration of fixed length, or the kind of price is unknown.
+        UsageError: the bucket is not a duration, or the kind of price is unknown.
     """
     if kind not in KINDS:
         raise UsageError(f"unknown kind of price '{kind}'", hint=did_you_mean(kind, KINDS))
-    width = _width(bucket)
+    start = _start(bucket)
     market.create_views(job)
     options = "FORMAT csv, HEADER" if format == "csv" else "FORMAT parquet, COMPRESSION zstd"
     for instrument in market.instruments(job, "x_prices", f"kind = {quoted(kind)}"):
         parts = (instrument.exchange, instrument.symbol, bucket.replace(" ", ""))
         name = "-".join(map(safe, parts))
-        job.copy(_candles(instrument, width, kind), job.out / f"{name}.{format}", options)
+        job.copy(_candles(instrument, start, kind), job.out / f"{name}.{format}", options)
     if kind == "last":
         market.note_trades(job)
 
 
-def _candles(instrument: ExportedInstrument, width: int, kind: str) -> str:
+def _candles(instrument: ExportedInstrument, start: str, kind: str) -> str:
     these = (
         f"kind = {quoted(kind)} AND exchange = {quoted(instrument.exchange)} "
         f"AND symbol = {quoted(instrument.symbol)}"
     )
-    return _CANDLES.format(width=width, these=these)
+    return _CANDLES.format(bucket=start, these=these)
 
 
-def _width(bucket: str) -> int:
+def _start(bucket: str) -> str:
+    """Return the SQL of the start of a row's bucket, in ns since epoch.
+
+    Weeks begin on Mondays, months on their first; other buckets are counted from 1970 on.
+    """
     try:
-        width = parse_fixed(bucket)
+        width: Duration = parse_duration(bucket)
     except UsageError as error:
         raise UsageError(error.what, where="--bucket", hint=error.hint) from None
-    if width == 0:
+    if width.months and width.ns:
+        hint = "say it in months alone, or in days: 1mo, 30d"
+        raise UsageError(f"'{bucket}' mixes months and days", where="--bucket", hint=hint)
+    if width.months:
+        start = f"time_bucket(to_months({width.months}), make_timestamp(recv_ns // 1000))"
+        return f"epoch_us({start}) * 1000"
+    if width.ns == 0:
         raise UsageError(f"a bucket of '{bucket}' holds nothing", where="--bucket")
-    return width
+    first = _MONDAY_NS if width.ns % _WEEK_NS == 0 else 0
+    return f"recv_ns - (recv_ns - {first}) % {width.ns}"

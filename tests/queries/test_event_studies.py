@@ -395,12 +395,12 @@ def test_a_rate_is_measured_against_its_own_past(database: Connection) -> None:
     put(database, "funding", 9 * HOUR, rate=float("nan"))
     extreme, flat = ask(database, "funding_extremes", min_count="4")
     # Before it 1, 3, 1, 3: mean 2, sample standard deviation sqrt(4/3); (5 - 2) / sqrt(4/3).
-    assert (extreme["rate"], extreme["mean"], extreme["count"]) == (5.0, 2.0, 4)
-    assert extreme["stddev"] == pytest.approx((4 / 3) ** 0.5)
+    assert (extreme["rate"], extreme["mean"], extreme["count"]) == (5.0, 2.0 / 8, 4)
+    assert extreme["stddev"] == pytest.approx((4 / 3) ** 0.5 / 8)
     assert extreme["z"] == pytest.approx(3 / (4 / 3) ** 0.5)
     assert (extreme["below"], extreme["annualised"]) == (1.0, 5.0 * 3 * 365)
-    assert (extreme["min"], extreme["min_time"]) == (1.0, DAY)
-    assert (extreme["max"], extreme["max_time"]) == (5.0, DAY + timedelta(hours=4))
+    assert (extreme["min"], extreme["min_time"]) == (1.0 / 8, DAY)
+    assert (extreme["max"], extreme["max_time"]) == (5.0 / 8, DAY + timedelta(hours=4))
     assert (flat["symbol"], flat["z"], flat["below"], flat["annualised"]) == ("FLAT", None, 0, None)
     assert ask(database, "funding_extremes")[0]["z"] is None  # four are too few
     [early] = ask(database, "funding_extremes", until="2026-01-01T03:30Z", symbol="btcusdt")

@@ -1,0 +1,195 @@
+"""Random small records: ties, NULLs, NaN, negative latencies, borders, a month's end."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hypothesis import strategies as st
+from kit import made
+
+from recorder.record.gaps import Lifetime, gaps
+
+Row = dict[str, Any]
+
+SECOND = 1_000_000_000
+#: Half an hour before the first of November 2026.
+T0 = 1_793_491_200 * SECOND - 1800 * SECOND
+
+#: Seconds after T0: dense around two borders, so that ties and thresholds are met.
+moments = st.one_of(st.integers(0, 30), st.integers(1790, 1810), st.integers(3590, 3600))
+FEEDS = st.sampled_from(["f", "g"])
+VENUES = st.sampled_from(["binance", "okx", None])
+SYMBOLS = st.sampled_from(["BTCUSDT", "ETHUSDT", "BTC-USDT-SWAP"])
+PAST = st.sampled_from([False, False, None, True])
+DOLLARS = st.sampled_from([None, 0.0, 1.0, 10.0, 10.0, 1e6])
+
+
+@st.composite
+def common(draw: st.DrawFn) -> Row:
+    at = T0 + draw(moments) * SECOND
+    late = draw(st.sampled_from([None, 0, 1, 60, 61, -1]))
+    return {
+        "feed": draw(FEEDS),
+        "channel": draw(st.sampled_from(["c", "d", None])),
+        "exchange": draw(VENUES),
+        "symbol": draw(SYMBOLS),
+        "recv_ns": at,
+        "event_ns": None if late is None else at - late * SECOND,
+        "connection": draw(st.sampled_from(["one", "two"])),
+        "backfill": draw(PAST),
+    }
+
+
+@st.composite
+def price(draw: st.DrawFn) -> Row:
+    kind = draw(st.sampled_from(["last", "mark", "mid", "index"]))
+    value = draw(st.sampled_from([1.0, 2.0, 100.0, None, math.nan, math.inf]))
+    return draw(common()) | {"kind": kind, "price": value}
+
+
+@st.composite
+def liquidation(draw: st.DrawFn) -> Row:
+    side = draw(st.sampled_from(["long", "short", None]))
+    return draw(common()) | {"position_side": side, "notional_usd": draw(DOLLARS)}
+
+
+@st.composite
+def rate(draw: st.DrawFn) -> Row:
+    return draw(common()) | {
+        "rate": draw(st.sampled_from([0.0001, 0.0008, -0.0003, 0.002, None])),
+        "interval_hours": draw(st.sampled_from([8.0, 1.0, 4.0, None, 0.0])),
+        "basis": draw(st.sampled_from(["expected", "expected", "realised", None])),
+    }
+
+
+@st.composite
+def delay(draw: st.DrawFn) -> Row:
+    row = draw(common())
+    steps = [draw(st.sampled_from([None, -5, 0, 7, 7, 1000])) for _ in range(3)]
+    at = row["recv_ns"]
+    names = ("publish_ns", "detected_ns", "dispatch_ns")
+    row |= {
+        name: None if step is None else at - step * 1_000_000
+        for name, step in zip(names, steps, strict=True)
+    }
+    began = row["event_ns"] if row["publish_ns"] is None else row["publish_ns"]
+    sent = row["dispatch_ns"]
+    return row | {
+        "total_ns": None if began is None else at - began,
+        "network_ns": None if sent is None else at - sent,
+        "clock_error_ns": draw(st.sampled_from([None, 10_000, 50_000_000])),
+    }
+
+
+@st.composite
+def listing(draw: st.DrawFn) -> Row:
+    row = draw(common())
+    ago = draw(st.sampled_from([None, 0, 2, -1, 30]))
+    return row | {
+        "ticker": draw(st.sampled_from(["BTC", "eth", None])),
+        "publish_ns": None if ago is None else row["recv_ns"] - ago * SECOND,
+    }
+
+
+@st.composite
+def reject(draw: st.DrawFn) -> Row:
+    return draw(common()) | {"reason": draw(st.sampled_from(["a", "b"])), "payload": b"x"}
+
+
+@st.composite
+def connection(draw: st.DrawFn) -> Row:
+    opened = T0 + draw(moments) * SECOND
+    heard = opened + draw(st.sampled_from([0, 1, 10, 1800])) * SECOND
+    closed = None if draw(st.booleans()) else heard + draw(st.sampled_from([0, 5])) * SECOND
+    return {
+        "feed": draw(FEEDS),
+        "line_group": draw(st.sampled_from(["x", "y"])),
+        "line": draw(st.sampled_from(["A", "B"])),
+        "recv_ns": opened,
+        "opened_ns": opened,
+        "last_heard_ns": heard,
+        "closed_ns": closed,
+        "frames": draw(st.integers(0, 9)),
+        "bytes": 10,
+        "reason": closed and draw(st.sampled_from(["closed 1006", "stopping"])),
+    }
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> dict[str, list[Row]]:
+    def some(rows: st.SearchStrategy[Row], most: int = 8) -> list[Row]:
+        return draw(st.lists(rows, max_size=most))
+
+    record = {
+        "prices": some(price(), 12),
+        "liquidations": some(liquidation(), 12),
+        "funding": some(rate(), 14),
+        "latency": some(delay(), 12),
+        "listings": some(listing(), 4),
+        "rejects": some(reject(), 4),
+        "connections": some(connection(), 7),
+    }
+    for number, (table, rows) in enumerate(sorted(record.items())):
+        for n, row in enumerate(rows):
+            row |= {"seq": 1000 * number + n, "item": 0}
+            if table == "connections":
+                row["connection"] = f"{row['opened_ns']}-{n}"
+    record["gaps"] = gaps_of(record["connections"])
+    return record
+
+
+def gaps_of(connections: list[Row]) -> list[Row]:
+    """Return the rows of `gaps` of these connections, by the rule of the tables."""
+    rows = []
+    for feed in {c["feed"] for c in connections}:
+        known = {c["connection"]: c for c in connections if c["feed"] == feed}
+        lives = [
+            Lifetime(
+                c["line_group"],
+                c["line"],
+                name,
+                c["opened_ns"],
+                c["closed_ns"],
+                c["last_heard_ns"],
+                c["reason"],
+            )
+            for name, c in known.items()
+        ]
+        for gap in gaps(lives):
+            name = (gap.next or gap.last).connection
+            told = known[name]["recv_ns"]
+            if gap.closed_ns is not None and (gap.next is None or gap.closed_ns < told):
+                told = gap.closed_ns
+            rows.append(
+                {
+                    "feed": feed,
+                    "line_group": gap.last.line_group,
+                    "line": gap.last.line,
+                    "from_ns": gap.from_ns,
+                    "to_ns": gap.to_ns,
+                    "cause": gap.last.cause,
+                    "recv_ns": told,
+                    "connection": name,
+                    "covered": gap.covered,
+                }
+            )
+    return rows
+
+
+def cut(record: dict[str, list[Row]], at_ns: int) -> dict[str, list[Row]]:
+    """Return the record that ended at a moment: what had been received, and what was known then."""
+    ended = {
+        table: [dict(row) for row in rows if row["recv_ns"] <= at_ns]
+        for table, rows in record.items()
+    }
+    for one in ended["connections"]:
+        if one["closed_ns"] is not None and one["closed_ns"] > at_ns:
+            one |= {"closed_ns": None, "reason": None}
+        if one["last_heard_ns"] > at_ns:  # it lived on: it counts as heard until the moment
+            one |= {"last_heard_ns": at_ns, "frames": None, "bytes": None}
+    ended["gaps"] = gaps_of(ended["connections"])
+    return ended
+
+
+RECORDS = made.RECORDS
