@@ -48,7 +48,8 @@ test: .venv/installed-dev lint types
 # The files that an export writes are tried by `make test`; here, what other programs read of them.
 test-exports: .venv/installed-dev
 	$(BIN)/python tests/exports/environments.py $(EXPORTS)
-	RECORDER_TEST_EXPORTS=$(EXPORTS) $(BIN)/pytest tests/exports/test_consumers.py
+	RECORDER_TEST_EXPORTS=$(EXPORTS) $(BIN)/pytest tests/exports/test_consumers.py \
+	    tests/exports/test_oracle.py
 
 test-cluster: .venv/installed-dev
 	@if command -v java >/dev/null; then \

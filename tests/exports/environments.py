@@ -18,6 +18,7 @@ from pathlib import Path
 NEEDS = {
     "nautilus": (["nautilus_trader==1.231.*"], (3, 12), (3, 15)),
     "hftbacktest": (["hftbacktest==2.4.4", "numpy<2.3"], (3, 11), (3, 14)),
+    "ccxt": (["ccxt==4.5.90"], (3, 11), (3, 15)),
     "candles": (["backtesting==0.6.6", "pandas", "pyarrow"], (3, 11), (3, 15)),
 }
 CANNOT = 75
