@@ -9,23 +9,45 @@ a connection left out is a gap, too.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recorder.clock import LAST
+from recorder.record import lost
 from recorder.record.gaps import Lifetime, Longest
+from recorder.record.layout import Layout
 from recorder.record.merge import numbers
-from recorder.stream.span import Gap
+from recorder.stream.span import Gap, Span
 
 _DATA = pa.array(["text", "binary"])
 _MARKERS = pa.array(["open", "closed", "stats", "gap"])
 _COLUMNS = ("run", "recv_ns", "connection", "kind", "payload")
 _DAMAGED = "the journal was damaged"
 
+#: No lost journal.
+NOTHING: Mapping[str, list[Gap]] = {}
+
 Place = tuple[str, str, str]  # feed, group, line
+
+
+def lost_journals(layout: Layout, feeds: Sequence[str], span: Span) -> dict[str, list[Gap]]:
+    """Return, for each feed, when frames of journals that could not be read may have come."""
+    return {
+        feed: [
+            Gap(feed, None, one.from_ns, one.to_ns, lost.CAUSE)
+            for one in lost.of_files(layout, feed)
+            if one.from_ns < span.until_ns and (one.to_ns is None or one.to_ns >= span.since_ns)
+        ]
+        for feed in feeds
+    }
+
+
+def _end(gap: Gap) -> int:
+    return LAST if gap.to_ns is None else gap.to_ns
 
 
 class CoverNote(NamedTuple):
@@ -47,11 +69,15 @@ class _Line:
 class Cover:
     """Follows the connections of a stream of batches; `feeds` are the runs' feeds by number.
 
-    `ended` are the numbers of the runs that have no more rows.
+    `ended` are the numbers of the runs that have no more rows; `lost` has the intervals of journals
+    that could not be read, by feed.
     """
 
-    def __init__(self, feeds: Sequence[str], ended: set[int]) -> None:
+    def __init__(
+        self, feeds: Sequence[str], ended: set[int], lost: Mapping[str, list[Gap]] = NOTHING
+    ) -> None:
         self._feeds, self._ended = feeds, ended
+        self._lost = {feed: sorted(gaps, key=_end) for feed, gaps in lost.items() if gaps}
         self._lines: dict[Place, _Line] = {}
         self._places: dict[str, Place] = {}
         self._next: dict[str, int] = {}  # connection -> the number that is due
@@ -61,15 +87,17 @@ class Cover:
     def look(self, batch: pa.RecordBatch) -> list[CoverNote]:
         """Return the notes of a batch, by row."""
         holes = list(self._holes(batch))  # first: an end forgets its connection
-        return sorted([*holes, *self._marked(batch)], key=lambda note: note.row)
+        notes = [*self._losses(batch), *holes, *self._marked(batch)]
+        return sorted(notes, key=lambda note: note.row)
 
     def open_gaps(self, at_ns: int) -> list[Gap]:
         """Return the gaps that last at a time."""
-        return [
+        ended = [
             Gap(place[0], place[2], last.heard_ns, at_ns, last.cause)
             for place, line in self._lines.items()
             if not line.living and (last := line.ended.last) is not None
         ]
+        return ended + [gap for gaps in self._lost.values() for gap in gaps if gap.from_ns < at_ns]
 
     def overlapping(self) -> set[str]:
         """Return the connections that currently receive the same frames as others."""
@@ -80,6 +108,18 @@ class Cover:
         unknown = {name for name in self._next if name not in self._places}
         shared = {name for names in groups.values() if len(names) > 1 for name in names}
         return shared | (unknown if len(unknown) > 1 else set())
+
+    def _losses(self, batch: pa.RecordBatch) -> Iterator[CoverNote]:
+        """Yield the intervals of lost journals that end in a batch, at the rows that end them."""
+        for feed, gaps in self._lost.items():
+            runs = [number for number, name in enumerate(self._feeds) if name == feed]
+            mine = pc.is_in(batch.column("run"), value_set=pa.array(runs, pa.int32()))
+            while gaps and gaps[0].to_ns is not None:
+                later = pc.greater_equal(batch.column("recv_ns"), gaps[0].to_ns)
+                row = pc.index(pc.and_(mine, later), True).as_py()
+                if row < 0:
+                    break
+                yield CoverNote(row, gaps.pop(0))
 
     # -- markers
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from recorder.errors import UsageError, did_you_mean
-from recorder.player.cover import Cover, CoverNote
+from recorder.player.cover import Cover, CoverNote, lost_journals
 from recorder.player.merge import before, merged
 from recorder.player.run import runs
 from recorder.player.silence import nothing_recorded
@@ -88,7 +88,7 @@ class Replay:
         found = runs(self.layout, self.feeds, self.span)
         names = [run.feed for run in found]
         ended: set[int] = set()
-        cover = Cover(names, ended)
+        cover = Cover(names, ended, lost_journals(self.layout, self.feeds, self.span))
         for batch in before(found, self.span):
             cover.look(batch)
         empty = True

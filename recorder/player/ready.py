@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recorder.clock import NS
-from recorder.player.cover import Cover, CoverNote
+from recorder.player.cover import Cover, CoverNote, lost_journals
 from recorder.player.merge import before, merged
 from recorder.player.run import RecordedRun
 from recorder.player.wire import Wire, encoded
@@ -88,7 +88,9 @@ def stretches(
         DataError: a file is damaged, or was written by a newer version.
     """
     ended: set[int] = set()
-    cover = Cover([run.feed for run in runs], ended)
+    names = [run.feed for run in runs]
+    lost = lost_journals(runs[0].layout, sorted({*names}), span) if runs else {}
+    cover = Cover(names, ended, lost)
     repeats = Repeats()
     for batch in before(runs, span):
         cover.look(batch)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from recorder.clock import iso
 from recorder.errors import DataError
-from recorder.player.cover import Cover
+from recorder.player.cover import Cover, lost_journals
 from recorder.player.merge import before
 from recorder.player.run import runs
 from recorder.record.layout import Layout, began_ns
@@ -29,7 +29,8 @@ def around(layout: Layout, feed: str, span: Span) -> str:
     """Return, as text, a feed's frames before and after a range without frames."""
     found = runs(layout, [feed], span)
     # Of all that came before, every run is over: no frame of the range follows.
-    cover = Cover([run.feed for run in found], {run.number for run in found})
+    lost = lost_journals(layout, [feed], span)
+    cover = Cover([run.feed for run in found], {run.number for run in found}, lost)
     last: int | None = None
     for batch in before(found, span):
         cover.look(batch)

@@ -20,6 +20,7 @@ from recorder.clock import DAY_NS, LAST, NS
 from recorder.errors import DataError
 from recorder.record.footers import Footers, Held, footer, opens
 from recorder.record.layout import Layout, began_ns, order, run_of
+from recorder.record.lost import LostJournal, LostJournals
 from recorder.record.merge import RunLeft, Window, windows
 from recorder.record.read import Reader
 from recorder.reporter import QUIET, Reporter
@@ -88,7 +89,8 @@ class Ingest:
         self.waits: dict[str, WaitingSegments] = {}
         self._footers = Footers(layout)
         self._skipped: set[Path] = set()
-        self._gaps_made: set[str] = set()
+        self._lost = LostJournals(layout)
+        self._gaps_made: dict[str, list[LostJournal]] = {}
         self._batches: dict[str, Batches] = {}
         self._publisher = Publisher(layout)
         self._changed = not layout.database.exists()
@@ -111,10 +113,12 @@ class Ingest:
         for feed in self._layout.feeds() if self._chosen is None else sorted(self._chosen):
             frames = self._feed(feed)
             # The first time also without frames: a kill may have come between frames and gaps.
-            if frames or feed not in self._gaps_made:
+            known, lost = self._gaps_made.get(feed), self._lost.of(feed)
+            if frames or known != lost:
                 with transaction(self._db):
-                    markers.apply_gaps(self._db, feed)
-                self._gaps_made.add(feed)
+                    markers.apply_gaps(self._db, feed, lost)
+                self._changed |= bool(lost)
+                self._gaps_made[feed] = lost
             total += frames
         self._changed |= total > 0
         return total

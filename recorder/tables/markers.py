@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import duckdb
 import pyarrow as pa
 
+from recorder.clock import LAST
+from recorder.record import lost
 from recorder.record.gaps import Lifetime, LineGap, gaps
+from recorder.record.lost import LostJournal
 
 # One row per connection in a batch, which is then added to the connection's row in `connections`.
 # Each field is the first or the last value in the markers: the result does not depend on where a
@@ -33,8 +36,8 @@ SELECT
     )) AS heard_ns,
     max(recv_ns) FILTER (kind = 'open') AS opened_ns,
     max(recv_ns) FILTER (kind = 'closed') AS closed_ns,
-    arg_min(json_extract_string(text, '$.line'), seq) FILTER (kind <> 'stats') AS line,
-    arg_min(json_extract_string(text, '$.group'), seq) FILTER (kind <> 'stats') AS line_group,
+    arg_min(json_extract_string(text, '$.line'), seq) AS line,
+    arg_min(json_extract_string(text, '$.group'), seq) AS line_group,
     arg_min(json_extract_string(text, '$.url'), seq) FILTER (kind <> 'stats') AS url,
     arg_max(TRY_CAST(json_extract_string(text, '$.code') AS INTEGER), seq)
         FILTER (kind = 'closed') AS code,
@@ -137,17 +140,46 @@ FROM seen AS s
 WHERE c.connection = s.connection AND c.feed = $feed
 """
 
-# A row of `gaps` without frames_missing is an interval without cover.
+# A row of `gaps` without frames_missing is an interval without cover. Of a connection whose opening
+# was lost with a journal it is known that it lived from its first frame on.
 _KNOWN = """
-SELECT line_group, line, connection, opened_ns, closed_ns, last_heard_ns, reason, recv_ns
+SELECT line_group, line, connection, coalesce(opened_ns, recv_ns), closed_ns, last_heard_ns, reason,
+    recv_ns
 FROM connections
-WHERE feed = $feed AND opened_ns IS NOT NULL
+WHERE feed = $feed AND (opened_ns IS NOT NULL OR (frames > 0 AND line IS NOT NULL))
+"""
+
+# The lines of a run that may have had frames in a lost journal, each with a connection.
+_LINES = """
+SELECT line_group, line,
+    coalesce(min_by(connection, recv_ns) FILTER (recv_ns >= $from), max_by(connection, recv_ns)),
+    coalesce(min(recv_ns) FILTER (recv_ns >= $from), max(recv_ns))
+FROM connections
+WHERE feed = $feed AND list_contains($names, connection) AND recv_ns <= $to
+    AND (closed_ns IS NULL OR closed_ns >= $from)
+GROUP BY ALL
+ORDER BY ALL
+"""
+
+_ANY = """
+SELECT NULL, NULL,
+    coalesce(
+        min_by(connection, recv_ns) FILTER (recv_ns >= $from), max_by(connection, recv_ns), ''
+    ),
+    coalesce(min(recv_ns) FILTER (recv_ns >= $from), max(recv_ns), $from)
+FROM connections
+WHERE feed = $feed
+"""
+
+_SPANS = """
+SELECT segment, first_recv_ns, last_recv_ns FROM ledger
+WHERE feed = $feed AND rows > 0 AND first_recv_ns IS NOT NULL
 """
 
 _INTERVALS = """
 INSERT INTO gaps BY NAME
 SELECT
-    $feed AS feed, *, make_timestamptz(recv_ns // 1000) AS recv_time, 0 AS seq, 0 AS item
+    $feed AS feed, *, make_timestamptz(recv_ns // 1000) AS recv_time, 0 AS seq
 FROM intervals
 """
 
@@ -161,8 +193,11 @@ _INTERVAL = pa.schema(
         ("to_ns", pa.int64()),
         ("cause", pa.string()),
         ("covered", pa.bool_()),
+        ("item", pa.int32()),
     ]
 )
+
+_Row = dict[str, str | int | bool | None]
 
 
 def overlaps(connection: duckdb.DuckDBPyConnection, feed: str) -> bool:
@@ -202,11 +237,17 @@ def apply(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
     connection.execute(_UPDATE, name)
 
 
-def apply_gaps(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
-    """Compute the feed's intervals without cover again, from the rows of `connections`."""
+def apply_gaps(
+    connection: duckdb.DuckDBPyConnection, feed: str, journals: Sequence[LostJournal] = ()
+) -> None:
+    """Compute the feed's intervals without cover again.
+
+    They come from the rows of `connections`; those of lost `journals` from the ledger, too.
+    """
     rows = connection.execute(_KNOWN, {"feed": feed}).fetchall()
     received = {row[2]: row[-1] for row in rows}
     intervals = [_row(gap, received) for gap in gaps(Lifetime(*row[:-1]) for row in rows)]
+    intervals += _of_lost(connection, feed, journals) if journals else []
     connection.execute(
         "DELETE FROM gaps WHERE feed = $feed AND frames_missing IS NULL", {"feed": feed}
     )
@@ -215,7 +256,7 @@ def apply_gaps(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
     connection.unregister("intervals")
 
 
-def _row(gap: LineGap, received: Mapping[str, int]) -> dict[str, str | int | bool | None]:
+def _row(gap: LineGap, received: Mapping[str, int]) -> _Row:
     """Return a gap as a row of `_INTERVAL`, received when it became known.
 
     The connection's closing told it, or else the next connection's opening.
@@ -233,4 +274,22 @@ def _row(gap: LineGap, received: Mapping[str, int]) -> dict[str, str | int | boo
         "to_ns": gap.to_ns,
         "cause": gap.last.cause,
         "covered": gap.covered,
+        "item": 0,
     }
+
+
+def _of_lost(
+    db: duckdb.DuckDBPyConnection, feed: str, journals: Sequence[LostJournal]
+) -> list[_Row]:
+    """Return the rows of `_INTERVAL` of lost journals: one for each line that they held."""
+    spans = {row[0]: row[1:] for row in db.execute(_SPANS, {"feed": feed}).fetchall()}
+    rows: list[_Row] = []
+    for journal, from_ns, to_ns in lost.intervals(journals, spans):
+        known = {"feed": feed, "from": from_ns}
+        end = {"names": list(journal.connections), "to": LAST if to_ns is None else to_ns}
+        lines = db.execute(_LINES, known | end).fetchall() or db.execute(_ANY, known).fetchall()
+        for line_group, line, name, recv_ns in lines:
+            row: _Row = {"line_group": line_group, "line": line, "connection": name}
+            row |= {"from_ns": from_ns, "to_ns": to_ns, "cause": lost.CAUSE, "covered": False}
+            rows.append(row | {"recv_ns": recv_ns, "item": 1 + len(rows)})
+    return rows
