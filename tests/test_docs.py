@@ -11,7 +11,7 @@ import pytest
 from test_architecture import RANKS
 
 from recorder.feeds import KINDS, feed
-from recorder.schema.tables import ABOUT, COMMON, LEDGER, PRUNED, TABLES, Column, Table
+from recorder.schema.tables import ABOUT, COMMON, CONDITIONS, LEDGER, PRUNED, TABLES, Column, Table
 from recorder.tables.normalise import load
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +37,7 @@ def tables_page() -> str:
         "# The tables of recorder.duckdb",
         "",
         "Times are integer nanoseconds since epoch, UTC; unknown is NULL, never zero. Every row of",
-        "every table but the last three begins with the common columns. The view `raw` holds the",
+        "every table but the last four begins with the common columns. The view `raw` holds the",
         "raw frames (see [record.md](record.md)); every [canned query](queries.md) is a table",
         "macro.",
         "",
@@ -49,7 +49,8 @@ def tables_page() -> str:
     lines += section(Table("common columns", about, COMMON))
     for table in TABLES.values():
         lines += section(table, COMMON)
-    lines += section(LEDGER) + section(PRUNED) + section(ABOUT)
+    for table in (LEDGER, PRUNED, CONDITIONS, ABOUT):
+        lines += section(table)
     return "\n".join(lines)
 
 

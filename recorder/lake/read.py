@@ -24,7 +24,7 @@ from recorder.lake.errors import meaning, translated
 from recorder.lake.place import Place
 from recorder.lake.tables import ABOUT, SHAPES
 from recorder.schema import duck
-from recorder.schema.tables import LEDGER, TABLES, Table
+from recorder.schema.tables import CONDITIONS, LEDGER, TABLES, Table
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -39,6 +39,9 @@ _AT_ONCE = 8
 
 #: The parts of a query that cannot name a table: string literals and comments.
 _QUOTED = re.compile(r"'(?:[^']|'')*'|--[^\n]*")
+
+#: A lake has no heads beside it, and nobody publishes it: its days are not judged.
+_NO_CONDITIONS = "a lake has no conditions: query the recorder.duckdb of a data directory instead"
 
 _FILL = "fill it with: recorder ingest --engine spark --tables-url URL"
 
@@ -61,7 +64,7 @@ def connect(
         DataError: there is no lake, a table is missing, or it is of another version.
         StoreError, CredentialsError: the store refuses, or cannot be reached.
     """
-    names = _needed(query) if query else {*READ, _RAW}
+    names = _needed(query) if query else {*READ, _RAW, CONDITIONS.name}
     if query and _RAW in names and raw_url is None:
         where = f"query '{query.name}'"
         raise UsageError(f"reads raw frames: {frames.UNKNOWN}", where=where, hint=frames.HINT)
@@ -72,6 +75,8 @@ def connect(
             _view(connection, READ[name], found)
         if _RAW in names:
             frames.show(connection, raw_url)
+        if CONDITIONS.name in names:
+            _show_no_conditions(connection)
         if query is None:
             canned.install_macros(connection)
     except BaseException:
@@ -84,7 +89,7 @@ def _needed(query: canned.Query) -> set[str]:
     """Return the tables that a canned query may read, and the ledger, for the freshness."""
     shared = (m.sql for name, m in canned.shared().items() if f"{name}(" in query.sql)
     words = re.findall(r"\w+", " ".join(_QUOTED.sub("", sql) for sql in (query.sql, *shared)))
-    return {LEDGER.name, *words} & {*READ, _RAW}
+    return {LEDGER.name, *words} & {*READ, _RAW, CONDITIONS.name}
 
 
 def datasets(tables_url: str, names: Collection[str]) -> dict[str, ds.Dataset]:
@@ -155,3 +160,13 @@ def _view(connection: duckdb.DuckDBPyConnection, table: Table, data: ds.Dataset)
     )
     found = connection.from_arrow(data).set_alias("f")
     found.project(", ".join(columns)).create_view(table.name)
+
+
+def _show_no_conditions(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the view `conditions`; reading it raises an error that says where they are."""
+    types = ((c.name, c.type.removesuffix(" NOT NULL")) for c in CONDITIONS.columns)
+    columns = ", ".join(f"NULL::{kind} AS {name}" for name, kind in types)
+    connection.execute(
+        f"CREATE VIEW {CONDITIONS.name} AS SELECT {columns} FROM (SELECT random() AS i) "  # noqa: S608
+        f"WHERE error('{_NO_CONDITIONS}')::BOOLEAN"
+    )

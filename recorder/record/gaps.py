@@ -122,6 +122,16 @@ def gaps(lives: Iterable[Lifetime]) -> list[LineGap]:
     return [gap for lines in groups.values() for gap in _of_group(lines)]
 
 
+def bare(lives: Iterable[Lifetime], from_ns: int, to_ns: int) -> list[tuple[int, int]]:
+    """Return the intervals between two moments at which no connection of one group lived.
+
+    The moments of a line's intervals without cover at which no other line lived are the same. A
+    connection without a known end counts up to its last proof of life. A group of which no line
+    is known is a line.
+    """
+    return _Union((life.opened_ns, life.heard_ns) for life in lives).outside(from_ns, to_ns)
+
+
 def _order(life: Lifetime) -> tuple[int, str]:
     return life.opened_ns, life.connection
 
@@ -192,3 +202,14 @@ class _Union:
         """Return True if it contains every moment from `begin` to before `end`."""
         index = bisect_right(self._begins, begin) - 1
         return index >= 0 and self._ends[index] >= end > begin
+
+    def outside(self, begin: int, end: int) -> list[tuple[int, int]]:
+        """Return the intervals between two moments that it does not contain."""
+        left, index = [], max(bisect_right(self._begins, begin) - 1, 0)
+        for first, last in zip(self._begins[index:], self._ends[index:], strict=True):
+            if first >= end:
+                break
+            if begin < first:
+                left.append((begin, first))
+            begin = max(begin, last)
+        return [*left, (begin, end)] if begin < end else left

@@ -432,6 +432,66 @@ PRUNED = Table(
     ),
 )
 
+#: The days of each feed and channel, judged: made of the other tables and of heads.
+CONDITIONS = Table(
+    "conditions",
+    "The condition of a feed's UTC day, and of each of its channels; a row without a channel is of "
+    "the feed as a whole. Judged when the tables are published; the day that lasts, up to then.",
+    (
+        Column("feed", "VARCHAR NOT NULL", "the feed's name"),
+        Column("channel", "VARCHAR", "the service's own stream name; NULL: the feed as a whole"),
+        Column("day", "DATE NOT NULL", "the UTC day"),
+        Column(
+            "condition",
+            "VARCHAR NOT NULL",
+            "complete: every moment had a connection, every file a proof; degraded: frames may be "
+            "missing, see causes; unverified: nothing contradicts it, not all can be proven; "
+            "missing: no data frame",
+        ),
+        Column(
+            "bare_seconds",
+            "DOUBLE NOT NULL",
+            "seconds in which frames may be missing: no line was connected, frames were lost, or a "
+            "channel with a known cadence was silent",
+        ),
+        Column(
+            "causes",
+            "JSON NOT NULL",
+            "why, a list of {cause, seconds}, the longest first; seconds is 0 for what has no "
+            "length; causes may overlap",
+        ),
+        Column(
+            "frames",
+            "BIGINT",
+            "frames recorded that day, markers included; NULL for a channel: a frame may carry "
+            "several",
+        ),
+        Column(
+            "frames_missing",
+            "BIGINT NOT NULL",
+            "frames that are known to be missing, by their numbers, in gaps that end that day",
+        ),
+        Column("events", "BIGINT NOT NULL", "rows of the tables of events and of prices"),
+        Column("first_ns", "BIGINT", "first receive timestamp, ns since epoch UTC; NULL: none"),
+        Column("last_ns", "BIGINT", "last receive timestamp, ns since epoch UTC; NULL: none"),
+        Column(
+            "line_groups",
+            "VARCHAR[] NOT NULL",
+            "the groups of channels (line_group) that it was judged by",
+        ),
+        Column(
+            "clock_error_ns",
+            "BIGINT",
+            "the largest error of our clock that the kernel estimated; NULL if it never said",
+        ),
+        Column(
+            "judged_ns",
+            "BIGINT NOT NULL",
+            "up to when it was judged: the day's end, or the time of publishing, ns since epoch",
+        ),
+    ),
+)
+
 #: The versions of the tables and of the recorder.
 ABOUT = Table(
     "about",

@@ -1,4 +1,4 @@
-"""The calendar: coverage per feed and day, and the gaps of a day."""
+"""The calendar: condition and coverage per feed and day, and the gaps of a day."""
 
 from __future__ import annotations
 
@@ -18,13 +18,31 @@ MOST_DAYS = 366
 
 # A feed's lines together: a moment is uncovered if no line was connected.
 _DAYS = """
+WITH lines AS (
+    SELECT
+        timezone('UTC', c.day)::DATE AS day, c.feed AS feed,
+        max(c.connected_seconds) AS listened_seconds, sum(c.gap_seconds) AS gap_seconds,
+        max(c.uncovered_seconds) AS uncovered_seconds, sum(c.gaps)::BIGINT AS gaps
+    FROM found AS c
+    GROUP BY ALL
+)
 SELECT
-    strftime(timezone('UTC', c.day), '%Y-%m-%d') AS day, c.feed AS feed,
-    max(c.connected_seconds) AS listened_seconds, sum(c.gap_seconds) AS gap_seconds,
-    max(c.uncovered_seconds) AS uncovered_seconds, sum(c.gaps)::BIGINT AS gaps
-FROM coverage(since := $since) AS c
-GROUP BY ALL
-ORDER BY c.feed, day
+    strftime(day, '%Y-%m-%d') AS day, feed, listened_seconds, gap_seconds, uncovered_seconds, gaps,
+    d.condition AS condition, d.bare_seconds AS bare_seconds, d.causes AS causes
+FROM lines FULL JOIN judged AS d USING (day, feed)
+ORDER BY feed, day
+"""
+
+_JUDGED = """
+SELECT feed, day, condition, bare_seconds, json_extract_string(causes, '$[*].cause') AS causes
+FROM conditions WHERE channel IS NULL AND day >= $since
+"""
+
+#: The same of tables that are older than the table `conditions`.
+_NOT_JUDGED = """
+SELECT NULL::VARCHAR AS feed, $since::DATE AS day, NULL::VARCHAR AS condition,
+    NULL::DOUBLE AS bare_seconds, NULL::VARCHAR[] AS causes
+WHERE false
 """
 
 _GAPS = """
@@ -41,13 +59,17 @@ LIMIT 1000
 
 
 def coverage(connection: duckdb.DuckDBPyConnection, days: int) -> pa.Table:
-    """Return per feed and UTC day of the last `days`: seconds connected, in gaps, uncovered."""
+    """Return per feed and UTC day of the last `days` its condition, and its seconds in gaps."""
     since = datetime.now(UTC).date() - timedelta(days=days - 1)
     query = canned.load()["coverage"]
     found = canned.run(connection, query, {"since": since.isoformat()})
     connection.register("found", found)
-    sql = _DAYS.replace("coverage(since := $since)", "found")
-    return connection.execute(sql).to_arrow_table()
+    try:
+        judged = connection.execute(_JUDGED, {"since": since}).to_arrow_table()
+    except duckdb.CatalogException:
+        judged = connection.execute(_NOT_JUDGED, {"since": since}).to_arrow_table()
+    connection.register("judged", judged)
+    return connection.execute(_DAYS).to_arrow_table()
 
 
 def gaps(connection: duckdb.DuckDBPyConnection, feed: str, day: str) -> pa.Table:

@@ -45,6 +45,21 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
+class DayStatus:
+    """The condition of a feed's UTC day, as it was when the tables were published."""
+
+    day: str
+    condition: str
+    """complete, degraded, unverified or missing."""
+    bare_seconds: float
+    """Seconds in which frames may be missing."""
+    causes: tuple[str, ...]
+    """Why, the longest first."""
+    judged_ns: int
+    """Up to when the day was judged."""
+
+
+@dataclass(frozen=True, slots=True)
 class FeedStatus:
     """One feed. "Today" is the UTC day."""
 
@@ -73,6 +88,9 @@ class FeedStatus:
     """Frames missing by their number."""
     backlog_bytes: int
     """Size of the journals that are not sealed yet, the active one among them."""
+    today: DayStatus | None = None
+    """Today's condition; None while it is not known."""
+    yesterday: DayStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

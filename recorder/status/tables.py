@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from recorder.clock import DAY_NS, NS, day
 from recorder.errors import BusyError, DataError
 from recorder.record.layout import Layout
 from recorder.schema.tables import LEDGER, SCHEMA_VERSION
 from recorder.status.connection_state import ConnectionState
+from recorder.status.model import DayStatus
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @dataclass(slots=True)
@@ -19,6 +25,8 @@ class Facts:
     rejects: int | None = None
     rejected: tuple[tuple[int, int], ...] | None = None
     """Of the newest frames: second of receipt (since the epoch), and how many were rejected."""
+    days: Mapping[tuple[str, str], DayStatus] = field(default_factory=dict)
+    """The conditions of the newest days, by feed and day."""
     trouble: DataError | None = None
     """The error if the database is damaged or of another version."""
 
@@ -53,6 +61,11 @@ QUALIFY row_number() OVER (PARTITION BY feed, line_group, line ORDER BY recv_ns 
 _HOLES = "SELECT feed, recv_ns, frames_missing FROM gaps WHERE frames_missing > 0 AND recv_ns >= ?"
 
 
+_DAYS = """
+SELECT feed, day::VARCHAR, condition, bare_seconds, (causes::JSON)->>'$[*].cause', judged_ns
+FROM conditions WHERE channel IS NULL AND day >= $since
+"""
+
 _REJECTED = f"SELECT recv_ns // {NS}, count(*) FROM rejects WHERE recv_ns > ? GROUP BY ALL"  # noqa: S608 - a number
 
 
@@ -77,7 +90,7 @@ def facts(
             [(rejects,)] = db.execute("SELECT count(*) FROM rejects").fetchall()
             rejected = tuple(db.execute(_REJECTED, [rejects_since_ns]).fetchall())
             past = None if since_ns is None else _past(db, since_ns)
-            return Facts(newest_ns, rejects, rejected), past
+            return Facts(newest_ns, rejects, rejected, _days(db, rejects_since_ns)), past
     except DataError as error:
         return Facts(trouble=error), None
     except BusyError:
@@ -86,6 +99,15 @@ def facts(
         what = f"cannot be read: {str(error).splitlines()[0][:200]}"
         where = str(layout.database)
         return Facts(trouble=DataError(what, where=where, hint=_REBUILD)), None
+
+
+def _days(db: duckdb.DuckDBPyConnection, now_ns: int) -> dict[tuple[str, str], DayStatus]:
+    """Return the conditions of the last days."""
+    rows = db.execute(_DAYS, {"since": day(now_ns - DAY_NS)}).fetchall()
+    return {
+        (feed, date): DayStatus(date, condition, bare, tuple(causes), judged_ns)
+        for feed, date, condition, bare, causes, judged_ns in rows
+    }
 
 
 _REBUILD = "rebuild it from the raw record: recorder ingest --rebuild"

@@ -17,6 +17,7 @@ from recorder.status.model import (
     OPEN,
     WARNING,
     Connection,
+    DayStatus,
     FeedStatus,
     Problem,
     Status,
@@ -30,7 +31,7 @@ def panels(status: Status) -> RenderableType:
     """Return the whole status."""
     parts: list[RenderableType] = [Text(f"{title(status)}\n", style="bold"), machine(status)]
     if status.feeds:
-        parts += [feeds(status), connections(status)]
+        parts += [feeds(status), days(status), connections(status)]
     parts.append(problems(status))
     return Group(*parts)
 
@@ -98,6 +99,27 @@ def feed_cells(status: Status, feed: FeedStatus) -> tuple[str, ...]:
         _seconds(feed.uncovered_seconds_today),
         _count(feed.frames_missing_today),
     )
+
+
+def days(status: Status) -> Table:
+    """Return a table with the conditions of each feed's today and yesterday."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("feed", no_wrap=True)
+    table.add_column("today", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("yesterday", no_wrap=True, overflow="ellipsis", ratio=1)
+    for feed in status.feeds:
+        cells = (feed.name, condition(feed.today), condition(feed.yesterday))
+        table.add_row(*map(Text, map(visible, cells)))
+    return table
+
+
+def condition(one: DayStatus | None) -> str:
+    """Return a day's condition with its bare time and its first cause."""
+    if one is None:
+        return NONE
+    bare = f" {duration(int(one.bare_seconds * NS))}" if one.bare_seconds >= 1 else ""
+    why = f" ({one.causes[0]})" if one.causes else ""
+    return f"{one.condition}{bare}{why}"
 
 
 def state_of(feed: FeedStatus) -> str:
@@ -169,6 +191,10 @@ def lines(status: Status) -> Iterator[str]:
     for feed in status.feeds:
         cells = dict(zip(_WORDS, feed_cells(status, feed)[1:], strict=True))
         yield visible(f"feed {feed.name}: " + _pairs(cells))
+        yield visible(
+            f"condition {feed.name}: today={condition(feed.today)!r} "
+            f"yesterday={condition(feed.yesterday)!r}"
+        )
         for one in feed.connections:
             values = dict(zip(_CONNECTION_WORDS, connection(status, one)[2:], strict=True))
             why = values.pop("why")

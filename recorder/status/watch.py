@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from recorder.clock import DAY_NS, NS, Clock
+from recorder.clock import DAY_NS, NS, Clock, day
 from recorder.record import damaged
 from recorder.record.layout import Layout
 from recorder.status import bucket, disk, process, tables
@@ -188,6 +188,8 @@ class Watcher:
             ),
             frames_missing_today=sum(holes) if self._history else None,
             backlog_bytes=one.backlog_bytes,
+            today=self._facts.days.get((one.feed, day(now_ns))),
+            yesterday=self._facts.days.get((one.feed, day(now_ns - DAY_NS))),
         )
 
     # -- the processes and the machine

@@ -26,6 +26,7 @@ from recorder.record.read import Reader
 from recorder.reporter import QUIET, Reporter
 from recorder.tables import ledger, markers, private
 from recorder.tables.batch import Batches, Paths, SlowPathError, transaction
+from recorder.tables.conditions import Conditions
 from recorder.tables.ingest_order import (
     File,
     NewSegment,
@@ -93,6 +94,7 @@ class Ingest:
         self._gaps_made: dict[str, list[LostJournal]] = {}
         self._batches: dict[str, Batches] = {}
         self._publisher = Publisher(layout)
+        self._conditions = Conditions(layout, lambda feed: rules(feed).cadences)
         self._changed = not layout.database.exists()
         self._lock = durable.claim(layout.work / ".lock", "ingest")
         try:
@@ -342,6 +344,8 @@ class Ingest:
     def publish(self) -> None:
         """Publish the rows that were ingested: readers then see them."""
         self._batches = {}
+        if self._conditions.due():
+            self._conditions.judge(self._db, time.time_ns())
         self._publisher.publish(self._db, private.database(self._layout), self._skipped)
         self._db = private.reopen(self._layout)
         self._changed = False

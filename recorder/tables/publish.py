@@ -17,7 +17,7 @@ from recorder.record.footers import opens
 from recorder.record.layout import Layout
 from recorder.record.store import directories
 from recorder.schema.raw import RAW_COLUMNS
-from recorder.schema.tables import ABOUT, LEDGER, PRUNED, TABLES
+from recorder.schema.tables import ABOUT, CONDITIONS, LEDGER, PRUNED, TABLES
 from recorder.schema.versions import about
 from recorder.tables.batch import transaction
 
@@ -39,7 +39,8 @@ _NOTHING = """
 
 _COMMENT = (
     "The raw frames of all sealed segments. text is the payload as text, NULL if it is not UTF-8. "
-    "The newest frames, not yet sealed, are in the tables but not here."
+    "Frames of journals, which are not sealed yet, are in the tables but not here: open the database "
+    "with recorder sql, recorder query or recorder.connect() to see them, too."
 )
 
 
@@ -49,7 +50,7 @@ def tables(connection: duckdb.DuckDBPyConnection) -> None:
     `about` keeps a digest of these definitions. Where it is equal nothing is done: some 270
     comments take a tenth of a second, and each start of an ingest comes through here.
     """
-    made = [table.ddl for table in (ABOUT, LEDGER, PRUNED, *TABLES.values())]
+    made = [table.ddl for table in (ABOUT, LEDGER, PRUNED, CONDITIONS, *TABLES.values())]
     digest = hashlib.blake2b("\n".join(made).encode(), digest_size=16).hexdigest()
     if about(connection, "definitions") == digest:
         return

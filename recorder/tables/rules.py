@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from recorder.errors import ConfigError
-from recorder.feed import WHALE_USD
+from recorder.feed import WHALE_USD, Feed, Options
 from recorder.feeds import feed as feed_of
 from recorder.record.layout import Layout
 from recorder.record.read import kind_of
@@ -14,14 +15,19 @@ from recorder.tables import normalise
 from recorder.tables.normalise import Normaliser
 
 if TYPE_CHECKING:
-    from recorder.settings.config import Settings
+    from recorder.settings.config import FeedSettings, Settings
 
 
 class Rules(NamedTuple):
-    """The rules for one feed: its `sql` (see `normalise.load`); None: its frames stay raw."""
+    """The rules for one feed: its `sql` (see `normalise.load`); None: its frames stay raw.
+
+    `cadences` has, for each group of channels of a configured feed, the longest time in seconds
+    between two data frames (None: it has no cadence); None for a feed that is not configured.
+    """
 
     sql: str | Path | None
     whale_usd: float = WHALE_USD
+    cadences: Mapping[str, float | None] | None = None
 
     def load(self) -> Normaliser | None:
         """Read the feed's SQL; None if the feed has none.
@@ -40,10 +46,21 @@ def rules_of(settings: Settings | None, feed: str, recorded_kind: str) -> Rules:
     chosen = settings.feeds.get(feed) if settings else None
     kind = (chosen.kind if chosen else recorded_kind) or feed
     try:
-        normalise = feed_of(kind).normalise
+        known = feed_of(kind)
     except ConfigError:
-        normalise = None
-    return Rules(normalise, chosen.whale_usd if chosen else WHALE_USD)
+        return Rules(None) if chosen is None else Rules(None, chosen.whale_usd, {})
+    if chosen is None:
+        return Rules(known.normalise)
+    return Rules(known.normalise, chosen.whale_usd, _cadences(known, feed, chosen))
+
+
+def _cadences(known: Feed, name: str, chosen: FeedSettings) -> Mapping[str, float | None]:
+    """Return the cadence of each group that a feed's plan has; empty where it has none to plan."""
+    options = Options(name, channels=tuple(chosen.channels or known.default_channels), key="-")
+    try:
+        return {plan.group: plan.cadence for plan in known.plan(options)}
+    except ConfigError:
+        return {}
 
 
 class RulesOf:

@@ -26,7 +26,8 @@ from recorder.tables.rules import Rules
 
 from .conftest import Both
 
-QUERIES = canned.load()
+#: A lake's days are not judged.
+QUERIES = {name: query for name, query in canned.load().items() if name != "conditions"}
 #: Far enough back for every frame; the default of line_race is a day.
 GIVEN = {"line_race": {"since": "2026-01-01"}}
 
@@ -105,6 +106,13 @@ def test_every_macro_answers_the_same(
     found, wanted = (c.sql(f"FROM {name}({since})").to_arrow_table() for c in (lake, local))
     assert found.schema == wanted.schema
     assert same(found.to_pylist(), wanted.to_pylist())
+
+
+def test_a_lake_says_that_it_has_no_conditions(lake: duckdb.DuckDBPyConnection, both: Both) -> None:
+    with pytest.raises(duckdb.Error, match="a lake has no conditions"):
+        lake.sql("FROM conditions()").fetchall()
+    with pytest.raises(RecorderError, match="a lake has no conditions"):
+        recorder.query("conditions", tables_url=both.tables_url)
 
 
 def test_raw_shows_the_bucket_s_frames(

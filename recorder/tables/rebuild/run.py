@@ -183,6 +183,7 @@ def _put_part(db: duckdb.DuckDBPyConnection, part: RebuildPart) -> None:
         db.execute(f"DELETE FROM {name} AS t WHERE {condition}", values)  # noqa: S608
         db.execute(f"INSERT INTO {name} FROM fresh.{name} AS t WHERE {condition}", values)
     feed = {"feed": part.feed}
+    db.execute("DELETE FROM conditions WHERE feed = $feed", feed)  # judged again when published
     if part.to_the_end:
         for name in _STATE:
             db.execute(f"DELETE FROM {name} WHERE feed = $feed", feed)  # noqa: S608

@@ -1,4 +1,4 @@
-// The view of coverage: a calendar of days and feeds. Every cell has a figure and words as well as a colour.
+// The view of coverage: a calendar of days and feeds. Every cell has a letter and words as well as a colour.
 
 import { get } from "../api.js";
 import { el, empty, field, setAttr, problem, select } from "../dom.js";
@@ -9,18 +9,22 @@ import { cut } from "../text.js";
 
 const DAYS = [["7", "7 days"], ["14", "14 days"], ["30", "30 days"], ["90", "90 days"]];
 
-/** Return the kind, figure and words of a feed's day. */
+const LETTERS = { complete: "C", degraded: "D", unverified: "U", missing: "M" };
+
+/** Return the kind, letter and words of a feed's day. */
 function look(one) {
-  if (!one || !one.listened_seconds) return ["none", "·", "nothing recorded"];
-  const { gaps = 0, gap_seconds: gap = 0, uncovered_seconds: bare = 0, listened_seconds: listened } = one;
-  const part = Math.max(0, 1 - bare / Math.max(listened, 1));
-  const words = `connected ${span(listened)}, ${whole(gaps)} gap${gaps === 1 ? "" : "s"} of ${span(gap)}, ${span(bare)} uncovered`;
-  if (!gaps) return ["full", "✓", `complete: ${words}`];
-  if (bare < 0.5) return ["covered", "≈", `gaps, all covered by another line: ${words}`];
-  return [part < 0.99 ? "poor" : "gaps", (Math.floor(part * 1000) / 10).toFixed(1), `gaps: ${words}`];
+  const letter = LETTERS[one?.condition];
+  if (!letter) return ["none", "·", "nothing recorded"];
+  const { condition, bare_seconds: bare = 0, causes, gaps, gap_seconds: gap = 0, listened_seconds: listened } = one;
+  const figures = listened ? [`connected ${span(listened)}`, `${whole(gaps ?? 0)} gap${gaps === 1 ? "" : "s"} of ${span(gap ?? 0)}`] : [];
+  if (bare && condition !== "missing") figures.unshift(`${span(bare)} in which frames may be missing`);
+  const why = (causes ?? []).slice(0, 3).map((cause) => cut(cause, 80)).join("; ");
+  const words = [condition, ...figures].join(", ") + (why ? `. Why: ${why}` : "");
+  const poor = condition === "degraded" && bare >= 864;
+  return [poor ? "poor" : condition, letter, words];
 }
 
-const LEGEND = [["full", "✓", "complete"], ["covered", "≈", "gaps, all covered by another line"], ["gaps", "99.7", "gaps: per cent covered"], ["poor", "97.1", "gaps: under 99 % covered"], ["none", "·", "nothing recorded"]];
+const LEGEND = [["complete", "C", "complete"], ["degraded", "D", "degraded: frames may be missing"], ["poor", "D", "degraded for 1 % of the day or more"], ["unverified", "U", "unverified: not all can be proven"], ["missing", "M", "missing: no data frame"], ["none", "·", "not recorded"]];
 
 class Coverage {
   constructor(app, node) {
@@ -29,7 +33,7 @@ class Coverage {
     const form = el("form", { class: "bar" }, field("Last", this.days));
     form.addEventListener("change", () => (location.hash = hash("coverage", "", { days: this.days.value })));
     const legend = LEGEND.map(([kind, sign, words]) => el("li", {}, el("span", { class: `cover cover-${kind}`, text: sign, "aria-hidden": "true" }), words));
-    this.calendar = el("div", { class: "scroll panel", tabindex: 0, role: "region", "aria-label": "Coverage calendar" });
+    this.calendar = el("div", { class: "scroll panel", tabindex: 0, role: "region", "aria-label": "Calendar of conditions" });
     this.detail = el("section", { class: "panel", hidden: true, "aria-live": "polite" });
     node.append(el("div", { class: "view-head" }, el("h2", { id: "title-coverage", text: "Coverage" }), form), el("ul", { class: "legend" }, ...legend), this.calendar, this.detail);
     this.calendar.addEventListener("keydown", (event) => this._walk(event));
@@ -56,11 +60,13 @@ class Coverage {
       const colspan = days.filter((day) => day.startsWith(month)).length;
       return el("th", { scope: "colgroup", class: "month", colspan, text: colspan > 1 ? month : month.slice(5) });
     });
+    this.words = new Map();
     const rows = feeds.map(({ feed, days: own }) => {
       const of = Object.fromEntries(own.map((one) => [one.day, one]));
       const cells = days.map((day) => {
         const [kind, sign, words] = look(of[day]);
         const chosen = feed === chosenFeed && day === chosenDay;
+        this.words.set(`${feed} ${day}`, words);
         const label = `${cut(feed, 40)}, ${day}: ${words}`;
         const button = el("button", { type: "button", class: `cover cover-${kind}`, text: sign, title: label, "aria-label": label, tabindex: -1, "aria-pressed": chosen });
         button.addEventListener("click", () => this._choose(button, feed, day));
@@ -68,7 +74,7 @@ class Coverage {
       });
       return el("tr", {}, el("th", { scope: "row", title: cut(feed, 100), text: cut(feed, 40) }), ...cells);
     });
-    const table = el("table", { class: "calendar" }, el("caption", { class: "unseen", text: "Coverage per feed and UTC day" }), el("thead", {}, el("tr", {}, el("th", { scope: "col", rowspan: 2, text: "UTC day" }), ...months), el("tr", {}, ...heads)), el("tbody", {}, ...rows));
+    const table = el("table", { class: "calendar" }, el("caption", { class: "unseen", text: "Condition per feed and UTC day" }), el("thead", {}, el("tr", {}, el("th", { scope: "col", rowspan: 2, text: "UTC day" }), ...months), el("tr", {}, ...heads)), el("tbody", {}, ...rows));
     this.calendar.replaceChildren(table);
     const last = table.querySelector("[aria-pressed=true]") ?? [...table.querySelectorAll("button")].at(-1);
     last?.setAttribute("tabindex", 0);
@@ -83,15 +89,16 @@ class Coverage {
   }
 
   async _open(feed, day) {
-    const head = el("h3", { text: `Gaps of ${cut(feed, 40)} on ${day}` });
+    const head = el("h3", { text: `${cut(feed, 40)} on ${day}` });
     this.detail.hidden = false;
-    this.detail.replaceChildren(head, el("p", { class: "dim", text: "Loading …" }));
+    const says = el("p", { text: this.words?.get(`${feed} ${day}`) ?? "" });
+    this.detail.replaceChildren(head, says, el("p", { class: "dim", text: "Loading …" }));
     try {
       const answer = await get("/api/gaps", { feed, day });
       const content = answer.rows.length ? answerTable(answer, head.textContent) : el("p", { text: "✓ No gaps on this day." });
-      this.detail.replaceChildren(head, content);
+      this.detail.replaceChildren(head, says, content);
     } catch (error) {
-      this.detail.replaceChildren(head, problem(error));
+      this.detail.replaceChildren(head, says, problem(error));
     }
   }
 
