@@ -18,10 +18,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from recorder.answers import database
+from recorder.answers import database, unsealed
+from recorder.answers.unsealed import UnsealedFrames
 from recorder.errors import CredentialsError, StoreError
 from recorder.record.footers import opens
-from recorder.record.layout import day_of
+from recorder.record.layout import Layout, day_of
 from recorder.schema.raw import RAW, RAW_COLUMNS
 
 if TYPE_CHECKING:
@@ -48,44 +49,90 @@ UNAVAILABLE = """
 """
 
 
-def connect(path: Path, raw_url: str) -> duckdb.DuckDBPyConnection:
-    """Open the published database (see `database.connect`); `raw` includes a bucket's files."""
-    connection = database.connect(path)
-    show(connection, raw_url)
+def connect(layout: Layout, raw_url: str | None) -> duckdb.DuckDBPyConnection:
+    """Open the published database (see `database.connect`) with all frames in `raw`.
+
+    Those of sealed files, of journals, and of a bucket's files.
+    """
+    connection = database.connect(layout.database)
+    if raw_url is None:
+        _with_journals(connection, layout)
+    else:
+        show(connection, layout, raw_url)
     return connection
 
 
-def show(connection: duckdb.DuckDBPyConnection, raw_url: str | None = None) -> None:
-    """Define `raw` over the sealed files of the published view and those of a bucket.
+def _with_journals(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None:
+    """Define `raw` over the published view and the journals.
+
+    The view lists sealed files when a query runs, by a pattern; so a journal that was sealed since
+    is left out. It has no pattern where nothing was sealed, or a file is damaged.
+    """
+    journals = tuple(unsealed.journals(layout))
+    if not journals:
+        return
+    patterns = _patterns(connection)
+    listed = any(glob.has_magic(glob_of.replace("[[]", "")) for glob_of in patterns)
+    unsealed.register(connection, UnsealedFrames(layout, journals, sealed_too=not listed))
+    if listed:
+        files = " UNION ALL ".join(f"FROM glob({_quoted(one)})" for one in patterns)
+        stems = f"SELECT parse_filename(f.file, true) FROM ({files}) AS f"  # noqa: S608 - ours
+    else:
+        names = ", ".join(_quoted(Path(one).stem) for one in patterns) or "NULL"
+        stems = f"SELECT unnest([{names}])"
+    [(name,)] = connection.execute("SELECT current_database()").fetchall()
+    connection.execute(
+        f'CREATE TEMP VIEW raw AS FROM "{name}".main.raw UNION ALL '  # noqa: S608 - ours
+        f"SELECT {RAW_COLUMNS} FROM {unsealed.NAME} AS r "
+        f"WHERE NOT coalesce(r.segment IN ({stems}), false)"
+    )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def show(connection: duckdb.DuckDBPyConnection, layout: Layout, raw_url: str | None = None) -> None:
+    """Define `raw` over the sealed files of the published view, the journals, and a bucket's files.
 
     Unreadable files are skipped: one of them would fail every query. If the bucket is unavailable,
     the tables remain readable, and a query of `raw` fails with the reason.
     """
+    journals = unsealed.journals(layout)  # first: one that is sealed now is in the list of files
     here = published(connection)
+    sealed = {Path(path).stem for path in here}
+    left = tuple(one for one in journals if one.stem not in sealed)
+    if left:
+        unsealed.register(connection, UnsealedFrames(layout, left, sealed_too=True))
     if raw_url is None:
-        if here:
-            _view(connection, _local(here))
+        if here or left:
+            _view(connection, _local(here) if here else None, with_journals=bool(left))
         return
     try:
         from recorder.bucket.store import Store
 
-        there = remote(Store(raw_url), connection, {Path(path).stem for path in here})
+        known = sealed | {one.stem for one in left}
+        there = remote(Store(raw_url), connection, known)
     except (StoreError, CredentialsError) as error:
         why = str(error).replace("\n", ";").replace("'", "''")
         _select(connection, f"({UNAVAILABLE.format(why=why)})")
         return
-    _view(connection, ds.dataset([_local(here), there]))
+    _view(connection, ds.dataset([_local(here), there]), with_journals=bool(left))
 
 
 def published(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Return the files that the published view `raw` reads, which skips damaged ones."""
+    return sorted(path for one in _patterns(connection) for path in glob.iglob(one))  # noqa: PTH207 (from the root)
+
+
+def _patterns(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the names or patterns of the files that the published view `raw` reads."""
     sql = "SELECT sql FROM duckdb_views() WHERE view_name = 'raw' AND NOT temporary"
     views = connection.execute(sql).fetchall()
     inside = re.search(r"read_parquet\(list_value\((.*?)\), \(", views[0][0] if views else "", re.S)
     if inside is None:  # nothing was sealed: the view does not read files
         return []
-    patterns = [name.replace("''", "'") for name in re.findall(r"'((?:[^']|'')*)'", inside[1])]
-    return sorted(path for pattern in patterns for path in glob.iglob(pattern))  # noqa: PTH207 (from the root)
+    return [name.replace("''", "'") for name in re.findall(r"'((?:[^']|'')*)'", inside[1])]
 
 
 def _local(files: list[str]) -> ds.Dataset:
@@ -133,10 +180,16 @@ def _held(feed: str, stem: str) -> ds.Expression:
     return (ds.field("feed") == feed) & (ds.field("date") == day)
 
 
-def _view(connection: duckdb.DuckDBPyConnection, frames: ds.Dataset) -> None:
-    connection.register(NAME, frames)
-    _select(connection, NAME)
+def _view(
+    connection: duckdb.DuckDBPyConnection, frames: ds.Dataset | None, *, with_journals: bool
+) -> None:
+    sources = [unsealed.NAME] if with_journals else []
+    if frames is not None:
+        connection.register(NAME, frames)
+        sources.insert(0, NAME)
+    _select(connection, *sources)
 
 
-def _select(connection: duckdb.DuckDBPyConnection, source: str) -> None:
-    connection.execute(f"CREATE TEMP VIEW raw AS SELECT {RAW_COLUMNS} FROM {source} AS r")  # noqa: S608 - ours
+def _select(connection: duckdb.DuckDBPyConnection, *sources: str) -> None:
+    each = " UNION ALL ".join(f"SELECT {RAW_COLUMNS} FROM {name} AS r" for name in sources)  # noqa: S608 - ours
+    connection.execute(f"CREATE TEMP VIEW raw AS {each}")

@@ -70,14 +70,14 @@ def connect(
 ) -> duckdb.DuckDBPyConnection:
     """Open the published database with tables, macros and `raw`, without access to anything else.
 
-    `raw` includes the sealed files of the bucket at `raw_url`.
+    `raw` includes the journals, and the sealed files of the bucket at `raw_url`.
 
     Raises:
         DataError, BusyError: the database or the raw frames cannot be read.
     """
     connection = database.connect(layout.database, **settings(limits))
     try:
-        frames.show(connection, raw_url)
+        frames.show(connection, layout, raw_url)
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         connection.close()
         what = f"cannot read the raw frames: {_first_line(error)}"

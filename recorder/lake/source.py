@@ -33,9 +33,9 @@ class TableSource:
             from recorder.lake import read
 
             return read.connect(self.tables_url, raw_url=self.raw_url, query=query)
-        # A canned query that reads no raw frames needs no bucket.
-        if self.raw_url and (query is None or re.search(r"\braw\b", query.sql)):
-            return frames.connect(self.layout.database, self.raw_url)
+        # A canned query that reads no raw frames needs neither journals nor a bucket.
+        if query is None or re.search(r"\braw\b", query.sql):
+            return frames.connect(self.layout, self.raw_url)
         return database.connect(self.layout.database)
 
     def sandboxed(self, limits: QueryLimits) -> duckdb.DuckDBPyConnection:
