@@ -28,7 +28,7 @@ NAME = "raw_journals"
 SCHEMA = pa.schema([*RAW, ("feed", pa.string()), ("date", pa.date32()), ("segment", pa.string())])
 
 
-class Journal(NamedTuple):
+class UnsealedJournal(NamedTuple):
     """A journal of a feed."""
 
     feed: str
@@ -45,7 +45,7 @@ class UnsealedFrames:
     """
 
     layout: Layout
-    journals: tuple[Journal, ...]
+    journals: tuple[UnsealedJournal, ...]
     sealed_too: bool
 
     def __arrow_c_schema__(self) -> Any:
@@ -66,19 +66,19 @@ class UnsealedFrames:
             except (DataError, FileNotFoundError):
                 continue
 
-    def _tables(self, one: Journal) -> Iterator[pa.Table]:
-        path = self.layout.journal(one.feed, one.stem)
+    def _tables(self, one: UnsealedJournal) -> Iterator[pa.Table]:
         # A later journal that holds its end again is sealed after it: look for it first.
         cut = read.cut_of(self.layout, one.feed, one.stem)
-        if path.exists():
-            end = one.bytes if cut is None else min(cut, one.bytes)
-            for part in of_journal(path, cut=end):
+        end = one.bytes if cut is None else min(cut, one.bytes)
+        with suppress(FileNotFoundError):  # it is opened here, or was sealed before
+            for part in of_journal(self.layout.journal(one.feed, one.stem), cut=end):
                 yield part.table
-        elif self.sealed_too or self.layout.parquet(one.feed, one.stem).exists():
+            return
+        if self.sealed_too or self.layout.parquet(one.feed, one.stem).exists():
             yield from Reader(self.layout, one.feed).parts(one.stem)
 
 
-def _placed(table: pa.Table, one: Journal) -> Iterator[pa.RecordBatch]:
+def _placed(table: pa.Table, one: UnsealedJournal) -> Iterator[pa.RecordBatch]:
     day = pa.scalar(date.fromisoformat(day_of(one.stem)), pa.date32())
     more = [pa.scalar(one.feed), day, pa.scalar(one.stem)]
     for batch in table.to_batches():
@@ -86,14 +86,14 @@ def _placed(table: pa.Table, one: Journal) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
 
 
-def journals(layout: Layout) -> list[Journal]:
+def journals(layout: Layout) -> list[UnsealedJournal]:
     """Return the journals of a record, as long as they are now."""
     found = []
     for feed in layout.feeds():
         for stem in layout.active(feed):
             with suppress(FileNotFoundError):  # sealed in this moment: its file is listed later
                 size = layout.journal(feed, stem).stat().st_size
-                found.append(Journal(feed, stem, size))
+                found.append(UnsealedJournal(feed, stem, size))
     return found
 
 

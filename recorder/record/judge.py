@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from recorder.errors import UsageError
-from recorder.record import day_seal
+from recorder.record import day_seal, heads
 from recorder.record.day_seal import DaySeal
-from recorder.record.heads import Head, digest_of
-from recorder.record.layout import day_of, number_of, run_of
+from recorder.record.heads import Head
+from recorder.record.layout import number_of, run_of
 from recorder.record.report import Finding, Grade
 from recorder.record.walk import Present, Walk
 
 
 def judged(walk: Walk) -> Iterator[Finding]:
     """Compare the segments of a feed that were read with its manifest."""
-    yield from _heads(walk)
-    for run in sorted({run_of(stem) for stem in walk.present} - walk.ought.heads.keys()):
+    runs, since = walk.by_run(), _SealedSince(walk)
+    yield from _heads(walk, runs, since)
+    for run in sorted(runs.keys() - walk.ought.heads.keys()):
         stems = [
-            stem
-            for stem, one in walk.present.items()
-            if run_of(stem) == run and one.sealed and not _sealed_since(walk, stem, one)
+            stem for stem, one in runs[run].items() if one.sealed and not since.holds(stem, one)
         ]
         if stems:
             what = f"no head has the digests of {len(stems)} sealed segments of run {run}"
@@ -30,20 +29,34 @@ def judged(walk: Walk) -> Iterator[Finding]:
     yield from _ledger(walk)
 
 
-def _sealed_since(walk: Walk, stem: str, present: Present) -> bool:
-    """Return True if a segment was sealed after the heads were read, or is being sealed."""
-    feed = walk.ought.feed
-    being_sealed = walk.layout.journal(feed, stem).exists()
-    return being_sealed or digest_of(walk.layout, feed, stem) == present.digest
+class _SealedSince:
+    """Which segments were sealed after the heads were read; each head is read again once."""
+
+    def __init__(self, walk: Walk) -> None:
+        self._layout, self._feed = walk.layout, walk.ought.feed
+        self._heads: dict[str, Head | None] = {}
+
+    def holds(self, stem: str, present: Present) -> bool:
+        """Return True if a segment was sealed since, or is being sealed."""
+        if self._layout.journal(self._feed, stem).exists():
+            return True
+        run = run_of(stem)
+        if run not in self._heads:
+            self._heads[run] = heads.read(self._layout, self._feed, run)
+        head = self._heads[run]
+        known = None if head is None else head.stems.get(stem)
+        return known is not None and known.digest == present.digest
 
 
-def _heads(walk: Walk) -> Iterator[Finding]:
-    heads = walk.ought.heads
-    for run, head in sorted(heads.items()):
+def _heads(
+    walk: Walk, runs: Mapping[str, dict[str, Present]], since: _SealedSince
+) -> Iterator[Finding]:
+    known = walk.ought.heads
+    for run, head in sorted(known.items()):
         where = f"{walk.layout.heads / walk.ought.feed / run}.jsonl"
         for fault in head.faults:
             yield Finding(f"its head was altered: {fault}", where, "restore it from a copy")
-        yield from _follows(head, heads, where)
+        yield from _follows(head, known, where)
         for stem, segment in head.stems.items():
             present = walk.present.get(stem)
             if present is None:
@@ -55,14 +68,14 @@ def _heads(walk: Walk) -> Iterator[Finding]:
                 counts = f"{present.rows:,} of {segment.rows:,}"
                 what = f"segment {stem} is not what was sealed: {counts} frames, another digest"
                 yield Finding(what, present.where, "altered: restore it from a copy")
-        yield from _surplus(walk, head)
+        yield from _surplus(runs.get(run, {}), head, since)
 
 
-def _follows(head: Head, heads: dict[str, Head], where: str) -> Iterator[Finding]:
+def _follows(head: Head, known: dict[str, Head], where: str) -> Iterator[Finding]:
     follows = None if head.begin is None else head.begin.follows
     if follows is None:
         return
-    before = heads.get(follows.run)
+    before = known.get(follows.run)
     if before is None:
         what = f"the head of run {follows.run}, which run {head.run} follows, is missing"
         yield Finding(what, where, "restore it from a copy", Grade.UNPROVEN)
@@ -71,17 +84,16 @@ def _follows(head: Head, heads: dict[str, Head], where: str) -> Iterator[Finding
         yield Finding(what, where, "one of the two was altered: restore it from a copy")
 
 
-def _surplus(walk: Walk, head: Head) -> Iterator[Finding]:
+def _surplus(mine: Mapping[str, Present], head: Head, since: _SealedSince) -> Iterator[Finding]:
     """Yield sealed segments of a head's run that the head does not have."""
-    known = head.numbers
-    first = min(known, default=1)
-    for stem, present in walk.present.items():
-        if run_of(stem) != head.run or not present.sealed or stem in head.stems:
+    first = min(head.numbers, default=1)
+    for stem, present in mine.items():
+        if not present.sealed or stem in head.stems:
             continue
         if number_of(stem) < first:
             what, grade = f"segment {stem} was sealed before its run had a head", Grade.UNPROVEN
             yield Finding(what, present.where, "made by an older version", grade)
-        elif not _sealed_since(walk, stem, present):
+        elif not since.holds(stem, present):
             what = f"segment {stem} is not in the head of its run"
             yield Finding(what, present.where, "surplus: compare it with a copy, or move it away")
 
@@ -122,8 +134,8 @@ def sealed_day(walk: Walk, seal: DaySeal) -> Iterator[Finding]:
                 yield Finding(what, where, "altered: restore the head from a copy")
         elif one.rows:
             yield from _absent(walk, stem, one.rows, "the seal of its day")
-    for stem, present in walk.present.items():
-        if day_of(stem) == seal.body.day and stem not in listed and present.rows:
+    for stem, present in walk.of_day(seal.body.day).items():
+        if stem not in listed and present.rows:
             what = f"segment {stem} is not in the seal of {seal.body.day}"
             yield Finding(what, present.where, "surplus, or it came after the day was sealed")
 
@@ -153,7 +165,7 @@ def _absent(walk: Walk, stem: str, rows: int, source: str) -> Iterator[Finding]:
         what = f"{rows:,} frames of segment {stem} are in {url}, which was not looked at"
         yield Finding(what, where, f"recorder verify --raw-url {url}", Grade.UNPROVEN)
         return
-    if any(one.where == where for one in walk.present.values()):
+    if where in walk.places:
         what = f"segment {stem} is missing from this merged file ({rows:,} frames, says {source})"
     else:
         what = f"segment {stem} is missing ({rows:,} frames, says {source})"

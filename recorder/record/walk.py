@@ -6,7 +6,9 @@ there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -57,6 +59,7 @@ class Walk:
         self._kinds: dict[str, dict[str, str]] = {}
         self.feed = FeedReport(self._name)
         self.present: dict[str, Present] = {}
+        """By segment."""
 
     def run(self) -> None:
         """Read every segment."""
@@ -83,6 +86,23 @@ class Walk:
         remedy = "after a power cut, move it away; else the device has lost frames"
         what += ", as a power cut leaves it"
         self._findings.append(Finding(what, where, remedy, Grade.UNPROVEN))
+
+    def by_run(self) -> dict[str, dict[str, Present]]:
+        """Return the segments that were read by their run."""
+        return _grouped(self.present, run_of)
+
+    def of_day(self, day: str) -> dict[str, Present]:
+        """Return the segments of a day (`YYYY-MM-DD`); call it after `run`."""
+        return self._by_day.get(day, {})
+
+    @cached_property
+    def _by_day(self) -> dict[str, dict[str, Present]]:
+        return _grouped(self.present, day_of)
+
+    @cached_property
+    def places(self) -> set[str]:
+        """The files that segments were read from; read it after `run`."""
+        return {one.where for one in self.present.values()}
 
     def _skip_pruned(self) -> None:
         """Count the numbers of pruned segments as read, unless their files were put back."""
@@ -254,6 +274,15 @@ class Walk:
 
 def _ascending(numbers: pa.ChunkedArray) -> bool:
     return len(numbers) < 2 or pc.all(pc.less(numbers[:-1], numbers[1:])).as_py() is True
+
+
+def _grouped(
+    present: dict[str, Present], key: Callable[[str], str]
+) -> dict[str, dict[str, Present]]:
+    groups: dict[str, dict[str, Present]] = {}
+    for stem, one in present.items():
+        groups.setdefault(key(stem), {})[stem] = one
+    return groups
 
 
 def _date(stem: str) -> pa.Scalar:

@@ -28,7 +28,7 @@ from recorder.record.layout import Layout, day_of
 from recorder.record.read import Reader
 from recorder.tables import day_facts
 from recorder.tables.condition import Bare, DayCondition, DayFacts, judge
-from recorder.tables.day_facts import ChannelSums, DaySums, GapRow, Group, Lives, Window
+from recorder.tables.day_facts import ChannelSums, DaySums, DayWindow, GapRow, Group, Lives
 
 #: A channel without an event is still judged for this many days.
 _EXPECTED_DAYS = 7
@@ -103,7 +103,7 @@ class Conditions:
         today = now_ns // DAY_NS
         last = max(found, default=today) if cadences is None else max(today, *found)
         for day in self._days(db, feed, found, range(min(found, default=today), last + 1), today):
-            window = Window(feed, day, now_ns)
+            window = DayWindow(feed, day, now_ns)
             rows = _Day(sources, window, found.get(day), cadences).rows()
             _write(db, window, rows)
         self._seen |= {(feed, day): one for day, one in found.items()}
@@ -145,7 +145,7 @@ class _Day:
     """One day of a feed: its facts, and the rows of its conditions."""
 
     def __init__(
-        self, sources: _Sources, window: Window, found: DaySums | None, cadences: Cadences | None
+        self, sources: _Sources, window: DayWindow, found: DaySums | None, cadences: Cadences | None
     ) -> None:
         self._db, self._layout = db, layout = sources.db, sources.layout
         self._window, self._found = window, found
@@ -239,7 +239,7 @@ class _Day:
         return _in_raw(self._layout, self._window)
 
 
-def _in_raw(layout: Layout, window: Window) -> bool:
+def _in_raw(layout: Layout, window: DayWindow) -> bool:
     """Return True if raw has a data frame of the day, or is gone: then its connections had some."""
     day = (_EPOCH + timedelta(days=window.day)).isoformat()
     stems = [stem for stem in read.stems(layout, window.feed) if day_of(stem) == day]
@@ -253,7 +253,9 @@ def _in_raw(layout: Layout, window: Window) -> bool:
     return not stems
 
 
-def _write(db: duckdb.DuckDBPyConnection, window: Window, rows: Iterable[dict[str, Any]]) -> None:
+def _write(
+    db: duckdb.DuckDBPyConnection, window: DayWindow, rows: Iterable[dict[str, Any]]
+) -> None:
     made = pa.Table.from_pylist(list(rows), schema=_ROW)
     day = _EPOCH + timedelta(days=window.day)
     db.execute("BEGIN")

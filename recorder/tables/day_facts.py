@@ -70,7 +70,7 @@ class GapRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class DayWindow:
     """A day of a feed, up to its end or to now, in ns since epoch."""
 
     feed: str
@@ -174,12 +174,12 @@ def sums(db: duckdb.DuckDBPyConnection, feed: str) -> dict[int, DaySums]:
     return {row[0]: DaySums(*row[1:]) for row in db.execute(_SUMS, {"feed": feed}).fetchall()}
 
 
-def channels(db: duckdb.DuckDBPyConnection, window: Window) -> list[ChannelSums]:
+def channels(db: duckdb.DuckDBPyConnection, window: DayWindow) -> list[ChannelSums]:
     """Return the rows of a day by channel and group."""
     return [ChannelSums(*row) for row in db.execute(_CHANNELS, window.given).fetchall()]
 
 
-def lives(db: duckdb.DuckDBPyConnection, window: Window) -> Lives:
+def lives(db: duckdb.DuckDBPyConnection, window: DayWindow) -> Lives:
     """Return the connections about a day; one that was heard just now lives until now."""
     result = Lives()
     for *row, frames, error in db.execute(_LIVES, window.given).fetchall():
@@ -195,7 +195,7 @@ def lives(db: duckdb.DuckDBPyConnection, window: Window) -> Lives:
     return result
 
 
-def gap_rows(db: duckdb.DuckDBPyConnection, window: Window) -> list[GapRow]:
+def gap_rows(db: duckdb.DuckDBPyConnection, window: DayWindow) -> list[GapRow]:
     """Return the gaps that touch a day, the oldest first."""
     return [GapRow(*row) for row in db.execute(_GAPS, window.given).fetchall()]
 
@@ -204,7 +204,7 @@ def gap_rows(db: duckdb.DuckDBPyConnection, window: Window) -> list[GapRow]:
 
 
 def expected(
-    lives: Lives, window: Window, configured: Mapping[str, float | None] | None
+    lives: Lives, window: DayWindow, configured: Mapping[str, float | None] | None
 ) -> list[Group]:
     """Return the groups of channels that ought to be connected on a day.
 
@@ -226,7 +226,7 @@ def _base(group: Group) -> str:
 
 
 def without_connection(
-    group: Group, lives: Lives, rows: Iterable[GapRow], window: Window
+    group: Group, lives: Lives, rows: Iterable[GapRow], window: DayWindow
 ) -> Iterator[Bare]:
     """Yield when no line of a group was connected, each with the cause of its gap."""
     mine = lives.by_group.get(group, [])
@@ -250,7 +250,7 @@ def _with_cause(begin: int, end: int, rows: Iterable[GapRow]) -> Iterator[Bare]:
     yield Bare(begin, end, NOTHING_AFTER)
 
 
-def lost_frames(group: Group, rows: Iterable[GapRow], window: Window) -> Iterator[Bare]:
+def lost_frames(group: Group, rows: Iterable[GapRow], window: DayWindow) -> Iterator[Bare]:
     """Yield when frames of a group were lost although a line was connected."""
     for row in rows:
         if (
@@ -266,7 +266,7 @@ def lost_frames(group: Group, rows: Iterable[GapRow], window: Window) -> Iterato
 
 
 def silent(
-    db: duckdb.DuckDBPyConnection, window: Window, cadences: Mapping[str, float | None]
+    db: duckdb.DuckDBPyConnection, window: DayWindow, cadences: Mapping[str, float | None]
 ) -> dict[Group, list[Bare]]:
     """Return when groups with a known cadence (seconds) brought nothing for longer than that.
 
@@ -314,7 +314,7 @@ def outside(intervals: Iterable[Bare], others: Iterable[Bare]) -> Iterator[Bare]
 # -- faults and doubts
 
 
-def faults(rows: Iterable[GapRow], window: Window) -> Iterator[str]:
+def faults(rows: Iterable[GapRow], window: DayWindow) -> Iterator[str]:
     """Yield the cause of each gap of the day in which a number of frames is missing."""
     for row in rows:
         if row.missing and window.from_ns <= row.recv_ns < window.to_ns:
@@ -329,7 +329,7 @@ def doubts(lives: Lives) -> Iterator[str]:
 
 
 def of_heads(
-    db: duckdb.DuckDBPyConnection, window: Window, heads: Mapping[str, Segment], pruned: set[str]
+    db: duckdb.DuckDBPyConnection, window: DayWindow, heads: Mapping[str, Segment], pruned: set[str]
 ) -> tuple[list[str], list[str]]:
     """Return the faults and the doubts about a day's segments; `heads` are the day's, by stem."""
     found = db.execute(_SEGMENTS, {"feed": window.feed, "day": window.day}).fetchall()

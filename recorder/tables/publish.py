@@ -39,8 +39,8 @@ _NOTHING = """
 
 _COMMENT = (
     "The raw frames of all sealed segments. text is the payload as text, NULL if it is not UTF-8. "
-    "Frames of journals, which are not sealed yet, are in the tables but not here: open the database "
-    "with recorder sql, recorder query or recorder.connect() to see them, too."
+    "Frames of journals, which are not sealed yet, are in the tables but not here: open the "
+    "database with recorder sql, recorder query or recorder.connect() to see them, too."
 )
 
 
