@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recorder.answers.cells import visible
-from recorder.clock import NS, iso
+from recorder.clock import NS, day, iso
 from recorder.status.model import (
     CRITICAL,
     INFO,
@@ -108,18 +108,24 @@ def days(status: Status) -> Table:
     table.add_column("today", no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column("yesterday", no_wrap=True, overflow="ellipsis", ratio=1)
     for feed in status.feeds:
-        cells = (feed.name, condition(feed.today), condition(feed.yesterday))
+        cells = (feed.name, *conditions(status, feed))
         table.add_row(*map(Text, map(visible, cells)))
     return table
 
 
-def condition(one: DayStatus | None) -> str:
-    """Return a day's condition with its bare time and its first cause."""
+def conditions(status: Status, feed: FeedStatus) -> tuple[str, str]:
+    """Return today's condition of a feed, and yesterday's."""
+    return condition(feed.today, status.at_ns), condition(feed.yesterday, status.at_ns)
+
+
+def condition(one: DayStatus | None, at_ns: int) -> str:
+    """Return a day's condition with its bare time and its first cause, and how old today's is."""
     if one is None:
         return NONE
     bare = f" {duration(int(one.bare_seconds * NS))}" if one.bare_seconds >= 1 else ""
     why = f" ({one.causes[0]})" if one.causes else ""
-    return f"{one.condition}{bare}{why}"
+    old = "" if at_ns - one.judged_ns < 120 * NS else f", {age(one.judged_ns, at_ns)} ago"
+    return f"{one.condition}{bare}{why}{old if one.day == day(at_ns) else ''}"
 
 
 def state_of(feed: FeedStatus) -> str:
@@ -191,10 +197,8 @@ def lines(status: Status) -> Iterator[str]:
     for feed in status.feeds:
         cells = dict(zip(_WORDS, feed_cells(status, feed)[1:], strict=True))
         yield visible(f"feed {feed.name}: " + _pairs(cells))
-        yield visible(
-            f"condition {feed.name}: today={condition(feed.today)!r} "
-            f"yesterday={condition(feed.yesterday)!r}"
-        )
+        today, yesterday = conditions(status, feed)
+        yield visible(f"condition {feed.name}: today={today!r} yesterday={yesterday!r}")
         for one in feed.connections:
             values = dict(zip(_CONNECTION_WORDS, connection(status, one)[2:], strict=True))
             why = values.pop("why")
