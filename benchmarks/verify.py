@@ -38,12 +38,12 @@ _RUN, _STEP_NS = 200, 300 * NS
 def record(layout: Layout, files: int, frames: int, payload: int) -> None:
     """Write sealed files of so many frames each, with payloads of random bytes, and their heads."""
     dice = random.Random(1)
-    noise = dice.randbytes(payload + 4096)
     for number in range(files):
         at = _T0 + number * _STEP_NS
         first_of_run = _T0 + (number - number % _RUN) * _STEP_NS
         name = stem(at, ulid(first_of_run, b"verify-run"), 1 + number % _RUN)
-        table = _table(at, first_of_run, number % _RUN * frames, frames, (payload, noise, dice))
+        seq = number % _RUN * frames
+        table = _table(at, first_of_run, (seq, frames, payload), dice)
         digest = Digest()
         digest.update(table)
         metadata = {"recorder.schema": RAW_VERSION, "recorder.feed": FEED, "recorder.kind": FEED}
@@ -55,24 +55,16 @@ def record(layout: Layout, files: int, frames: int, payload: int) -> None:
         heads.note_sealed(layout, FEED, segment, heads.Origin(kind=FEED), lives=False)
 
 
-def _table(
-    at: int, run: int, seq: int, frames: int, payloads: tuple[int, bytes, random.Random]
-) -> pa.Table:
-    size, noise, dice = payloads
-    starts = [dice.randrange(4096) for _ in range(frames)]
-    key = [dice.randbytes(8) for _ in range(frames)]
+def _table(at: int, run: int, shape: tuple[int, int, int], dice: random.Random) -> pa.Table:
+    """Return frames from a time (ns) on; `shape` is the first number, the count, and the size."""
+    seq, frames, payload = shape
     columns = [
         pa.array(range(at, at + frames * 1000, 1000), pa.int64()),
         pa.array(range(at - run, at - run + frames * 1000, 1000), pa.int64()),
         pa.array(range(seq, seq + frames), pa.int64()),
         pa.array([ulid(run, b"connection")] * frames, pa.string()),
         pa.array(["binary"] * frames, pa.string()),
-        pa.array(
-            [k + noise[start : start + size - 8] for k, start in zip(key, starts, strict=True)]
-            if size < 8192
-            else [dice.randbytes(size) for _ in starts],
-            pa.binary(),
-        ),
+        pa.array([dice.randbytes(payload) for _ in range(frames)], pa.binary()),
     ]
     return pa.table(columns, RAW)
 

@@ -1,7 +1,7 @@
 """The table `conditions`: the days of each feed and channel, judged when tables are published.
 
-A day is judged again while it lasts and on the day after, and whenever ingest took something of it
-or of a day beside it.
+A day is judged again while it lasts and shortly after, and whenever ingest took something of it or
+of a day beside it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recorder.clock import DAY_NS
+from recorder.clock import DAY_NS, NS
 from recorder.errors import DataError, StoreError
 from recorder.record import heads, read
 from recorder.record.heads import Head, Segment
@@ -32,6 +32,12 @@ from recorder.tables.day_facts import ChannelSums, DaySums, DayWindow, GapRow, G
 
 #: A channel without an event is still judged for this many days.
 _EXPECTED_DAYS = 7
+
+#: Seconds between two judgements, at least.
+_EVERY = 10.0
+
+#: A day that is over is judged again for this long: its last frames are on their way.
+_SETTLED_NS = 600 * NS
 
 NO_FRAME = "no data frame"
 NO_EVENT = "no event, and its cadence is not known"
@@ -85,8 +91,8 @@ class Conditions:
         self._at = self._took = 0.0
 
     def due(self) -> bool:
-        """Return True if at most a twentieth of the time is spent on judging."""
-        return time.monotonic() - self._at >= 20 * self._took
+        """Return True at first, then every 10 s if at most 2 % of the time goes into judging."""
+        return not self._at or time.monotonic() - self._at >= max(_EVERY, 50 * self._took)
 
     def judge(self, db: duckdb.DuckDBPyConnection, now_ns: int) -> None:
         """Write the conditions of all days that may have changed into the current database."""
@@ -102,7 +108,8 @@ class Conditions:
         cadences = self._cadences(feed)
         today = now_ns // DAY_NS
         last = max(found, default=today) if cadences is None else max(today, *found)
-        for day in self._days(db, feed, found, range(min(found, default=today), last + 1), today):
+        span = range(min(found, default=today), last + 1)
+        for day in self._days(db, feed, found, span, now_ns):
             window = DayWindow(feed, day, now_ns)
             rows = _Day(sources, window, found.get(day), cadences).rows()
             _write(db, window, rows)
@@ -114,7 +121,7 @@ class Conditions:
         feed: str,
         found: Mapping[int, DaySums],
         span: range,
-        today: int,
+        now_ns: int,
     ) -> list[int]:
         """Return the days to judge, the oldest first."""
         rows = db.execute(_KNOWN, {"feed": feed}).fetchall()
@@ -126,8 +133,9 @@ class Conditions:
             now = found.get(day)
             seen = now if first_look else self._seen.get((feed, day))
             if frames != (now.rows if now else 0) or now != seen:
-                changed |= {day - 1, day, day + 1}
-            elif judged_ns < (day + 1) * DAY_NS or day >= today - 1:
+                lasts = frames > 0 and now_ns < (day + 1) * DAY_NS
+                changed |= {day} if lasts else {day - 1, day, day + 1}
+            elif judged_ns < (day + 1) * DAY_NS or now_ns < (day + 1) * DAY_NS + _SETTLED_NS:
                 changed.add(day)
         return [day for day in span if day in changed]
 
