@@ -39,6 +39,9 @@ _EVERY = 10.0
 #: A day that is over is judged again for this long: its last frames are on their way.
 _SETTLED_NS = 600 * NS
 
+#: A new ingest judges unverified days again for this many days: they may be sealed by then.
+_DOUBTED_DAYS = 31
+
 NO_FRAME = "no data frame"
 NO_EVENT = "no event, and its cadence is not known"
 
@@ -66,7 +69,8 @@ _ROW = pa.schema(
 )
 
 _KNOWN = """
-SELECT datediff('day', DATE '1970-01-01', day), coalesce(frames, 0), judged_ns
+SELECT datediff('day', DATE '1970-01-01', day), coalesce(frames, 0), judged_ns,
+    condition = 'unverified'
 FROM conditions WHERE feed = $feed AND channel IS NULL
 """
 
@@ -125,9 +129,12 @@ class Conditions:
     ) -> list[int]:
         """Return the days to judge, the oldest first."""
         rows = db.execute(_KNOWN, {"feed": feed}).fetchall()
-        known = {day: (frames, judged_ns) for day, frames, judged_ns in rows}
+        known = {day: (frames, judged_ns) for day, frames, judged_ns, _ in rows}
+        doubted = {day for day, _, _, unverified in rows if unverified}
         first_look = not any(name == feed for name, _ in self._seen)
-        changed: set[int] = set()
+        today = now_ns // DAY_NS
+        changed = {today - 1, *(day for day in doubted if day >= today - _DOUBTED_DAYS)}
+        changed = changed if first_look else set()
         for day in span:
             frames, judged_ns = known.get(day, (-1, 0))
             now = found.get(day)
