@@ -36,7 +36,7 @@ _RUN, _STEP_NS = 200, 300 * NS
 
 
 def record(layout: Layout, files: int, frames: int, payload: int) -> None:
-    """Write sealed files of so many frames each, with payloads of random bytes, and their heads."""
+    """Write sealed files of some frames each, with payloads of random bytes, and their heads."""
     dice = random.Random(1)
     for number in range(files):
         at = _T0 + number * _STEP_NS
@@ -134,7 +134,7 @@ def main(  # noqa: PLR0913 - one parameter per option
     strict: bool,
     folder: Path,
 ) -> None:
-    """Make records of several sizes, with heads, and verify each in a process of its own.
+    """Make records of several sizes, with heads, and verify each in a separate process.
 
     \b
     Example: python -m benchmarks.verify --quick
