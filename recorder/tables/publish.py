@@ -150,9 +150,13 @@ def copy(private: Path, published: Path) -> None:
 
     `published` is a link to a file that never changes. DuckDB opens a database file several times:
     if a new file took its name between the header and the rest, DuckDB would mix two states. It
-    resolves links first, so behind a link it always reads one state.
+    resolves links first, so behind a link it always reads one state. The caller holds the claim to
+    the data directory's tables.
     """
     states = private.parent / "published"
+    for name in _numbers(states):
+        if not (states / name / published.name).exists():  # a killed publish left it
+            shutil.rmtree(states / name)
     newest = max(map(int, _numbers(states)), default=0)
     place = states / f"{newest + 1:08d}" / published.name
     durable.make_directory(place.parent)

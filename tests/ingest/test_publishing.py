@@ -18,6 +18,7 @@ from kit.records import Published
 
 from recorder.answers import canned
 from recorder.schema.tables import ABOUT, LEDGER, TABLES
+from recorder.tables.publish import copy
 
 
 @pytest.fixture
@@ -281,3 +282,18 @@ def test_what_is_sealed_in_a_quiet_time_appears_in_raw(tmp_path: Path) -> None:
     seal_all(writer.layout)
     record.ingest()
     assert record.sql("SELECT count(*) FROM raw") == [(2,)]
+
+
+def test_what_a_killed_publish_left_goes_and_counts_as_no_state(tmp_path: Path) -> None:
+    private, published = tmp_path / "work" / "ingest.duckdb", tmp_path / "recorder.duckdb"
+    private.parent.mkdir()
+    states = private.parent / "published"
+    private.write_bytes(b"one")
+    copy(private, published)
+    (states / "00000002").mkdir()
+    (states / "00000002" / "recorder.tmp").write_bytes(b"half")
+    private.write_bytes(b"two")
+    copy(private, published)
+    files = sorted(str(path.relative_to(states)) for path in states.rglob("*.*"))
+    assert files == ["00000001/recorder.duckdb", "00000002/recorder.duckdb"]
+    assert published.read_bytes() == b"two"
