@@ -8,13 +8,16 @@ BIN := .venv/bin
 #: Where the programs that read exports are installed, each in an environment of its own.
 EXPORTS := .venv-exports
 
+#: The same for the clients of a replay.
+CLIENTS := .venv-clients
+
 #: Which of the cluster's tests; all of them take some ten minutes.
 CLUSTER := tests/cluster
 
 #: Tests of one file share a worker: what they share is made once.
 SPREAD := --numprocesses auto --dist loadfile
 
-.PHONY: demo check lint types quick fix test test-exports test-cluster docs bench torture clean
+.PHONY: demo check lint types quick fix test test-exports test-clients test-cluster docs bench torture clean
 
 demo: .venv/installed
 	$(BIN)/recorder demo --seconds $(SECONDS)
@@ -51,6 +54,11 @@ test-exports: .venv/installed-dev
 	RECORDER_TEST_EXPORTS=$(EXPORTS) $(BIN)/pytest tests/exports/test_consumers.py \
 	    tests/exports/test_oracle.py
 
+# What clients that others wrote read of a replay; needs npm for half of them.
+test-clients: .venv/installed-dev
+	$(BIN)/python tests/clients/environments.py $(CLIENTS)
+	RECORDER_TEST_CLIENTS=$(CLIENTS) $(BIN)/pytest tests/clients
+
 test-cluster: .venv/installed-dev
 	@if command -v java >/dev/null; then \
 	    $(BIN)/pip install --quiet --editable '.[cluster]' && \
@@ -72,7 +80,7 @@ torture: .venv/installed-dev
 	RECORDER_TEST_FULL=1 RECORDER_TEST_COMMITS=15 $(BIN)/pytest -q tests/lake
 
 clean:
-	rm -rf .venv $(EXPORTS) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv $(EXPORTS) $(CLIENTS) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
 
 .venv/bin/pip:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=…")'

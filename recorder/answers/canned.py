@@ -216,7 +216,13 @@ def _body(sql: str, types: Mapping[str, str]) -> str:
 
 
 def install_macros(connection: duckdb.DuckDBPyConnection) -> None:
-    """Store every canned and shared query as a macro with its title as comment."""
+    """Store every canned and shared query as a macro with its title as comment.
+
+    DuckDB before 2.0 has no function `if`, which is how 2.0 writes a stored CASE.
+    """
+    connection.execute(
+        'CREATE OR REPLACE MACRO "if"(test, yes, no) AS CASE WHEN test THEN yes ELSE no END'
+    )
     known = shared()
     names = _called(" ".join(f"{name}()" for name in known), known)
     for query in (*(known[name] for name in names), *load().values()):

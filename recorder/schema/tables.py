@@ -495,7 +495,8 @@ CONDITIONS = Table(
 #: The versions of the tables and of the recorder.
 ABOUT = Table(
     "about",
-    "The versions of these tables, and of the recorder that made them.",
+    "The versions of these tables, and of the recorder that made them. "
+    "DuckDB 1.4 or newer reads the tables and the view raw; the macros need 1.4.2 or newer.",
     (
         Column(
             "name",

@@ -46,9 +46,12 @@ def turn(payload: bytes) -> Turn:
 
 
 def asked(query: Mapping[str, str], path: str) -> tuple[str, ...]:
-    """Return the streams of `/stream?streams=a/b` or `/ws/a/b`."""
-    after = path.partition("/ws/")[2]
-    return tuple(filter(None, (query.get("streams") or after).split("/")))
+    """Return the streams of `/stream?streams=a/b` or `/ws/a/b`.
+
+    Other names are keys of accounts, or made up by clients that subscribe later.
+    """
+    names = (query.get("streams") or path.partition("/ws/")[2]).split("/")
+    return tuple(name for name in names if "@" in name or name.startswith("!"))
 
 
 def form(path: str) -> str:
@@ -72,7 +75,7 @@ class _Read(msgspec.Struct, frozen=True):
         """Every stream that may carry the frame."""
         known = [self.stream] if self.stream else []
         if self.stream and not self.stream.startswith("!"):
-            return [*known, *_at_any_pace(self.stream)]
+            return list(dict.fromkeys([*known, *_at_any_pace(self.stream)]))
         event = value_in(_EVENT, self.events[0]) if self.events else ""
         if not event:
             return known

@@ -77,16 +77,16 @@ def serves(recorded: str, asked: str) -> bool:
 
 
 def refuse(payload: bytes, missing: frozenset[str]) -> Turn:
-    """Answer each channel of a subscription: an error for one that is not there."""
+    """Answer a subscription as usual if one of its channels is there, else with errors."""
     request = parsed(payload) or {}
     named = texts(request.get("args"))
-    answers = (
+    if not missing.issuperset(named):
+        return turn(payload)
+    errors = (
         message(status=400, error=f"Unknown table: {name}", meta={}, request=request)
-        if name in missing
-        else message(success=True, subscribe=name, request=request)
         for name in named
     )
-    return Turn(tuple(answers), tuple(name for name in named if name not in missing))
+    return Turn(tuple(errors))
 
 
 SERVICE = Service(

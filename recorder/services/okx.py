@@ -30,18 +30,19 @@ def _name(arg: dict[str, object]) -> str:
 
 
 def refuse(payload: bytes, missing: frozenset[str]) -> Turn:
-    """Answer each argument of a subscription: error 60018 for a channel that is not there."""
+    """Answer a subscription as usual if one of its channels is there, else with error 60018.
+
+    Some clients give up all channels of a request over one error.
+    """
     request = parsed(payload) or {}
     args = request.get("args")
     known = [arg for arg in args if isinstance(arg, dict)] if isinstance(args, list) else []
-    answers = (
-        message(event="error", code="60018", msg=_unknown(arg), connId="replay")
-        if _name(arg) in missing
-        else message(event="subscribe", arg=arg, connId="replay")
-        for arg in known
+    if any(_name(arg) not in missing for arg in known):
+        return turn(payload)
+    errors = (
+        message(event="error", code="60018", msg=_unknown(arg), connId="replay") for arg in known
     )
-    there = tuple(name for name in map(_name, known) if name not in missing)
-    return Turn(tuple(answers), there)
+    return Turn(tuple(errors))
 
 
 def _unknown(arg: dict[str, object]) -> str:

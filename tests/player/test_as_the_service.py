@@ -84,6 +84,22 @@ def test_a_lone_mark_price_answers_who_asks_for_all_with_an_array() -> None:
     assert gets(BINANCE, BTC, "!markPrice@arr", path="/ws") == [[BTC]]
 
 
+def test_a_name_in_the_path_that_is_no_stream_is_not_one() -> None:
+    assert BINANCE.asked({}, "/ws/0") == ()
+    assert BINANCE.asked({"streams": "!bookTicker/btcusdt@trade"}, "/stream") == (
+        "!bookTicker",
+        "btcusdt@trade",
+    )
+
+
+def test_a_stream_is_sent_once() -> None:
+    trade = wrapped("btcusdt@aggTrade", event("BTCUSDT", "aggTrade"))
+    assert gets(BINANCE, trade, "btcusdt@aggTrade", path="/stream") == [trade]
+    assert gets(BINANCE, trade, "btcusdt@aggTrade", path="/ws") == [trade["data"]]
+    frame = wrapped("!markPrice@arr", [BTC, ETH, BTC])
+    assert gets(BINANCE, frame, "ethusdt@markPrice", path="/ws") == [ETH]
+
+
 def test_a_stream_of_another_kind_or_depth_is_another_stream() -> None:
     trade = wrapped("btcusdt@aggTrade", event("BTCUSDT", "aggTrade"))
     assert gets(BINANCE, trade, "btcusdt@trade", path="/stream") == []
