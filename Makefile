@@ -78,6 +78,7 @@ torture: .venv/installed-dev
 	$(BIN)/python -m benchmarks.reliability
 	COMPACT_KILLS=100 $(BIN)/pytest -q tests/ingest/test_compact.py -k kill_dash_nine
 	RECORDER_TEST_FULL=1 RECORDER_TEST_COMMITS=15 $(BIN)/pytest -q tests/lake
+	RECORDER_TEST_RECORDS=1000 $(BIN)/pytest -q tests/reference
 
 clean:
 	rm -rf .venv $(EXPORTS) $(CLIENTS) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
