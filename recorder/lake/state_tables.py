@@ -18,7 +18,7 @@ from recorder.lake.tables import MARKED
 from recorder.lake.waiting import LastHeard
 from recorder.schema import duck
 from recorder.schema.tables import TABLES
-from recorder.tables import arrivals, instruments, markers
+from recorder.tables import arrivals, instruments, markers, normalise
 
 # The rows of several files merged per connection: `surveyed` has a row for each file (number
 # `file`) and connection. First or last values are chosen as in `markers`, file after file.
@@ -101,6 +101,7 @@ class StateTables:
     ) -> None:
         self._feed, self._surveys = feed, surveys
         self._db = duck.connect()
+        normalise.prepare(self._db)
         for name in MARKED:
             self._db.execute(TABLES[name].ddl)
             self._db.register("known", known(name))

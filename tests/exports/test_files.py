@@ -283,7 +283,6 @@ def test_names_from_a_venue_make_no_paths(database: Any, tmp_path: Path) -> None
         (["ohlcv", "--bucket", "soon"], 2, "'soon' is not a duration"),
         (["ohlcv", "--bucket", "-1 minute"], 2, "not a duration"),
         (["ohlcv", "--bucket", "0 minutes"], 2, "holds nothing"),
-        (["ohlcv", "--bucket", "1 month"], 2, "months and years differ"),
         (["ohlcv", "--kind", "lats"], 2, "did you mean 'last'"),
         (["ohlcv", "--kind", "mid"], 1, "no event of this kind was received"),
         (["parquet", "--table", "price"], 2, "did you mean 'prices'"),

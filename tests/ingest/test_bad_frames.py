@@ -225,7 +225,8 @@ ODD = {
         "binance", price("1791269856000", "1791269856"), "funding", "event_ns", (None,)
     ),
     "us for ms": Odd(
-        "binance", price("1791269856000", "1791269856000000"), "funding", "event_ns", (None,)
+        "binance", price("1791269856000", "1791269856000000"), "funding", "event_ns",
+        (1791269856000 * MS,),  # asked for microseconds, Binance sends them
     ),
     "number for text": Odd(
         "binance", price('"85296.60260870"', "85296.6026087"), "funding", "mark_price",

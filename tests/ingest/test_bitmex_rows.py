@@ -438,13 +438,14 @@ def test_recorded_frames_end_as_exactly_these_rows(bench: Bench) -> None:
     assert bench.rows("whales", *columns) == [
         ("XBTUSD", "BTC", "sell", 56927.0, 0.015813, 900.0, True),
         ("ETHUSD", "ETH", "buy", 1811.6, 0.058513750731421885, 106.00351082504389, True),
+        ("XBTM21", "BTC", "sell", 62695.5, 0.1276, 8000.0, True),
         ("ETHUSDH21", "ETH", "sell", 1892.8, 0.6814310051107325, 1289.8126064735945, True),
     ]
     columns = ("symbol", "kind", "price", "quantity", "quantity_unit", "notional_usd", "side")
     assert bench.rows("prices", *columns) == [
         ("XBTUSD", "last", 56927.0, 0.015813, "base", 900.0, "sell"),
         ("ETHUSD", "last", 1811.6, 0.058513750731421885, "base", 106.00351082504389, "buy"),
-        ("XBTM21", "last", 62695.5, 0.1276, "base", None, "sell"),
+        ("XBTM21", "last", 62695.5, 0.1276, "base", 8000.0, "sell"),
         ("ETHH21", "last", 0.03191, 1.0, "base", None, "buy"),
         ("ETHUSDH21", "last", 1892.8, 0.6814310051107325, "base", 1289.8126064735945, "sell"),
     ]

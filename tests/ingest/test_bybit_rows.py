@@ -484,7 +484,10 @@ def test_a_recording_of_api_v2_is_read_too(bench: Bench) -> None:
     times = [int(Decimal(at) * NS) for at, _ in told]
     bench.take("bybit", frames_of([text for _, text in told], recv_ns=times), whale_usd=0.0)
     assert bench.rows("rejects", "reason") == []
-    assert bench.rows("whales", "tx") == []  # sizes of inverse contracts, unlisted
+    # The form of their symbols says that they are inverse: a size is in dollars.
+    said = [t for _, text in told if '"topic":"trade.' in text for t in json.loads(text)["data"]]
+    dollars = {t["trade_id"]: float(t["size"]) for t in said if t["symbol"].endswith("USD")}
+    assert dict(bench.rows("whales", "tx", "notional_usd")) == pytest.approx(dollars)
     trades = sum(len(json.loads(text)["data"]) for _, text in told if '"topic":"trade.' in text)
     assert bench.sql("SELECT count(*) FROM prices") == [(trades,)]
     # 1,018 order books tell when they were sent, 76 lists of trades when they happened.

@@ -389,7 +389,7 @@ def test_the_recorded_frames_end_as_exactly_these_rows(bench: Bench) -> None:
         (17, 0.00000255, 8.0, 29932.79, 29930.44)
     ]
     assert bench.rows("open_interest", "seq", "open_interest", "open_interest_usd") == [
-        (16, 230733270.0, None),
+        (16, 230733270.0, 230733270.0),  # its form says that it is inverse
         (17, 559791310.0, None),
         (18, 1767.5, None),
     ]

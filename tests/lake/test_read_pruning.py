@@ -168,9 +168,9 @@ def _with(place: Place, symbol: str) -> Iterator[Path]:
             yield path
 
 
+#: Not liquidation_totals: it goes by the time of the event, which any later day may hold.
 ASKED = {
     "funding_rates": ("funding", {"since": "2026-09-22", "until": "2026-09-23"}),
-    "liquidation_totals": ("liquidations", {"since": "2026-09-22", "until": "2026-09-23"}),
     "latency_percentiles": ("latency", {"since": "2026-09-22", "until": "2026-09-23"}),
     "funding_over_time": ("funding", {"since": "2026-09-22", "until": "2026-09-23"}),
 }

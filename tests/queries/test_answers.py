@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from recorder.answers import canned
-from recorder.schema.tables import EVENT_TABLES, TABLES
+from recorder.schema.tables import CONDITIONS, EVENT_TABLES, TABLES
 from recorder.tables import publish
 
 from .rows import (
@@ -68,6 +68,7 @@ def test_no_value_that_a_feed_may_send_fails_a_query(database: Connection, name:
 
 
 MACRO_PARAMETERS = {
+    "conditions": {"condition": "degraded"},
     "coverage": {"since": "2026-01-01T01:00Z", "until": "2026-01-01T09:30Z", "line": "A"},
     "event_history": {"kind": "whales", "symbol": "ethusdt", "exchange": "OKX", "limit": "2"},
     "feed_rates": {"feed": "f", "since": "2026-01-01T01:00Z", "until": "2026-01-01T02:00Z"},
@@ -123,6 +124,17 @@ def fill(connection: Connection) -> None:
             line="AB"[i % 2],
             from_ns=START + at,
             to_ns=START + at + SECOND,
+        )
+    for i, word in enumerate(("complete", "degraded")):
+        columns = [c.name for c in CONDITIONS.columns if " NOT NULL" in c.type]
+        values = {
+            "feed": "f", "day": f"2026-01-0{i + 1}", "condition": word, "causes": "[]",
+
+        }  # fmt: skip
+        connection.execute(
+            f"INSERT INTO conditions ({', '.join(columns)}) "
+            f"VALUES ({', '.join('?' * len(columns))})",
+            [values.get(name, [] if name == "line_groups" else 0) for name in columns],
         )
 
 
@@ -297,7 +309,7 @@ def test_a_stale_rate_is_compared_with_none(database: Connection) -> None:
         ("1INCHUSDT", "1INCH"),
         ("PERPUSDT", "PERP"),
         ("USDCUSDT", "USDC"),
-        ("BTC-27DEC30", "BTC-27DEC30"),
+        ("BTC-27DEC30", "BTC"),
     ],
 )
 def test_a_symbol_is_brought_to_its_asset(database: Connection, symbol: str, asset: str) -> None:
