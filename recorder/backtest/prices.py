@@ -20,12 +20,14 @@ _COLUMNS = "recv_ns, event_ns, feed, exchange, symbol"
 _SOUND = "backfill IS NOT TRUE AND price > 0 AND isfinite(price)"
 
 # Every price in the tables, by kind, without past events that a feed sent later (`backfill`) and
-# trades that were agreed outside the book (`off_book`).
+# trades that were agreed outside the book (`off_book`). Of liquidations only the prices at which
+# they were filled: nobody traded at a bankruptcy price or at an order's limit.
 QUOTES = f"""
 SELECT {_COLUMNS}, kind, price, connection, seq, item
 FROM prices WHERE {_SOUND} AND off_book IS NOT TRUE
 UNION ALL
-SELECT {_COLUMNS}, 'liquidation', price, connection, seq, item FROM liquidations WHERE {_SOUND}
+SELECT {_COLUMNS}, 'liquidation', price, connection, seq, item FROM liquidations
+WHERE {_SOUND} AND (price_kind IS NULL OR price_kind = 'average')
 """  # noqa: S608 - our own text
 
 

@@ -204,7 +204,8 @@ class Ingest:
             return False
         stems = [segment.stem for segment in segments]
         begun = [stem for stem, done in ledger.states(self._db, feed).items() if not done]
-        lost = shrunk(self._db, self._layout, feed, [one for one in begun if one not in active])
+        gone = [stem for stem in begun if stem not in active]
+        lost = shrunk(self._db, self._layout, feed, gone) if gone else None
         if lost is not None and self._hosts.late(lost._replace(wait_ns=until_ns)):
             return True
         if not (perhaps := perhaps_late(stems, ledger.latest_of_runs(self._db, feed))):

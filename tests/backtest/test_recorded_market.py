@@ -61,8 +61,9 @@ def liquidated(begin: int) -> list[int]:
 
 
 def liquidation(ms: int) -> str:
+    """A forced order that is not filled yet: nobody traded at its limit."""
     order = {"s": "ETHUSDT", "S": "SELL", "o": "LIMIT", "f": "IOC", "q": "1.5", "p": "2600",
-             "ap": "2610", "X": "FILLED", "l": "1.5", "z": "1.5", "T": ms}  # fmt: skip
+             "ap": "0", "X": "NEW", "l": "0", "z": "0", "T": ms}  # fmt: skip
     return json.dumps({"e": "forceOrder", "E": ms, "o": order})
 
 
@@ -77,9 +78,10 @@ def news(begin: int) -> list[Frame]:
 
 
 def first_trade(trades: list[tuple[int, str]], at: int) -> tuple[int, float]:
-    """The first trade received at or after a time, read from the frames themselves."""
-    received, frame = next((when, frame) for when, frame in trades if when >= at)
-    return received, float(json.loads(frame)["data"]["p"])
+    """The first trade that happened at or after a time, read from the frames themselves."""
+    told = ((when, json.loads(frame)["data"]) for when, frame in trades)
+    received, trade = next((when, trade) for when, trade in told if trade["T"] * MS >= at)
+    return received, float(trade["p"])
 
 
 def outcome(result: backtest.Result) -> list[tuple[str, int, float, str]]:
