@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -89,6 +90,9 @@ def test_every_answer_is_that_of_plain_loops(
             raise AssertionError(f"{name}: {error}") from error
 
 
+@pytest.mark.skipif(
+    "RECORDER_TEST_RECORDS" not in os.environ, reason="takes minutes: make torture runs it"
+)
 @settings(max_examples=made.RECORDS)
 @given(worlds(), moments)
 def test_as_of_is_the_record_that_ended_there(
