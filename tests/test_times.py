@@ -31,7 +31,7 @@ from recorder.cli.query import query
 from recorder.cli.replay import replay
 from recorder.clock import DAY_NS, NS
 from recorder.errors import ConfigError, UsageError
-from recorder.export.ohlcv import _width
+from recorder.export.ohlcv import _start
 from recorder.player import control
 from recorder.player.stage import Play, Stage
 from recorder.record.layout import Layout
@@ -500,11 +500,25 @@ def lasting(text: str) -> int:
     return round(seconds(text) * NS)
 
 
+def start(text: str, at_ns: int) -> int:
+    """Return the start of the candle that holds this moment, in ns since epoch."""
+    with duckdb.connect() as connection:
+        sql = f"SELECT {_start(text)} FROM (SELECT {at_ns} AS recv_ns)"
+        [(found,)] = connection.sql(sql).fetchall()
+    return int(found)
+
+
+def candle(text: str) -> int:
+    """Return the width of the candle before that of the present, in ns."""
+    this = start(text, NOW)
+    return this - start(text, this - 1)
+
+
 FIXED: dict[str, Callable[[str], int]] = {
     "backtest --latency": lambda text: (
         _length(text, "--latency") // timedelta(microseconds=1) * 1000
     ),
-    "export ohlcv --bucket": _width,
+    "export ohlcv --bucket": candle,
     "a setting": lasting,
     "a query's parameter": interval,
     "a query's list": listed,
@@ -535,9 +549,16 @@ def test_months_are_calendar_months_where_there_is_a_present(
         for command, name in ((prune, "age"), (alerts, "catch_up")):
             found: Any = option(command, name)(text)
             assert found.before(NOW) // 1000 == duckdb_says(f"$now - {sql}", NOW)
-        for door in ("backtest --latency", "export ohlcv --bucket", "a setting"):
+        for door in ("backtest --latency", "a setting"):
             with pytest.raises((UsageError, ValueError), match="months and years differ"):
                 FIXED[door](text)
+
+
+def test_a_candle_of_months_is_a_calendar_s(duckdb_says: Callable[[str, int], int]) -> None:
+    for text, unit in {"1mo": "month", "3 months": "quarter", "1y": "year"}.items():
+        assert start(text, NOW) // 1000 == duckdb_says(f"date_trunc('{unit}', $now)", NOW)
+    with pytest.raises(UsageError, match="mixes months and days"):
+        start("1mo2d", NOW)
 
 
 @pytest.mark.parametrize("text", ["3 mins", "180s", "0.05h"])

@@ -247,11 +247,24 @@ def _called(sql: str, known: Mapping[str, Query]) -> list[str]:
     def add(text: str) -> None:
         for name, query in known.items():
             if name not in found and re.search(rf"\b{name}\(", text):
-                add(" ".join((query.sql, *(other for _, other in query.others))))
+                for form in _forms(query):
+                    add(form)
                 found[name] = None
 
     add(sql)
     return list(found)
+
+
+def _forms(query: Query) -> tuple[str, ...]:
+    """Return the SQL of a macro for each number of arguments that it takes."""
+    return (query.sql, *(sql for _, sql in query.others))
+
+
+def run_sql(query: Query) -> list[str]:
+    """Return every SQL that a run of the query may execute: its own and its macros' forms."""
+    known = shared()
+    macros = (known[name] for name in _called(query.sql, known))
+    return [*_forms(query), *(form for macro in macros for form in _forms(macro))]
 
 
 def share(connection: duckdb.DuckDBPyConnection, *names: str) -> None:

@@ -87,8 +87,7 @@ def connect(
 
 def _needed(query: canned.Query) -> set[str]:
     """Return the tables that a canned query may read, and the ledger, for the freshness."""
-    shared = (m.sql for name, m in canned.shared().items() if f"{name}(" in query.sql)
-    words = re.findall(r"\w+", " ".join(_QUOTED.sub("", sql) for sql in (query.sql, *shared)))
+    words = re.findall(r"\w+", " ".join(_QUOTED.sub("", sql) for sql in canned.run_sql(query)))
     return {LEDGER.name, *words} & {*READ, _RAW, CONDITIONS.name}
 
 

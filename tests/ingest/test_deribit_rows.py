@@ -389,8 +389,8 @@ def test_the_recorded_frames_end_as_exactly_these_rows(bench: Bench) -> None:
         (17, 0.00000255, 8.0, 29932.79, 29930.44)
     ]
     assert bench.rows("open_interest", "seq", "open_interest", "open_interest_usd") == [
-        (16, 230733270.0, 230733270.0),  # its form says that it is inverse
-        (17, 559791310.0, None),
+        (16, 230733270.0, 230733270.0),  # the forms of both names say that they are inverse
+        (17, 559791310.0, 559791310.0),
         (18, 1767.5, None),
     ]
     found = bench.sql("SELECT seq, symbol, event_ns, price FROM prices WHERE seq < 3 ORDER BY ALL")
