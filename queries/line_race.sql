@@ -1,6 +1,6 @@
 -- title: Which redundant line receives a frame first, and what each line alone would have missed
--- description: For feeds recorded on two or more lines. Equal payloads within a second of each other, counted
---   per line, are one frame. A frame belongs to the period if its first arrival does, and counts from
+-- description: For feeds recorded on two or more lines. Equal frames within a second of each other, counted
+--   per line, are one frame; what a service stamps on each line's copy does not count (`frame_key`). A frame belongs to the period if its first arrival does, and counts from
 --   when all lines of the group had opened. wins are the frames that this line received first; win_rate is their fraction of the
 --   frames that this line and another one received. The advantage is the lead over the next line,
 --   in milliseconds, over the wins. missed are the frames that only other lines received. While one
@@ -56,9 +56,9 @@ arrived AS (
         r.recv_ns AS recv_ns,
         r.connection AS connection,
         r.seq AS seq,
-        hash(r.payload) AS payload,
+        hash(frame_key(r.payload)) AS payload,
         coalesce(r.recv_ns - lag(r.recv_ns) OVER (
-            PARTITION BY c.feed, c.line_group, hash(r.payload) ORDER BY r.recv_ns, c.line, r.connection, r.seq
+            PARTITION BY c.feed, c.line_group, hash(frame_key(r.payload)) ORDER BY r.recv_ns, c.line, r.connection, r.seq
         ) > 1000000000, false) AS apart
     FROM raw r
     JOIN speaking c ON c.feed = r.feed AND c.connection = r.connection

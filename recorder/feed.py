@@ -191,6 +191,9 @@ class Feed:
     `hosts` are patterns of the venue's hosts: a user's URL at one of them has its symbols.
     `whole` is true where a connection brings everything, whatever its channels: several hosts
     cannot share it out.
+    `stamped` matches (RE2 syntax, no flags) what the service stamps on each connection's copy of a
+    frame, such as the time of sending. Copies are frames that are equal without it; the first group
+    of a match stays. The rest must distinguish two events. None: copies have equal bytes.
     """
 
     kind: str
@@ -212,9 +215,15 @@ class Feed:
     requests: Callable[[str, Sequence[str]], Iterable[str]] | None = None
     hosts: tuple[str, ...] = ()
     whole: bool = False
+    stamped: re.Pattern[bytes] | None = None
 
 
 # -- helpers for feeds
+
+
+def key_of(payload: bytes, stamped: re.Pattern[bytes] | None) -> bytes:
+    """Return the bytes by which two connections' copies of a frame are equal (`Feed.stamped`)."""
+    return stamped.sub(rb"\1", payload) if stamped else payload
 
 
 def positive(value: object) -> float | None:

@@ -115,7 +115,7 @@ def test_the_meaning_of_columns_is_told_for_every_feed(kind: str) -> None:
 RULES = (
     "unit of a size", "side of a trade", "side of a liquidation", "price of a liquidation",
     "trades off the book", "open interest", "interval of a rate", "copies are equal by",
-    "sent again", "snapshot or delta", "left out by the venue",
+    "frames are equal by", "sent again", "snapshot or delta", "left out by the venue",
 )  # fmt: skip
 
 

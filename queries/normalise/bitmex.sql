@@ -239,11 +239,9 @@ SELECT
     off_book, past AS backfill
 FROM trades;
 
--- table: prices
-SELECT id.*, * EXCLUDE (id) FROM sized WHERE NOT backfill;
-
 -- table: prices once (symbol, trade_id)
-SELECT id.*, * EXCLUDE (id) FROM sized WHERE backfill;
+-- A second connection may bring the same trades in other frames.
+SELECT id.*, * EXCLUDE (id) FROM sized;
 
 -- table: prices
 FROM (

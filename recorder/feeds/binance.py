@@ -255,6 +255,12 @@ FEED = Feed(
     control=re.compile(rb'^\s*\{\s*"(error|code|msg)"|"e"\s*:\s*"serverShutdown"'),
     notice=notice,
     normalise="binance",
+    # The spot market stamps the time of sending on each connection's copy. It stays where it is the
+    # event's only time: mark prices, liquidations.
+    stamped=re.compile(
+        rb'("e"\s*:\s*"(?:trade|aggTrade|depthUpdate|kline|avgPrice|(?:24hr|\d+[hd])(?:Mini)?Ticker)"'
+        rb'\s*,\s*)"E"\s*:\s*\d+'
+    ),
     catalogue=Catalogue(choose((), ()), read, choose),
     requests=requests,
 )

@@ -257,6 +257,11 @@ FEED = Feed(
     notice=notice,
     answer=re.compile(rb'"op"\s*:\s*"p[io]ng"|"ret_msg"\s*:\s*"pong"'),
     normalise="bybit",
+    # The time of the frame, not of its trades and liquidations, which have their own.
+    stamped=re.compile(
+        rb'("topic"\s*:\s*"(?:publicTrade|allLiquidation|liquidation)\.[^"]*"'
+        rb'(?:\s*,\s*"type"\s*:\s*"[a-z]*")?\s*,\s*)"ts"\s*:\s*\d+'
+    ),
     catalogue=Catalogue(choose((), ()), read, choose),
     requests=requests,
     hosts=hosts("bybit"),

@@ -107,4 +107,9 @@ FEED = Feed(
     notice=notice,
     normalise="cryptolisting",
     whole=True,
+    # Tokyo and Seoul detect and dispatch by themselves.
+    stamped=re.compile(
+        rb'([{,]\s*)"(?:detectedTimestampUs|dispatchTimestampUs|abnormalDetectionLatency)"'
+        rb'\s*:\s*(?:"?\d+"?|true|false|null)'
+    ),
 )

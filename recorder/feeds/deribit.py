@@ -241,6 +241,7 @@ FEED = Feed(
     notice=notice,
     answer=re.compile(rb'"method"\s*:\s*"heartbeat"|"result"\s*:\s*\{\s*"version"'),
     normalise="deribit",
+    stamped=re.compile(rb'()"us(?:In|Out|Diff)"\s*:\s*\d+\s*,?'),  # of the JSON-RPC envelope
     catalogue=Catalogue(choose((), ()), read, choose, takes),
     requests=requests,
     hosts=hosts("deribit"),

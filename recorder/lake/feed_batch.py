@@ -211,6 +211,6 @@ class FeedBatch:
 
 def _task_rules(rules: Rules) -> TaskRules:
     if rules.sql is None:
-        return TaskRules("", None, rules.whale_usd)
+        return TaskRules("", None, rules.whale_usd, rules.stamped)
     path = normalise.path_of(rules.sql)
-    return TaskRules(path.stem, path.read_text("utf-8"), rules.whale_usd)
+    return TaskRules(path.stem, path.read_text("utf-8"), rules.whale_usd, rules.stamped)

@@ -49,14 +49,15 @@ class TaskRules:
     name: str
     sql: str | None
     whale_usd: float
+    stamped: str | None = None
 
     def rules(self, directory: Path) -> Rules:
         """Return the rules for ingest; write the SQL into `directory`."""
         if self.sql is None:
-            return Rules(None, self.whale_usd)
+            return Rules(None, self.whale_usd, stamped=self.stamped)
         place = directory / f"{self.name}.sql"
         place.write_text(self.sql, "utf-8")
-        return Rules(place, self.whale_usd)
+        return Rules(place, self.whale_usd, stamped=self.stamped)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,15 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from recorder.errors import UsageError, did_you_mean
+from recorder.errors import ConfigError, UsageError, did_you_mean
+from recorder.feeds import feed as feed_of
 from recorder.player.cover import Cover, CoverNote, lost_journals
 from recorder.player.merge import before, merged
 from recorder.player.run import runs
@@ -224,7 +225,16 @@ def services(layout: Layout, feeds: Sequence[str]) -> dict[str, Service]:
     Raises:
         ConfigError: a package offers a service that cannot be used.
     """
-    return {name: service_of(kind_of(layout, name) or name) for name in feeds}
+    return {name: _service(kind_of(layout, name) or name) for name in feeds}
+
+
+def _service(kind: str) -> Service:
+    service = service_of(kind)
+    try:
+        stamped = feed_of(kind).stamped
+    except ConfigError:  # a plug-in that is not installed here
+        return service
+    return replace(service, stamped=stamped) if stamped else service
 
 
 def replay(

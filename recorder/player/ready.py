@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recorder.clock import NS
+from recorder.feed import key_of
 from recorder.player.cover import Cover, CoverNote, lost_journals
 from recorder.player.merge import before, merged
 from recorder.player.run import RecordedRun
@@ -55,16 +56,18 @@ class Repeats:
     """Detects frames of overlapping connections that are copies of frames already sent.
 
     It counts like ingest: the second time that a connection receives some bytes is the same event
-    as the second time that another one receives them.
+    as the second time that another one receives them, without what is `stamped` on each copy.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stamped: re.Pattern[bytes] | None = None) -> None:
+        self._stamped = stamped
         self._now: dict[tuple[str, bytes], int] = {}
         self._old: dict[tuple[str, bytes], int] = {}
         self._turned = 0
 
     def fresh(self, connection: str, payload: bytes, at: int) -> bool:
         """Return True for a frame that no other connection received before."""
+        payload = key_of(payload, self._stamped)
         if at - self._turned > _QUIET_NS:
             self._old, self._now, self._turned = self._now, {}, at
         times = self._times(connection, payload) + 1
@@ -91,7 +94,7 @@ def stretches(
     names = [run.feed for run in runs]
     lost = lost_journals(runs[0].layout, sorted({*names}), span) if runs else {}
     cover = Cover(names, ended, lost)
-    repeats = Repeats()
+    repeats = Repeats(service.stamped)
     for batch in before(runs, span):
         cover.look(batch)
     for batch in merged(runs, span, ended):

@@ -2,9 +2,10 @@
 
 Connections of one feed and group overlap where the group has redundant lines, and while one
 connection takes over from another. Frames are deduplicated only within such an overlap, by counting
-equal payloads: the second arrival of a payload on one connection and its second arrival on another
-are the same event. Two equal events on one connection stay two. Of each count exactly one arrival
-is kept, so no event is lost.
+equal payloads. Payloads are equal if they differ at most in what the service stamps on each
+connection's copy (`Feed.stamped`). The second arrival of a payload on one connection and its second
+arrival on another are the same event. Two equal events on one connection stay two. Of each count
+exactly one arrival is kept, so no event is lost.
 
 Counts restart with each overlap, and when a payload has not arrived on any connection for a minute.
 Otherwise an event that one connection missed would pair all later arrivals wrongly.
@@ -103,10 +104,10 @@ _ARRIVED = """
 CREATE OR REPLACE TEMP TABLE arrived AS
 WITH came AS (
     SELECT
-        f.connection, f.seq, f.recv_ns, coalesce(c.line_group, '') AS line_group,
-        hash(coalesce(c.line_group, ''), f.payload) AS hash
-    FROM batch AS f JOIN connections AS c ON c.feed = $feed AND c.connection = f.connection
-    WHERE f.kind IN ('text', 'binary')
+        b.connection, b.seq, b.recv_ns, coalesce(c.line_group, '') AS line_group,
+        hash(coalesce(c.line_group, ''), {key}) AS hash
+    FROM batch AS b JOIN connections AS c ON c.feed = $feed AND c.connection = b.connection
+    WHERE b.kind IN ('text', 'binary')
 ), within AS MATERIALIZED (
     SELECT b.connection, b.seq, b.recv_ns, b.hash, o.from_ns, b.recv_ns < o.from_ns AS early
     FROM came AS b
@@ -221,7 +222,7 @@ DELETE FROM arrivals WHERE feed = $feed AND last_ns < $last - $margin
 # The arrivals outside of overlaps that are recent enough to belong to the next overlap.
 _STORE_EARLY = """
 INSERT INTO arrivals
-SELECT $feed, hash(coalesce(c.line_group, ''), b.payload), b.connection, 1, b.recv_ns
+SELECT $feed, hash(coalesce(c.line_group, ''), {key}), b.connection, 1, b.recv_ns
 FROM batch AS b JOIN connections AS c ON c.feed = $feed AND c.connection = b.connection
 WHERE b.recv_ns >= $last - $margin AND b.kind IN ('text', 'binary')
 """
@@ -234,26 +235,44 @@ AND NOT EXISTS (
 """
 
 
-def apply(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
+#: The part of a payload that copies have in common; one that is not UTF-8 has it as a whole.
+_KEY = "coalesce(encode(regexp_replace(TRY(decode(b.payload)), {pattern}, '\\1', 'g')), b.payload)"
+
+
+def key_sql(stamped: str | None) -> str:
+    """Return the SQL of the part of `b.payload` by which copies are equal (`Feed.stamped`)."""
+    if stamped is None:
+        return "b.payload"
+    return _KEY.format(pattern="'" + stamped.replace("'", "''") + "'")
+
+
+def apply(connection: duckdb.DuckDBPyConnection, feed: str, stamped: str | None = None) -> None:
     """Create the relation `fresh`: the frames of `batch` that no other connection brought before.
 
-    `batch` holds frames of this feed. The counts are kept in the table `arrivals`.
+    `batch` holds frames of this feed. `stamped` is the pattern of `Feed.stamped`. The counts are
+    kept in the table `arrivals`.
     """
+    key = key_sql(stamped)
+    store_early = _STORE_EARLY.replace("{key}", key)
     span = connection.execute("SELECT min(recv_ns), max(recv_ns) FROM batch").fetchone()
     first, last = span or (None, None)
     recent = {"feed": feed, "last": last, "margin": MARGIN_NS}
     limits = {"first": first, "quiet": QUIET_NS, "for_ever": _FOR_EVER}
     if overlaps := _overlaps(connection, recent | limits):
         # Overlaps are disjoint, so both kinds of join find the same one.
-        _count(connection, feed, last, "JOIN" if overlaps <= _FEW else "ASOF JOIN")
-        connection.execute(_STORE_EARLY + _OUTSIDE, recent)
+        join = "JOIN" if overlaps <= _FEW else "ASOF JOIN"
+        connection.execute(
+            _ARRIVED.replace("{key}", key).replace("ASOF JOIN", join), {"feed": feed}
+        )
+        _count(connection, feed, last, join)
+        connection.execute(store_early + _OUTSIDE, recent)
         connection.execute(
             "CREATE OR REPLACE TEMP VIEW fresh AS "
             "SELECT b.* FROM batch AS b ANTI JOIN repeated USING (connection, seq)"
         )
     else:
         connection.execute(_FORGET_EARLY, recent)
-        connection.execute(_STORE_EARLY, recent)
+        connection.execute(store_early, recent)
         connection.execute("CREATE OR REPLACE TEMP VIEW fresh AS FROM batch")
 
 
@@ -270,9 +289,8 @@ def _overlaps(connection: duckdb.DuckDBPyConnection, limits: dict[str, object]) 
 
 
 def _count(connection: duckdb.DuckDBPyConnection, feed: str, last: int | None, join: str) -> None:
-    """Create the relation `repeated` (copies within overlaps), and store the counts."""
+    """Create the relation `repeated` (copies within overlaps) of `arrived`; store the counts."""
     name, quiet = {"feed": feed}, {"quiet": QUIET_NS}
-    connection.execute(_ARRIVED.replace("ASOF JOIN", join), name)
     connection.execute(_KNOWN.replace("ASOF JOIN", join), name)
     connection.execute(_COUNTED, quiet)
     connection.execute(_REPEATED)

@@ -237,7 +237,7 @@ class Batches:
         markers.apply(self._db, self._feed)
         if self._holds("instruments"):
             instruments.apply(self._db, self._feed)
-        arrivals.apply(self._db, self._feed)
+        arrivals.apply(self._db, self._feed, self._rules.stamped)
 
     def _holds(self, kind: str) -> bool:
         """Return True if the relation `batch` has a frame of this kind."""

@@ -23,11 +23,13 @@ class Rules(NamedTuple):
 
     `cadences` has, for each group of channels of a configured feed, the longest time in seconds
     between two data frames (None: it has no cadence); None for a feed that is not configured.
+    `stamped` is the pattern of `Feed.stamped`.
     """
 
     sql: str | Path | None
     whale_usd: float = WHALE_USD
     cadences: Mapping[str, float | None] | None = None
+    stamped: str | None = None
 
     def load(self) -> Normaliser | None:
         """Read the feed's SQL; None if the feed has none.
@@ -50,8 +52,14 @@ def rules_of(settings: Settings | None, feed: str, recorded_kind: str) -> Rules:
     except ConfigError:
         return Rules(None) if chosen is None else Rules(None, chosen.whale_usd, {})
     if chosen is None:
-        return Rules(known.normalise)
-    return Rules(known.normalise, chosen.whale_usd, _cadences(known, feed, chosen))
+        return Rules(known.normalise, stamped=stamped_of(known))
+    cadences = _cadences(known, feed, chosen)
+    return Rules(known.normalise, chosen.whale_usd, cadences, stamped_of(known))
+
+
+def stamped_of(feed: Feed) -> str | None:
+    """Return the pattern of what a feed's service stamps per connection, for SQL."""
+    return feed.stamped.pattern.decode() if feed.stamped else None
 
 
 def _cadences(known: Feed, name: str, chosen: FeedSettings) -> Mapping[str, float | None]:

@@ -14,6 +14,8 @@ from typing import Any
 
 import duckdb
 
+from recorder.errors import ConfigError
+from recorder.feeds import feed as feed_of
 from recorder.frame import Frame
 from recorder.record import seal
 from recorder.record.layout import Layout, stem
@@ -22,11 +24,19 @@ from recorder.schema import duck
 from recorder.schema.tables import LEDGER, TABLES
 from recorder.tables import private
 from recorder.tables.ingest import Ingest
-from recorder.tables.rules import Rules
+from recorder.tables.rules import Rules, stamped_of
 
 from .frames import RUN, table
 
 Rows = list[tuple[Any, ...]]
+
+
+def stamped(kind: str) -> str | None:
+    """What the service of a kind of feed stamps on copies; None for a kind that does not exist."""
+    try:
+        return stamped_of(feed_of(kind))
+    except ConfigError:
+        return None
 
 
 class Record:
@@ -78,7 +88,7 @@ class Record:
 
     def _ingest(self, whale_usd: float, sql: str | Path | None) -> Ingest:
         def rules(feed: str) -> Rules:
-            return Rules(sql or feed, whale_usd)
+            return Rules(sql or feed, whale_usd, stamped=stamped(feed))
 
         return Ingest(self.layout, rules, Reporter(self.warnings.append))
 

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 from ingest.test_mutated_frames import GOLDEN
 from kit.frames import MS, frames_of, marker, table
-from kit.records import Published
+from kit.records import Published, stamped
 
 from recorder.clock import NS, ulid
 from recorder.frame import Frame
@@ -124,7 +124,7 @@ def engine(root: Path, **how: Any) -> Engine:
 def rules(feed: str, kind: str) -> Rules:
     """As `Published.ingest` has them."""
     del kind
-    return Rules(feed)
+    return Rules(feed, stamped=stamped(feed))
 
 
 def take(one: Engine) -> Done:
