@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from kit.pages import ROOT, generated
 
 from recorder.answers import canned
 from recorder.capture.sources import sources
@@ -26,7 +27,6 @@ from recorder.schema.tables import TABLES
 from recorder.settings.config import load
 from recorder.version import __version__
 
-ROOT = Path(__file__).parents[1]
 KEYLESS = {name: value for name, value in os.environ.items() if not name.startswith("RECORDER_")}
 
 every_command = pytest.mark.parametrize("command", COMMANDS)
@@ -472,12 +472,8 @@ def reference() -> str:
 
 
 def test_the_documentation_shows_every_command_s_help() -> None:
-    """`UPDATE_DOCS=1 pytest tests/test_cli.py` writes it anew."""
-    page = ROOT / "docs/cli.md"
-    before, _, _ = page.read_text("utf-8").partition("## recorder\n")
-    if "UPDATE_DOCS" in os.environ:
-        page.write_text(before + reference(), "utf-8")
-    assert page.read_text("utf-8") == before + reference()
+    before, _, _ = (ROOT / "docs/cli.md").read_text("utf-8").partition("## recorder\n")
+    generated("docs/cli.md", before + reference())
 
 
 # -- what is loaded

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection
-from pathlib import Path
 
 import pytest
+from kit.pages import ROOT, generated
 from test_architecture import RANKS
 
 from recorder.feeds import KINDS, feed
 from recorder.schema.tables import ABOUT, COMMON, CONDITIONS, LEDGER, PRUNED, TABLES, Column, Table
 from recorder.tables.normalise import load
-
-ROOT = Path(__file__).parents[1]
 
 
 def tables_page() -> str:
@@ -55,10 +52,7 @@ def tables_page() -> str:
 
 
 def test_the_tables_page_lists_every_table_and_column() -> None:
-    page = ROOT / "docs/tables.md"
-    if os.environ.get("UPDATE_DOCS"):
-        page.write_text(tables_page(), "utf-8")
-    assert page.read_text("utf-8") == tables_page()
+    generated("docs/tables.md", tables_page())
 
 
 def test_the_architecture_page_lists_the_packages_in_their_order() -> None:
@@ -109,7 +103,8 @@ def test_the_design_tables_all_exist() -> None:
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if feed(kind).normalise])
 def test_the_meaning_of_columns_is_told_for_every_feed(kind: str) -> None:
     told = (ROOT / "docs/semantics.md").read_text("utf-8")
-    assert re.search(rf"^\| {kind}\b|, {kind}\b", told, re.MULTILINE)
+    found = re.search(rf"^\| {kind}\b|, {kind}\b", told, re.MULTILINE)
+    assert found, f"docs/semantics.md: no row of a table begins with `| {kind}`"
 
 
 RULES = (
@@ -131,5 +126,8 @@ def test_every_rule_is_answered_for_every_feed() -> None:
         elif cells[0] in RULES:
             answers |= {(cells[0], name): cell for name, cell in zip(feeds, cells[1:], strict=True)}
     wanted = {(rule, kind) for rule in RULES for kind in KINDS if feed(kind).normalise}
-    assert answers.keys() == wanted
+    where = "docs/semantics.md, section 'Every rule, every feed'"
+    silent = sorted({kind for _, kind in wanted - answers.keys()})
+    assert silent == [], f"{where}: add a column for each of these feeds"
+    assert answers.keys() == wanted, f"{where}: a rule is missing, or a feed is unknown"
     assert [place for place, cell in answers.items() if not cell] == []
