@@ -8,27 +8,34 @@ documentation are generated from this table: thresholds are defined nowhere else
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from recorder.bucket.spool import NEARLY_PART
 from recorder.clock import NS
 from recorder.settings.alerts import LASTING
 from recorder.status.model import CRITICAL, INFO, WARNING, Problem
 
-_UNITS = {"s": 1, "min": 60, "h": 3600, "GiB": 1 << 30}
+#: The units of thresholds in seconds and bytes; counts and per cent are 1.
+_UNITS = {
+    "ms": 0.001, "s": 1, "min": 60, "h": 3600, "GiB": 1 << 30, "%": 1, "frames": 1, "journals": 1,
+}  # fmt: skip
 
 
-class Threshold(NamedTuple):
-    """A value with its unit; `setting` names the setting that changes it."""
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A value with its unit, one of `_UNITS`; `setting` names the setting that changes it."""
 
     value: float
     unit: str
     setting: str = ""
 
+    def __post_init__(self) -> None:
+        if self.unit not in _UNITS:
+            raise ValueError(f"unknown unit of a threshold: '{self.unit}'; add it to _UNITS")
+
     @property
     def base(self) -> float:
         """The value in seconds or bytes; a count unchanged."""
-        return self.value * _UNITS.get(self.unit, 1)
+        return self.value * _UNITS[self.unit]
 
     @property
     def ns(self) -> int:
@@ -284,13 +291,5 @@ CLOCK_UNSYNCHRONISED = Condition(
     "run an NTP client such as chrony: receive timestamps are only as good as the clock",
 )  # fmt: skip
 
-CONDITIONS = {
-    one.name: one
-    for one in (
-        NOTHING_RECORDED, CAPTURE_STOPPED, FEED_NOT_RECORDED, FEED_NEVER_CONNECTED, FEED_AWAY,
-        FEED_SILENT, FEED_GAVE_UP, CREDENTIALS_REFUSED, LINE_AWAY, GAP_UNCOVERED, GAP_COVERED,
-        JOURNAL_UNWRITABLE, DISK_FULL, DISK_FILLING, JOURNALS_UNSEALED, FILES_DAMAGED, SPOOL_FULL,
-        SPOOL_FILLING, SPOOL_WAITING, INGEST_STOPPED, TABLES_BEHIND, DATABASE_DAMAGED,
-        DATABASE_VERSION, REJECTS_RISING, CLOCK_UNSYNCHRONISED,
-    )
-}  # fmt: skip
+#: Every condition above, by its name, in this order.
+CONDITIONS = {one.name: one for one in tuple(globals().values()) if isinstance(one, Condition)}

@@ -1,25 +1,22 @@
 """The tables of the documentation and Prometheus' rules are made from the conditions.
 
-UPDATE_DOCS=1 writes them again.
+`make docs` writes them again.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 
 import pytest
+from kit.pages import ROOT, generated
 
 from recorder.alerts.health import ALL, GROUPS
+from recorder.clock import NS
 from recorder.settings.alerts import LASTING, RuleSettings
 from recorder.settings.config import BucketSettings, CaptureSettings, FeedSettings
-from recorder.status import conditions
 from recorder.status.alert_rules import alert_rules
-from recorder.status.conditions import CONDITIONS, Condition
+from recorder.status.conditions import CONDITIONS, Threshold
 from recorder.status.metrics import text
-
-ROOT = Path(__file__).parents[2]
 
 
 def problems_table() -> str:
@@ -48,20 +45,14 @@ def groups_table() -> str:
     [("docs/status.md", problems_table()), ("docs/alerts.md", groups_table())],
 )
 def test_a_page_has_the_table(page: str, made: str) -> None:
-    path, head = ROOT / page, re.escape(made.partition("\n")[0])
-    found = re.search(rf"^{head}\n(?:\|.*\n)+", path.read_text("utf-8"), re.M)
+    text, head = (ROOT / page).read_text("utf-8"), re.escape(made.partition("\n")[0])
+    found = re.search(rf"^{head}\n(?:\|.*\n)+", text, re.M)
     assert found is not None, f"{page} has no table that begins with {head}"
-    if os.environ.get("UPDATE_DOCS"):
-        path.write_text(path.read_text("utf-8").replace(found[0], made), "utf-8")
-        return
-    assert found[0] == made
+    generated(page, text.replace(found[0], made))
 
 
 def test_the_rules_of_prometheus_are_made_from_the_table() -> None:
-    path = ROOT / "deploy/prometheus/alerts.yml"
-    if os.environ.get("UPDATE_DOCS"):
-        path.write_text(alert_rules(), "utf-8")
-    assert path.read_text("utf-8") == alert_rules()
+    generated("deploy/prometheus/alerts.yml", alert_rules())
 
 
 def test_a_rule_asks_for_metrics_that_exist() -> None:
@@ -96,6 +87,7 @@ def test_every_hint_can_be_filled_in() -> None:
         assert one.meaning[0].islower() and not one.meaning.endswith(".")
 
 
-def test_every_condition_of_the_module_is_in_the_table() -> None:
-    defined = {one.name for one in vars(conditions).values() if isinstance(one, Condition)}
-    assert defined == set(CONDITIONS)
+def test_a_threshold_in_an_unknown_unit_is_refused() -> None:
+    assert (Threshold(50, "ms").ns, Threshold(2, "h").ns) == (50_000_000, 7_200 * NS)
+    with pytest.raises(ValueError, match="fortnights"):
+        Threshold(1, "fortnights")
