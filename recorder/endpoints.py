@@ -74,7 +74,13 @@ class VenueMarket:
 
 @cache
 def markets(kind: str) -> tuple[VenueMarket, ...]:
-    """Return the markets of a built-in feed, the default first."""
+    """Return the markets of a built-in feed, the default first.
+
+    Raises:
+        LookupError: `endpoints.toml` does not name the feed.
+    """
+    if kind not in _tables():
+        raise LookupError(f"{_FILE.name} has no [[{kind}]]: add the feed's routes to it")
     return tuple(VenueMarket(**fields) for fields in _tables()[kind])
 
 

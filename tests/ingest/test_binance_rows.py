@@ -52,6 +52,11 @@ COIN_MARGINED_TRADE = (
     '{"stream":"btcusd_perp@aggTrade","data":{"e":"aggTrade","E":1791391082024,"a":7,'
     '"s":"BTCUSD_PERP","p":"50000.0","q":"1000","f":1,"l":2,"T":1791391081874,"m":true,"st":2}}'
 )
+#: One of each kind, to be changed at random.
+FRAMES = [
+    AGG_TRADE, BOOK_TICKER, BUY, COIN_MARGINED_PRICE, MARK_PRICE, SELL, SPOT_TRADE,
+    f"[{MARK_PRICE},{SELL}]", f'{{"stream":"x","data":[{AGG_TRADE}]}}', '{"result":null,"id":1}',
+]  # fmt: skip
 SHUTDOWN = '{"e":"serverShutdown","E":1791391082024}'
 
 COMMON = ("channel", "exchange", "symbol", "event_ns", "connection", "seq", "item")

@@ -29,6 +29,9 @@ THREE = (
 TEST = NEW.replace('"announcement"', '"test_announcement"').replace('"TOKEN"', '"DUMMYTOKEN"')
 FREE = NEW.replace('"ticker":"TOKEN"', '"ticker":""').replace("Binance Will List", "Upgrade:")
 
+#: One of each kind, to be changed at random.
+FRAMES = [ERROR, FREE, HEARTBEAT, NEW, TEST, THREE, WELCOME]
+
 PUBLISHED, DETECTED, DISPATCHED = (
     1710345000000000 * US,
     1710345000005000 * US,

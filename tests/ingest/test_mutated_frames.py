@@ -6,6 +6,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import duckdb
@@ -14,48 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kit.frames import T0, frames_of, table
 
+from recorder.feeds import KINDS, feed
 from recorder.schema.tables import EVENT_TABLES, TABLES
 from recorder.tables import carried_state, normalise
 
-from .test_binance_announcements_rows import FRAMES as BINANCE_ANNOUNCEMENTS
-from .test_binance_rows import (
-    AGG_TRADE,
-    BOOK_TICKER,
-    BUY,
-    COIN_MARGINED_PRICE,
-    MARK_PRICE,
-    SELL,
-    SPOT_TRADE,
-)
-from .test_bitmex_rows import FRAMES as BITMEX
-from .test_bybit_rows import FRAMES as BYBIT
-from .test_cryptolisting_rows import ERROR, FREE, HEARTBEAT, NEW, TEST, THREE, WELCOME
-from .test_deribit_rows import FRAMES as DERIBIT
-from .test_hyperliquid_rows import FRAMES as HYPERLIQUID
-from .test_okx_rows import FRAMES as OKX
-from .test_smartmoney_rows import EVENTS, flat, wrapped
-from .test_treeofalpha_rows import FRAMES as TREEOFALPHA
-
-GOLDEN = {
-    "binance": [
-        AGG_TRADE, BOOK_TICKER, BUY, COIN_MARGINED_PRICE, MARK_PRICE, SELL,
-        SPOT_TRADE, f"[{MARK_PRICE},{SELL}]", f'{{"stream":"x","data":[{AGG_TRADE}]}}',
-        '{"result":null,"id":1}',
-    ],
-    "bybit": BYBIT,
-    "bitmex": BITMEX,
-    "binance_announcements": BINANCE_ANNOUNCEMENTS,
-    "treeofalpha": TREEOFALPHA,
-    "cryptolisting": [ERROR, FREE, HEARTBEAT, NEW, TEST, THREE, WELCOME],
-    "deribit": DERIBIT,
-    "hyperliquid": HYPERLIQUID,
-    "okx": OKX,
-    "smartmoney": [
-        *(flat(kind, fields) for kind, _, _, fields, _ in EVENTS),
-        *(wrapped(kind, channel, fields) for kind, channel, _, fields, _ in EVENTS),
-        '{"type":"pong"}',
-    ],
-}  # fmt: skip
+#: The frames of each feed with SQL: `FRAMES` of its `test_<feed>_rows.py`, one of each kind.
+GOLDEN: dict[str, list[str]] = {
+    kind: import_module(f"{__package__}.test_{kind}_rows").FRAMES
+    for kind in KINDS
+    if feed(kind).normalise
+}
 KEYS = sorted({key for g in GOLDEN.values() for text in g for key in re.findall(r'"(\w+)":', text)})
 WORDS = ["", "0", "-1", "NaN", "1e400", "BTCUSDT", "SELL", "\0", "\ud800", "a.b", '"', "forceOrder"]
 NUMBERS = [0, -1, 1e308, -0.0, float("nan"), float("inf"), 2**63, 10**40, T0, T0 // 10**6]

@@ -128,6 +128,14 @@ def wrapped(kind: str, channel: str, fields: dict[str, Any]) -> str:
     return json.dumps({"type": kind, "channel": channel, "payload": fields})
 
 
+#: One of each kind, to be changed at random.
+FRAMES = [
+    *(flat(kind, fields) for kind, _, _, fields, _ in EVENTS),
+    *(wrapped(kind, channel, fields) for kind, channel, _, fields, _ in EVENTS),
+    '{"type":"pong"}',
+]
+
+
 def row(bench: Bench, name: str, seq: int) -> dict[str, Any]:
     """A frame's only row, without NULLs and without its way back to raw."""
     columns = [c.name for c in TABLES[name].columns]
