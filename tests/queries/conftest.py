@@ -26,4 +26,5 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def database(empty: Path, tmp_path: Path) -> Iterator[Connection]:
     with duckdb.connect(str(shutil.copy(empty, tmp_path))) as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        connection.begin()  # nothing is written to disk for each row
         yield connection

@@ -9,9 +9,8 @@ import pytest
 
 from recorder.answers import canned
 from recorder.errors import UsageError
-from recorder.tables import publish
 
-from .rows import DAY, HOUR, MINUTE, NOWHERE, SECOND, START, Connection, ask, connected, gap, put
+from .rows import DAY, HOUR, MINUTE, SECOND, START, Connection, ask, connected, gap, put
 
 
 def price(connection: Connection, at: int, value: float, **more: Any) -> None:
@@ -36,7 +35,6 @@ def price(connection: Connection, at: int, value: float, **more: Any) -> None:
     ],
 )
 def test_a_symbol_has_an_asset(database: Connection, symbol: str | None, asset: str) -> None:
-    publish.define(database, NOWHERE)
     found = database.execute("SELECT asset_of($symbol)", {"symbol": symbol}).fetchall()
     assert found == [(asset,)]
 
