@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pyarrow.ipc
 import pytest
 from click.testing import CliRunner
 from kit.commands import call
 
 from recorder.cli.sql import sql as command
-from recorder.errors import RecorderError, UsageError
+from recorder.errors import DataError, RecorderError, UsageError
+from recorder.schema.tables import SCHEMA_VERSION
 
 
 def recorder(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
@@ -109,3 +112,21 @@ def test_a_refusal_is_one_message_with_what_to_do(sample: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("recorder: DELETE is not allowed here\n  ")
     assert len(done.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize(("by", "age"), [(-1, "an older"), (1, "a newer")])
+def test_a_name_that_tables_of_another_version_lack_is_told_with_their_version(
+    sample: Path, tmp_path: Path, by: int, age: str
+) -> None:
+    data = Path(shutil.copytree(sample, tmp_path / "data"))
+    with duckdb.connect(str(data / "recorder.duckdb")) as db:
+        db.execute("UPDATE about SET value = $v WHERE name = 'schema'", {"v": SCHEMA_VERSION + by})
+        db.execute("DROP TABLE instruments")
+    for question in ("FROM instruments", "SELECT nothing FROM prices"):
+        result = CliRunner().invoke(command, [question, "--data-dir", str(data)])
+        assert isinstance(result.exception, DataError)
+        told = str(result.exception)
+        assert f"these are tables of {age} version ({SCHEMA_VERSION + by})" in told
+        assert "recorder ingest --rebuild" in told
+    fine = CliRunner().invoke(command, ["FROM prices", "--data-dir", str(data)])
+    assert fine.exit_code == 0  # what the versions share can be read

@@ -28,6 +28,7 @@ from recorder.answers import database, frames
 from recorder.answers.unread import unread
 from recorder.errors import DataError, RecorderError, UsageError
 from recorder.record.layout import Layout
+from recorder.schema.versions import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,6 +152,11 @@ def run(connection: duckdb.DuckDBPyConnection, sql: str, limits: QueryLimits) ->
         if late.is_set():
             raise too_late(limits) from error
         raise KeyboardInterrupt from error
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        if (other := explained(connection)) is None:
+            raise _refused(error, limits) from error
+        what = f"{_first_line(error)}; these are {other.what}"
+        raise DataError(what, where=other.where, hint=other.hint) from error
     except duckdb.Error as error:
         raise _refused(error, limits) from error
 
