@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -240,11 +241,19 @@ def test_a_macro_names_its_parameters_and_carries_its_title() -> None:
     with duckdb.connect() as connection:
         publish.define(connection, NOWHERE)
         canned.install_macros(connection)
-        canned.install_macros(connection)
         sql = "SELECT function_name, comment FROM duckdb_functions() WHERE comment IS NOT NULL"
         titles = dict(connection.execute(sql).fetchall())
     found = canned.shared() | QUERIES
     assert titles == {name: query.title for name, query in found.items()}
+
+
+def test_a_database_gets_the_macros_of_another_version_replaced() -> None:
+    with duckdb.connect() as connection:
+        publish.define(connection, NOWHERE)
+        connection.execute("CREATE OR REPLACE MACRO is_dollar(name) AS 'an older version'")
+        connection.execute("UPDATE about SET value = 'of other macros' WHERE name = 'macros'")
+        publish.define(connection, NOWHERE)
+        assert connection.sql("SELECT is_dollar('USDT')").fetchall() == [(True,)]
 
 
 def test_an_expression_becomes_a_scalar_macro() -> None:
@@ -261,11 +270,11 @@ def test_an_expression_becomes_a_scalar_macro() -> None:
 
 
 @pytest.mark.parametrize("name", canned.shared())
-def test_what_queries_share_is_explained_and_captures_nothing(name: str) -> None:
+def test_what_queries_share_is_explained_and_captures_nothing(name: str, made: Path) -> None:
     query = canned.shared()[name]
     with duckdb.connect() as connection:
         assert captured(connection, query) == set()
-        publish.define(connection, NOWHERE)
+    with duckdb.connect(str(made), read_only=True) as connection:
         if not query.scalar:
             answer = connection.sql(f"FROM {name}()")
             assert [column.name for column in query.columns] == answer.columns
@@ -304,11 +313,18 @@ def test_the_example_runs(name: str, data_dir: Path) -> None:
 # --- recorder query --------------------------------------------------------------------------
 
 
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    with duckdb.connect(str(tmp_path / "recorder.duckdb")) as connection:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("made") / "recorder.duckdb"
+    with duckdb.connect(str(path)) as connection:
         publish.define(connection, NOWHERE)
         connection.execute("INSERT INTO whales BY NAME " + ROW).fetchall()
+    return path
+
+
+@pytest.fixture
+def data_dir(made: Path, tmp_path: Path) -> Path:
+    shutil.copy(made, tmp_path)
     return tmp_path
 
 

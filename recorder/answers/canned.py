@@ -30,6 +30,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +107,8 @@ def load(directory: Path | None = None) -> dict[str, Query]:
     return {f.stem: parse(f.stem, f.read_text("utf-8"), where=str(f)) for f in files}
 
 
-def shared() -> dict[str, Query]:
+@cache
+def shared() -> Mapping[str, Query]:
     """Return the macros that canned queries share and any SQL may call."""
     return load(sql_directory() / "shared")
 
@@ -216,20 +218,25 @@ def _body(sql: str, types: Mapping[str, str]) -> str:
 
 
 def install_macros(connection: duckdb.DuckDBPyConnection) -> None:
-    """Store every canned and shared query as a macro with its title as comment.
+    """Store every canned and shared query as a macro with its title as comment."""
+    for sql in macros():
+        connection.execute(sql)
+
+
+@cache
+def macros() -> tuple[str, ...]:
+    """Return the statements that store every canned and shared query as a macro.
 
     DuckDB before 2.0 has no function `if`, which is how 2.0 writes a stored CASE.
     """
-    connection.execute(
-        'CREATE OR REPLACE MACRO "if"(test, yes, no) AS CASE WHEN test THEN yes ELSE no END'
-    )
+    made = ['CREATE OR REPLACE MACRO "if"(test, yes, no) AS CASE WHEN test THEN yes ELSE no END']
     known = shared()
     names = _called(" ".join(f"{name}()" for name in known), known)
     for query in (*(known[name] for name in names), *load().values()):
-        connection.execute(macro_sql(query))
         title = query.title.replace("'", "''")
         kind = "MACRO" if query.scalar else "MACRO TABLE"
-        connection.execute(f"COMMENT ON {kind} \"{query.name}\" IS '{title}'")
+        made += [macro_sql(query), f"COMMENT ON {kind} \"{query.name}\" IS '{title}'"]
+    return tuple(made)
 
 
 def _share(connection: duckdb.DuckDBPyConnection, query: Query) -> None:

@@ -17,10 +17,11 @@ def version_in(db: duckdb.DuckDBPyConnection) -> str | None:
 
 def about(db: duckdb.DuckDBPyConnection, name: str) -> str | None:
     """Return a value that the current database states of itself; None where it does not."""
-    if not db.execute("FROM duckdb_tables() WHERE table_name = 'about'").fetchone():
+    # Results are read to their end: the connection accepts nothing else before.
+    if not db.execute("FROM duckdb_tables() WHERE table_name = 'about'").fetchall():
         return None
-    row = db.execute("SELECT value FROM about WHERE name = ?", [name]).fetchone()
-    return None if row is None else str(row[0])
+    rows = db.execute("SELECT value FROM about WHERE name = ?", [name]).fetchall()
+    return str(rows[0][0]) if rows else None
 
 
 def of_another_version(found: str, where: Path | str) -> OtherVersionError:
@@ -42,7 +43,7 @@ def explained(db: duckdb.DuckDBPyConnection) -> OtherVersionError | None:
         if found in (None, str(SCHEMA_VERSION)):
             return None
         sql = "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
-        place = db.execute(sql).fetchone()
+        [(place,)] = db.execute(sql).fetchall()
     except duckdb.Error:
         return None
-    return of_another_version(str(found), str(place[0]) if place and place[0] else "the database")
+    return of_another_version(str(found), place or "the database")

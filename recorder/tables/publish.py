@@ -6,7 +6,8 @@ import glob
 import hashlib
 import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -47,17 +48,30 @@ _COMMENT = (
 def tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the tables in the current database, and their comments.
 
-    `about` keeps a digest of these definitions. Where it is equal nothing is done: some 270
-    comments take a tenth of a second, and each start of an ingest comes through here.
+    Where they are there already nothing is done: some 270 comments take a tenth of a second, and
+    each start of an ingest comes through here.
     """
     made = [table.ddl for table in (ABOUT, LEDGER, PRUNED, CONDITIONS, *TABLES.values())]
-    digest = hashlib.blake2b("\n".join(made).encode(), digest_size=16).hexdigest()
-    if about(connection, "definitions") == digest:
+    with _unless_made(connection, "definitions", made) as missing:
+        for ddl in made if missing else ():
+            connection.execute(ddl)
+
+
+@contextmanager
+def _unless_made(
+    connection: duckdb.DuckDBPyConnection, name: str, definitions: Iterable[str]
+) -> Iterator[bool]:
+    """Yield True in a transaction if the current database was not made by these definitions.
+
+    `about` keeps their digest under the name.
+    """
+    digest = hashlib.blake2b("\n".join(definitions).encode(), digest_size=16).hexdigest()
+    if about(connection, name) == digest:
+        yield False
         return
     with transaction(connection):
-        for ddl in made:
-            connection.execute(ddl)
-        connection.execute("INSERT OR REPLACE INTO about VALUES ('definitions', ?)", [digest])
+        yield True
+        connection.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", [name, digest])
 
 
 def define(
@@ -66,8 +80,10 @@ def define(
     """Create everything that readers use in the current database: tables, `raw`, macros."""
     tables(connection)
     prepare(connection, layout, damaged)  # tries again where it fails, which ends a transaction
-    with transaction(connection):
-        canned.install_macros(connection)
+    macros = canned.macros()
+    with _unless_made(connection, "macros", macros) as missing:
+        for sql in macros if missing else ():  # they take half a second
+            connection.execute(sql)
 
 
 def prepare(
@@ -105,7 +121,6 @@ class Publisher:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._has_macros = False
         self._at = self._took = 0.0
 
     def due(self, private: Path) -> bool:
@@ -127,10 +142,7 @@ class Publisher:
         The view `raw` has no frames of the `damaged` files.
         """
         start = time.monotonic()
-        # Create the macros only once: that takes a third of a second.
-        ready = prepare if self._has_macros else define
-        ready(connection, self._layout, damaged)
-        self._has_macros = True
+        define(connection, self._layout, damaged)
         close_and_copy(connection, private, self._layout.database)
         self._at = time.monotonic()
         self._took = self._at - start

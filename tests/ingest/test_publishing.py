@@ -216,7 +216,7 @@ def test_an_empty_data_directory_publishes_an_empty_but_complete_database(
     for name in canned.load():
         record.sql(f"FROM {name}()")
     names = record.sql("SELECT name FROM about ORDER BY name")
-    assert names == [("definitions",), ("recorder",), ("schema",)]
+    assert names == [("definitions",), ("macros",), ("recorder",), ("schema",)]
 
 
 def test_the_command_refuses_a_directory_where_nothing_was_recorded(tmp_path: Path) -> None:
