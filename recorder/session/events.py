@@ -35,14 +35,6 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
-class CommandQueued:
-    """A command for the service; kept until a connection can send it."""
-
-    at: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Rejected:
     """The service sent a message that ends the connection, such as a refused key.
 
@@ -89,7 +81,7 @@ class Stop:
     reason: str = "stopping"
 
 
-Event = Opened | Ended | Tick | CommandQueued | Rejected | Reply | Change | EndAnnounced | Stop
+Event = Opened | Ended | Tick | Rejected | Reply | Change | EndAnnounced | Stop
 
 
 @dataclass(frozen=True, slots=True)

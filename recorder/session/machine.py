@@ -17,7 +17,6 @@ from recorder.session.events import (
     Action,
     Change,
     Close,
-    CommandQueued,
     Connect,
     EndAnnounced,
     Ended,
@@ -75,7 +74,6 @@ class Machine:
         self._live_since: float | None = None
         self._hello: deque[str] = deque()  # of this connection, not yet sent
         self._replies: deque[str] = deque(maxlen=_MOST_REPLIES)  # of this connection, not yet sent
-        self._commands: deque[str] = deque()  # not yet sent; any connection may send them
         self._next_send = self._next_ping = self._next_control = 0.0
         self._resubscribed_at: float | None = None  # when a mute link sent its hello again
         self._renewed = False  # a successor of this connection was asked for
@@ -93,8 +91,6 @@ class Machine:
                 return self._ended(at, verdict)
             case Tick():
                 return self._tick(event)
-            case CommandQueued(at, text):
-                return self._command(at, text)
             case Rejected(_, verdict):
                 return self._rejected(verdict)
             case Reply(at, text):
@@ -177,10 +173,6 @@ class Machine:
         if self.state is not State.LIVE:
             return []
         return self._overdue(tick) or self._renewal(tick.at) + self._due_messages(tick.at)
-
-    def _command(self, at: float, text: str) -> list[Action]:
-        self._commands.append(text)
-        return self._due_messages(at) if self.state is State.LIVE else []
 
     def _rejected(self, verdict: Verdict) -> list[Action]:
         if self.state is State.CONNECTING:
@@ -279,7 +271,7 @@ class Machine:
         if self.plan.ping is not None and at >= self._next_ping:
             self._next_ping = at + self.plan.ping_every
             return self.plan.ping
-        return self._commands.popleft() if self._commands else None
+        return None
 
     # -- endings
 

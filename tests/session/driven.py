@@ -11,7 +11,6 @@ from recorder.session.events import (
     Action,
     Change,
     Close,
-    CommandQueued,
     Connect,
     EndAnnounced,
     Ended,
@@ -86,9 +85,6 @@ class Driven:
 
     def ends(self, verdict: Verdict = LOST) -> list[Action]:
         return self.does(Ended(self.now, verdict))
-
-    def says(self, text: str) -> list[Action]:
-        return self.does(CommandQueued(self.now, text))
 
     def is_rejected(self, verdict: Verdict) -> list[Action]:
         return self.does(Rejected(self.now, verdict))

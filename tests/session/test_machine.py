@@ -223,38 +223,13 @@ def test_the_hello_is_sent_on_every_connection() -> None:
         line.ends()
 
 
-def test_commands_said_while_disconnected_are_sent_after_the_hello() -> None:
-    line = Driven(plan(hello=("auth",)))
-    assert line.says("early") == []
-    line.connects()
-    assert line.says("late") == []
-    assert texts(line.opens()) == ["auth", "early", "late"]
-    line.ends()
-    line.connects()
-    assert texts(line.opens()) == ["auth"]
-
-
-def test_commands_said_on_a_live_connection_are_sent_at_once() -> None:
-    assert texts(Driven().live().says("now")) == ["now"]
-
-
 def test_messages_are_paced() -> None:
     line = Driven(plan(hello=("1", "2", "3"), send_every=1.0, ping="ping", ping_every=1.5))
     line.connects()
-    line.says("4")
     sent = [(line.now, text) for text in texts(line.opens())]
     while line.now < 6:
         sent += [(line.now, text) for text in texts(line.at(line.now + TICK))]
-    assert sent == [(0, "1"), (1, "2"), (2, "3"), (3, "ping"), (4, "4"), (5, "ping")]
-
-
-def test_commands_that_pacing_held_back_survive_the_connection() -> None:
-    line = Driven(plan(send_every=1.0)).live()
-    sent = texts(line.says("a") + line.says("b") + line.says("c"))
-    assert sent == ["a"]
-    line.ends()
-    line.connects()
-    assert texts(line.opens() + line.until(line.now + 5)) == ["b", "c"]
+    assert sent == [(0, "1"), (1, "2"), (2, "3"), (3, "ping"), (4.5, "ping"), (6, "ping")]
 
 
 def test_the_keep_alive_message_is_sent_at_its_interval() -> None:
@@ -400,15 +375,11 @@ def test_a_connection_that_must_say_more_is_greeted_only_then() -> None:
 def test_an_answer_is_said_after_the_hello_and_paced() -> None:
     line = Driven(plan(hello=("auth", "subscribe"), send_every=1.0))
     line.connects()
-    line.says("command")
     assert line.is_asked("early answer") == []  # asked together with the handshake
     sent = [(line.now, text) for text in texts(line.opens() + line.is_asked("answer"))]
     while line.now < 5:
         sent += [(line.now, text) for text in texts(line.at(line.now + TICK))]
-    assert [text for _, text in sent] == [
-        "auth", "subscribe", "early answer", "answer", "command",
-    ]  # fmt: skip
-    assert [at for at, _ in sent] == [0, 1, 2, 3, 4]
+    assert sent == [(0, "auth"), (1, "subscribe"), (2, "early answer"), (3, "answer")]
 
 
 def test_an_answer_does_not_survive_its_connection() -> None:

@@ -14,7 +14,6 @@ from recorder.session.budget import Budget
 from recorder.session.events import (
     Action,
     Close,
-    CommandQueued,
     Connect,
     Ended,
     Event,
@@ -69,7 +68,6 @@ class End:
     data: float = 0.0
     verdict: Verdict = field(default_factory=lambda: Verdict("closed"))
     attempts: list[float] = field(default_factory=list)
-    said: deque[str] = field(default_factory=deque)  # not yet seen by the service
     hello: deque[str] = field(default_factory=deque)  # expected next on this connection
     last_sent: float = float("-inf")
     asked: deque[str] = field(default_factory=deque)  # by the service, not yet answered
@@ -108,16 +106,11 @@ class World:
 
     def happens(self, end: End, event: Event) -> None:
         """Give a machine an event, and do what it says."""
-        if isinstance(event, CommandQueued):
-            end.said.append(event.text)
         if isinstance(event, Stop):
             end.stopped = True
         for action in end.machine.handle(event):
             assert end.finish is None, "it acts after its end"
             self._act(end, action)
-
-    def say(self, end: End, text: str) -> None:
-        self.happens(end, CommandQueued(self.now, text))
 
     def tell(self, end: End, verdict: Verdict) -> None:
         if end.socket in {Socket.OPENING, Socket.OPEN, Socket.CLOSING}:
@@ -185,12 +178,8 @@ class World:
                 end.hello = deque(end.plan.hello)
             assert text == end.hello.popleft(), "the hello out of order"
             return
-        assert not end.hello, "a command or an answer before the hello"
-        if text.startswith("answer"):
-            assert text == end.asked.popleft(), "answers out of order, or on another connection"
-            return
-        assert not end.asked, "a command before an answer"
-        assert text == end.said.popleft(), "commands out of order, lost or repeated"
+        assert not end.hello, "an answer before the hello"
+        assert text == end.asked.popleft(), "answers out of order, or on another connection"
 
     # -- what the world does to the machine
 
