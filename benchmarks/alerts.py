@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import machine
+from benchmarks import machine, options
 from benchmarks.percentiles import percentiles
 from benchmarks.process import cpu
 from benchmarks.report import Figures
@@ -96,7 +96,7 @@ def measure(base: Path, rate: int, seconds: float) -> Figures:
 @click.command()
 @click.option("--seconds", default=60.0, show_default=True, help="Duration of each rate.")
 @click.option("--rate", "rates", multiple=True, type=int, help="[100 and 1000]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@options.as_json
 def main(seconds: float, rates: tuple[int, ...], as_json: bool) -> None:
     """Measure the delay from a frame's receipt to its alert at a webhook.
 

@@ -3,17 +3,15 @@
 `python -m benchmarks.capture --help`; `benchmarks/README.md` explains the figures.
 """
 
-import json
 import shlex
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from benchmarks import machine, report, subjects
+from benchmarks import machine, options, report, subjects
 from benchmarks.payloads import BLOCK_FRAMES, PAYLOAD_BYTES
 from benchmarks.record import RecordError
 from benchmarks.subjects import Bench, Figures
@@ -41,14 +39,9 @@ QUICK = Size(rounds=1, frames=200_000, seconds=3.0)
 @click.option("--seconds", type=click.FloatRange(1.0), help="Length of a paced run.  [10; quick 3]")
 @click.option("--quick", is_flag=True, help="One short round, for a rough figure.")
 @click.option("--only", type=click.Choice(["flood", "paced"]), help="One of the two parts.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--strict", is_flag=True, help="Exit 1 when a bar is missed.")
-@click.option(
-    "--folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path(tempfile.gettempdir()),
-    help="Record below this folder, on the disk to measure.  [the system's temporary one]",
-)
+@options.as_json
+@options.strict
+@options.folder("Record below this folder, on the disk to measure.")
 @click.option(
     "--command",
     default=f"{shlex.quote(sys.executable)} -m recorder capture",
@@ -81,12 +74,7 @@ def main(  # noqa: PLR0913 - one parameter per option
         result = measure(Bench(folder, shlex.split(command)), size, only)
     except (RecordError, RuntimeError) as error:
         raise click.ClickException(f"{type(error).__name__}: {error}") from error
-    if as_json:
-        click.echo(json.dumps(result))
-    else:
-        report.show(result)
-    if strict and not all(bar["passed"] for bar in result["bars"]):
-        sys.exit(1)
+    options.conclude(result, report.show, as_json=as_json, strict=strict)
 
 
 def measure(bench: Bench, size: Size, only: str | None) -> Figures:

@@ -8,7 +8,6 @@ import gzip
 import itertools
 import json
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -19,7 +18,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import machine, mixed, report
+from benchmarks import machine, mixed, options, report
 from benchmarks.report import Figures
 from recorder import frame
 from recorder.clock import DAY_NS, Clock, ulid
@@ -229,14 +228,9 @@ def one(folder: Path, frames: list[Received], level: int, rotate_seconds: float)
 )
 @click.option("--rotate-seconds", type=float, default=300, help="Age at which a journal is sealed.")
 @click.option("--quick", is_flag=True, help="Few frames.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--strict", is_flag=True, help="Exit 1 when the bar is missed.")
-@click.option(
-    "--folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path(tempfile.gettempdir()),
-    help="Work below this folder.  [the system's temporary one]",
-)
+@options.as_json
+@options.strict
+@options.folder()
 def main(  # noqa: PLR0913 - one parameter per option
     *,
     recorded: Path,
@@ -275,12 +269,7 @@ def main(  # noqa: PLR0913 - one parameter per option
         for name, figures in result["feeds"].items()
     ]
     result["bars"] = report.as_rows(bars)
-    if as_json:
-        click.echo(json.dumps(result))
-    else:
-        show(result)
-    if strict and not all(bar.passed for bar in bars):
-        sys.exit(1)
+    options.conclude(result, show, as_json=as_json, strict=strict)
 
 
 def together(each: list[Figures]) -> Figures:

@@ -17,7 +17,7 @@ import click
 import duckdb
 from rich.console import Console
 
-from benchmarks import machine, mixed, report
+from benchmarks import machine, mixed, options, report
 from benchmarks.report import Figures
 from recorder import frame
 from recorder.answers import database
@@ -42,14 +42,9 @@ _NEWEST = f"SELECT max(last_recv_ns) FROM ledger WHERE feed = '{_FEED}'"
     "--rate", type=click.IntRange(100), default=1_000, show_default=True, help="Frames/s."
 )
 @click.option("--before", type=click.IntRange(0), default=0, help="Frames ingested beforehand.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--strict", is_flag=True, help="Exit 1 when the bar is missed.")
-@click.option(
-    "--folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path(tempfile.gettempdir()),
-    help="Work below this folder.  [the system's temporary one]",
-)
+@options.as_json
+@options.strict
+@options.folder()
 def main(  # noqa: PLR0913 - one parameter per option
     *, seconds: float, rate: int, before: int, as_json: bool, strict: bool, folder: Path
 ) -> None:
@@ -78,19 +73,7 @@ def main(  # noqa: PLR0913 - one parameter per option
         "database_mb": round(size / 1e6, 1),
         "bars": report.as_rows(bars),
     }
-    if as_json:
-        click.echo(json.dumps(result))
-    else:
-        console = Console()
-        report.show_machine(console, result["machine"])
-        console.print(
-            f"seen after: p50 {seen['p50']:.2f} s, p95 {seen['p95']:.2f} s, "
-            f"max {seen['max']:.2f} s; "
-            f"database {result['database_mb']:,} MB"
-        )
-        report.show_bars(console, result["bars"])
-    if strict and not all(bar.passed for bar in bars):
-        sys.exit(1)
+    options.conclude(result, show, as_json=as_json, strict=strict)
 
 
 def follow(layout: Layout, seconds: float, rate: int) -> Figures:
@@ -157,17 +140,35 @@ def poll(layout: Layout, seconds: float) -> list[tuple[int, int]]:
 
 
 def delays(polls: list[tuple[int, int]], rate: int) -> Figures:
-    """Return p50, p95 and max of the delay of every frame received after the first poll, in s."""
+    """Return p50, p95 and max of the delay of every frame received after the first poll, in s.
+
+    Raises:
+        ClickException: the polls saw none.
+    """
     ordered = sorted(
         (at - received) / NS
         for (_, before), (at, newest) in pairwise(polls)
         for received in range(before + NS // rate, newest + 1, NS // rate)
     )
+    if not ordered:
+        raise click.ClickException("no poll saw a newer frame: record for longer (--seconds)")
     last = len(ordered) - 1
     marks = {"p50": 0.5, "p95": 0.95, "max": 1.0}
     return {name: round(ordered[int(last * part)], 3) for name, part in marks.items()} | {
         "frames": len(ordered)
     }
+
+
+def show(result: Figures) -> None:
+    """Print the figures."""
+    console, seen = Console(), result["seen_after_seconds"]
+    report.show_machine(console, result["machine"])
+    console.print(
+        f"seen after: p50 {seen['p50']:.2f} s, p95 {seen['p95']:.2f} s, "
+        f"max {seen['max']:.2f} s; "
+        f"database {result['database_mb']:,} MB"
+    )
+    report.show_bars(console, result["bars"])
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import machine, report
+from benchmarks import machine, options, report
 from benchmarks.query import reader
 from benchmarks.report import Figures
 from recorder.answers import canned
@@ -94,13 +94,8 @@ class Timed:
     help="Measure at this number of rows; repeatable.  [10 M, 30 M, 100 M; quick 1 M]",
 )
 @click.option("--quick", is_flag=True, help="One small step.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option(
-    "--folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path(tempfile.gettempdir()),
-    help="Work below this folder (5 GB).  [the system's temporary one]",
-)
+@options.as_json
+@options.folder("Work below this folder (5 GB).")
 def main(*, steps: tuple[int, ...], quick: bool, as_json: bool, folder: Path) -> None:
     """Record, ingest, publish and query, at one size after another.
 
@@ -109,10 +104,7 @@ def main(*, steps: tuple[int, ...], quick: bool, as_json: bool, folder: Path) ->
     """
     default = (1_000_000,) if quick else (10_000_000, 30_000_000, 100_000_000)
     result = measure(folder, sorted(steps or default))
-    if as_json:
-        click.echo(json.dumps(result))
-    else:
-        show(result)
+    options.conclude(result, show, as_json=as_json)
 
 
 def measure(folder: Path, steps: list[int]) -> Figures:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import machine, mixed, report
+from benchmarks import machine, mixed, options, report
 from benchmarks.report import Figures
 from recorder.record.layout import Layout
 
@@ -34,14 +34,9 @@ PEAK_MB = 1500
 @click.option("--frames", type=click.IntRange(1000), help="Mixed frames.  [1 M; quick 100,000]")
 @click.option("--backlog", type=click.IntRange(0), help="Frames of backlog.  [10 M; quick 0]")
 @click.option("--quick", is_flag=True, help="One round over few frames.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--strict", is_flag=True, help="Exit 1 when a bar is missed.")
-@click.option(
-    "--folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path(tempfile.gettempdir()),
-    help="Work below this folder.  [the system's temporary one]",
-)
+@options.as_json
+@options.strict
+@options.folder()
 def main(  # noqa: PLR0913 - one parameter per option
     *,
     rounds: int | None,
@@ -61,12 +56,7 @@ def main(  # noqa: PLR0913 - one parameter per option
     frames = frames or (100_000 if quick else 1_000_000)
     backlog = (0 if quick else 10_000_000) if backlog is None else backlog
     result = measure(folder, rounds, frames, backlog)
-    if as_json:
-        click.echo(json.dumps(result))
-    else:
-        show(result)
-    if strict and not all(bar["passed"] for bar in result["bars"]):
-        sys.exit(1)
+    options.conclude(result, show, as_json=as_json, strict=strict)
 
 
 def measure(folder: Path, rounds: int, frames: int, backlog: int) -> Figures:

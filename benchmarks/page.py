@@ -18,7 +18,7 @@ from typing import Any
 import click
 from playwright.sync_api import Page, sync_playwright
 
-from benchmarks import machine
+from benchmarks import machine, options
 from benchmarks.percentiles import percentiles
 from benchmarks.process import cpu
 
@@ -126,7 +126,7 @@ def measure(rate: int, seconds: float) -> dict[str, Any]:
 @click.command()
 @click.option("--seconds", default=60.0, show_default=True, help="Time to watch each rate.")
 @click.option("--rate", "rates", multiple=True, type=int, help="[1000 and 5000]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@options.as_json
 def main(seconds: float, rates: tuple[int, ...], as_json: bool) -> None:
     """Measure the age of the newest row on the page of `recorder serve`.
 

@@ -3,8 +3,6 @@
 `python -m benchmarks.query --help`; `benchmarks/README.md` explains the figures.
 """
 
-import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +15,7 @@ import click
 import duckdb
 from rich.console import Console
 
-from benchmarks import machine, market, report
+from benchmarks import machine, market, options, report
 from benchmarks.report import Figures
 from recorder.answers import canned
 from recorder.record.layout import Layout
@@ -68,14 +66,9 @@ QUICK = Size(rounds=1, rows=1_000_000, latency_rows=2_000_000, raw_frames=10_000
 )
 @click.option("--quick", is_flag=True, help="One round over small tables.")
 @click.option("--only", type=click.Choice(["queries", "percentiles"]), help="One of the two parts.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--strict", is_flag=True, help="Exit 1 when a bar is missed.")
-@click.option(
-    "--folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path(tempfile.gettempdir()),
-    help="Make the databases below this folder (3 GB).  [the system's temporary one]",
-)
+@options.as_json
+@options.strict
+@options.folder("Make the databases below this folder (3 GB).")
 def main(  # noqa: PLR0913 - one parameter per option
     *,
     rounds: int | None,
@@ -101,12 +94,7 @@ def main(  # noqa: PLR0913 - one parameter per option
         raw_frames or default.raw_frames,
     )
     result = measure(folder, size, only)
-    if as_json:
-        click.echo(json.dumps(result))
-    else:
-        show(result)
-    if strict and not all(bar["passed"] for bar in result["bars"]):
-        sys.exit(1)
+    options.conclude(result, show, as_json=as_json, strict=strict)
 
 
 def measure(folder: Path, size: Size, only: str | None) -> Figures:

@@ -3,7 +3,6 @@
 `python -m benchmarks.replay --help`; `benchmarks/README.md` explains the figures.
 """
 
-import json
 import sys
 import tempfile
 import time
@@ -18,7 +17,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 import recorder
-from benchmarks import machine, report
+from benchmarks import machine, options, report
 from benchmarks.listeners import arrivals, read, receive
 from benchmarks.long_records import make, repeat
 from benchmarks.percentiles import percentiles
@@ -45,14 +44,9 @@ QUICK = Size(rounds=1, frames=200_000, gigabytes=0.5, paced_seconds=3)
 @click.option("--rounds", type=click.IntRange(1), help="Rounds of every subject.  [5; quick 1]")
 @click.option("--frames", type=click.IntRange(1000), help="Frames.  [1 M; quick 200,000]")
 @click.option("--quick", is_flag=True, help="One short round.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--strict", is_flag=True, help="Exit 1 when a bar is missed.")
-@click.option(
-    "--folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path(tempfile.gettempdir()),
-    help="Make the records below this folder.  [the system's temporary one]",
-)
+@options.as_json
+@options.strict
+@options.folder("Make the records below this folder.")
 def main(  # noqa: PLR0913 - one parameter per option
     *,
     rounds: int | None,
@@ -72,12 +66,7 @@ def main(  # noqa: PLR0913 - one parameter per option
         rounds or default.rounds, frames or default.frames, default.gigabytes, default.paced_seconds
     )
     result = measure(folder, size)
-    if as_json:
-        click.echo(json.dumps(result))
-    else:
-        show(result)
-    if strict and not all(bar["passed"] for bar in result["bars"]):
-        sys.exit(1)
+    options.conclude(result, show, as_json=as_json, strict=strict)
 
 
 def measure(folder: Path, size: Size) -> Figures:

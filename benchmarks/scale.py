@@ -18,7 +18,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import asked, machine, mixed, report, sizing
+from benchmarks import asked, machine, mixed, options, report, sizing
 from benchmarks.fit import Cost, cores_needed, fit, pays_off
 from benchmarks.report import Figures
 from recorder.record.layout import Layout
@@ -58,13 +58,8 @@ QUICK = Size(rounds=1, frames=100_000, files=(10, 30, 100), rows=500_000)
 @click.option("--quick", is_flag=True, help="One round over few frames.")
 @click.option("--only", type=click.Choice(["ingest", "queries"]), help="One of the two parts.")
 @click.option("--sizing", "table", is_flag=True, help="Print the sizing table; measure nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option(
-    "--folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path(tempfile.gettempdir()),
-    help="Work below this folder.  [the system's temporary one]",
-)
+@options.as_json
+@options.folder()
 def main(  # noqa: PLR0913 - one parameter per option
     *,
     rounds: int | None,
@@ -89,10 +84,7 @@ def main(  # noqa: PLR0913 - one parameter per option
         rounds or default.rounds, frames or default.frames, default.files, rows or default.rows
     )
     result = measure(folder, size, only)
-    if as_json:
-        click.echo(json.dumps(result))
-    else:
-        show(result)
+    options.conclude(result, show, as_json=as_json)
 
 
 def measure(folder: Path, size: Size, only: str | None) -> Figures:

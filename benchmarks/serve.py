@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 import pyarrow.parquet as pq
 
-from benchmarks import machine
+from benchmarks import machine, options
 from benchmarks.percentiles import percentiles
 from benchmarks.process import Watched, cpu
 
@@ -41,13 +41,8 @@ _DRAIN_SECONDS = 60.0
 @click.command()
 @click.option("--seconds", type=click.FloatRange(3), default=60.0, show_default=True)
 @click.option("--rate", "rates", type=click.IntRange(1), multiple=True, help="[1000 and 5000]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option(
-    "--folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path(tempfile.gettempdir()),
-    help="Record below this folder.  [the system's temporary one]",
-)
+@options.as_json
+@options.folder("Record below this folder.")
 def main(seconds: float, rates: tuple[int, ...], as_json: bool, folder: Path) -> None:
     """Measure serve with one client at each rate, and capture with and without it.
 

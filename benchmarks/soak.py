@@ -26,7 +26,7 @@ import click
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks import machine
+from benchmarks import machine, options
 
 _SETTINGS = """
 [capture]
@@ -67,7 +67,7 @@ class Sample(NamedTuple):
 @click.option("--rate", type=click.IntRange(1), default=200, show_default=True, help="Frames a s.")
 @click.option("--feeds", type=click.IntRange(1), default=4, show_default=True)
 @click.option("--every", type=click.FloatRange(1), default=10.0, show_default=True, help="Seconds.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@options.as_json
 def main(*, minutes: float, rate: int, feeds: int, every: float, as_json: bool) -> None:
     """Run the four processes for some minutes, and print the slopes of their memory."""
     with tempfile.TemporaryDirectory() as place:

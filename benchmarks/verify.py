@@ -3,7 +3,6 @@
 `python -m benchmarks.verify --help`; `benchmarks/README.md` explains the figures.
 """
 
-import json
 import os
 import random
 import shutil
@@ -18,7 +17,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import machine, report
+from benchmarks import machine, options, report
 from benchmarks.report import Figures
 from recorder.clock import NS, ulid
 from recorder.record import heads, seal
@@ -115,14 +114,9 @@ def per_file(figures: Figures, empty: Figures) -> float:
 @click.option("--payload", type=click.IntRange(9), default=300, show_default=True, help="Bytes.")
 @click.option("--large", is_flag=True, help="Also 10,000 files of 1 MB: needs 10 GB of disk.")
 @click.option("--quick", is_flag=True, help="100 and 1,000 files.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--strict", is_flag=True, help="Exit 1 when the bar is missed.")
-@click.option(
-    "--folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path(tempfile.gettempdir()),
-    help="Work below this folder.  [the system's temporary one]",
-)
+@options.as_json
+@options.strict
+@options.folder()
 def main(  # noqa: PLR0913 - one parameter per option
     *,
     files: tuple[int, ...],
@@ -167,12 +161,7 @@ def main(  # noqa: PLR0913 - one parameter per option
         "runs": runs,
         "bars": report.as_rows(bars),
     }
-    if as_json:
-        click.echo(json.dumps(result))
-    else:
-        show(result)
-    if strict and not all(bar.passed for bar in bars):
-        sys.exit(1)
+    options.conclude(result, show, as_json=as_json, strict=strict)
 
 
 def show(result: Figures) -> None:
