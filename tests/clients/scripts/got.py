@@ -21,6 +21,17 @@ def take(*row: Any) -> None:
         _enough.set()
 
 
+def take_binance(event: dict[str, Any]) -> None:
+    """Keep the row of an event of USD-M futures as Binance sends it: a client that parses none."""
+    if event["e"] == "aggTrade":
+        take("trade", "sell" if event["m"] else "buy", float(event["p"]), float(event["q"]))
+    if event["e"] == "markPriceUpdate":
+        take("mark", event["s"], float(event["p"]))
+    if event["e"] == "forceOrder":
+        order = event["o"]
+        take("liquidation", order["S"].lower(), float(order["ap"]), float(order["z"]))
+
+
 def finish() -> None:
     """Wait for the rows that the last argument counts, print them and end the process."""
     if _enough.wait(_SECONDS):

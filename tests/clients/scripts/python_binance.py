@@ -3,22 +3,14 @@
 import asyncio
 
 from binance import AsyncClient, BinanceSocketManager
-from got import REPLAY, beside, take
+from got import REPLAY, beside, take_binance
 
 
 async def read(socket):
     async with socket as stream:
         while True:
             message = await stream.recv()
-            event = message.get("data", message)
-            if event["e"] == "aggTrade":
-                side = "sell" if event["m"] else "buy"
-                take("trade", side, float(event["p"]), float(event["q"]))
-            if event["e"] == "markPriceUpdate":
-                take("mark", event["s"], float(event["p"]))
-            if event["e"] == "forceOrder":
-                order = event["o"]
-                take("liquidation", order["S"].lower(), float(order["ap"]), float(order["z"]))
+            take_binance(message.get("data", message))
 
 
 async def main():
