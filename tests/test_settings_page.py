@@ -15,7 +15,7 @@ from pydantic import BaseModel, SecretStr
 from recorder import times
 from recorder.clock import NS
 from recorder.feeds import KINDS, feed
-from recorder.settings.config import Settings, load
+from recorder.settings.config import Settings, load, tables
 from recorder.settings.keys import key_variable
 
 HEAD = """\
@@ -65,14 +65,14 @@ READ: dict[str, tuple[str, Callable[[Any], str]]] = {
 def sections() -> Iterator[tuple[str, str, type[BaseModel]]]:
     """Each table of the file: its heading, its variables' beginning, its model."""
     yield "At the top", "", Settings
-    for name, field in Settings.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield f"[{name}]", f"{name.upper()}__", field.annotation
-        elif get_origin(field.annotation) is dict:
-            yield f"[{name}.NAME]", f"{name.upper()}__NAME__", get_args(field.annotation)[1]
+    for name, named, model in tables():
+        if named:
+            yield f"[{name}.NAME]", f"{name.upper()}__NAME__", model
+        else:
+            yield f"[{name}]", f"{name.upper()}__", model
 
 
-TABLES = {title.strip("[]").split(".")[0] for title, *_ in sections()}
+TABLES = {name for name, *_ in tables()}
 
 
 def page() -> str:

@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
-    Field,
     SecretStr,
     field_validator,
     model_validator,
@@ -20,17 +18,11 @@ from pydantic import (
 
 from recorder.clock import NS
 from recorder.errors import UsageError
+from recorder.settings.fields import STRICT, is_url, means
 from recorder.times import DURATIONS, parse_fixed
-
-_STRICT = ConfigDict(extra="forbid", frozen=True)
 
 #: The form of a name, which becomes part of the names of a variable and a credential.
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-
-
-def _means(text: str, **more: Any) -> Any:
-    """Return a field with a setting's meaning and unit as its description."""
-    return Field(description=text, **more)
 
 
 #: Seconds that a problem must last before an alert is sent, unless a rule says otherwise.
@@ -82,41 +74,41 @@ Rate = Annotated[tuple[int, float], BeforeValidator(rate)]
 class RuleSettings(BaseModel):
     """One rule: a condition on new rows of a table, or on the recorder's health."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
-    table: Annotated[str | None, _means("rows of this table are looked at")] = None
-    when: Annotated[str | None, _means("a condition in SQL over its columns; unset: every row")] = (
+    table: Annotated[str | None, means("rows of this table are looked at")] = None
+    when: Annotated[str | None, means("a condition in SQL over its columns; unset: every row")] = (
         None
     )
     backfill: Annotated[
-        bool, _means("past events that a service sends again are looked at, too")
+        bool, means("past events that a service sends again are looked at, too")
     ] = False
     health: Annotated[
         list[str],
         BeforeValidator(_listed),
-        _means(
+        means(
             "instead of a table: problems of the recorder itself, by group or condition (see "
             "[alerts.md](alerts.md)), or `all`"
         ),
     ] = []
-    lasting: Annotated[
-        Seconds, _means("health: how long a problem must last before it is sent")
-    ] = LASTING
+    lasting: Annotated[Seconds, means("health: how long a problem must last before it is sent")] = (
+        LASTING
+    )
     cooldown: Annotated[
-        Seconds, _means("health: the same problem is not sent again within this time")
+        Seconds, means("health: the same problem is not sent again within this time")
     ] = 600.0
-    resolved: Annotated[bool, _means("health: the end of a problem is sent, too")] = True
+    resolved: Annotated[bool, means("health: the end of a problem is sent, too")] = True
     severity: Annotated[
-        Severity | None, _means("unset: info for rows; for health that of the problem")
+        Severity | None, means("unset: info for rows; for health that of the problem")
     ] = None
-    title: Annotated[str | None, _means("one line; `{column}` stands for a value")] = None
-    text: Annotated[str | None, _means("more lines, the same way")] = None
-    at_most: Annotated[Rate, _means("more than that are held back, and counted in one message")] = (
+    title: Annotated[str | None, means("one line; `{column}` stands for a value")] = None
+    text: Annotated[str | None, means("more lines, the same way")] = None
+    at_most: Annotated[Rate, means("more than that are held back, and counted in one message")] = (
         10,
         60.0,
     )
     to: Annotated[
-        list[str], BeforeValidator(_listed), _means("names of destinations; none: the log alone")
+        list[str], BeforeValidator(_listed), means("names of destinations; none: the log alone")
     ] = []
 
     @model_validator(mode="after")
@@ -131,33 +123,33 @@ class RuleSettings(BaseModel):
 class DestinationSettings(BaseModel):
     """Where alerts go: exactly one of `webhook`, `command` and `telegram`."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     webhook: Annotated[
         str | None,
-        _means("a URL that gets the alert as JSON by POST; may hold `{token}`", repr=False),
+        means("a URL that gets the alert as JSON by POST; may hold `{token}`", repr=False),
     ] = None
     headers: Annotated[
-        dict[str, str], _means("webhook: HTTP headers; a value may hold `{token}`", repr=False)
+        dict[str, str], means("webhook: HTTP headers; a value may hold `{token}`", repr=False)
     ] = {}
     ca_file: Annotated[
-        Path | None, _means("certificates (PEM) to trust instead of the system's")
+        Path | None, means("certificates (PEM) to trust instead of the system's")
     ] = None
     command: Annotated[
         list[str] | None,
-        _means(
+        means(
             "a program and its arguments, run without a shell; the alert is on its stdin",
             repr=False,
         ),
     ] = None
-    telegram: Annotated[str | None, _means("id or @name of a chat that a bot writes to")] = None
-    base_url: Annotated[str, _means("telegram: where the bot API is")] = "https://api.telegram.org"
-    token: Annotated[SecretStr | None, _means("the token; better kept in a variable or a file")] = (
+    telegram: Annotated[str | None, means("id or @name of a chat that a bot writes to")] = None
+    base_url: Annotated[str, means("telegram: where the bot API is")] = "https://api.telegram.org"
+    token: Annotated[SecretStr | None, means("the token; better kept in a variable or a file")] = (
         None
     )
-    token_file: Annotated[Path | None, _means("a file of mode 0600 that holds the token")] = None
-    timeout: Annotated[Seconds, _means("how long one attempt may take", gt=0, le=600)] = 10.0
-    retry_for: Annotated[Seconds, _means("for how long a failed attempt is tried again")] = 600.0
+    token_file: Annotated[Path | None, means("a file of mode 0600 that holds the token")] = None
+    timeout: Annotated[Seconds, means("how long one attempt may take", gt=0, le=600)] = 10.0
+    retry_for: Annotated[Seconds, means("for how long a failed attempt is tried again")] = 600.0
 
     @field_validator("command")
     @classmethod
@@ -203,13 +195,9 @@ class DestinationSettings(BaseModel):
 
 
 def _check_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        right = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        right = False
-    if not right or not url.isprintable() or " " in url:
+    if not is_url(url, {"http", "https"}):
         raise ValueError("not an HTTP URL; one looks like https://host/path")
+    parts = urlsplit(url)
     if parts.username or parts.password:
         raise ValueError("a URL has no user and password here: use headers with {token}")
 

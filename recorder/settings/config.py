@@ -11,12 +11,11 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -34,9 +33,9 @@ from recorder import shard
 from recorder.errors import ConfigError, did_you_mean
 from recorder.feed import FEED_NAME, WHALE_USD
 from recorder.settings.alerts import DestinationSettings, RuleSettings, names_of
+from recorder.settings.fields import STRICT, is_url, means
 from recorder.settings.place import place
 
-_STRICT = ConfigDict(extra="forbid", frozen=True)
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 #: An example of a right value, by pydantic's type of the error.
@@ -50,37 +49,32 @@ _EXAMPLES = {
 _HIDDEN = {"repr": False}
 
 
-def _means(text: str, **more: Any) -> Any:
-    """Return a field with a setting's meaning and unit, from which docs/settings.md is made."""
-    return Field(description=text, **more)
-
-
 _Level = Annotated[int, Field(ge=1, le=22)]
 
 
 class CaptureSettings(BaseModel):
     """The writing of frames: journals, memory, sealing."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
-    rotate_mb: Annotated[Positive, _means("MB; a journal of this size is sealed")] = 64
-    rotate_seconds: Annotated[Positive, _means("s; a journal of this age is sealed")] = 300
+    rotate_mb: Annotated[Positive, means("MB; a journal of this size is sealed")] = 64
+    rotate_seconds: Annotated[Positive, means("s; a journal of this age is sealed")] = 300
     fsync_ms: Annotated[
-        float, _means("ms; what a power cut can take at most", ge=1, allow_inf_nan=False)
+        float, means("ms; what a power cut can take at most", ge=1, allow_inf_nan=False)
     ] = 100
     buffer_mb: Annotated[
-        Positive, _means("MB; how much is kept in memory while the disk refuses")
+        Positive, means("MB; how much is kept in memory while the disk refuses")
     ] = 64
-    stats_seconds: Annotated[Positive, _means("s between two `stats` markers of a connection")] = 10
+    stats_seconds: Annotated[Positive, means("s between two `stats` markers of a connection")] = 10
     max_frame_mb: Annotated[
-        Positive, _means("MiB; a larger message ends its connection", le=256)
+        Positive, means("MiB; a larger message ends its connection", le=256)
     ] = 64
     zstd_level: Annotated[
-        _Level, _means("how hard sealing compresses; a higher level takes the CPU longer")
+        _Level, means("how hard sealing compresses; a higher level takes the CPU longer")
     ] = 1
     shard: Annotated[
         str | None,
-        _means("this host's share of all channels, `3/8`: the third of eight; unset: everything"),
+        means("this host's share of all channels, `3/8`: the third of eight; unset: everything"),
     ] = None
 
     @field_validator("shard")
@@ -92,77 +86,75 @@ class CaptureSettings(BaseModel):
 class PruneSettings(BaseModel):
     """The merging of a closed day's files by `recorder prune --compact`."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
-    target_mb: Annotated[Positive, _means("MB; largest size of a merged file")] = 128
-    zstd_level: Annotated[_Level, _means("how hard merged files are compressed")] = 9
+    target_mb: Annotated[Positive, means("MB; largest size of a merged file")] = 128
+    zstd_level: Annotated[_Level, means("how hard merged files are compressed")] = 9
 
 
 class BucketSettings(BaseModel):
     """The upload of sealed files to `raw_url`, and local copies."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     keep_local_hours: Annotated[
-        float, _means("h; a sent file is kept here for this time", ge=0, allow_inf_nan=False)
+        float, means("h; a sent file is kept here for this time", ge=0, allow_inf_nan=False)
     ] = 24
     spool_gb: Annotated[
-        Positive, _means("GB; loud warnings from 80 % of what may wait here for the bucket")
+        Positive, means("GB; loud warnings from 80 % of what may wait here for the bucket")
     ] = 50
-    cache_gb: Annotated[Positive, _means("GB; fetched files that are kept here")] = 10
+    cache_gb: Annotated[Positive, means("GB; fetched files that are kept here")] = 10
 
 
 class FeedSettings(BaseModel):
     """One feed; a setting that is missing has the default of the feed's kind."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
-    kind: Annotated[str | None, _means("the feed's kind; unset: the table's name")] = None
+    kind: Annotated[str | None, means("the feed's kind; unset: the table's name")] = None
     url: Annotated[
-        str | tuple[str, ...], _means("endpoint, or one for each line in turn (ws, wss)", **_HIDDEN)
+        str | tuple[str, ...], means("endpoint, or one for each line in turn (ws, wss)", **_HIDDEN)
     ] = ()
     rest_url: Annotated[
         str | None,
-        _means("where the venue's list of instruments is asked for (http, https)", **_HIDDEN),
+        means("where the venue's list of instruments is asked for (http, https)", **_HIDDEN),
     ] = None
-    lines: Annotated[
-        int, _means("connections kept at once, each with all channels", ge=1, le=8)
-    ] = 1
+    lines: Annotated[int, means("connections kept at once, each with all channels", ge=1, le=8)] = 1
     channels: Annotated[
         list[str] | None,
-        _means("what to subscribe to; a `*` stands for symbols, where the venue lists them"),
+        means("what to subscribe to; a `*` stands for symbols, where the venue lists them"),
     ] = None
     key: Annotated[
-        SecretStr | None, _means("the key; better kept in a variable or a file, see below")
+        SecretStr | None, means("the key; better kept in a variable or a file, see below")
     ] = None
-    key_file: Annotated[Path | None, _means("a file of mode 0600 that holds the key")] = None
-    headers: Annotated[dict[str, str], _means("HTTP headers of the handshake", **_HIDDEN)] = {}
+    key_file: Annotated[Path | None, means("a file of mode 0600 that holds the key")] = None
+    headers: Annotated[dict[str, str], means("HTTP headers of the handshake", **_HIDDEN)] = {}
     query: Annotated[
-        dict[str, str], _means("parameters of the URL; `{key}` stands for the key", **_HIDDEN)
+        dict[str, str], means("parameters of the URL; `{key}` stands for the key", **_HIDDEN)
     ] = {}
     subscribe: Annotated[
-        list[str], _means("messages to send when a connection opens (generic feeds)", **_HIDDEN)
+        list[str], means("messages to send when a connection opens (generic feeds)", **_HIDDEN)
     ] = []
     whale_usd: Annotated[
-        Positive, _means("US dollars; trades of this value or more become rows of `whales`")
+        Positive, means("US dollars; trades of this value or more become rows of `whales`")
     ] = WHALE_USD
     ca_file: Annotated[
-        Path | None, _means("certificates (PEM) to trust instead of the system's")
+        Path | None, means("certificates (PEM) to trust instead of the system's")
     ] = None
     proxy: Annotated[
         str | None,
-        _means(
+        means(
             "a proxy's URL (http, https; socks5 with the extra `socks`); unset: the system's",
             **_HIDDEN,
         ),
     ] = None
-    compression: Annotated[bool, _means("offer permessage-deflate")] = False
+    compression: Annotated[bool, means("offer permessage-deflate")] = False
     max_retries: Annotated[
         Annotated[int, Field(ge=0)] | None,
-        _means("failed attempts in a row that are tried again before the feed ends; unset: all"),
+        means("failed attempts in a row that are tried again before the feed ends; unset: all"),
     ] = None
     silence_seconds: Annotated[
-        Positive | None, _means("s without a byte after which a connection counts as dead")
+        Positive | None, means("s without a byte after which a connection counts as dead")
     ] = None
 
     @field_validator("url", mode="plain")
@@ -194,14 +186,9 @@ def _check_url(
     example: str = "wss://host/path or ws://host:port",
 ) -> None:
     what = "WebSocket URL" if "ws" in schemes else "HTTP URL"
-    try:
-        parts = urlsplit(url)
-        right = parts.scheme in schemes and parts.hostname and parts.port != 0
-    except ValueError:
-        right = False
-    if not right or not url.isprintable() or " " in url:
+    if not is_url(url, schemes):
         raise ValueError(f"not a {what}; one looks like {example}")
-    if parts.fragment:
+    if urlsplit(url).fragment:
         raise ValueError(f"this {what} may have no '#' part")
 
 
@@ -218,18 +205,18 @@ class Settings(BaseSettings):
 
     from_file: ClassVar[dict[str, Any]] = {}
 
-    data_dir: Annotated[Path, _means("where the record is")] = Path("data")
+    data_dir: Annotated[Path, means("where the record is")] = Path("data")
     group_may_read: Annotated[
         bool,
-        _means("the files' group may read them (0640, directories 0750), not only their owner"),
+        means("the files' group may read them (0640, directories 0750), not only their owner"),
     ] = False
     raw_url: Annotated[
-        str | None, _means("a bucket for sealed files: `s3://bucket/prefix` or `file:///path`")
+        str | None, means("a bucket for sealed files: `s3://bucket/prefix` or `file:///path`")
     ] = None
     capture: CaptureSettings = CaptureSettings()
     tables_url: Annotated[
         str | None,
-        _means("a lake to query instead of recorder.duckdb; `s3://bucket/prefix`"),
+        means("a lake to query instead of recorder.duckdb; `s3://bucket/prefix`"),
     ] = None
     bucket: BucketSettings = BucketSettings()
     prune: PruneSettings = PruneSettings()
@@ -266,6 +253,15 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, InitSettingsSource(settings_cls, cls.from_file)
+
+
+def tables() -> Iterator[tuple[str, bool, type[BaseModel]]]:
+    """Yield each table of the file: its name, whether it has tables with names, and its model."""
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield name, False, field.annotation
+        elif get_origin(field.annotation) is dict:
+            yield name, True, get_args(field.annotation)[1]
 
 
 def load(path: Path | None, **flags: Any) -> Settings:
@@ -345,13 +341,6 @@ def _explain_json(error: SettingsError) -> ConfigError:
 
 
 def _known_beside(place: list[str]) -> Iterator[str]:
-    models: dict[str, type[BaseModel]] = {
-        "capture": CaptureSettings,
-        "bucket": BucketSettings,
-        "prune": PruneSettings,
-        "feeds": FeedSettings,
-        "alerts": RuleSettings,
-        "destinations": DestinationSettings,
-    }
+    models = {name: model for name, _, model in tables()}
     model = models.get(place[0], Settings) if len(place) > 1 else Settings
     return iter(model.model_fields)
