@@ -10,7 +10,9 @@ from kit.pages import ROOT, generated
 from test_architecture import RANKS
 
 from recorder.feeds import KINDS, feed
-from recorder.schema.tables import ABOUT, COMMON, CONDITIONS, LEDGER, PRUNED, TABLES, Column, Table
+from recorder.schema.state import ABOUT, CONDITIONS, LEDGER, PRUNED
+from recorder.schema.table import Column, Table
+from recorder.schema.tables import COMMON, TABLES
 from recorder.tables.normalise import load
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 
-from recorder.schema.tables import ABOUT, CONDITIONS, LEDGER, PRUNED, SCHEMA_VERSION, TABLES
+from recorder.schema.state import ABOUT, CONDITIONS, LEDGER, PRUNED
+from recorder.schema.tables import SCHEMA_VERSION, TABLES
 
 #: Each version of the tables, with the digest of its columns.
 VERSIONS = {
     7: "b727c5544e1dbede",
+    8: "b727c5544e1dbede",
 }
 
 

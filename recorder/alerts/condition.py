@@ -17,19 +17,9 @@ import pyarrow as pa
 
 from recorder.answers.sandbox import interrupting
 from recorder.errors import ConfigError, UsageError, did_you_mean
-from recorder.schema import duck
+from recorder.schema import arrow, duck
 from recorder.schema.tables import TABLES
 from recorder.stream.event import CLASSES, Event, columns
-
-_TYPES = {
-    "VARCHAR": pa.string(),
-    "JSON": pa.string(),
-    "BIGINT": pa.int64(),
-    "INTEGER": pa.int32(),
-    "DOUBLE": pa.float64(),
-    "BOOLEAN": pa.bool_(),
-    "BLOB": pa.binary(),
-}
 
 #: The allowed parts of an expression, as DuckDB's parser names them.
 _CLASSES = {"COLUMN_REF", "CONSTANT", "COMPARISON", "CONJUNCTION", "FUNCTION", "OPERATOR"}
@@ -46,7 +36,7 @@ _MEMORY = "256MB"
 @cache
 def types_of(table: str) -> dict[str, str]:
     """Return the columns that a condition can name, with their DuckDB types."""
-    return {column.name: column.type.split()[0] for column in TABLES[table].columns}
+    return TABLES[table].types
 
 
 class Judge:
@@ -130,7 +120,7 @@ class Judge:
             duckdb.Error: it fails on these rows, or exceeds its time or memory.
         """
         names = columns(table)
-        schema = pa.schema([(name, _TYPES[types_of(table)[name]]) for name in names])
+        schema = pa.schema([(name, arrow.TYPES[types_of(table)[name]]) for name in names])
         values = {name: [getattr(event, name) for event in events] for name in names}
         rows = pa.table(values, schema).append_column("_place", pa.array(range(len(events))))
         self._db.register("batch", rows)

@@ -24,7 +24,9 @@ from recorder.lake.errors import meaning, translated
 from recorder.lake.place import Place
 from recorder.lake.tables import ABOUT, SHAPES
 from recorder.schema import duck
-from recorder.schema.tables import CONDITIONS, LEDGER, TABLES, Table
+from recorder.schema.state import CONDITIONS, LEDGER
+from recorder.schema.table import Table
+from recorder.schema.tables import TABLES
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds

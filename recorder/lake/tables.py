@@ -13,21 +13,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from recorder.schema.tables import LEDGER, TABLES, Table
+from recorder.schema.arrow import columns
+from recorder.schema.state import LEDGER
+from recorder.schema.tables import TABLES
 
 ABOUT = "about"
-
-_TYPES = {
-    "VARCHAR": pa.string(),
-    "JSON": pa.string(),
-    "BLOB": pa.binary(),
-    "BIGINT": pa.int64(),
-    "INTEGER": pa.int32(),
-    "DOUBLE": pa.float64(),
-    "BOOLEAN": pa.bool_(),
-    "DATE": pa.date32(),
-    "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
-}
 
 #: The tables made from the recorder's own markers.
 MARKED = ("connections", "gaps", "instruments")
@@ -75,18 +65,14 @@ class Shape:
         return pa.schema([field for field in self.columns if field.name not in self.folders])
 
 
-def _columns(table: Table) -> list[tuple[str, pa.DataType]]:
-    return [(column.name, _TYPES[column.type.split()[0]]) for column in table.columns]
-
-
 def _shapes() -> dict[str, Shape]:
     shapes = {
-        name: Shape(pa.schema([*_columns(TABLES[name]), ("day", pa.date32())]), ("feed", "day"))
+        name: Shape(columns(TABLES[name]).append(pa.field("day", pa.date32())), ("feed", "day"))
         for name in EVENTS
     }
-    shapes |= {name: Shape(pa.schema(_columns(TABLES[name])), ("feed",)) for name in MARKED}
-    shapes |= {name: Shape(columns, ("feed",)) for name, columns in _STATE.items()}
-    ledger = pa.schema(_columns(LEDGER))
+    shapes |= {name: Shape(columns(TABLES[name]), ("feed",)) for name in MARKED}
+    shapes |= {name: Shape(state, ("feed",)) for name, state in _STATE.items()}
+    ledger = columns(LEDGER)
     return shapes | {"begun": Shape(ledger, ("feed",)), "ledger": Shape(ledger)}
 
 

@@ -13,7 +13,7 @@ from recorder.schema.tables import TABLES
 def columns(table: str) -> list[dict[str, str]]:
     """Return the columns of a table: name, type and description."""
     return [
-        {"name": c.name, "type": c.type.split()[0], "description": c.comment}
+        {"name": c.name, "type": c.plain_type, "description": c.comment}
         for c in TABLES[table].columns
     ]
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from recorder.clock import DAY_NS, NS, day
 from recorder.errors import BusyError, DataError
 from recorder.record.layout import Layout
-from recorder.schema.tables import LEDGER, SCHEMA_VERSION
+from recorder.schema.state import LEDGER
+from recorder.schema.tables import SCHEMA_VERSION
 from recorder.status.connection_state import ConnectionState
 from recorder.status.model import DayStatus
 

@@ -101,7 +101,7 @@ def sorting(*, newest: bool = False) -> str:
 
 
 def _class(table: str) -> type[Event]:
-    types = {column.name: column.type.split()[0] for column in TABLES[table].columns}
+    types = TABLES[table].types
     own = columns(table)[len(Event.__struct_fields__) :]
     namespace = {"table": table, "__doc__": TABLES[table].comment}
     made = msgspec.defstruct(

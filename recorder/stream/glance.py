@@ -130,7 +130,7 @@ def _places(table: str) -> Iterator[tuple[str, str, str]]:
     Tables share places of the same type. So a row of the result is a third as wide as all tables'
     columns together, and the width decides how long the statement takes.
     """
-    types = {column.name: column.type.split()[0] for column in TABLES[table].columns}
+    types = TABLES[table].types
     taken: Counter[str] = Counter()
     for name in event.columns(table):
         yield name, f"{types[name]}_{taken[types[name]]}", types[name]

@@ -24,7 +24,7 @@ from recorder.record.follow import Follow
 from recorder.record.layout import Layout
 from recorder.record.read import Position
 from recorder.reporter import Reporter
-from recorder.schema.tables import LEDGER
+from recorder.schema.state import LEDGER
 from recorder.stream import event
 from recorder.stream.asof import AsOf
 from recorder.stream.event import Event, Filter, Place

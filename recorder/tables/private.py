@@ -14,7 +14,8 @@ from recorder.errors import DataError
 from recorder.record.footers import opens
 from recorder.record.layout import Layout
 from recorder.schema import duck
-from recorder.schema.tables import PRUNED, SCHEMA_VERSION
+from recorder.schema.state import PRUNED
+from recorder.schema.tables import SCHEMA_VERSION
 from recorder.schema.versions import of_another_version, version_in
 from recorder.tables import batch, publish
 from recorder.version import __version__

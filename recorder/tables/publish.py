@@ -18,7 +18,8 @@ from recorder.record.footers import opens
 from recorder.record.layout import Layout
 from recorder.record.store import directories
 from recorder.schema.raw import RAW_COLUMNS
-from recorder.schema.tables import ABOUT, CONDITIONS, LEDGER, PRUNED, TABLES
+from recorder.schema.state import ABOUT, CONDITIONS, LEDGER, PRUNED
+from recorder.schema.tables import TABLES
 from recorder.schema.versions import about
 from recorder.tables.batch import transaction
 

@@ -17,7 +17,8 @@ from kit.journals import Writer, seal_all
 from kit.records import Published
 
 from recorder.answers import canned
-from recorder.schema.tables import ABOUT, LEDGER, TABLES
+from recorder.schema.state import ABOUT, LEDGER
+from recorder.schema.tables import TABLES
 from recorder.tables.publish import copy
 
 

@@ -14,7 +14,8 @@ from deltalake import write_deltalake
 
 from recorder.lake.tables import ABOUT, SHAPES, Shape
 from recorder.schema import duck
-from recorder.schema.tables import LEDGER, SCHEMA_VERSION, TABLES
+from recorder.schema.state import LEDGER
+from recorder.schema.tables import SCHEMA_VERSION, TABLES
 from recorder.version import __version__
 
 #: The tables that are read; what ingest alone goes on from is not in a published database.

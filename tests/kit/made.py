@@ -12,7 +12,9 @@ import duckdb
 import pyarrow as pa
 
 from recorder.record.layout import Layout
-from recorder.schema.tables import ABOUT, LEDGER, PRUNED, SCHEMA_VERSION, TABLES
+from recorder.schema.arrow import columns
+from recorder.schema.state import ABOUT, LEDGER, PRUNED
+from recorder.schema.tables import SCHEMA_VERSION, TABLES
 from recorder.tables import publish
 
 Row = dict[str, Any]
@@ -21,17 +23,6 @@ Row = dict[str, Any]
 RECORDS = int(os.environ.get("RECORDER_TEST_RECORDS", "30"))
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TYPES = {
-    "VARCHAR": pa.string(),
-    "JSON": pa.string(),
-    "BLOB": pa.binary(),
-    "BIGINT": pa.int64(),
-    "INTEGER": pa.int32(),
-    "DOUBLE": pa.float64(),
-    "BOOLEAN": pa.bool_(),
-    "DATE": pa.date32(),
-    "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
-}
 
 
 def moment(ns: int) -> datetime:
@@ -80,19 +71,10 @@ def ledger(record: Mapping[str, Iterable[Row]]) -> list[Row]:
 
 def _table(name: str, rows: Sequence[Row]) -> pa.Table:
     if name == LEDGER.name:
-        return _columns(LEDGER.columns, rows)
+        return pa.Table.from_pylist(list(rows), columns(LEDGER))
     given: list[Row] = [
         {"feed": "f", "connection": "one", "seq": number, "item": 0,
          "recv_time": moment(row["recv_ns"]), **row}
         for number, row in enumerate(rows)
     ]  # fmt: skip
-    return _columns(TABLES[name].columns, given)
-
-
-def _columns(columns: Sequence[Any], rows: Sequence[Row]) -> pa.Table:
-    return pa.table(
-        {
-            c.name: pa.array([row.get(c.name) for row in rows], _TYPES[c.type.split()[0]])
-            for c in columns
-        }
-    )
+    return pa.Table.from_pylist(given, columns(TABLES[name]))

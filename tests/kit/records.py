@@ -21,7 +21,8 @@ from recorder.record import seal
 from recorder.record.layout import Layout, stem
 from recorder.reporter import Reporter
 from recorder.schema import duck
-from recorder.schema.tables import LEDGER, TABLES
+from recorder.schema.state import LEDGER
+from recorder.schema.tables import TABLES
 from recorder.tables import private
 from recorder.tables.ingest import Ingest
 from recorder.tables.rules import Rules, stamped_of

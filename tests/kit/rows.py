@@ -10,7 +10,8 @@ from pathlib import Path
 import duckdb
 
 from recorder.frame import Frame
-from recorder.schema.tables import ABOUT, EVENT_TABLES
+from recorder.schema.state import ABOUT
+from recorder.schema.tables import EVENT_TABLES
 
 from .records import Record, empty_tables
 

@@ -24,7 +24,8 @@ from recorder.lake.delta import opened
 from recorder.lake.place import Place
 from recorder.lake.tables import SHAPES
 from recorder.schema import duck
-from recorder.schema.tables import TABLES, Table
+from recorder.schema.table import Table
+from recorder.schema.tables import TABLES
 
 DAY = 86_400 * NS
 FIRST = dt.date(2026, 9, 21)

@@ -25,7 +25,8 @@ from recorder.lake.run import Done, Engine
 from recorder.record import seal
 from recorder.record.layout import Layout, stem
 from recorder.schema import duck
-from recorder.schema.tables import LEDGER, TABLES
+from recorder.schema.state import LEDGER
+from recorder.schema.tables import TABLES
 from recorder.tables.rules import Rules
 
 KINDS = sorted(GOLDEN)

@@ -12,7 +12,8 @@ import duckdb
 import pytest
 
 from recorder.answers import canned
-from recorder.schema.tables import CONDITIONS, EVENT_TABLES, TABLES
+from recorder.schema.state import CONDITIONS
+from recorder.schema.tables import EVENT_TABLES, TABLES
 from recorder.tables import publish
 
 from .rows import (
