@@ -293,7 +293,8 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
             Column(
                 "clock_error_ns",
                 "BIGINT",
-                "the kernel's estimate of our clock's error; NULL if unknown",
+                "the kernel's estimate of our clock's error, last measured on the connection "
+                "before the frame; NULL if none was",
             ),
         ),
     ),

@@ -9,9 +9,9 @@ is next taken, or after ten seconds.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import msgspec
@@ -104,17 +104,26 @@ def stretches(table: pa.Table) -> dict[str, Stretch]:
     }
 
 
-def clock_errors(table: pa.Table) -> list[tuple[str, int]]:
-    """Return the clock errors (ns) in `stats` markers, each with its connection, in row order."""
-    stats = table.filter(compute.equal(table["kind"], "stats")).select(["connection", "payload"])
+class Measured(NamedTuple):
+    """A measurement of the clock's error: the row of its `stats` marker, and the connection's."""
+
+    row: int
+    connection: str
+    error_ns: int
+
+
+def clock_errors(table: pa.Table) -> list[Measured]:
+    """Return the clock errors (ns) in `stats` markers, in row order."""
+    rows = compute.indices_nonzero(compute.equal(table["kind"], "stats"))
+    stats = table.select(["connection", "payload"]).take(rows)
     errors = []
-    for row in stats.to_pylist():
+    for number, row in zip(rows.to_pylist(), stats.to_pylist(), strict=True):
         try:
             clock = msgspec.json.decode(row["payload"], type=_Stats).clock
         except msgspec.DecodeError:  # the SQL ignores markers that cannot be read, too
             continue
         if clock is not None and clock.error_ns is not None:
-            errors.append((row["connection"], clock.error_ns))
+            errors.append(Measured(number, row["connection"], clock.error_ns))
     return errors
 
 
@@ -186,12 +195,13 @@ class Incremental:
         known, batch = self._connections_of(feed), stretches(table)
         if not (is_contiguous(batch, known) and without_overlap(batch, known.values())):
             return None
-        for connection, error_ns in clock_errors(table):
-            known[connection].clock_error_ns = error_ns
+        measured = clock_errors(table)
         try:
-            events = glance.events(_with_connections(table, known, batch))
+            events = glance.events(_with_connections(table, known, batch, measured))
         except duckdb.Error:
             return None  # the slow path finds the frame that breaks the SQL
+        for one in measured:
+            known[one.connection].clock_error_ns = one.error_ns
         for name, part in batch.items():
             known[name].last_seq, known[name].last_heard_ns = part.last_seq, part.last_ns
         self._owed.setdefault(feed, []).append(table)
@@ -241,13 +251,22 @@ class Incremental:
 
 
 def _with_connections(
-    table: pa.Table, known: Mapping[str, KnownConnection], batch: Collection[str]
+    table: pa.Table,
+    known: Mapping[str, KnownConnection],
+    batch: Collection[str],
+    measured: Sequence[Measured],
 ) -> pa.Table:
-    """Return the frames with the columns of `CONNECTION_COLUMNS`, from their connections."""
+    """Return the frames with the columns of `CONNECTION_COLUMNS`, from their connections.
+
+    A frame's clock error is the one last measured before it on its connection.
+    """
     names = None if len(batch) == 1 else table["connection"].to_pylist()
     for column, kind in CONNECTION_COLUMNS:
         value: Any
-        if names is None:
+        if column == "clock_error_ns" and measured:
+            own = [next(iter(batch))] * len(table) if names is None else names
+            value = pa.array(list(_errors(own, known, measured)), kind)
+        elif names is None:
             value = pa.repeat(
                 pa.scalar(getattr(known[next(iter(batch))], column), kind), len(table)
             )
@@ -255,3 +274,15 @@ def _with_connections(
             value = pa.array([getattr(known[name], column) for name in names], kind)
         table = table.append_column(column, value)
     return table
+
+
+def _errors(
+    names: Sequence[str], known: Mapping[str, KnownConnection], measured: Sequence[Measured]
+) -> Iterator[int | None]:
+    """Yield the clock error (ns) that holds for each row; `names` are the rows' connections."""
+    latest = {name: known[name].clock_error_ns for name in set(names)}
+    told = {one.row: one.error_ns for one in measured}
+    for row, name in enumerate(names):
+        if row in told:
+            latest[name] = told[row]
+        yield latest[name]

@@ -12,6 +12,9 @@ from recorder.record import lost
 from recorder.record.gaps import Lifetime, LineGap, gaps
 from recorder.record.lost import LostJournal
 
+#: Frame numbers per block of the relation `measured`.
+BLOCK = 256
+
 # One row per connection in a batch, which is then added to the connection's row in `connections`.
 # Each field is the first or the last value in the markers: the result does not depend on where a
 # batch ends.
@@ -140,6 +143,48 @@ FROM seen AS s
 WHERE c.connection = s.connection AND c.feed = $feed
 """
 
+NOTHING_MEASURED = """
+CREATE OR REPLACE TEMP TABLE measured (
+    connection VARCHAR, block BIGINT, from_seq BIGINT, clock_error_ns BIGINT, to_seq BIGINT
+)
+"""
+
+# The clock's error as it was last measured on a connection, per block of its frame numbers: what
+# was known where the block begins, and each measurement within it. A frame before its connection's
+# first measurement has none. Run it before `_UPDATE`, which moves `last_seq`.
+_MEASURED = f"""
+CREATE OR REPLACE TEMP TABLE measured AS
+WITH told AS (
+    SELECT c.connection, c.last_seq AS seq, c.clock_error_ns
+    FROM connections AS c
+    WHERE c.feed = $feed AND c.clock_error_ns IS NOT NULL
+        AND c.connection IN (SELECT connection FROM seen)
+    UNION ALL
+    SELECT
+        connection, seq,
+        TRY_CAST(json_extract_string(text, '$.clock.error_ns') AS BIGINT) AS clock_error_ns
+    FROM (
+        SELECT connection, seq, CASE WHEN json_valid(marker) THEN marker END AS text
+        FROM (SELECT *, TRY(decode(payload)) AS marker FROM batch WHERE kind = 'stats')
+    )
+    WHERE clock_error_ns IS NOT NULL
+), blocks AS (
+    SELECT DISTINCT connection, seq // {BLOCK} AS block FROM batch
+    WHERE kind IN ('text', 'binary') AND connection IN (SELECT connection FROM told)
+), points AS (
+    SELECT b.connection, b.block, b.block * {BLOCK} AS from_seq, t.clock_error_ns
+    FROM blocks AS b
+    ASOF JOIN told AS t ON t.connection = b.connection AND t.seq < b.block * {BLOCK}
+    UNION ALL
+    SELECT connection, seq // {BLOCK}, seq, clock_error_ns FROM told
+)
+SELECT
+    *, lead(from_seq, 1, 9223372036854775807) OVER (
+        PARTITION BY connection, block ORDER BY from_seq
+    ) AS to_seq
+FROM points
+"""  # noqa: S608
+
 # A row of `gaps` without frames_missing is an interval without cover. Of a connection whose opening
 # was lost with a journal it is known that it lived from its first frame on.
 _KNOWN = """
@@ -227,9 +272,13 @@ def take(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
 
 
 def apply(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
-    """Add the relation `batch` to `connections`, and the frames missing in it to `gaps`."""
+    """Add the relation `batch` to `connections`, and the frames missing in it to `gaps`.
+
+    Create the relation `measured`: the clock's error that holds for each frame of the batch.
+    """
     name = {"feed": feed}
     look(connection)
+    connection.execute(_MEASURED, name)
     connection.execute(_NEW, name)
     holes = connection.execute(_HAS_HOLES, name).fetchone()
     if holes and holes[0]:

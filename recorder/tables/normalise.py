@@ -15,8 +15,9 @@
 `frames` holds the text and binary frames of one batch: `id` (a struct of feed, connection, seq,
 recv_ns, recv_time: with `SELECT id.*` a row names its raw frame), `payload` (bytes), `text` (NULL
 if not UTF-8), `json` (NULL if not JSON, or of more than a million objects and arrays), and of its
-connection `line`, `opened_ns` and `clock_error_ns`. Two more relations exist where the SQL names
-them. `all_frames` also holds copies that a second line brought (their `fresh` is false).
+connection `line`, `opened_ns` and `clock_error_ns` (last measured before the frame). Two more
+relations exist where the SQL names them. `all_frames` also holds copies that a second line brought
+(their `fresh` is false).
 `contracts` holds the known values of each instrument, with the time of their validity (`from_ns`,
 `to_ns`).
 The same SQL runs anywhere else that DuckDB runs.
@@ -37,7 +38,7 @@ from recorder.answers import canned
 from recorder.errors import DataError
 from recorder.schema.files import sql_directory
 from recorder.schema.tables import TABLES
-from recorder.tables import carried_state
+from recorder.tables import carried_state, markers
 
 _HEADING = re.compile(
     r"^-- (step|state|table): (\w+)(?:[ \t]+once[ \t]*\(([\w, ]+)\))?[ \t]*$", re.MULTILINE
@@ -131,7 +132,11 @@ _NAMES = (
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create the macros that the feeds' SQL uses: those of names are the queries' own."""
+    """Create the macros that the feeds' SQL uses: those of names are the queries' own.
+
+    The relation `measured` is empty until `markers.apply` fills it.
+    """
+    connection.execute(markers.NOTHING_MEASURED)
     canned.share(connection, *_NAMES)
     connection.execute(path_of("_macros").read_text("utf-8"))
 
@@ -150,11 +155,13 @@ SELECT
     {{'feed': '{feed}', 'connection': b.connection, 'seq': b.seq, 'recv_ns': b.recv_ns,
      'recv_time': make_timestamptz(b.recv_ns // 1000)}} AS id,
     b.payload, b.text, {json} AS json,
-    c.line, c.opened_ns, c.clock_error_ns{more}
+    c.line, c.opened_ns, m.clock_error_ns{more}
 FROM (
     SELECT *, TRY(decode(payload)) AS text FROM {source} WHERE kind IN ('text', 'binary')
 ) AS b
 LEFT JOIN connections AS c ON c.connection = b.connection AND c.feed = '{feed}'
+LEFT JOIN measured AS m ON m.connection = b.connection AND m.block = b.seq // {block}
+    AND b.seq >= m.from_seq AND b.seq < m.to_seq
 """
 _CONTRACTS = """
 SELECT
@@ -257,7 +264,10 @@ def _frames(what: str, name: str, feed: str, source: str, more: str = "") -> str
 
     The feed's name, which has no quotes, is part of its text: a view has no parameters.
     """
-    return _FRAMES.format(what=what, name=name, feed=feed, json=JSON, source=source, more=more)
+    block = markers.BLOCK
+    return _FRAMES.format(
+        what=what, name=name, feed=feed, json=JSON, source=source, more=more, block=block
+    )
 
 
 def rows_of(section: Section) -> str:

@@ -208,7 +208,7 @@ def test_the_clock_s_error_is_read_without_the_slow_path() -> None:
             "payload": pa.array([*stats, b'{"clock":{"error_ns":9}}'], pa.binary()),
         }
     )
-    assert clock_errors(rows) == [("c", 7)]
+    assert clock_errors(rows) == [(0, "c", 7)]
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.floats(0.001, 0.5)), max_size=40))

@@ -35,7 +35,7 @@ def expected(record: Published) -> worlds.Tables:
 
 
 def lake(place: Place) -> worlds.Tables:
-    return worlds.without_clock_errors(worlds.everything(place))
+    return worlds.everything(place)
 
 
 def ended(process: subprocess.Popen[str]) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from pathlib import Path
+
 from kit.frames import MS, T0, frames_of, marker
 from kit.records import Record
 from kit.rows import Bench
@@ -220,3 +223,24 @@ def test_data_frames_carry_their_connections_line_and_clock_error(bench: Bench) 
         *data(2, T0 + MS, ONE, timed),
     ])  # fmt: skip
     assert bench.rows("latency", "line", "clock_error_ns", "total_ns") == [("B", 99, MS)]
+
+
+def test_a_frame_s_clock_error_is_the_last_measured_before_it_wherever_a_batch_ends(
+    tmp_path: Path,
+) -> None:
+    timed = '{"type":"signal","symbol":"B","timestamp":1790000000000}'
+
+    def measured(seq: int, error: int | None) -> Frame:
+        clock = None if error is None else {"error_ns": error}
+        return marker(seq, "stats", T0 + seq * MS, ONE, clock=clock)
+
+    frames = [opened(T0, ONE), *data(1, T0 + MS, ONE, timed), measured(2, 50)]
+    frames += [*data(3, T0 + 3 * MS, ONE, timed), measured(4, 1), measured(5, None)]
+    frames += [*data(6, T0 + 6 * MS, ONE, *[timed] * 300), measured(306, 7)]
+    frames += data(307, T0 + 400 * MS, ONE, timed)
+    right = [(1, None), (3, 50), *((seq, 1) for seq in range(6, 306)), (307, 7)]
+    for number, ends in enumerate([(), (2, 3, 4), (4, 5, 6, 100, 305, 306, 307), range(1, 12)]):
+        record = Record(tmp_path / str(number))
+        for begin, end in pairwise([0, *ends, len(frames)]):
+            record.take("smartmoney", frames[begin:end])
+        assert record.rows("latency", "seq", "clock_error_ns") == right, ends

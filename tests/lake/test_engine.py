@@ -68,7 +68,7 @@ def test_files_that_arrive_one_after_the_other_make_the_rows_of_one_machine(
         record.ingest()
 
     worlds.step_by_step(tmp_path, 2, each)
-    expected = worlds.without_clock_errors(record.everything())
+    expected = record.everything()
     assert_same(worlds.lake(arriving), expected)
     done = worlds.take(backlog)
     assert done.batches == done.files == len(list(worlds.sealed(record)))
@@ -82,7 +82,7 @@ def test_what_a_feed_s_own_sql_remembers_goes_on_from_file_to_file(tmp_path: Pat
         life.capture(blocks=30, pause=20, ends=ends)
     life.seal()
     life.ingest()
-    expected = worlds.without_clock_errors(life.record.everything())
+    expected = life.record.everything()
     for number, size in enumerate((1 << 30, 12_000)):
         tables = Place.of(str(tmp_path / f"lake {number}"))
         one = worlds.engine(

@@ -179,23 +179,15 @@ def _days_are_right(rows: pa.Table) -> bool:
     return bool(days.equals(rows["day"]))
 
 
-def without_clock_errors(tables: Tables) -> Tables:
-    """The rows, but for what depends on where batches end: a frame's row in `latency` says the
-    clock's error as it was known when the frame was taken in."""
-    place = [column.name for column in TABLES["latency"].columns].index("clock_error_ns")
-    rows = [(*row[:place], *row[place + 1 :]) for row in tables["latency"]]
-    return {**tables, "latency": sorted(rows, key=repr)}
-
-
 def local(made: Published) -> Tables:
     """What one machine makes of the record, in a directory beside."""
     made.ingest()
-    return without_clock_errors(made.everything())
+    return made.everything()
 
 
 def lake(one: Engine) -> Tables:
     """What readers of the engine's lake see."""
-    return without_clock_errors(everything(one.tables))
+    return everything(one.tables)
 
 
 def sealed(made: Published) -> Iterator[Path]:
