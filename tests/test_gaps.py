@@ -36,6 +36,9 @@ def worlds(draw: st.DrawFn) -> list[Lifetime]:
                 draw(st.sampled_from([None, opened, opened + more])),
                 draw(st.sampled_from(["stopping", "closed 1006"])),
                 lost=draw(st.sampled_from([False, False, True])),
+                first_frame_ns=draw(
+                    st.sampled_from([opened, opened, opened + more // 2, opened + 1, None])
+                ),
             )
         )
     return world
@@ -65,14 +68,17 @@ def painted(world: Sequence[Lifetime]) -> list[Row]:
     rows: list[Row] = []
     for (group, letter), line in lines.items():
         others = [
-            (one.opened_ns, heard(one), end(one, lines[one[:2]]))
+            (one.first_frame_ns, heard(one), end(one, lines[one[:2]]))
             for one in world
             if one.line_group == group and letter and one.line and one.line != letter
-        ]
-        in_order = sorted(line, key=lambda one: (one.opened_ns, one.connection))
-        for count, following in enumerate([*in_order[1:], None], start=1):
+            and one.first_frame_ns is not None
+        ]  # fmt: skip
+        spoke = [one for one in line if one.first_frame_ns is not None]
+        in_order = sorted(spoke, key=lambda one: (one.first_frame_ns, one.connection))
+        for count, following in enumerate([*in_order[1:], None][: len(spoke)], start=1):
             seen = in_order[:count]
-            until = FUTURE if following is None else following.opened_ns
+            until = FUTURE if following is None else following.first_frame_ns
+            assert until is not None
             bare = [at for at in range(until) if all(at >= end(one, line) for one in seen)]
             if not bare:
                 continue
@@ -115,7 +121,16 @@ def test_gaps_are_the_nanoseconds_that_no_connection_painted(world: list[Lifetim
 
 def life(name: str, opened: int, closed: int | None, heard: int | None = None) -> Lifetime:
     """Make a connection `A1`: of line A."""
-    return Lifetime("g", name[0], name, opened, closed, heard, "closed 1006")
+    return Lifetime("g", name[0], name, opened, closed, heard, "closed 1006", False, opened)
+
+
+def test_a_gap_ends_with_the_first_frame_and_not_with_the_handshake() -> None:
+    first, mute = life("A1", 0, 10, 10), life("A2", 20, 25)._replace(first_frame_ns=None)
+    third = life("A3", 30, None, 40)._replace(first_frame_ns=37)
+    assert [(gap.from_ns, gap.to_ns, gap.told) for gap in gaps([first, mute])] == [(10, None, mute)]
+    assert [(gap.from_ns, gap.to_ns, gap.told) for gap in gaps([first, mute, third])] == [
+        (10, 37, mute)
+    ]
 
 
 def test_a_handover_leaves_no_gap() -> None:
@@ -124,7 +139,7 @@ def test_a_handover_leaves_no_gap() -> None:
 
 def test_a_gap_begins_where_the_longest_lived_connection_ended() -> None:
     long, short, last = life("A1", 0, 20, 19), life("A2", 5, 8, 8), life("A3", 30, None)
-    assert gaps([last, short, long]) == [LineGap(long, last, covered=False, closed_ns=20)]
+    assert gaps([last, short, long]) == [LineGap(long, last, False, closed_ns=20, told=last)]
 
 
 def test_an_open_connection_covers_a_gap_that_lasts_but_a_finished_one_up_to_its_last_sign() -> (
@@ -149,7 +164,10 @@ def reconnects(count: int, lines: int, groups: int) -> list[Lifetime]:
     """Make connections of ten seconds, two seconds between them, the lines a second apart."""
     each = count // (lines * groups)
     return [
-        Lifetime(f"g{group}", f"L{line}", f"{group}.{line}.{n}", at, at + 10, at + 10, "lost")
+        Lifetime(
+            *(f"g{group}", f"L{line}", f"{group}.{line}.{n}", at, at + 10, at + 10, "lost"),
+            first_frame_ns=at,
+        )
         for group in range(groups)
         for line in range(lines)
         for n in range(each)

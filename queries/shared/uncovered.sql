@@ -2,8 +2,8 @@
 -- description: The intervals in which events of a feed may be missing: of each gap the part in which no other
 --   line of the group had a connection, the time before the feed's first connection and after its
 --   last activity. Intervals of one line do not overlap or touch; those of two lines or groups may.
---   A connection covers from its opening until its last proof of life, at most until it closed; in a
---   gap that still lasts, one that may live on covers until now. This is the only rule of what is
+--   A connection covers from its first frame until its last proof of life, at most until it closed; in
+--   a gap that still lasts, one that may live on covers until now. This is the only rule of what is
 --   bare.
 -- param feed VARCHAR = NULL  -- only this feed
 -- column feed: the feed
@@ -14,7 +14,8 @@
 -- example: FROM uncovered(feed := 'binance')
 WITH lives AS (
     SELECT
-        c.feed AS feed, c.line_group AS line_group, c.line AS line, c.opened_ns AS from_ns,
+        c.feed AS feed, c.line_group AS line_group, c.line AS line,
+        greatest(c.opened_ns, c.first_frame_ns) AS from_ns, c.first_frame_ns AS first_frame_ns,
         least(coalesce(c.last_heard_ns, c.opened_ns), c.closed_ns) AS heard_ns,
         c.closed_ns IS NULL AND coalesce(c.last_heard_ns, c.opened_ns) >= max(c.opened_ns) OVER (
             PARTITION BY c.feed, c.line_group, c.line
@@ -44,7 +45,7 @@ edges AS (
         unnest([c.from_ns, c.heard_ns, CASE WHEN c.alive THEN 9223372036854775807 ELSE c.heard_ns END]),
         0, 0, unnest([1, -1, 0]), unnest([1, 0, -1])
     FROM lines l
-    JOIN lives c ON c.feed = l.feed AND c.line_group IS NOT DISTINCT FROM l.line_group
+    JOIN lives c ON c.first_frame_ns IS NOT NULL AND c.feed = l.feed AND c.line_group IS NOT DISTINCT FROM l.line_group
         AND c.line <> l.line AND c.heard_ns > c.from_ns
 ),
 -- One row per moment at which something changes, so that no interval has no length.
@@ -77,8 +78,8 @@ UNION ALL
 SELECT
     c.feed, NULL, NULL,
     unnest([-9223372036854775808, max(greatest(c.opened_ns, c.last_heard_ns, c.closed_ns))]),
-    unnest([min(c.opened_ns), 9223372036854775807])
+    unnest([min(greatest(c.opened_ns, c.first_frame_ns)), 9223372036854775807])
 FROM connections c
-WHERE c.opened_ns IS NOT NULL
+WHERE c.opened_ns IS NOT NULL AND c.first_frame_ns IS NOT NULL
     AND ($feed IS NULL OR c.feed = $feed)
 GROUP BY c.feed

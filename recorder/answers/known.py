@@ -26,6 +26,10 @@ _LATER = {
         if($as_of IS NULL OR t.last_heard_ns <= epoch_ns($as_of), t.bytes, NULL) AS bytes,
         if($as_of IS NULL OR t.last_heard_ns <= epoch_ns($as_of), t.last_seq, NULL) AS last_seq,
         if($as_of IS NULL OR t.last_heard_ns <= epoch_ns($as_of), t.rtt, NULL) AS rtt,
+        if($as_of IS NULL OR t.first_frame_ns <= epoch_ns($as_of), t.first_frame_ns, NULL)
+            AS first_frame_ns,
+        if($as_of IS NULL OR t.last_heard_ns <= epoch_ns($as_of), t.clock_error_ns, NULL)
+            AS clock_error_ns,
         if(t.last_heard_ns > epoch_ns($as_of), epoch_ns($as_of), t.last_heard_ns) AS last_heard_ns
     )""",
     "gaps": """ REPLACE (

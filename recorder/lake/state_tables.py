@@ -28,6 +28,8 @@ SELECT
     arg_min(first_ns, file) AS first_ns, max(last_seq) AS last_seq,
     arg_min(first_seq, file) AS first_seq, sum(rows)::BIGINT AS rows,
     sum(frames)::BIGINT AS frames, sum(bytes)::BIGINT AS bytes, max(heard_ns) AS heard_ns,
+    min(first_data_ns) AS first_data_ns,
+    list_sort(list_distinct(flatten(list(first_heard))))[:2] AS first_heard,
     arg_min(opened_ns, file) AS opened_ns, arg_max(closed_ns, file) AS closed_ns,
     arg_min(line, file) AS line, arg_min(line_group, file) AS line_group, arg_min(url, file) AS url,
     arg_max(code, file) AS code, arg_max(reason, file) AS reason, arg_max(rtt, file) AS rtt,

@@ -1,8 +1,9 @@
 """Gaps, lost connections and overlaps, found from the markers while a record is read. Pure.
 
 When a line is without cover is the rule of `recorder.record.gaps`. The table `gaps` applies it to
-all connections at once; here rows come in order, so a connection counts as open until it closes or
-its run has no more rows, even if it was mute when its line opened the next one. A frame number that
+all connections at once; here rows come in order, so a connection counts as open from its first
+frame until it closes or its run has no more rows, even if it was mute when its line opened the next
+one. A frame number that
 a connection left out is a gap, too.
 """
 
@@ -60,9 +61,13 @@ class CoverNote(NamedTuple):
 
 @dataclass(slots=True)
 class _Line:
-    """One line of a group of a feed: its open connections, and the longest-lived that ended."""
+    """One line of a group of a feed: its open connections, and the longest-lived that ended.
 
-    living: dict[str, tuple[int, Lifetime]] = field(default_factory=dict)  # with its run
+    Each open connection has the number of its run.
+    """
+
+    mute: dict[str, tuple[int, Lifetime]] = field(default_factory=dict)  # no frame came yet
+    living: dict[str, tuple[int, Lifetime]] = field(default_factory=dict)
     ended: Longest = field(default_factory=Longest)
 
 
@@ -87,7 +92,7 @@ class Cover:
     def look(self, batch: pa.RecordBatch) -> list[CoverNote]:
         """Return the notes of a batch, by row."""
         holes = list(self._holes(batch))  # first: an end forgets its connection
-        notes = [*self._losses(batch), *holes, *self._marked(batch)]
+        notes = [*self._losses(batch), *holes, *self._connections(batch)]
         return sorted(notes, key=lambda note: note.row)
 
     def open_gaps(self, at_ns: int) -> list[Gap]:
@@ -123,14 +128,33 @@ class Cover:
 
     # -- markers
 
-    def _marked(self, batch: pa.RecordBatch) -> Iterator[CoverNote]:
-        rows = pc.indices_nonzero(pc.is_in(batch.column("kind"), value_set=_MARKERS))
-        for index, *row in zip(
+    def _connections(self, batch: pa.RecordBatch) -> Iterator[CoverNote]:
+        """Yield the notes of the markers, and of each first frame of a connection, by row."""
+        marked = pc.is_in(batch.column("kind"), value_set=_MARKERS)
+        rows = pc.indices_nonzero(pc.or_(marked, self._first_frames(batch)))
+        for index, run, now, connection, kind, payload in zip(
             rows.to_pylist(),
             *(batch.column(name).take(rows).to_pylist() for name in _COLUMNS),
             strict=True,
         ):
-            yield from self._marker(index, *row)
+            if kind in ("text", "binary"):
+                yield from self._begins(index, now, connection)
+            else:
+                yield from self._marker(index, run, now, connection, kind, payload)
+
+    def _first_frames(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return, for each row, whether it is the first frame of a connection not yet heard."""
+        opened = pc.equal(batch.column("kind"), "open")
+        names = {name for line in self._lines.values() for name in line.mute}
+        names |= set(batch.column("connection").filter(opened).to_pylist())
+        if not names:
+            return pa.repeat(False, len(batch))
+        mute = pc.is_in(batch.column("connection"), value_set=pa.array(sorted(names)))
+        data = pc.is_in(batch.column("kind"), value_set=_DATA)
+        rows = pc.indices_nonzero(pc.and_(mute, data))
+        table = pa.table({"name": batch.column("connection").take(rows), "row": rows})
+        first = table.group_by("name").aggregate([("row", "min")])["row_min"]
+        return pc.is_in(pa.array(range(len(batch)), rows.type), value_set=first.combine_chunks())
 
     def _marker(  # noqa: PLR0913, PLR0917
         self, index: int, run: int, now: int, connection: str, kind: str, payload: bytes
@@ -140,10 +164,12 @@ class Cover:
         heard = fields.get("heard_ns")
         if isinstance(heard, int):
             self._prove(connection, heard)
+            if kind != "open" and heard > self._opened_ns(connection):
+                yield from self._begins(index, heard, connection)
         match kind:
             case "open":
                 self._prove(connection, now)
-                yield from self._opened(index, run, now, connection, place)
+                self._opened(run, now, connection, place)
             case "closed":
                 yield from self._closed(index, now, connection, place, fields)
             case "gap":
@@ -156,19 +182,38 @@ class Cover:
     def _prove(self, connection: str, heard_ns: int) -> None:
         self._heard[connection] = max(heard_ns, self._heard.get(connection, heard_ns))
 
-    def _opened(
-        self, index: int, run: int, now: int, connection: str, place: Place
-    ) -> Iterator[CoverNote]:
+    def _opened(self, run: int, now: int, connection: str, place: Place) -> None:
         line = self._lines.setdefault(place, _Line())
         for name, (old, life) in list(line.living.items()):
             if old != run and old in self._ended:  # its run is over, and nothing closed it
                 del line.living[name]
                 self._end(line, life._replace(lost=True))
-        last = None if line.living else line.ended.before(now)
-        if last is not None:
-            yield CoverNote(index, Gap(place[0], place[2] or None, last.heard_ns, now, last.cause))
-        line.living[connection] = run, Lifetime(place[1], place[2], connection, now)
+        for name, (old, _) in list(line.mute.items()):
+            if old != run and old in self._ended:
+                del line.mute[name]
+        line.mute[connection] = run, Lifetime(place[1], place[2], connection, now)
         self._places[connection] = place
+
+    def _opened_ns(self, connection: str) -> int:
+        """Return when a connection opened that has not been heard; 0 for any other."""
+        place = self._places.get(connection)
+        known = None if place is None else self._lines[place].mute.get(connection)
+        return 0 if known is None else known[1].opened_ns
+
+    def _begins(self, index: int, at_ns: int, connection: str) -> Iterator[CoverNote]:
+        """Note the first frame of a connection: it ends the gap of its line, if it has one."""
+        place = self._places.get(connection)
+        line = None if place is None else self._lines[place]
+        if place is None or line is None or connection not in line.mute:
+            return
+        run, life = line.mute[connection]
+        del line.mute[connection]
+        life = life._replace(first_frame_ns=at_ns)
+        last = None if line.living else line.ended.before(life.begins_ns)
+        if last is not None:
+            gap = Gap(place[0], place[2] or None, last.heard_ns, life.begins_ns, last.cause)
+            yield CoverNote(index, gap)
+        line.living[connection] = run, life
 
     def _closed(
         self, index: int, now: int, connection: str, place: Place, fields: dict[str, object]
@@ -180,8 +225,13 @@ class Cover:
         if not fields.get("opened", True):  # an attempt that failed: the gap lasts
             self._heard.pop(connection, None)
             return
-        _, life = line.living.pop(connection, (0, Lifetime(place[1], place[2], connection, now)))
-        self._end(line, life._replace(closed_ns=now, reason=reason))
+        if line.mute.pop(connection, None) is None:
+            _, life = line.living.pop(
+                connection, (0, Lifetime(place[1], place[2], connection, now))
+            )
+            self._end(line, life._replace(closed_ns=now, reason=reason))
+        else:
+            self._heard.pop(connection, None)
         if line.living or reason == "stopping":
             return
         if not any(other.living for where, other in self._lines.items() if where[:2] == place[:2]):

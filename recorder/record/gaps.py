@@ -1,10 +1,12 @@
 """Intervals in which a line had no connection: the only rule. Pure.
 
-A line is covered while any of its connections lives. Connections of a line may overlap, when one
-takes over from another: an interval without cover begins where the longest-lived of all before it
-ended, and ends where the next one opens. A connection ends with its last proof of life, and not
-after it closed: what was heard later was heard before the wall clock was set back. Without an end,
-a connection may live on, unless its line opened another one after its last proof of life.
+A line is covered while any of its connections lives. A connection lives from its first frame on,
+not from its handshake: until then nothing shows that the service sends. Connections of a line may
+overlap, when one takes over from another: an interval without cover begins where the longest-lived
+of all before it ended, and ends with the first frame of the next one. A connection ends with its
+last proof of life, and not after it closed: what was heard later was heard before the wall clock
+was set back. Without an end, a connection may live on, unless its line opened another one after its
+last proof of life. A connection that never brought a frame covers nothing and ends nothing.
 
 An interval is covered if another line of its group lived at each moment of it. There a connection
 without a known end counts up to its last proof of life; for an interval that still lasts it counts
@@ -41,6 +43,14 @@ class Lifetime(NamedTuple):
     """Why it closed."""
     lost: bool = False
     """True if its recorder ended without closing it."""
+    first_frame_ns: int | None = None
+    """When its first frame came, a pong of which a marker tells included; None if none did."""
+
+    @property
+    def begins_ns(self) -> int:
+        """Return when it began to cover; FOR_EVER if it has brought no frame."""
+        first = self.first_frame_ns
+        return FOR_EVER if first is None else max(first, self.opened_ns)
 
     @property
     def heard_ns(self) -> int:
@@ -69,6 +79,8 @@ class LineGap(NamedTuple):
     covered: bool
     closed_ns: int | None = None
     """When the markers told that no connection is left; None if nothing did before the next one."""
+    told: Lifetime | None = None
+    """The line's first connection that opened in the interval, with or without a frame."""
 
     @property
     def key(self) -> Line:
@@ -82,12 +94,12 @@ class LineGap(NamedTuple):
 
     @property
     def to_ns(self) -> int | None:
-        """When the next connection opened; None while the interval lasts."""
-        return None if self.next is None else self.next.opened_ns
+        """When the next connection brought its first frame; None while the interval lasts."""
+        return None if self.next is None else self.next.begins_ns
 
     def seconds(self, from_ns: int, to_ns: int) -> float:
         """Return how much of the interval lies between two moments."""
-        end = to_ns if self.next is None else min(self.next.opened_ns, to_ns)
+        end = to_ns if self.next is None else min(self.next.begins_ns, to_ns)
         return max(end - max(self.last.heard_ns, from_ns), 0) / 1e9
 
 
@@ -106,9 +118,9 @@ class Longest:
         if last is None or (until_ns, life.connection) > (self.until_ns, last.connection):
             self.last, self.until_ns = life, until_ns
 
-    def before(self, opened_ns: int) -> Lifetime | None:
+    def before(self, begins_ns: int) -> Lifetime | None:
         """Return the connection after which the line has no cover until a time, if it has none."""
-        return self.last if self.until_ns < opened_ns else None
+        return self.last if self.until_ns < begins_ns else None
 
 
 def gaps(lives: Iterable[Lifetime]) -> list[LineGap]:
@@ -129,7 +141,7 @@ def bare(lives: Iterable[Lifetime], from_ns: int, to_ns: int) -> list[tuple[int,
     connection without a known end counts up to its last proof of life. A group of which no line
     is known is a line.
     """
-    return _Union((life.opened_ns, life.heard_ns) for life in lives).outside(from_ns, to_ns)
+    return _Union((life.begins_ns, life.heard_ns) for life in lives).outside(from_ns, to_ns)
 
 
 def _order(life: Lifetime) -> tuple[int, str]:
@@ -139,30 +151,33 @@ def _order(life: Lifetime) -> tuple[int, str]:
 def _of_group(lines: dict[str | None, list[Lifetime]]) -> Iterator[LineGap]:
     """Yield a group's intervals without cover; the connections of each line are in order."""
     heard, alive = [], []
-    without: list[_Without] = []
-    for line, lives in lines.items():
-        last_opened_ns, longest = lives[-1].opened_ns, Longest()
+    without: list[LineGap] = []
+    for line, opened in lines.items():
+        lives = sorted((life for life in opened if life.begins_ns < FOR_EVER), key=_begins)
+        opened_ns, longest = [life.opened_ns for life in opened], Longest()
         closed_ns: int | None = 0
-        for life, following in zip(lives, [*lives[1:], None], strict=True):
+        for life, following in zip(lives, [*lives[1:], None], strict=False):
             heard_ns = life.heard_ns
-            until_ns = FOR_EVER if not life.ended and heard_ns >= last_opened_ns else heard_ns
+            until_ns = FOR_EVER if not life.ended and heard_ns >= opened_ns[-1] else heard_ns
             longest.see(life, until_ns)
             if closed_ns is not None:
                 closed_ns = None if life.closed_ns is None else max(closed_ns, life.closed_ns)
-            last = longest.before(FOR_EVER if following is None else following.opened_ns)
+            last = longest.before(FOR_EVER if following is None else following.begins_ns)
             if last is not None:
-                without.append((last, following, closed_ns))
+                place = bisect_right(opened_ns, longest.until_ns)
+                told = opened[place] if place < len(opened) else None
+                without.append(LineGap(last, following, False, closed_ns, told))
             if line is not None:
-                heard.append((life.opened_ns, heard_ns))
-                alive.append((life.opened_ns, until_ns))
+                heard.append((life.begins_ns, heard_ns))
+                alive.append((life.begins_ns, until_ns))
     return _with_cover(without, _Union(heard), _Union(alive))
 
 
-_Without = tuple[Lifetime, Lifetime | None, int | None]
-"""The connection before an interval, the one after it, and when all before it had closed."""
+def _begins(life: Lifetime) -> tuple[int, str]:
+    return life.begins_ns, life.connection
 
 
-def _with_cover(without: Sequence[_Without], heard: _Union, alive: _Union) -> Iterator[LineGap]:
+def _with_cover(without: Sequence[LineGap], heard: _Union, alive: _Union) -> Iterator[LineGap]:
     """Yield the intervals, each with its cover by the connections of all lines of the group.
 
     Within such an interval its own line has no connection, so that any that is there is another's.
@@ -170,17 +185,17 @@ def _with_cover(without: Sequence[_Without], heard: _Union, alive: _Union) -> It
     covered together, or none is.
     """
     bare = {
-        last.connection
-        for last, following, _ in without
-        if last.line is None
+        gap.last.connection
+        for gap in without
+        if gap.last.line is None
         or not (
-            alive.holds(last.heard_ns, FOR_EVER)
-            if following is None
-            else heard.holds(last.heard_ns, following.opened_ns)
+            alive.holds(gap.from_ns, FOR_EVER)
+            if gap.to_ns is None
+            else heard.holds(gap.from_ns, gap.to_ns)
         )
     }
-    for last, following, closed_ns in without:
-        yield LineGap(last, following, last.connection not in bare, closed_ns)
+    for gap in without:
+        yield gap._replace(covered=gap.last.connection not in bare)
 
 
 class _Union:

@@ -50,6 +50,8 @@ class FrameCount(NamedTuple):
     """When the last data frame was received."""
     missing: int = 0
     """Numbers between the first and the end that no frame has."""
+    first_ns: int | None = None
+    """When the first data frame was received; None if that is `last_ns`."""
 
 
 class Marker(NamedTuple):
@@ -287,8 +289,8 @@ class JournalTail:
 class _Gathered:
     """What a walk gathered: entries, and the counts under way by connection.
 
-    A count under way is [name, first seq, frames, bytes, last ns, end of its second]; a list is
-    fast to add to.
+    A count under way is [name, first seq, frames, bytes, last ns, end of its second, first ns]; a
+    list is fast to add to.
     """
 
     def __init__(self, seen: reader.Numbers) -> None:
@@ -306,7 +308,7 @@ class _Gathered:
                 self._add(FrameCount(connection, first_seq, end_seq, frames, size, recv_ns))
             return
         until = (recv_ns // NS + 1) * NS
-        self.under_way[name] = [name, first_seq, frames, size, recv_ns, until]
+        self.under_way[name] = [name, first_seq, frames, size, recv_ns, until, recv_ns]
 
     def end(self, name: bytes) -> None:
         """End the count of a connection, if one is under way."""
@@ -314,7 +316,7 @@ class _Gathered:
         if run is not None:
             connection, end_seq = _text(name), run[1] + run[2]
             self._seen.add(connection, run[1], end_seq)
-            self._add(FrameCount(connection, run[1], end_seq, *run[2:5]))
+            self._add(FrameCount(connection, run[1], end_seq, *run[2:5], 0, run[6]))
 
     def finish(self) -> None:
         """End all counts."""
@@ -350,7 +352,7 @@ def _row_group(
     data = pc.is_in(table["kind"], value_set=pa.array(["text", "binary"]))
     table = table.append_column("data_ns", pc.if_else(data, table["recv_ns"], None))
     wanted = [("seq", "min"), ("seq", "max"), ("seq", "count")]
-    wanted += [("data_ns", "max"), ("data_ns", "count")]
+    wanted += [("data_ns", "max"), ("data_ns", "count"), ("data_ns", "min")]
     entries: list[Entry] = [
         FrameCount(
             row["connection"],
@@ -360,6 +362,7 @@ def _row_group(
             0,
             row["data_ns_max"] or 0,
             row["seq_max"] + 1 - row["seq_min"] - row["seq_count"],
+            row["data_ns_min"],
         )
         for row in table.group_by("connection").aggregate(wanted).to_pylist()
     ]

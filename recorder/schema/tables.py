@@ -322,6 +322,12 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
             Column("bytes", "BIGINT", "payload bytes received"),
             Column("last_seq", "BIGINT", "number of its last frame recorded, markers included"),
             Column("rtt", "DOUBLE", "round-trip time in seconds, last measured"),
+            Column(
+                "first_frame_ns",
+                "BIGINT",
+                "first frame after the handshake, a pong included, ns since epoch UTC; NULL if "
+                "none came",
+            ),
             Column("last_heard_ns", "BIGINT", "last proof of life recorded, ns since epoch UTC"),
             Column(
                 "clock_error_ns",

@@ -43,6 +43,7 @@ class ConnectionState:
     lag: float | None = None
     exit_code: int | None = None
     first_ns: int = 0
+    first_frame_ns: int | None = None
     seconds: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=3 * WINDOW))
     """Second, frames and bytes of each of the last seconds in which frames arrived."""
 
@@ -67,7 +68,14 @@ class ConnectionState:
             *(self.line_group, self.line, self.connection, self.opened_ns, self.closed_ns),
             *(self.heard_ns, self.reason),
             lost=not recorded,
+            first_frame_ns=self.first_frame_ns,
         )
+
+    def began(self, at_ns: int) -> bool:
+        """Note a frame at a time; return True if it is the first one."""
+        first = self.first_frame_ns is None
+        self.first_frame_ns = at_ns if first else min(self.first_frame_ns or at_ns, at_ns)
+        return first
 
     def rates(self, now_ns: int, since_ns: int) -> tuple[float, float]:
         """Return frames and bytes per second over the watched part of the last seconds."""
@@ -131,6 +139,8 @@ class FeedState:
             self._change(run.last_ns)
         known.frames += min(run.frames, max(unknown, 0))
         known.heard_ns = max(known.heard_ns or 0, run.last_ns)
+        if known.began(run.last_ns if run.first_ns is None else run.first_ns):
+            self._change(run.last_ns)
         self.last_frame_ns = max(self.last_frame_ns or 0, run.last_ns)
         self._written(run.last_ns)
         if counted:
@@ -168,6 +178,8 @@ class FeedState:
         heard = _whole(fields.get("heard_ns"))
         if heard is not None:
             known.heard_ns = max(known.heard_ns or 0, heard)
+            if marker.kind != "open" and heard > (known.opened_ns or 0) and known.began(heard):
+                self._change(marker.recv_ns)
         if marker.kind == "open":
             known.opened_ns = marker.recv_ns
             known.heard_ns = max(known.heard_ns or 0, marker.recv_ns)

@@ -47,7 +47,7 @@ class Past:
 _CONNECTIONS = """
 SELECT
     feed, connection, line_group, line, url, opened_ns, closed_ns, code, reason, last_heard_ns,
-    frames, last_seq, rtt, clock_error_ns, recv_ns
+    frames, last_seq, rtt, clock_error_ns, recv_ns, first_frame_ns
 FROM connections
 QUALIFY row_number() OVER (PARTITION BY feed, line_group, line ORDER BY recv_ns DESC) = 1 OR (
     opened_ns IS NOT NULL AND (
@@ -133,10 +133,11 @@ def _past(db: object, since_ns: int) -> Past:
 
 def _known(row: tuple[object, ...]) -> ConnectionState:
     (name, line_group, line, url, opened, closed, code, reason, heard, frames, last_seq, rtt, error,
-     first) = row  # fmt: skip
+     first, frame) = row  # fmt: skip
     return ConnectionState(  # the columns' types are the schema's
         name, line_group, line, url, opened, closed, code, reason, heard, frames or 0,  # type: ignore[arg-type]
-        (-1 if last_seq is None else last_seq) + 1, rtt, error, first_ns=first,  # type: ignore[operator,arg-type]
+        (-1 if last_seq is None else last_seq) + 1, rtt, error,  # type: ignore[operator,arg-type]
+        first_ns=first, first_frame_ns=frame,  # type: ignore[arg-type]
     )  # fmt: skip
 
 

@@ -114,14 +114,19 @@ _OPENED = "coalesce(opened_ns, CASE WHEN frames > 0 THEN recv_ns END)"
 
 _LIVES = f"""
 SELECT line_group, line, connection, {_OPENED} AS opened_ns, closed_ns, last_heard_ns, reason,
-    frames, clock_error_ns
+    false, first_frame_ns, frames, clock_error_ns
 FROM connections
 WHERE feed = $feed AND {_OPENED} < $to
     AND coalesce(closed_ns, last_heard_ns, opened_ns, recv_ns) >= $from
 """  # noqa: S608
 
 _GROUPS = f"""
-SELECT line_group, min({_OPENED}), max(greatest({_OPENED}, last_heard_ns, closed_ns))
+SELECT line_group,
+    coalesce(
+        min(greatest({_OPENED}, first_frame_ns)) FILTER (first_frame_ns IS NOT NULL),
+        min({_OPENED})
+    ),
+    max(greatest({_OPENED}, last_heard_ns, closed_ns))
 FROM connections WHERE feed = $feed AND {_OPENED} IS NOT NULL GROUP BY ALL
 """  # noqa: S608
 

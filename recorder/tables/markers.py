@@ -17,7 +17,7 @@ BLOCK = 256
 
 # One row per connection in a batch, which is then added to the connection's row in `connections`.
 # Each field is the first or the last value in the markers: the result does not depend on where a
-# batch ends.
+# batch ends. `first_heard` has two: the first one may be the handshake's.
 _SEEN = """
 CREATE OR REPLACE TEMP TABLE seen AS
 WITH decoded AS (
@@ -37,6 +37,9 @@ SELECT
         CASE WHEN kind IN ('text', 'binary', 'open') THEN recv_ns END,
         TRY_CAST(json_extract_string(text, '$.heard_ns') AS BIGINT)
     )) AS heard_ns,
+    min(recv_ns) FILTER (kind IN ('text', 'binary')) AS first_data_ns,
+    list_sort(list(DISTINCT TRY_CAST(json_extract_string(text, '$.heard_ns') AS BIGINT))
+        FILTER (kind IN ('stats', 'closed')))[:2] AS first_heard,
     max(recv_ns) FILTER (kind = 'open') AS opened_ns,
     max(recv_ns) FILTER (kind = 'closed') AS closed_ns,
     arg_min(json_extract_string(text, '$.line'), seq) AS line,
@@ -137,6 +140,9 @@ UPDATE connections AS c SET
     bytes = c.bytes + s.bytes,
     last_seq = greatest(c.last_seq, s.last_seq),
     last_heard_ns = greatest(c.last_heard_ns, s.heard_ns),
+    first_frame_ns = least(c.first_frame_ns, s.first_data_ns, list_min(list_filter(
+        s.first_heard, lambda heard: heard > coalesce(c.opened_ns, s.opened_ns, 0)
+    ))),
     rtt = coalesce(s.rtt, c.rtt),
     clock_error_ns = coalesce(s.clock_error_ns, c.clock_error_ns)
 FROM seen AS s
@@ -189,7 +195,7 @@ FROM points
 # was lost with a journal it is known that it lived from its first frame on.
 _KNOWN = """
 SELECT line_group, line, connection, coalesce(opened_ns, recv_ns), closed_ns, last_heard_ns, reason,
-    recv_ns
+    false, first_frame_ns, recv_ns
 FROM connections
 WHERE feed = $feed AND (opened_ns IS NOT NULL OR (frames > 0 AND line IS NOT NULL))
 """
@@ -310,9 +316,9 @@ def _row(gap: LineGap, received: Mapping[str, int]) -> _Row:
 
     The connection's closing told it, or else the next connection's opening.
     """
-    name = (gap.next or gap.last).connection
+    name = (gap.told or gap.last).connection
     known_ns = received[name]
-    if gap.closed_ns is not None and (gap.next is None or gap.closed_ns < known_ns):
+    if gap.closed_ns is not None and (gap.told is None or gap.closed_ns < known_ns):
         name, known_ns = gap.last.connection, gap.closed_ns
     return {
         "line_group": gap.last.line_group,

@@ -133,11 +133,11 @@ def _judged(over: int, lives: list[Life], holes: list[Hole]) -> dict[str, Any]:
         name = ulid(DAY, number.to_bytes(10, "big"))
         closed_ns = None if one.closed is None else DAY + one.closed * NS
         opened_ns, heard_ns = DAY + one.opened * NS, DAY + one.heard * NS
-        row = (FEED, one.group, one.line, name, opened_ns, opened_ns, heard_ns, closed_ns)
+        row = (FEED, one.group, one.line, name, *[opened_ns] * 3, heard_ns, closed_ns)
         db.execute(
             "INSERT INTO connections (feed, line_group, line, connection, recv_ns, opened_ns, "
-            "last_heard_ns, closed_ns, recv_time, seq, item, frames, reason) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, to_timestamp(0), 0, 0, 1, 'closed 1006')",
+            "first_frame_ns, last_heard_ns, closed_ns, recv_time, seq, item, frames, reason) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, to_timestamp(0), 0, 0, 1, 'closed 1006')",
             row,
         )
     markers.apply_gaps(db, FEED)

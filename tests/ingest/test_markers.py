@@ -95,11 +95,13 @@ def test_between_a_close_and_the_next_opening_lies_a_gap_whatever_failed_between
         closed(2, T0 + 5 * NS, ONE, 1006, "closed 1006", heard_ns=T0 + 2 * NS),
         closed(0, T0 + 6 * NS, TWO, 503, "refused (HTTP 503)"),
         opened(T0 + 9 * NS, THREE),
+        *data(1, T0 + 9 * NS + MS, THREE),
     ])  # fmt: skip
-    assert gaps(bench) == [("all", ONE, "A", T0 + 2 * NS, T0 + 9 * NS, "closed 1006", None, False)]
+    end = T0 + 9 * NS + MS
+    assert gaps(bench) == [("all", ONE, "A", T0 + 2 * NS, end, "closed 1006", None, False)]
 
 
-def test_a_gap_that_lasts_has_no_end_until_the_next_opening(record: Record) -> None:
+def test_a_gap_lasts_until_the_first_frame_of_the_next_connection(record: Record) -> None:
     record.seal("smartmoney", [
         opened(T0, ONE),
         *data(1, T0 + NS, ONE),
@@ -108,9 +110,34 @@ def test_a_gap_that_lasts_has_no_end_until_the_next_opening(record: Record) -> N
     record.ingest()
     assert gaps(record) == [("all", ONE, "A", T0 + NS, None, "silent for 75 s", None, False)]
     record.take("smartmoney", [opened(T0 + 20 * NS, TWO)])
+    assert gaps(record) == [("all", ONE, "A", T0 + NS, None, "silent for 75 s", None, False)]
+    record.take("smartmoney", data(1, T0 + 21 * NS, TWO) + data(2, T0 + 22 * NS, TWO))
     assert gaps(record) == [
-        ("all", ONE, "A", T0 + NS, T0 + 20 * NS, "silent for 75 s", None, False)
+        ("all", ONE, "A", T0 + NS, T0 + 21 * NS, "silent for 75 s", None, False)
     ]
+
+
+def test_a_pong_that_a_marker_tells_of_is_a_first_frame_wherever_a_batch_ends(
+    tmp_path: Path,
+) -> None:
+    def stats(seq: int, heard_ns: int) -> Frame:
+        return marker(seq, "stats", T0 + (20 + seq) * NS, TWO, heard_ns=heard_ns)
+
+    frames = [
+        opened(T0, ONE),
+        *data(1, T0 + NS, ONE),
+        closed(2, T0 + 5 * NS, ONE, 1006, "closed 1006", heard_ns=T0 + NS),
+        opened(T0 + 20 * NS, TWO),
+        stats(1, T0 + 20 * NS - MS),  # the handshake
+        stats(2, T0 + 21 * NS + MS),
+        stats(3, T0 + 22 * NS),
+        *data(4, T0 + 90 * NS, TWO),
+    ]
+    for number, ends in enumerate([(), (3,), range(1, 8)]):
+        record = Record(tmp_path / str(number))
+        for begin, end in pairwise([0, *ends, len(frames)]):
+            record.take("smartmoney", frames[begin:end])
+        assert record.sql("SELECT to_ns FROM gaps") == [(T0 + 21 * NS + MS,)]
 
 
 def test_a_recorder_that_died_leaves_a_gap_from_its_last_frame(bench: Bench) -> None:
@@ -118,9 +145,10 @@ def test_a_recorder_that_died_leaves_a_gap_from_its_last_frame(bench: Bench) -> 
         opened(T0, ONE),
         *data(1, T0 + 3 * NS, ONE),
         opened(T0 + 60 * NS, TWO),
+        *data(1, T0 + 61 * NS, TWO),
     ])  # fmt: skip
     cause = "the recorder ended without closing"
-    assert gaps(bench) == [("all", TWO, "A", T0 + 3 * NS, T0 + 60 * NS, cause, None, False)]
+    assert gaps(bench) == [("all", TWO, "A", T0 + 3 * NS, T0 + 61 * NS, cause, None, False)]
     assert bench.rows("connections", "closed_ns") == [(None,), (None,)]
 
 
@@ -140,7 +168,8 @@ def test_a_gap_is_covered_only_by_another_line_of_the_group_that_lived_all_throu
         connection = ulid(T0 + first * NS, b"other line")
         return [
             opened(T0 + begin * NS, connection, line, group),
-            *data(1, T0 + end * NS, connection),
+            *data(1, T0 + begin * NS, connection),
+            *data(2, T0 + end * NS, connection),
         ]
 
     def broken(group: str, first: int) -> list[Frame]:
@@ -151,6 +180,7 @@ def test_a_gap_is_covered_only_by_another_line_of_the_group_that_lived_all_throu
             *data(1, T0 + 10 * NS, one),
             end,
             opened(T0 + 20 * NS, two, "A", group),
+            *data(1, T0 + 20 * NS, two),
         ]
 
     bench.take("smartmoney", [
@@ -210,7 +240,7 @@ def test_a_marker_that_cannot_be_read_tells_nothing_and_stops_nothing(bench: Ben
     assert bench.rows("connections", "line", "url", "code", "rtt") == [(None, None, None, None)]
     assert bench.rows("rejects", "seq") == []
     assert {cause for (cause,) in bench.rows("gaps", "cause")} == {
-        "lost", "the journal was damaged", None,
+        "lost", "the journal was damaged",
     }  # fmt: skip
 
 

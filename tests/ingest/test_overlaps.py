@@ -28,6 +28,8 @@ class Life(NamedTuple):
     said: tuple[tuple[float, str], ...] = ()
     reason: str = PLANNED
     line: str = "A"
+    greeted: bool = True
+    """The service sent its first frame at once."""
 
 
 def at(seconds: float) -> int:
@@ -38,9 +40,12 @@ def frames(number: int, life: Life) -> list[Frame]:
     connection = ulid(at(life.opened), bytes([number + 1] * 10))
     about = {"line": life.line, "group": "announcements", "url": "ws://x"}
     found = [marker(0, "open", at(life.opened), connection, **about)]
+    if life.greeted:
+        hello = f'{{"type":"pong","of":"{connection}"}}'
+        found += frames_of([hello], first_seq=1, recv_ns=at(life.opened), connection=connection)
     found += frames_of(
         [text for _, text in life.said],
-        first_seq=1,
+        first_seq=len(found),
         recv_ns=[at(seconds) for seconds, _ in life.said],
         connection=connection,
     )
@@ -134,7 +139,9 @@ RACE = (
 
 def told(*lives: Life) -> list[Life]:
     return [
-        life._replace(said=tuple((seconds, listing(ticker)) for seconds, ticker in life.said))
+        life._replace(
+            said=tuple((seconds, listing(ticker)) for seconds, ticker in life.said), greeted=False
+        )
         for life in lives
     ]
 
@@ -207,7 +214,7 @@ def test_the_gaps_of_a_line_are_the_moments_at_which_none_of_its_connections_liv
             "INSERT INTO connections BY NAME SELECT 'f' AS feed, 'c' AS line_group, 0 AS seq,"
             " 0 AS item, make_timestamptz(0) AS recv_time, $opened AS recv_ns, $name AS connection,"
             " $line AS line, $opened AS opened_ns, $closed AS closed_ns, $heard AS last_heard_ns,"
-            " 'lost' AS reason",
+            " $opened AS first_frame_ns, 'lost' AS reason",
             {
                 "name": f"{number:03}",
                 "line": life.line,

@@ -74,7 +74,7 @@ def _table(name: str, rows: Sequence[Row]) -> pa.Table:
         return pa.Table.from_pylist(list(rows), columns(LEDGER))
     given: list[Row] = [
         {"feed": "f", "connection": "one", "seq": number, "item": 0,
-         "recv_time": moment(row["recv_ns"]), **row}
+         "recv_time": moment(row["recv_ns"]), "first_frame_ns": row.get("opened_ns"), **row}
         for number, row in enumerate(rows)
     ]  # fmt: skip
     return pa.Table.from_pylist(given, columns(TABLES[name]))

@@ -26,6 +26,8 @@ class Run:
     def __init__(self, number: int) -> None:
         self.number, self.rows, self.living = number, list[Row](), dict[str, str]()
         self._seqs: dict[str, int] = {}
+        self.heard: dict[str, int] = {}
+        self.opened: dict[str, int] = {}
 
     def put(self, connection: str, kind: str, at: int, **fields: object) -> None:
         seq = self._seqs[connection] = self._seqs.get(connection, -1) + 1
@@ -34,12 +36,18 @@ class Run:
         self.rows.append(dict(zip(PLACED.names, values, strict=True)))
 
     def open(self, connection: str, line: str, at: int) -> None:
-        """Open a connection; those it follows are heard once more, as in a handover."""
+        """Open a connection; with its first frame it takes over."""
         self.put(connection, "open", at, group="g", line=line)
-        for name, other in self.living.items():
-            if other == line:
-                self.put(name, "text", at)
-        self.living[connection] = line
+        self.living[connection], self.opened[connection] = line, at
+
+    def speak(self, connection: str, at: int) -> None:
+        """Note a frame; at a connection's first one those it follows are heard once more."""
+        if connection not in self.heard:
+            for name, other in self.living.items():
+                if name in self.heard and other == self.living[connection]:
+                    self.put(name, "text", at)
+                    self.heard[name] = at
+        self.heard[connection] = at
 
 
 @st.composite
@@ -64,7 +72,13 @@ def records(draw: st.DrawFn) -> list[list[Row]]:
                 continue
             name = draw(st.sampled_from(sorted(run.living)))
             fields: dict[str, object] = {"group": "g", "line": run.living[name]}
-            fields["heard_ns"] = now - draw(st.integers(0, 2))
+            # A marker tells of a first pong at once: rows come in order.
+            ago = [now - 1, now - 2] if name in run.heard else [run.opened[name]]
+            said = draw(st.sampled_from([None, now, *ago]))
+            if said is not None:
+                fields["heard_ns"] = max(said, run.heard.get(name, said))
+            if act == "data" or (said is not None and said > run.opened[name]):
+                run.speak(name, now)
             if act == "close":
                 del run.living[name]
                 reason = draw(st.sampled_from(["stopping", "closed 1006"]))

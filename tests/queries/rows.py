@@ -56,6 +56,7 @@ def connected(connection: Connection, opened: int | None, closed: int | None, **
     values = {
         "line": "A",
         "opened_ns": None if opened is None else START + opened,
+        "first_frame_ns": None if opened is None else START + opened,
         "closed_ns": None if closed is None else START + closed,
         "last_heard_ns": None if closed is None else START + closed,
         "frames": 10,

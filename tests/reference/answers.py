@@ -233,31 +233,27 @@ def bare(record: Record, feed: str) -> list[tuple[int, int]]:
         )
         return c["closed_ns"] is None and until(c) >= newest
 
-    found = [
-        (-(2**63), min(c["opened_ns"] for c in own)),
-        (
-            max(
-                max(
-                    t for t in (c["opened_ns"], c["last_heard_ns"], c["closed_ns"]) if t is not None
-                )
-                for c in own
-            ),
-            EVER,
-        ),
-    ]
+    # Nothing covers before its first frame.
+    spoke = [c for c in own if c["first_frame_ns"] is not None]
+    if not spoke:
+        found = []
+    else:
+        stamps = [c[t] for c in spoke for t in ("opened_ns", "last_heard_ns", "closed_ns")]
+        last = max(t for t in stamps if t is not None)
+        found = [(-(2**63), min(c["first_frame_ns"] for c in spoke)), (last, EVER)]
     for gap in record["gaps"]:
         if gap["feed"] != feed:
             continue
         others = [
             c
-            for c in own
+            for c in spoke
             if c["line_group"] == gap["line_group"]
             and c["line"] != gap["line"]
-            and until(c) > c["opened_ns"]
+            and until(c) > c["first_frame_ns"]
         ]
         end = EVER if gap["to_ns"] is None else gap["to_ns"]
         lives = [
-            (c["opened_ns"], EVER if gap["to_ns"] is None and may_live(c) else until(c))
+            (c["first_frame_ns"], EVER if gap["to_ns"] is None and may_live(c) else until(c))
             for c in others
         ]
         cuts = sorted(

@@ -108,6 +108,9 @@ def connection(draw: st.DrawFn) -> Row:
         "line": draw(st.sampled_from(["A", "B"])),
         "recv_ns": opened,
         "opened_ns": opened,
+        "first_frame_ns": draw(
+            st.sampled_from([opened, opened, min(heard, opened + SECOND), None])
+        ),
         "last_heard_ns": heard,
         "closed_ns": closed,
         "frames": draw(st.integers(0, 9)),
@@ -153,13 +156,14 @@ def gaps_of(connections: list[Row]) -> list[Row]:
                 c["closed_ns"],
                 c["last_heard_ns"],
                 c["reason"],
+                first_frame_ns=c["first_frame_ns"],
             )
             for name, c in known.items()
         ]
         for gap in gaps(lives):
-            name = (gap.next or gap.last).connection
+            name = (gap.told or gap.last).connection
             told = known[name]["recv_ns"]
-            if gap.closed_ns is not None and (gap.next is None or gap.closed_ns < told):
+            if gap.closed_ns is not None and (gap.told is None or gap.closed_ns < told):
                 told = gap.closed_ns
             rows.append(
                 {
@@ -186,6 +190,8 @@ def cut(record: dict[str, list[Row]], at_ns: int) -> dict[str, list[Row]]:
     for one in ended["connections"]:
         if one["closed_ns"] is not None and one["closed_ns"] > at_ns:
             one |= {"closed_ns": None, "reason": None}
+        if (one["first_frame_ns"] or at_ns) > at_ns:
+            one["first_frame_ns"] = None
         if one["last_heard_ns"] > at_ns:  # it lived on: it counts as heard until the moment
             one |= {"last_heard_ns": at_ns, "frames": None, "bytes": None}
     ended["gaps"] = gaps_of(ended["connections"])
