@@ -136,7 +136,7 @@ def gaps(frames: list[Played]) -> list[tuple[int, dict[str, object]]]:
     return [(i, json.loads(f.payload)) for i, f in enumerate(frames) if f.seq == -1]
 
 
-def test_a_gap_comes_before_the_connection_that_ends_it_with_its_cause(tmp_path: Path) -> None:
+def test_a_gap_comes_before_the_frame_that_ends_it_with_its_cause(tmp_path: Path) -> None:
     heard = T0 + 10 * MS
     frames = [
         marker("open", T0),
@@ -149,14 +149,17 @@ def test_a_gap_comes_before_the_connection_that_ends_it_with_its_cause(tmp_path:
     write(tmp_path, "a", frames)
     got = replayed(tmp_path)
     assert [f.payload for f in got if f.kind == "text"] == [b"1", b"2"]
-    told = {"line": "A", "from_ns": heard, "to_ns": T0 + 90 * MS, "cause": "no heartbeat"}
-    assert gaps(got) == [(4, told)]
-    assert got[5].kind == "open"
+    told = {"line": "A", "from_ns": heard, "to_ns": T0 + 91 * MS, "cause": "no heartbeat"}
+    assert gaps(got) == [(5, told)]
+    assert (got[4].kind, got[6].payload) == ("open", b"2")
 
 
 def test_a_recorder_that_was_killed_leaves_a_gap(tmp_path: Path) -> None:
     write(tmp_path, "a", [marker("open", T0), *frames_of([b"1"], at=T0 + MS, seq=1)])
-    again = [marker("open", T0 + 50 * MS, connection=2)]
+    again = [
+        marker("open", T0 + 40 * MS, connection=2),
+        *frames_of([b"2"], at=T0 + 50 * MS, seq=1, connection=2),
+    ]
     write(tmp_path, "a", again, run=2)
     [(_, gap)] = gaps(replayed(tmp_path))
     assert gap["cause"] == "the recorder ended without closing"
@@ -189,7 +192,8 @@ def test_numbers_left_out_are_a_gap(tmp_path: Path) -> None:
 
 
 def test_a_range_without_a_frame_says_what_is_around_it_and_why(tmp_path: Path) -> None:
-    ended = marker("closed", T0 + 5 * MS, 1, opened=True, reason="stopping")
+    told = {"opened": True, "reason": "stopping", "heard_ns": T0 + MS}
+    ended = marker("closed", T0 + 5 * MS, 1, **told)
     write(tmp_path, "a", [marker("open", T0), ended])
     later = T0 + 7_200_000 * MS
     write(tmp_path, "a", [marker("open", later, connection=2)], run=2)

@@ -263,6 +263,7 @@ def test_a_gap_that_another_line_may_still_have_covered_is_no_problem_yet(tmp_pa
         world.wait(1)
         world.open("A")
         world.wait(5)
+        world.note(world.lines["A"], "A", heard_ns=world.now)
         assert world.look().problems == ()
         world.live(10)
         assert held(world.look()) == {"gap_covered"}
