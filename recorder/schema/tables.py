@@ -375,7 +375,7 @@ def _columns(own: tuple[Column, ...]) -> tuple[Column, ...]:
 
 
 #: Raised whenever a table changes; an older database is rebuilt from raw.
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 TABLES: dict[str, Table] = {
     name: Table(name, comment, _columns(own)) for name, (comment, own) in _OWN.items()
