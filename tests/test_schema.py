@@ -12,6 +12,7 @@ from recorder.schema.tables import SCHEMA_VERSION, TABLES
 VERSIONS = {
     7: "b727c5544e1dbede",
     8: "b727c5544e1dbede",
+    9: "9a8500946448eca2",
 }
 
 
