@@ -316,7 +316,7 @@ class _Gathered:
         if run is not None:
             connection, end_seq = _text(name), run[1] + run[2]
             self._seen.add(connection, run[1], end_seq)
-            self._add(FrameCount(connection, run[1], end_seq, *run[2:5], 0, run[6]))
+            self._add(FrameCount(connection, run[1], end_seq, run[2], run[3], run[4], 0, run[6]))
 
     def finish(self) -> None:
         """End all counts."""
