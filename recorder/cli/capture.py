@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recorder.cli import options
+from recorder.cli import options, signals
 
 if TYPE_CHECKING:
     from recorder.capture.capture import Capture
@@ -105,25 +104,7 @@ def _check_writable(data_dir: Path) -> None:
 async def _main(
     run: Capture, reload: Reload, duration: float | None, connect_timeout: float | None
 ) -> int:
-    loop = asyncio.get_running_loop()
-    signals: list[int] = []
-    on_terminal = sys.stderr.isatty()
-
-    def hang_up() -> None:
-        if on_terminal and not os.isatty(2):
-            run.stop()  # the terminal closed: this SIGHUP is not a request to reload
-        else:
-            reload.request()
-
-    def ask(number: int) -> None:
-        if signals and number == signal.SIGINT:
-            os._exit(130)  # received frames are already in the journal
-        signals.append(number)
-        run.stop()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ask, number)
-    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    signals.handle(run.stop, reload.request)
     reporting = asyncio.create_task(_log_status(run))
     reload.begin()
     try:

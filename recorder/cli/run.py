@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import sys
 from typing import TYPE_CHECKING, TextIO, cast
 
 import click
 
-from recorder.cli import options
+from recorder.cli import options, signals
 
 if TYPE_CHECKING:
     from recorder.supervision.child import ChildSpec
@@ -96,24 +94,5 @@ def _specs(
 
 
 async def _main(supervisor: Supervisor) -> int:
-    loop = asyncio.get_running_loop()
-    signals: list[int] = []
-    on_terminal = sys.stderr.isatty()
-
-    def hang_up() -> None:
-        if on_terminal and not os.isatty(2):
-            supervisor.stop()  # the terminal closed: this SIGHUP is not a request to reload
-        else:
-            supervisor.hang_up()
-
-    def ask(number: int) -> None:
-        if signals and number == signal.SIGINT:
-            supervisor.kill()
-            os._exit(130)  # received frames are already in the journal
-        signals.append(number)
-        supervisor.stop()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ask, number)
-    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    signals.handle(supervisor.stop, supervisor.hang_up, supervisor.kill)
     return await supervisor.run()
