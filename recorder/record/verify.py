@@ -7,7 +7,7 @@ proof (`judge`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from recorder.feed import FEED_NAME
@@ -96,11 +96,14 @@ def _foreign(path: Path) -> Finding:
 
 def _is_sealed(layout: Layout, path: Path) -> bool:
     feed = path.relative_to(layout.raw).parts[0].removeprefix("feed=")
-    named = is_stem(path.stem) and layout.parquet(feed, path.stem) == path
-    return named and path.is_file() and FEED_NAME.fullmatch(feed) is not None
+    return _in_place(path, feed, layout.parquet)
 
 
 def _is_journal(layout: Layout, path: Path) -> bool:
-    feed = path.parent.name
-    named = is_stem(path.stem) and layout.journal(feed, path.stem) == path
+    return _in_place(path, path.parent.name, layout.journal)
+
+
+def _in_place(path: Path, feed: str, place: Callable[[str, str], Path]) -> bool:
+    """Return True if a file is where one of its name belongs, by `place(feed, stem)`."""
+    named = is_stem(path.stem) and place(feed, path.stem) == path
     return named and path.is_file() and FEED_NAME.fullmatch(feed) is not None
