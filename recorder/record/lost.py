@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 from recorder.errors import DataError
 from recorder.record import footers, heads, read
 from recorder.record.journal import reader
 from recorder.record.journal.block import Block
+from recorder.record.known_heads import KnownHeads
 from recorder.record.layout import Layout, began_ns, order, run_of
 
 CAUSE = "the journal could not be read"
@@ -65,35 +64,24 @@ def _interval(journal: LostJournal, spans: Mapping[str, Span]) -> LostInterval:
     return LostInterval(journal, min(from_ns, to_ns), to_ns)
 
 
-@dataclass(slots=True)
 class LostJournals:
     """The lost journals of a record; a head is read again only after it grew.
 
     Heads that only a bucket has are read once.
     """
 
-    layout: Layout
-    _here: dict[Path, tuple[int, list[LostJournal]]] = field(default_factory=dict)
-    _bucket: dict[str, list[LostJournal]] = field(default_factory=dict)
+    def __init__(self, layout: Layout) -> None:
+        self._heads = KnownHeads(layout, _in_head)
 
     def of(self, feed: str) -> list[LostJournal]:
-        """Return a feed's lost journals in the order in which they were written."""
-        if feed not in self._bucket:
-            copies = self.layout.store.heads(feed).items()
-            self._bucket[feed] = [one for run, data in copies for one in _in_head(run, data)]
-        found = {one.stem: one for one in self._bucket[feed]}
-        for run in heads.runs(self.layout, feed):
-            path = heads.path_of(self.layout, feed, run)
-            with suppress(FileNotFoundError):
-                found |= {one.stem: one for one in self._of_head(path)}
-        return sorted(found.values(), key=lambda one: order(one.stem))
+        """Return a feed's lost journals in the order in which they were written.
 
-    def _of_head(self, path: Path) -> list[LostJournal]:
-        size = path.stat().st_size
-        known = self._here.get(path)
-        if known is None or known[0] != size:
-            known = self._here[path] = size, _in_head(path.stem, path.read_bytes())
-        return known[1]
+        Raises:
+            StoreError: the bucket with copies of its heads is unavailable.
+        """
+        here, _ = self._heads.here(feed)
+        found = {one.stem: one for each in (*self._heads.copies(feed), *here) for one in each}
+        return sorted(found.values(), key=lambda one: order(one.stem))
 
 
 def _in_head(run: str, data: bytes) -> list[LostJournal]:

@@ -10,10 +10,9 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -24,6 +23,7 @@ from recorder.clock import DAY_NS, NS
 from recorder.errors import DataError, StoreError
 from recorder.record import heads, read
 from recorder.record.heads import Head, Segment
+from recorder.record.known_heads import KnownHeads
 from recorder.record.layout import Layout, day_of
 from recorder.record.read import Reader
 from recorder.tables import day_facts
@@ -287,37 +287,27 @@ def _write(
     db.execute("COMMIT")
 
 
-@dataclass(slots=True)
 class _Heads:
-    """The heads of a record, by day; a head is read again only after it grew."""
+    """The segments of each day that a record's heads know."""
 
-    layout: Layout
-    _here: dict[Path, tuple[int, Head]] = field(default_factory=dict)
-    _bucket: dict[str, list[Head]] = field(default_factory=dict)
-    _days: dict[str, dict[str, dict[str, Segment]]] = field(default_factory=dict)
+    def __init__(self, layout: Layout) -> None:
+        self._known = KnownHeads(layout, heads.parse)
+        self._days: dict[str, dict[str, dict[str, Segment]]] = {}
 
     def of_day(self, feed: str, day: int) -> dict[str, Segment]:
         """Return the segments of a feed's day that heads know, by stem."""
-        grew = feed not in self._days
-        if feed not in self._bucket:
-            self._bucket[feed] = []
+        here, grew = self._known.here(feed)
+        if grew or feed not in self._days:
+            copies: list[Head] = []
             with suppress(StoreError):
-                copies = self.layout.store.heads(feed).items()
-                self._bucket[feed] = [heads.parse(name, data) for name, data in copies]
-        for run in heads.runs(self.layout, feed):
-            path = heads.path_of(self.layout, feed, run)
-            with suppress(FileNotFoundError):
-                size = path.stat().st_size
-                if path not in self._here or self._here[path][0] != size:
-                    self._here[path], grew = (size, heads.parse(run, path.read_bytes())), True
-        if grew:
-            self._days[feed] = self._by_day(feed)
+                copies = self._known.copies(feed)
+            self._days[feed] = _by_day([*copies, *here])
         return self._days[feed].get((_EPOCH + timedelta(days=day)).isoformat(), {})
 
-    def _by_day(self, feed: str) -> dict[str, dict[str, Segment]]:
-        here = [head for path, (_, head) in self._here.items() if path.parent.name == feed]
-        days: dict[str, dict[str, Segment]] = {}
-        for head in (*self._bucket[feed], *here):
-            for stem, one in head.stems.items():
-                days.setdefault(day_of(stem), {})[stem] = one
-        return days
+
+def _by_day(known: Iterable[Head]) -> dict[str, dict[str, Segment]]:
+    days: dict[str, dict[str, Segment]] = {}
+    for head in known:
+        for stem, one in head.stems.items():
+            days.setdefault(day_of(stem), {})[stem] = one
+    return days
