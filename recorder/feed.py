@@ -16,7 +16,6 @@ from recorder.verdict import CREDENTIALS, Refusal, Verdict, parsed, refused, sec
 #: What a feed's file needs, here or from `recorder.verdict`.
 __all__ = (
     "CREDENTIALS",
-    "FEED_NAME",
     "WHALE_USD",
     "Ask",
     "Catalogue",
@@ -37,9 +36,6 @@ __all__ = (
     "words",
     "wrong_channel",
 )
-
-#: A feed's name becomes the name of a directory.
-FEED_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 #: US dollars: a trade of this value or more is a row of `whales`, where the settings name no other.
 WHALE_USD = 100_000.0

@@ -21,7 +21,7 @@ from recorder import durable
 from recorder.bucket import refusal
 from recorder.bucket.reader import ObjectReader
 from recorder.errors import ConfigError, StoreError
-from recorder.feed import FEED_NAME
+from recorder.frame import FEED_NAME
 from recorder.record.stem import is_stem, sealed_name
 from recorder.settings.place import place
 

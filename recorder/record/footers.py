@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recorder.errors import DataError
@@ -199,6 +198,8 @@ def _span_of(layout: Layout, feed: str, stem: str) -> tuple[int, int] | None:
 
 
 def _all_ended(layout: Layout, feed: str, stem: str) -> bool:
+    import pyarrow.compute as pc  # slow to load, and sealing needs the rest of this module only
+
     try:
         table = pa.concat_tables(columns(layout.store.look(feed, stem), ["connection", "kind"]))
     except (DataError, FileNotFoundError):

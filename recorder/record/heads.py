@@ -29,7 +29,7 @@ import msgspec
 
 from recorder import durable
 from recorder.errors import DataError
-from recorder.feed import FEED_NAME
+from recorder.frame import FEED_NAME
 from recorder.record.layout import Layout, is_stem, number_of, run_of
 from recorder.record.store import directories
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recorder.errors import DataError
@@ -71,6 +70,8 @@ def _size(
 
 def _repeated(name: str, source: Path | BinaryIO, index: int) -> int:
     """Return the bytes of a column's texts; only its dictionary and the references are read."""
+    import pyarrow.compute as pc  # slow to load, and few files come here
+
     with pq.ParquetFile(source, read_dictionary=[name]) as file:
         chunks = file.read_row_group(index, columns=[name], use_threads=False)[name].chunks
     lengths = (pc.binary_length(chunk.dictionary).take(chunk.indices) for chunk in chunks)

@@ -108,10 +108,10 @@ class Reader:
             check_version({b"recorder.schema": str(version).encode()}, path)
         seen = None if self.seen is None else self.seen.setdefault(run_of(stem), reader.Numbers())
         parts = of_journal(path, at.offset, cut=cut, damage=self.damage, seen=seen)
-        for table, end, frames in parts:
-            at.rows, at.offset = at.rows + frames, end
-            if len(table):
-                yield table.select(self.columns)
+        for part in parts:
+            at.rows, at.offset = at.rows + part.frames, part.end
+            if len(part.table):
+                yield part.table.select(self.columns)
 
     # -- sealed files
 

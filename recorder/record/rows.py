@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -37,19 +37,29 @@ class _Rows:
     names: dict[str, int] = field(default_factory=dict)
     kind: bytearray = field(default_factory=bytearray)
     payload: list[bytes] = field(default_factory=list)
+    numbers: dict[str, tuple[int, int]] = field(default_factory=dict)
+    span: tuple[int, int] | None = None
     bytes: int = 0
 
     def add(self, block: Block) -> None:
         """Append all frames of a block."""
         count = block.frames
         kinds, payloads = columns(block)
-        self.kind += bytes(kinds)
+        self.kind += kinds
         self.payload += payloads
         self.recv_ns += array("q", (block.recv_ns,)) * count
         self.mono_ns += array("q", (block.mono_ns,)) * count
         self.seq.extend(range(block.first_seq, block.first_seq + count))
         name = self.names.setdefault(block.connection, len(self.names))
         self.connection += array("i", (name,)) * count
+        first, end = self.numbers.get(block.connection, (block.first_seq, 0))
+        self.numbers[block.connection] = (
+            first if first < block.first_seq else block.first_seq,
+            end if end > block.first_seq + count else block.first_seq + count,
+        )
+        since, until = self.span or (block.recv_ns, block.recv_ns)
+        if not since <= block.recv_ns <= until or self.span is None:
+            self.span = min(since, block.recv_ns), max(until, block.recv_ns)
         self.bytes += len(block.body)
 
     def table(self) -> pa.Table:
@@ -82,6 +92,10 @@ class Part(NamedTuple):
     """The byte at which the next ones begin."""
     frames: int
     """The frames up to `end`, those left out because they were read before included."""
+    numbers: Mapping[str, tuple[int, int]]
+    """The least number of each connection in `table`, and the number after its greatest."""
+    span: tuple[int, int] | None
+    """The least and the greatest receive time in `table` (ns); None: it has no frames."""
 
 
 def of_journal(
@@ -112,7 +126,7 @@ def of_journal(
             rows.add(item)
         end, frames = item.end, frames + item.frames
         if len(rows.seq) >= PART_ROWS or rows.bytes >= PART_BYTES:
-            yield Part(rows.table(), end, frames)
+            yield Part(rows.table(), end, frames, rows.numbers, rows.span)
             rows, frames = _Rows(), 0
     if frames:
-        yield Part(rows.table(), end, frames)
+        yield Part(rows.table(), end, frames, rows.numbers, rows.span)

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recorder import durable
@@ -33,7 +32,7 @@ from recorder.record.journal import reader
 from recorder.record.journal.block import Damage
 from recorder.record.layout import Layout, order, run_of
 from recorder.record.read import about, cut_of
-from recorder.record.rows import of_journal
+from recorder.record.rows import Part, of_journal
 from recorder.record.sealed import CHECKSUM, checksum, combined, sealed_file
 from recorder.schema.raw import RAW, RAW_VERSION
 
@@ -209,18 +208,16 @@ class _Contents:
         self.damage.clear()
         for part in of_journal(self._source, cut=self._cut, damage=self.damage):
             self._digest.update(part.table)
-            self._note(part.table)
+            self._note(part)
             yield part.table
 
-    def _note(self, table: pa.Table) -> None:
-        numbers = table.group_by("connection").aggregate([("seq", "min"), ("seq", "max")])
-        for row in numbers.to_pylist():
-            first, end = row["seq_min"], row["seq_max"] + 1
-            known = self._numbers.get(row["connection"], (first, end))
-            self._numbers[row["connection"]] = min(known[0], first), max(known[1], end)
-        span = pc.min_max(table["recv_ns"]).as_py()
-        first, last = self._span or (span["min"], span["max"])
-        self._span = min(first, span["min"]), max(last, span["max"])
+    def _note(self, part: Part) -> None:
+        for connection, (first, end) in part.numbers.items():
+            known = self._numbers.get(connection, (first, end))
+            self._numbers[connection] = min(known[0], first), max(known[1], end)
+        if part.span is not None:
+            since, until = self._span or part.span
+            self._span = min(since, part.span[0]), max(until, part.span[1])
 
     def segment(self) -> heads.Segment:
         """Return what the head says of it; `parts` was run to its end."""

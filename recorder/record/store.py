@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from recorder.feed import FEED_NAME
+from recorder.frame import FEED_NAME
 from recorder.record.stem import is_stem, sealed_name
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from recorder.feed import FEED_NAME
+from recorder.frame import FEED_NAME
 from recorder.record import compact, day_seal, judge, manifest
 from recorder.record.day_seal import DaySeal
 from recorder.record.journal.writer import UNNAMED

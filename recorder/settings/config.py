@@ -31,7 +31,8 @@ from pydantic_settings import (
 
 from recorder import shard
 from recorder.errors import ConfigError, did_you_mean
-from recorder.feed import FEED_NAME, WHALE_USD
+from recorder.feed import WHALE_USD
+from recorder.frame import FEED_NAME
 from recorder.settings.alerts import DestinationSettings, RuleSettings, names_of
 from recorder.settings.fields import STRICT, is_url, means
 from recorder.settings.place import place

@@ -329,8 +329,8 @@ def _within_memory(
     Raises:
         duckdb.Error: a frame that is not large fails by itself.
     """
-    sizes = compute.binary_length(frames["payload"]).to_numpy()
-    large = [int(place) for place in (sizes >= _LARGE).nonzero()[0]]
+    sizes = compute.binary_length(frames["payload"])
+    large = compute.indices_nonzero(compute.greater_equal(sizes, _LARGE)).to_pylist()
     edges = {0, len(frames), *large, *(place + 1 for place in large)}
     edges |= {len(frames) // 2} if not large else set()
     ranges = [(start, end) for start, end in pairwise(sorted(edges)) if start < end]

@@ -22,6 +22,7 @@ from zlib import crc32
 MAGIC = b"\xf5JB1"
 HEADER = struct.Struct("<4sIIIQqq26s")
 RECORD = struct.Struct("<BI")
+_LENGTH = struct.Struct("<I")  # of a record, behind its kind
 _CHECKED_FROM = 12  # the fields after the checksum
 
 #: A journal's first block: one record of this kind, JSON that describes the journal.
@@ -155,19 +156,19 @@ def is_cut(tail: bytes) -> bool:
     return position == length
 
 
-def columns(block: Block) -> tuple[list[int], list[bytes]]:
+def columns(block: Block) -> tuple[bytes, list[bytes]]:
     """Return the kinds and the payloads of a good block's records."""
-    body, position = block.body, 0
-    unpack, size = RECORD.unpack_from, RECORD.size
-    kinds: list[int] = []
+    body, end = block.body, 0
+    unpack, size = _LENGTH.unpack_from, RECORD.size
+    begins: list[int] = []
     payloads: list[bytes] = []
     for _ in range(block.frames):
-        kind, length = unpack(body, position)
-        position += size
-        kinds.append(kind)
-        payloads.append(body[position : position + length])
-        position += length
-    return kinds, payloads
+        begins.append(end)
+        (length,) = unpack(body, end + 1)
+        begin = end + size
+        end = begin + length
+        payloads.append(body[begin:end])
+    return bytes(map(body.__getitem__, begins)), payloads
 
 
 def records(block: Block) -> Iterator[tuple[int, bytes]]:
