@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -11,9 +12,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from kit.exchange import Exchange, Talk, capturing, until
 from kit.instruments import names, sizes
+from kit.plans import plans_of
 
 from recorder.errors import ConfigError
-from recorder.feed import Instrument, Notice, Options, Plan
+from recorder.feed import Instrument, Notice
 from recorder.feeds.binance import FEED, read
 from recorder.session.line import resubscribe
 
@@ -25,8 +27,7 @@ SPOT = "wss://stream.binance.com:9443/stream?timeUnit=MICROSECOND"
 MANY = tuple(f"coin{number}usdt@aggTrade" for number in range(1500))
 
 
-def plans(*channels: str, **options: Any) -> dict[str, Plan]:
-    return {plan.group: plan for plan in FEED.plan(Options("here", channels=channels, **options))}
+plans = partial(plans_of, FEED)
 
 
 def asked(*messages: str) -> list[tuple[str, list[str]]]:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kit.exchange import Exchange, Talk, capturing, until
 from kit.instruments import names, sizes
+from kit.plans import plans_of
 
 from recorder.errors import ConfigError
-from recorder.feed import Instrument, Notice, Options, Plan
+from recorder.feed import Instrument, Notice
 from recorder.feeds.bitmex import FEED, hours, read
 from recorder.session.line import resubscribe
 
-
-def plans(*channels: str, **options: Any) -> dict[str, Plan]:
-    return {plan.group: plan for plan in FEED.plan(Options("here", channels=channels, **options))}
+plans = partial(plans_of, FEED)
 
 
 def asked(*messages: str) -> list[tuple[str, list[str]]]:

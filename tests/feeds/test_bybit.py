@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kit.exchange import Exchange, Talk, capturing, until
 from kit.instruments import names, sizes
+from kit.plans import plans_of, said
 
 from recorder.errors import ConfigError
-from recorder.feed import Ask, Instrument, Notice, Options, Plan, Refusal
+from recorder.feed import Ask, Instrument, Notice, Options, Refusal
 from recorder.feeds import feed
 from recorder.session.line import resubscribe
 
@@ -20,13 +22,7 @@ FEED = feed("bybit")
 BTC, ETH, NOPE = "publicTrade.BTCUSDT", "publicTrade.ETHUSDT", "publicTrade.NOPEUSDT"
 
 
-def plans(*channels: str, **options: Any) -> dict[str, Plan]:
-    found = FEED.plan(Options(name="here", channels=channels, **options))
-    return {plan.group: plan for plan in found}
-
-
-def said(plan: Plan) -> list[dict[str, Any]]:
-    return [json.loads(text) for text in plan.hello]
+plans = partial(plans_of, FEED)
 
 
 # -- plans

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kit.exchange import Exchange, Talk, capturing, until
 from kit.instruments import names, sizes
+from kit.plans import plans_of, said
 
 from recorder.errors import ConfigError
-from recorder.feed import Instrument, Notice, Options, Plan
+from recorder.feed import Instrument, Notice
 from recorder.feeds import feed
 from recorder.session.line import resubscribe
 
@@ -21,13 +23,7 @@ BTC, ETH = "trades.BTC-PERPETUAL.100ms", "trades.ETH-PERPETUAL.100ms"
 TEST_REQUEST = {"jsonrpc": "2.0", "method": "heartbeat", "params": {"type": "test_request"}}
 
 
-def plans(*channels: str, **options: Any) -> dict[str, Plan]:
-    found = FEED.plan(Options(name="here", channels=channels, **options))
-    return {plan.group: plan for plan in found}
-
-
-def said(plan: Plan) -> list[dict[str, Any]]:
-    return [json.loads(text) for text in plan.hello]
+plans = partial(plans_of, FEED)
 
 
 # -- plans

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kit.exchange import Exchange, Talk, capturing, until
 from kit.instruments import names, sizes
+from kit.plans import plans_of
 
 from recorder.errors import ConfigError
-from recorder.feed import Instrument, Notice, Options, Plan
+from recorder.feed import Instrument, Notice
 from recorder.feeds import feed
 from recorder.feeds.hyperliquid import read, requests
 from recorder.session.line import resubscribe
@@ -20,9 +22,7 @@ from recorder.session.line import resubscribe
 FEED = feed("hyperliquid")
 
 
-def plans(*channels: str, **options: Any) -> dict[str, Plan]:
-    found = FEED.plan(Options(name="here", channels=channels, **options))
-    return {plan.group: plan for plan in found}
+plans = partial(plans_of, FEED)
 
 
 def asking(kind: str, coin: str, method: str = "subscribe") -> dict[str, Any]:

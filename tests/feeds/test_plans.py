@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from kit.plans import plans_of, said
 
 from recorder.errors import ConfigError
 from recorder.feed import Options, Plan
@@ -15,16 +15,9 @@ from recorder.feeds import KINDS, feed, kinds
 KEY = "dsk_" + "0123456789abcdef" * 4
 
 
-def plans(kind: str, **options: Any) -> dict[str, Plan]:
+def plans(kind: str, *channels: str, **options: Any) -> dict[str, Plan]:
     """The plans of a feed, by group."""
-    found: Sequence[Plan] = feed(kind).plan(Options(name="here", **options))
-    by_group = {plan.group: plan for plan in found}
-    assert len(by_group) == len(found), "a group is one connection"
-    return by_group
-
-
-def said(plan: Plan) -> list[dict[str, str]]:
-    return [json.loads(text) for text in plan.hello]
+    return plans_of(feed(kind), *options.pop("channels", channels), **options)
 
 
 # -- all of them
@@ -95,7 +88,7 @@ def test_cryptolisting_is_given_the_patience_that_it_asks_for() -> None:
 
 
 def test_cryptolisting_has_one_channel() -> None:
-    assert plans("cryptolisting", channels=("announcements",))
+    assert plans("cryptolisting", "announcements")
 
 
 # -- smartmoney
@@ -136,7 +129,7 @@ def test_smartmoney_records_every_documented_channel_by_default() -> None:
 
 
 def test_smartmoney_gives_each_data_type_a_connection_of_its_own() -> None:
-    groups = plans("smartmoney", channels=("whales:BTC", "market:alerts", "whales:SOL"))
+    groups = plans("smartmoney", "whales:BTC", "market:alerts", "whales:SOL")
     assert {name: plan.channels for name, plan in groups.items()} == {
         "whales": ("whales:BTC", "whales:SOL"),
         "market": ("market:alerts",),
@@ -146,7 +139,7 @@ def test_smartmoney_gives_each_data_type_a_connection_of_its_own() -> None:
 @pytest.mark.parametrize("channel", ["whales", "whales:", ":BTC", ":", ""])
 def test_smartmoney_channels_have_two_parts(channel: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        plans("smartmoney", channels=(channel,))
+        plans("smartmoney", channel)
     assert caught.value.where == "feeds.here.channels"
     assert "whales:BTC" in caught.value.hint
 
@@ -180,14 +173,14 @@ def test_binance_prices_have_a_cadence_and_liquidations_have_none() -> None:
 @pytest.mark.parametrize("channel", ["btcusdt", "a/b@c", "x@y&z", "@arr", "btc usdt@trade"])
 def test_binance_streams_cannot_smuggle_anything_into_the_url(channel: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        plans("binance", channels=(channel,))
+        plans("binance", channel)
     assert caught.value.where == "feeds.here.channels"
 
 
 @pytest.mark.parametrize("kind", ["smartmoney", "binance"])
 def test_a_channel_named_twice_is_asked_for_once(kind: str) -> None:
     channel = next(iter(feed(kind).channels))
-    [plan] = plans(kind, channels=(channel, channel)).values()
+    [plan] = plans(kind, channel, channel).values()
     assert plan.channels == (channel,)
 
 
@@ -216,6 +209,6 @@ def test_generic_needs_a_url() -> None:
 
 def test_generic_has_no_channels() -> None:
     with pytest.raises(ConfigError) as caught:
-        plans("generic", url="wss://example.org", channels=("trades",))
+        plans("generic", "trades", url="wss://example.org")
     assert caught.value.where == "feeds.here.channels"
     assert "subscribe" in caught.value.hint
