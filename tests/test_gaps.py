@@ -127,8 +127,10 @@ def life(name: str, opened: int, closed: int | None, heard: int | None = None) -
 def test_a_gap_ends_with_the_first_frame_and_not_with_the_handshake() -> None:
     first, mute = life("A1", 0, 10, 10), life("A2", 20, 25)._replace(first_frame_ns=None)
     third = life("A3", 30, None, 40)._replace(first_frame_ns=37)
-    assert [(gap.from_ns, gap.to_ns, gap.told) for gap in gaps([first, mute])] == [(10, None, mute)]
-    assert [(gap.from_ns, gap.to_ns, gap.told) for gap in gaps([first, mute, third])] == [
+    assert [(gap.from_ns, gap.to_ns, gap.first_opened) for gap in gaps([first, mute])] == [
+        (10, None, mute)
+    ]
+    assert [(gap.from_ns, gap.to_ns, gap.first_opened) for gap in gaps([first, mute, third])] == [
         (10, 37, mute)
     ]
 
@@ -139,7 +141,9 @@ def test_a_handover_leaves_no_gap() -> None:
 
 def test_a_gap_begins_where_the_longest_lived_connection_ended() -> None:
     long, short, last = life("A1", 0, 20, 19), life("A2", 5, 8, 8), life("A3", 30, None)
-    assert gaps([last, short, long]) == [LineGap(long, last, False, closed_ns=20, told=last)]
+    assert gaps([last, short, long]) == [
+        LineGap(long, last, False, closed_ns=20, first_opened=last)
+    ]
 
 
 def test_an_open_connection_covers_a_gap_that_lasts_but_a_finished_one_up_to_its_last_sign() -> (

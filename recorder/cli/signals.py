@@ -1,4 +1,4 @@
-"""The signals of a process that runs until it is told to stop."""
+"""The signals that stop a process, or let it read its settings again."""
 
 from __future__ import annotations
 

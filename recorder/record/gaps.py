@@ -44,7 +44,7 @@ class Lifetime(NamedTuple):
     lost: bool = False
     """True if its recorder ended without closing it."""
     first_frame_ns: int | None = None
-    """When its first frame came, a pong of which a marker tells included; None if none did."""
+    """When its first frame came, or the first pong in a marker; None if neither did."""
 
     @property
     def begins_ns(self) -> int:
@@ -78,8 +78,8 @@ class LineGap(NamedTuple):
     next: Lifetime | None
     covered: bool
     closed_ns: int | None = None
-    """When the markers told that no connection is left; None if nothing did before the next one."""
-    told: Lifetime | None = None
+    """When the markers showed that no connection is left; None if none did before the next one."""
+    first_opened: Lifetime | None = None
     """The line's first connection that opened in the interval, with or without a frame."""
 
     @property
@@ -165,8 +165,8 @@ def _of_group(lines: dict[str | None, list[Lifetime]]) -> Iterator[LineGap]:
             last = longest.before(FOR_EVER if following is None else following.begins_ns)
             if last is not None:
                 place = bisect_right(opened_ns, longest.until_ns)
-                told = opened[place] if place < len(opened) else None
-                without.append(LineGap(last, following, False, closed_ns, told))
+                first_opened = opened[place] if place < len(opened) else None
+                without.append(LineGap(last, following, False, closed_ns, first_opened))
             if line is not None:
                 heard.append((life.begins_ns, heard_ns))
                 alive.append((life.begins_ns, until_ns))

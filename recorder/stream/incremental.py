@@ -281,8 +281,8 @@ def _errors(
 ) -> Iterator[int | None]:
     """Yield the clock error (ns) that holds for each row; `names` are the rows' connections."""
     latest = {name: known[name].clock_error_ns for name in set(names)}
-    told = {one.row: one.error_ns for one in measured}
+    error_at = {one.row: one.error_ns for one in measured}
     for row, name in enumerate(names):
-        if row in told:
-            latest[name] = told[row]
+        if row in error_at:
+            latest[name] = error_at[row]
         yield latest[name]

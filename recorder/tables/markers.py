@@ -160,7 +160,7 @@ CREATE OR REPLACE TEMP TABLE measured (
 # first measurement has none. Run it before `_UPDATE`, which moves `last_seq`.
 _MEASURED = f"""
 CREATE OR REPLACE TEMP TABLE measured AS
-WITH told AS (
+WITH errors AS (
     SELECT c.connection, c.last_seq AS seq, c.clock_error_ns
     FROM connections AS c
     WHERE c.feed = $feed AND c.clock_error_ns IS NOT NULL
@@ -176,13 +176,13 @@ WITH told AS (
     WHERE clock_error_ns IS NOT NULL
 ), blocks AS (
     SELECT DISTINCT connection, seq // {BLOCK} AS block FROM batch
-    WHERE kind IN ('text', 'binary') AND connection IN (SELECT connection FROM told)
+    WHERE kind IN ('text', 'binary') AND connection IN (SELECT connection FROM errors)
 ), points AS (
-    SELECT b.connection, b.block, b.block * {BLOCK} AS from_seq, t.clock_error_ns
+    SELECT b.connection, b.block, b.block * {BLOCK} AS from_seq, e.clock_error_ns
     FROM blocks AS b
-    ASOF JOIN told AS t ON t.connection = b.connection AND t.seq < b.block * {BLOCK}
+    ASOF JOIN errors AS e ON e.connection = b.connection AND e.seq < b.block * {BLOCK}
     UNION ALL
-    SELECT connection, seq // {BLOCK}, seq, clock_error_ns FROM told
+    SELECT connection, seq // {BLOCK}, seq, clock_error_ns FROM errors
 )
 SELECT
     *, lead(from_seq, 1, 9223372036854775807) OVER (
@@ -314,11 +314,11 @@ def apply_gaps(
 def _row(gap: LineGap, received: Mapping[str, int]) -> _Row:
     """Return a gap as a row of `_INTERVAL`, received when it became known.
 
-    The connection's closing told it, or else the next connection's opening.
+    It became known by the connection's closing, or else by the next connection's opening.
     """
-    name = (gap.told or gap.last).connection
+    name = (gap.first_opened or gap.last).connection
     known_ns = received[name]
-    if gap.closed_ns is not None and (gap.told is None or gap.closed_ns < known_ns):
+    if gap.closed_ns is not None and (gap.first_opened is None or gap.closed_ns < known_ns):
         name, known_ns = gap.last.connection, gap.closed_ns
     return {
         "line_group": gap.last.line_group,

@@ -161,9 +161,9 @@ def gaps_of(connections: list[Row]) -> list[Row]:
             for name, c in known.items()
         ]
         for gap in gaps(lives):
-            name = (gap.told or gap.last).connection
+            name = (gap.first_opened or gap.last).connection
             told = known[name]["recv_ns"]
-            if gap.closed_ns is not None and (gap.told is None or gap.closed_ns < told):
+            if gap.closed_ns is not None and (gap.first_opened is None or gap.closed_ns < told):
                 told = gap.closed_ns
             rows.append(
                 {
