@@ -1,6 +1,6 @@
 -- title: The market around each event of a kind
--- description: One row per event, newest first, with the price, liquidations, whale moves and funding of its
---   asset within span before and after the event (the window). asset_of finds the asset of a symbol.
+-- description: One row per event of a known asset, newest first, with the price, liquidations, whale moves
+--   and funding of the asset within span before and after the event (the window). asset_of finds the asset of a symbol.
 --   Counts are over all exchanges, without the event itself; where several feeds bring the events of one
 --   exchange, those of one feed count: the event's, else the one with most in the window. The price is of one instrument and kind,
 --   see price_symbol: the event's instrument if possible, else another of its exchange, else of

@@ -87,9 +87,43 @@ def listing(draw: st.DrawFn) -> Row:
     row = draw(common())
     ago = draw(st.sampled_from([None, 0, 2, -1, 30]))
     return row | {
+        "symbol": None,
         "ticker": draw(st.sampled_from(["BTC", "eth", None])),
         "publish_ns": None if ago is None else row["recv_ns"] - ago * SECOND,
     }
+
+
+@st.composite
+def whale(draw: st.DrawFn) -> Row:
+    row = draw(common())
+    kind = draw(st.sampled_from(["trade", "position"]))
+    names = st.sampled_from([None, "w1", "w2", "w3"])
+    return row | {
+        "kind": kind,
+        "asset": draw(st.sampled_from(["BTC", "BTC", "ETH"])),
+        "action": draw(st.sampled_from([None, "open", "close"])),
+        "side": draw(st.sampled_from(["buy", "buy", "sell", None]))
+        if kind == "trade"
+        else draw(st.sampled_from(["long", "long", "short", None])),
+        "wallet": draw(names) if kind == "position" else None,
+        "buyer": draw(names) if kind == "trade" else None,
+        "seller": draw(names) if kind == "trade" else None,
+        "notional_usd": draw(DOLLARS),
+    }
+
+
+@st.composite
+def interest(draw: st.DrawFn) -> Row:
+    coins = draw(st.sampled_from([1.0, 2.0, 100.0, 0.0, None]))
+    return draw(common()) | {
+        "open_interest": coins,
+        "open_interest_usd": draw(st.sampled_from([10.0, 25.0, None])),
+    }
+
+
+@st.composite
+def other(draw: st.DrawFn) -> Row:
+    return draw(common()) | {"amount_usd": draw(DOLLARS), "asset": "BTC"}
 
 
 @st.composite
@@ -131,6 +165,10 @@ def worlds(draw: st.DrawFn) -> dict[str, list[Row]]:
         "latency": some(delay(), 12),
         "listings": some(listing(), 4),
         "rejects": some(reject(), 4),
+        "whales": some(whale(), 12),
+        "open_interest": some(interest(), 6),
+        "flows": some(other(), 2),
+        "signals": some(other(), 2),
         "connections": some(connection(), 7),
     }
     for number, (table, rows) in enumerate(sorted(record.items())):
