@@ -31,6 +31,19 @@ CREATE OR REPLACE TEMP MACRO hours_between(from_ns, to_ns) AS (
     END
 );
 
+-- The hours between two times of funding, where the second was announced at `at_ns`. NULL unless that was
+-- within an hour after the first: no interval is shorter, so none lies between. Clocks differ by seconds.
+CREATE OR REPLACE TEMP MACRO step_hours(from_ns, to_ns, at_ns) AS (
+    CASE
+        WHEN at_ns - from_ns BETWEEN -60000000000 AND 3599000000000 THEN hours_between(from_ns, to_ns)
+    END
+);
+
+-- The hours that a list or a rule names, NULL where the frame contradicts: its funding is further away.
+CREATE OR REPLACE TEMP MACRO possible_hours(hours, at_ns, funding_ns) AS (
+    CASE WHEN coalesce(funding_ns - at_ns <= hours * 3600e9 + 60e9, true) THEN hours END
+);
+
 -- A JSON object without the fields of `known`; NULL if it has no others.
 CREATE OR REPLACE TEMP MACRO rest(object, known) AS (
     CAST(nullif(CAST(json_merge_patch(object, known) AS VARCHAR), '{}') AS JSON)

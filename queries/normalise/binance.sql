@@ -125,6 +125,11 @@ LEFT JOIN contracts AS c
     ON c.symbol = named AND e.id.recv_ns >= c.from_ns AND e.id.recv_ns < c.to_ns
 WHERE wrong IS NULL;
 
+-- moments: fundings
+SELECT symbol, ms_or_us(happened) AS moment_ns, coalesce(ms_or_us(sent), id.recv_ns) AS at_ns
+FROM sound
+WHERE type = 'markPriceUpdate'
+
 -- step: trades
 SELECT
     id, item, coalesce(stream, lower(symbol) || '@' || type) AS channel, symbol, asset, off_book,
@@ -143,21 +148,34 @@ FROM sound
 WHERE traded;
 
 -- table: funding
+-- The interval of a rate is what the time of funding moved by, where that was observed; else the list's;
+-- else the venue's default. The list is asked for once a day: the frame itself may contradict it.
 SELECT
-    id.*, item, coalesce(stream, '!markPrice@arr') AS channel, 'binance' AS exchange, symbol,
-    ms_or_us(sent) AS event_ns, num(rate) AS rate,
-    coalesce(funding_interval_hours, CASE WHEN by_default THEN 8 END) AS interval_hours,
-    ms_or_us(happened) AS next_funding_ns, num(price) AS mark_price,
+    id.*, item, coalesce(stream, '!markPrice@arr') AS channel, 'binance' AS exchange, symbol, event_ns,
+    num(rate) AS rate, coalesce(hours, named_hours, default_hours) AS interval_hours,
+    next_funding_ns, num(price) AS mark_price,
     num(index_price) AS index_price, 'expected' AS basis, false AS backfill,
-    CASE WHEN by_default THEN '{"interval_hours": "default"}'::JSON END AS extra
+    CASE
+        WHEN coalesce(hours, named_hours) IS NULL AND default_hours IS NOT NULL
+            THEN '{"interval_hours": "default"}'::JSON
+    END AS extra
 FROM (
     SELECT
-        *,
-        -- The venue's list of intervals names those that were ever adjusted; others have 8 hours.
-        listed AND funding_interval_hours IS NULL AND num(rate) IS NOT NULL AND unit = 'base'
-            AND coalesce(kind, 'perpetual') = 'perpetual' AS by_default
-    FROM sound
-    WHERE type = 'markPriceUpdate'
+        s.*, f.hours, possible_hours(s.funding_interval_hours, s.event_ns, s.next_funding_ns) AS named_hours,
+        -- The venue's list of intervals names those that were ever adjusted; others have 8 hours, and
+        -- are funded at 0, 8 and 16 o'clock.
+        CASE
+            WHEN s.listed AND s.funding_interval_hours IS NULL AND num(s.rate) IS NOT NULL
+                    AND s.unit = 'base' AND coalesce(s.kind, 'perpetual') = 'perpetual'
+                    AND coalesce(s.next_funding_ns % 28800000000000 = 0, true)
+                THEN possible_hours(8, s.event_ns, s.next_funding_ns)
+        END AS default_hours
+    FROM (
+        SELECT *, ms_or_us(sent) AS event_ns, ms_or_us(happened) AS next_funding_ns
+        FROM sound
+        WHERE type = 'markPriceUpdate'
+    ) AS s
+    LEFT JOIN fundings AS f ON f.symbol = s.symbol AND f.moment_ns = s.next_funding_ns
 );
 
 -- table: prices
@@ -202,11 +220,12 @@ FROM (
 );
 
 -- table: whales
+-- A fund is not a whale.
 SELECT
     id.*, item, channel, 'binance' AS exchange, symbol, event_ns, 'trade' AS kind,
     asset, side, price, base_size AS quantity, value AS notional_usd, trade AS tx, false AS backfill
 FROM trades
-WHERE value >= getvariable('whale_usd') AND off_book IS NOT TRUE; -- a fund is not a whale
+WHERE value >= getvariable('whale_usd') AND off_book IS NOT TRUE;
 
 -- table: latency
 SELECT

@@ -95,7 +95,11 @@ SELECT
     num(known.mark ->> '$') AS known_mark,
     coalesce(num(known.index_price ->> '$'), num(known.settle ->> '$')) AS known_index,
     num(known.rate ->> '$') AS known_rate, num(known.predicted ->> '$') AS known_predicted,
-    known.next ->> '$' AS next_funding, known.span ->> '$' AS known_span
+    CASE
+        WHEN regexp_full_match(known.next ->> '$', '\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z')
+        THEN time_ns(epoch_us(TRY_CAST(known.next ->> '$' AS TIMESTAMP)), 1000)
+    END AS next_funding_ns,
+    known.span ->> '$' AS known_span
 FROM (
     SELECT
         *,
@@ -254,6 +258,11 @@ FROM (
 )
 WHERE price IS NOT NULL;
 
+-- moments: fundings
+SELECT symbol, next_funding_ns AS moment_ns, coalesce(event_ns, id.recv_ns) AS at_ns
+FROM tickers
+WHERE fresh AND action IS DISTINCT FROM 'delete'
+
 -- table: funding once (channel, symbol, event_ns)
 -- The rate paid at event_ns (funding), or the current rate before the next payment (instrument).
 SELECT
@@ -277,16 +286,14 @@ SELECT
             WHEN regexp_full_match(known_span, '2000-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z')
             THEN nullif((epoch_us(TRY_CAST(known_span AS TIMESTAMP)) - 946684800000000) / 3600000000, 0)
         END,
-        c.funding_interval_hours
+        f.hours, c.funding_interval_hours
     ) AS interval_hours,
     known_predicted AS predicted_rate,
-    CASE
-        WHEN regexp_full_match(next_funding, '\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z')
-        THEN time_ns(epoch_us(TRY_CAST(next_funding AS TIMESTAMP)), 1000)
-    END AS next_funding_ns,
+    next_funding_ns,
     known_mark AS mark_price, known_index AS index_price, 'expected' AS basis,
     coalesce(t.event_ns < t.opened_ns, false) AS backfill
 FROM tickers AS t
+LEFT JOIN fundings AS f ON f.symbol = t.symbol AND f.moment_ns = t.next_funding_ns
 LEFT JOIN contracts AS c
     ON c.symbol = t.symbol AND t.id.recv_ns >= c.from_ns AND t.id.recv_ns < c.to_ns
 WHERE fresh AND action IS DISTINCT FROM 'delete' AND coalesce(sent_rate, sent_predicted) IS NOT NULL;

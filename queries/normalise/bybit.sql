@@ -238,21 +238,37 @@ FROM (
 )
 WHERE notional_usd >= getvariable('whale_usd');
 
+-- moments: fundings
+SELECT
+    symbol, time_ns(known_next_funding, 1000000) AS moment_ns, coalesce(event_ns, id.recv_ns) AS at_ns
+FROM fresh_tickers
+
 -- table: funding
 -- The frame has the rate; the other values are the known ones. A known time of funding that has passed
--- counts as the next one only if the frame itself sends it.
+-- counts as the next one only if the frame itself sends it. The interval is the frame's, else what the
+-- time of funding moved by, else the list's unless the frame contradicts it.
 SELECT
     id.*, 0 AS item, channel, 'bybit' AS exchange, symbol, event_ns, num(rate) AS rate,
-    CASE WHEN num(known_hours) > 0 THEN num(known_hours) ELSE listed_hours END AS interval_hours,
-    CASE
-        WHEN next_funding IS NOT NULL
-                OR time_ns(known_next_funding, 1000000) > coalesce(event_ns, id.recv_ns)
-            THEN time_ns(known_next_funding, 1000000)
-    END AS next_funding_ns,
+    coalesce(
+        CASE WHEN num(known_hours) > 0 THEN num(known_hours) END, observed_hours,
+        possible_hours(listed_hours, event_ns, next_funding_ns)
+    ) AS interval_hours,
+    next_funding_ns,
     num(known_mark) AS mark_price, num(known_index) AS index_price, 'expected' AS basis,
     false AS backfill
-FROM fresh_tickers
-WHERE num(rate) IS NOT NULL;
+FROM (
+    SELECT
+        *,
+        CASE
+            WHEN next_funding IS NOT NULL
+                    OR time_ns(known_next_funding, 1000000) > coalesce(event_ns, id.recv_ns)
+                THEN time_ns(known_next_funding, 1000000)
+        END AS next_funding_ns
+    FROM fresh_tickers
+    WHERE num(rate) IS NOT NULL
+)
+LEFT JOIN (SELECT symbol AS funded, moment_ns, hours AS observed_hours FROM fundings)
+    ON funded = symbol AND moment_ns = next_funding_ns;
 
 -- table: open_interest
 -- One side, as other venues state it; what counts both sides is then in extra. Before 2026-06 the venue

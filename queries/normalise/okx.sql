@@ -218,19 +218,27 @@ FROM (
 )
 WHERE notional_usd >= getvariable('whale_usd');
 
+-- moments: fundings
+SELECT symbol, funding_ns AS moment_ns, coalesce(event_ns, id.recv_ns) AS at_ns
+FROM events
+WHERE name = 'funding-rate' AND wrong IS NULL
+
 -- table: funding once (symbol, event_ns)
--- The rate's own interval ends at fundingTime. Old frames lack prevFundingTime: the next interval, from
--- fundingTime to nextFundingTime, is then the nearest (they differ while the venue changes it).
+-- The rate's own interval ends at fundingTime. Old frames lack prevFundingTime: it is then what the time
+-- of funding moved by, if that was observed, else the next interval, from fundingTime to nextFundingTime
+-- (they differ while the venue changes it).
 SELECT
     id.*, item, channel, 'okx' AS exchange, symbol, event_ns, rate, predicted_rate,
     coalesce(
-        hours_between(earlier_funding_ns, funding_ns), hours_between(funding_ns, later_funding_ns),
-        listed_hours
+        hours_between(earlier_funding_ns, funding_ns), observed_hours,
+        hours_between(funding_ns, later_funding_ns), listed_hours
     ) AS interval_hours,
     funding_ns AS next_funding_ns, 'expected' AS basis, backfill,
     rest(whole, '{"instId": null, "instType": null, "fundingRate": null, "nextFundingRate": null,
         "prevFundingTime": null, "fundingTime": null, "nextFundingTime": null, "ts": null}') AS extra
 FROM events
+LEFT JOIN (SELECT symbol AS funded, moment_ns, hours AS observed_hours FROM fundings)
+    ON funded = symbol AND moment_ns = funding_ns
 WHERE name = 'funding-rate' AND wrong IS NULL;
 
 -- table: open_interest once (symbol, event_ns)

@@ -144,7 +144,7 @@ class FeedBatch:
 
     @property
     def _keeps_nothing(self) -> bool:
-        return self._sql is None or glance.supports(self._sql)
+        return self._sql is None or (glance.supports(self._sql) and not self._sql.remembers)
 
     def _several(self) -> bool:
         """Return True if several runs bring files: several hosts, or one host's captures."""

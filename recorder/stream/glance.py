@@ -17,7 +17,7 @@ import pyarrow as pa
 from recorder.schema.tables import TABLES
 from recorder.stream import event
 from recorder.stream.event import Event
-from recorder.tables import normalise
+from recorder.tables import carried_state, normalise
 from recorder.tables.normalise import Normaliser
 
 #: The columns of `connections` that the SQL needs; the caller appends them to each frame.
@@ -42,8 +42,14 @@ FROM (
 
 
 def supports(normaliser: Normaliser) -> bool:
-    """Return True if a feed's rows depend on no earlier frame: no state, no dropped duplicates."""
-    kept = any(section.kind == "state" or section.once for section in normaliser.sections)
+    """Return True if a feed's rows depend on no earlier frame of their connection or event.
+
+    They may depend on what the whole feed announced (`known_moments`).
+    """
+    kept = any(
+        (section.kind == "state" and not section.shared) or section.once
+        for section in normaliser.sections
+    )
     return not (kept or normaliser.reads("carried") or normaliser.reads("all_frames"))
 
 
@@ -71,7 +77,7 @@ class Glance:
         self._db, self._incoming = connection, _Incoming()
         self._registered = False
         normalise.prepare(self._db)
-        if normaliser.reads("contracts"):
+        if normaliser.reads("contracts") or normaliser.remembers:
             # DuckDB plans a statement that reads a table each time: in 40 ms with the optimizer, in
             # 8 ms without.
             self._db.execute("PRAGMA disable_optimizer")
@@ -110,6 +116,8 @@ def _statement(normaliser: Normaliser, feed: str, tables: Sequence[str]) -> tupl
     steps = [f"frames AS MATERIALIZED ({_FRAMES.format(feed=feed, json=normalise.JSON)})"]
     if normaliser.reads("contracts"):
         steps.append(f"contracts AS MATERIALIZED ({normalise.contracts_of(feed)})")
+    if normaliser.remembers:
+        steps.append(f"known_moments AS MATERIALIZED ({carried_state.moments_of(feed)})")
     kinds = {place: kind for t in tables for _, place, kind in _places(t)}
     names = ["table", *kinds]
     rows = [_nothing({"table": "VARCHAR", **kinds})]

@@ -197,6 +197,8 @@ class Batches:
         with transaction(self._db):
             self._db.register("batch", frames)
             self._understand()
+            if (normaliser := self._normaliser) and normaliser.remembers:
+                normalise.remember(self._db, normaliser, self._feed)
 
     # -- the statements
 

@@ -4,6 +4,9 @@ Where a service sends only changes, a frame depends on the earlier frames of its
 the last full state. Rows must not depend on where a batch ends. So a `-- state:` section of the
 feed's SQL selects what to keep: rows of `connection`, `key`, `seq` and `state` (a struct). The next
 batch reads them in the relation `carried` (`name`, `connection`, `key`, `seq`, `state` as JSON).
+
+State of the whole feed has an empty `connection`; it outlives connections and runs. So have the
+times of funding (`-- moments:`), which the next batch reads in the relation `known_moments`.
 """
 
 from __future__ import annotations
@@ -21,6 +24,14 @@ CREATE TABLE IF NOT EXISTS carried_state (
 _CARRIED = """
 CREATE OR REPLACE TEMP TABLE carried AS
 SELECT name, connection, key, seq, state FROM carried_state WHERE feed = $feed
+"""
+
+_MOMENTS = """
+SELECT
+    name, key AS symbol, seq AS moment_ns, TRY_CAST(json_extract_string(state, '$.hours') AS DOUBLE)
+        AS hours
+FROM carried_state
+WHERE feed = '{feed}' AND connection = ''
 """
 
 _KEPT = """
@@ -50,6 +61,11 @@ WHERE k.connection NOT IN (
     SELECT connection FROM connections WHERE feed = $feed AND closed_ns IS NOT NULL
 )
 """
+
+
+def moments_of(feed: str) -> str:
+    """Return the SELECT of the relation `known_moments`; a feed's name has no quotes."""
+    return _MOMENTS.format(feed=feed)
 
 
 def recall(connection: duckdb.DuckDBPyConnection, feed: str) -> None:

@@ -6,6 +6,9 @@
                            `class` (the kind of message; 'control' if it is not an event, NULL if
                            it is unusable) and `reason` (why, in words, where class is NULL)
     -- step: <name>        any other intermediate result
+    -- moments: <name>     times of funding: a SELECT of `symbol`, `moment_ns` and `at_ns` (when it
+                           was announced) becomes a relation of `symbol`, `moment_ns` and `hours`
+                           since the moment before, see `MOMENTS`
     -- state: <name>       state to carry to the next batch, see `recorder.tables.carried_state`
     -- table: <table>      rows of a table of `recorder.schema.tables`, by column name
     -- table: <table> once (<columns>)
@@ -41,7 +44,7 @@ from recorder.schema.tables import TABLES
 from recorder.tables import carried_state, markers
 
 _HEADING = re.compile(
-    r"^-- (step|state|table): (\w+)(?:[ \t]+once[ \t]*\(([\w, ]+)\))?[ \t]*$", re.MULTILINE
+    r"^-- (step|state|table|moments): (\w+)(?:[ \t]+once[ \t]*\(([\w, ]+)\))?[ \t]*$", re.MULTILINE
 )
 
 
@@ -53,6 +56,7 @@ class Section:
     name: str
     sql: str
     once: tuple[str, ...] = ()  # the columns that identify an event, to drop its copies
+    shared: bool = False  # a state of the whole feed, not of a connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,11 @@ class Normaliser:
     feed: str
     sections: tuple[Section, ...]
     fingerprint: str
+
+    @property
+    def remembers(self) -> bool:
+        """Whether rows depend on what any earlier frame of the feed announced."""
+        return any(section.shared for section in self.sections)
 
     def reads(self, relation: str) -> bool:
         """Return True if the SQL names this relation."""
@@ -77,15 +86,9 @@ def parse(feed: str, text: str, where: str = "") -> Normaliser:
     where = where or f"queries/normalise/{feed}.sql"
     pieces = _HEADING.split(text)[1:]
     sections = tuple(
-        Section(
-            cast(Literal["step", "state", "table"], kind),
-            name,
-            sql.strip().removesuffix(";"),
-            tuple(column.strip() for column in (once or "").split(",") if column.strip()),
-        )
-        for kind, name, once, sql in zip(
-            pieces[::4], pieces[1::4], pieces[2::4], pieces[3::4], strict=True
-        )
+        section
+        for piece in zip(pieces[::4], pieces[1::4], pieces[2::4], pieces[3::4], strict=True)
+        for section in _sections(*piece)
     )
     if not any(s.kind == "step" and s.name == "messages" for s in sections):
         raise DataError("has no '-- step: messages'", where=where)
@@ -93,6 +96,17 @@ def parse(feed: str, text: str, where: str = "") -> Normaliser:
         if section.kind == "table":
             _check_table(section, where)
     return Normaliser(feed, sections, hashlib.sha256(text.encode()).hexdigest()[:12])
+
+
+def _sections(kind: str, name: str, once: str | None, text: str) -> tuple[Section, ...]:
+    """Return what a heading and the SQL below it stand for."""
+    sql = text.strip().removesuffix(";")
+    if kind == "moments":
+        relation = MOMENTS.replace("{name}", name).replace("{sql}", sql)
+        newest = _NEWEST.replace("{name}", name)
+        return Section("step", name, relation), Section("state", name, newest, shared=True)
+    columns = tuple(column.strip() for column in (once or "").split(",") if column.strip())
+    return (Section(cast(Literal["step", "state", "table"], kind), name, sql, columns),)
 
 
 def _check_table(section: Section, where: str) -> None:
@@ -117,6 +131,39 @@ def load(sql: str | Path) -> Normaliser:
     except FileNotFoundError:
         raise DataError("is missing", where=str(path)) from None
 
+
+#: Times of funding and the hours since the one before, as observed: the newest moment of an earlier
+#: batch, and those of this one. The moment before is surely the last one only if the next was
+#: announced within an hour of it: no interval is shorter.
+MOMENTS = """
+SELECT
+    symbol, moment_ns, known, moment_ns = max(moment_ns) OVER (PARTITION BY symbol) AS newest,
+    CASE
+        WHEN known THEN hours
+        ELSE step_hours(
+            lag(moment_ns) OVER (PARTITION BY symbol ORDER BY moment_ns), moment_ns, at_ns
+        )
+    END AS hours
+FROM (
+    SELECT symbol, moment_ns, min(at_ns) AS at_ns, max(hours) AS hours, bool_or(known) AS known
+    FROM (
+        SELECT symbol, moment_ns, at_ns, NULL::DOUBLE AS hours, false AS known
+        FROM (
+{sql}
+        )
+        WHERE symbol IS NOT NULL AND moment_ns IS NOT NULL
+        UNION ALL BY NAME
+        SELECT symbol, moment_ns, hours, true AS known FROM known_moments WHERE name = '{name}'
+    )
+    GROUP BY symbol, moment_ns
+)
+"""
+
+_NEWEST = """
+SELECT '' AS connection, symbol AS key, moment_ns AS seq, {'hours': hours} AS state
+FROM {name}
+WHERE newest AND NOT known
+"""
 
 #: The shared macros that feeds' SQL may use: what a symbol and what a title says.
 _NAMES = (
@@ -228,7 +275,7 @@ def apply(
     `feed` is the name that the rows carry; `whale_usd` is the least notional (US dollars) of a
     whale's trade.
     """
-    _make_frames(connection, normaliser, feed)
+    _make_relations(connection, normaliser, feed)
     connection.execute(f"SET VARIABLE whale_usd = {float(whale_usd)!r}")
     for section in normaliser.sections:
         match section.kind:
@@ -242,7 +289,21 @@ def apply(
         connection.execute(f"INSERT INTO rejects BY NAME {REJECTED}")
 
 
-def _make_frames(connection: duckdb.DuckDBPyConnection, normaliser: Normaliser, feed: str) -> None:
+def remember(connection: duckdb.DuckDBPyConnection, normaliser: Normaliser, feed: str) -> None:
+    """Carry the state of the whole feed after the relation `fresh`, whose rows are elsewhere."""
+    last = max(at for at, section in enumerate(normaliser.sections) if section.shared)
+    _make_relations(connection, normaliser, feed)
+    for section in normaliser.sections[: last + 1]:
+        if section.kind == "step":
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE {section.name} AS {section.sql}")
+        elif section.shared:
+            carried_state.remember(connection, feed, section.name, section.sql)
+
+
+def _make_relations(
+    connection: duckdb.DuckDBPyConnection, normaliser: Normaliser, feed: str
+) -> None:
+    """Create the relations that a feed's SQL reads."""
     if normaliser.reads("all_frames"):
         connection.execute(_frames("TABLE", "all_frames", feed, "batch", _IS_FRESH))
         connection.execute(_FRESH_OF_ALL)
@@ -252,6 +313,9 @@ def _make_frames(connection: duckdb.DuckDBPyConnection, normaliser: Normaliser, 
         connection.execute(f"CREATE OR REPLACE TEMP TABLE contracts AS {contracts_of(feed)}")
     if normaliser.reads("carried"):
         carried_state.recall(connection, feed)
+    if normaliser.remembers:
+        moments = carried_state.moments_of(feed)
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE known_moments AS {moments}")
 
 
 def contracts_of(feed: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import duckdb
@@ -21,6 +22,7 @@ from recorder.tables.rebuild.rebuild_scope import (
     Scope,
     part_of,
 )
+from recorder.tables.rules import Rules
 
 
 @dataclass(slots=True)
@@ -83,15 +85,29 @@ def _second(stem: str) -> int:
     return int(time.timestamp()) * NS
 
 
+#: Two times of funding are at most this far apart (see the macro `hours_between`).
+_REACH_NS = 48 * 3600 * NS
+
+
 def parts(
-    db: duckdb.DuckDBPyConnection, layout: Layout, scope: Scope, reporter: Reporter
+    db: duckdb.DuckDBPyConnection,
+    layout: Layout,
+    rules: Callable[[str], Rules],
+    scope: Scope,
+    reporter: Reporter,
 ) -> list[RebuildPart]:
-    """Return what to rebuild of a scope, feed by feed; warn of what cannot be rebuilt."""
+    """Return what to rebuild of a scope, feed by feed; warn of what cannot be rebuilt.
+
+    Raises:
+        DataError: the SQL of a feed is missing or wrong.
+    """
     result = []
     for feed in scope.feeds or layout.feeds():
         known = _known(db, feed)
         units, gone = _units(layout, feed, known)
-        part = part_of(feed, units, gone, known.lives, scope)
+        normaliser = rules(feed).load()
+        reach = _REACH_NS if normaliser and normaliser.remembers else 0
+        part = part_of(feed, units, gone, known.lives, replace(scope, reach_ns=reach))
         if gone:
             since = iso(part.from_ns) if part else "none"
             reporter.warn(

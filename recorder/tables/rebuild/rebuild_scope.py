@@ -27,6 +27,7 @@ class Scope:
     from_ns: int | None = None
     to_ns: int | None = None
     wait_ns: int = LAST  # frames from then on are left for later
+    reach_ns: int = 0  # rows depend on frames up to this long before, whatever their connection
 
     @property
     def whole(self) -> bool:
@@ -126,7 +127,7 @@ def part_of(
         return None
     if border > FIRST:
         from_ns = max(from_ns, min(unit.first_ns for unit in there))
-    start = start_of([*units, *gone], lives, from_ns, border)
+    start = start_of([*units, *gone], lives, from_ns - scope.reach_ns, border)
     if start == FIRST and border > FIRST:
         start = min(unit.first_ns for unit in there)
         kept = frozenset(o.connection for o in lives if o.first_ns < start <= o.until_ns)

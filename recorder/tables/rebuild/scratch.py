@@ -78,7 +78,7 @@ def rebuilt_in_scratch(
         UsageError: no raw is left within the scope.
     """
     with closing(private.connect(layout)) as db:
-        parts = coverage.parts(db, layout, scope, reporter)
+        parts = coverage.parts(db, layout, rules, scope, reporter)
         done = _sealed(db)
     if not parts:
         hint = "see what there is: recorder query coverage"
