@@ -160,6 +160,8 @@ SELECT
         WHEN kind = 'liquidation' THEN 'a liquidation without a side'
         WHEN kind = 'trade' AND coalesce(price, size) IS NOT NULL AND trade_kind <> 'Regular'
             THEN 'no rule for a trade of the kind ' || short(trade_kind) || ', and it carries no time'
+        WHEN kind = 'trade' AND price IS NOT NULL AND size IS NOT NULL AND coalesce(trade_kind, side) IS NULL
+            THEN 'a trade without a kind and without a side: it may be a settlement'
         WHEN kind = 'trade' THEN 'a trade without a number as price, or as size'
         WHEN kind = 'funding' THEN 'a funding without a number as rate'
     END AS wrong
@@ -167,7 +169,7 @@ FROM items
 WHERE fresh AND action IS DISTINCT FROM 'delete' AND (
     symbol IS NULL AND kind IN ('liquidation', 'trade', 'funding', 'instrument')
     OR kind = 'liquidation' AND side IS NULL
-    OR kind = 'trade' AND (price IS NULL OR size IS NULL OR trade_kind <> 'Regular' AND event_ns IS NULL)
+    OR kind = 'trade' AND (price IS NULL OR size IS NULL OR coalesce(trade_kind, side) IS NULL OR trade_kind <> 'Regular' AND event_ns IS NULL)
     OR kind = 'funding' AND rate IS NULL
 )
 UNION ALL BY NAME

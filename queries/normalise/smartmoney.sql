@@ -142,8 +142,9 @@ SELECT
     id.*, 0 AS item, coalesce(channel, 'derivatives:liquidations') AS channel,
     exchange, symbol, event_ns,
     CASE WHEN lower(own[1]) IN ('long', 'short') THEN lower(own[1]) END AS position_side,
-    own[1] AS raw_side, num(own[2]) AS price, num(own[3]) AS quantity,
-    CASE WHEN num(own[3]) IS NOT NULL THEN 'base' END AS quantity_unit, num(own[4]) AS notional_usd,
+    own[1] AS raw_side, num(own[2]) AS price,
+    num(own[3]) AS quantity, -- in a unit that the service does not document: coins or contracts
+    num(own[4]) AS notional_usd,
     leftover(object, held + list_count(own[:4]), event_ns, '{
         "side": null, "price": null, "quantity": null, "size_usd": null}') AS extra
 FROM (

@@ -97,8 +97,8 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
             Column(
                 "interval_hours",
                 "DOUBLE",
-                "hours of the rate's own interval: the frame's, else observed, else the list's, else the "
-                "venue's default (extra says so); NULL if unknown",
+                "hours of the rate's own interval: the frame's, else observed, else the list's, "
+                "else the venue's default (extra says so); NULL if unknown",
             ),
             Column("predicted_rate", "DOUBLE", "the next interval's predicted rate, as a fraction"),
             Column(

@@ -102,7 +102,7 @@ def test_events_of_the_fast_path_are_those_of_the_tables(tmp_path: Path) -> None
 
 
 def test_intervals_that_were_observed_are_those_of_the_tables(tmp_path: Path) -> None:
-    """The time of funding moves between looks; what it moved by is carried from each to the next."""
+    """The time of funding moves between looks; what it moved by is carried on."""
     writer = Writer(tmp_path, "binance")
     stream, funded = writer.open(), T0 - T0 % (4 * 3600 * NS)
     follower = glancing(tmp_path)

@@ -65,7 +65,7 @@ EVENTS: list[tuple[str, str, str, dict[str, Any], dict[str, Any]]] = [
         "liquidations",
         {"symbol": "BTC", "price": 85000.5, "side": "Short", "quantity": 0.5, "leverage": 20},
         {"symbol": "BTC", "position_side": "short", "raw_side": "Short", "price": 85000.5,
-         "quantity": 0.5, "quantity_unit": "base", "extra": {"leverage": 20}},
+         "quantity": 0.5, "extra": {"leverage": 20}},
     ),
     (
         "open_interest",
