@@ -163,11 +163,12 @@ FROM (
     SELECT
         s.*, f.hours, possible_hours(s.funding_interval_hours, s.event_ns, s.next_funding_ns) AS named_hours,
         -- The venue's list of intervals names those that were ever adjusted; others have 8 hours, and
-        -- are funded at 0, 8 and 16 o'clock.
+        -- are funded at 0, 8 and 16 o'clock: one that is funded at another full hour was adjusted since.
         CASE
             WHEN s.listed AND s.funding_interval_hours IS NULL AND num(s.rate) IS NOT NULL
                     AND s.unit = 'base' AND coalesce(s.kind, 'perpetual') = 'perpetual'
-                    AND coalesce(s.next_funding_ns % 28800000000000 = 0, true)
+                    AND (s.next_funding_ns % 3600000000000 = 0 AND s.next_funding_ns % 28800000000000 <> 0)
+                        IS NOT TRUE
                 THEN possible_hours(8, s.event_ns, s.next_funding_ns)
         END AS default_hours
     FROM (
