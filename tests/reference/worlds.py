@@ -64,6 +64,49 @@ def rate(draw: st.DrawFn) -> Row:
 
 
 @st.composite
+def busy_rate(draw: st.DrawFn) -> Row:
+    """One asset on three venues, so that rates meet: spreads, histories, ties."""
+    at = T0 + draw(st.sampled_from([0, 1, 2, 5, 1790, 1800, 1801, 3600])) * SECOND
+    return draw(rate()) | {
+        "recv_ns": at,
+        "event_ns": at,
+        "exchange": draw(st.sampled_from(["binance", "okx", "bybit"])),
+        "symbol": "BTCUSDT",
+        "rate": draw(st.sampled_from([0.0001, 0.0002, 0.0003, 0.0008, -0.0003, 0.002])),
+        "interval_hours": draw(st.sampled_from([8.0, 8.0, 1.0])),
+        "basis": "expected",
+        "backfill": draw(st.sampled_from([False, False, False, None, True])),
+    }
+
+
+@st.composite
+def burst(draw: st.DrawFn) -> Row:
+    """Liquidations of one instrument, seconds apart."""
+    at = T0 + draw(st.sampled_from([0, 1, 2, 10, 11, 12, 20, 22, 23])) * SECOND
+    return draw(liquidation()) | {
+        "recv_ns": at,
+        "feed": "f",
+        "exchange": "binance",
+        "symbol": "BTCUSDT",
+        "backfill": draw(st.sampled_from([False, False, False, True])),
+    }
+
+
+@st.composite
+def near_price(draw: st.DrawFn) -> Row:
+    """Prices of the instrument of the bursts, around them."""
+    at = T0 + draw(st.integers(-62, 85)) * SECOND
+    return draw(price()) | {
+        "recv_ns": at,
+        "event_ns": at,
+        "feed": "f",
+        "exchange": "binance",
+        "symbol": "BTCUSDT",
+        "price": draw(st.sampled_from([99.0, 100.0, 101.0, 103.0])),
+    }
+
+
+@st.composite
 def delay(draw: st.DrawFn) -> Row:
     row = draw(common())
     steps = [draw(st.sampled_from([None, -5, 0, 7, 7, 1000])) for _ in range(3)]
@@ -171,6 +214,10 @@ def worlds(draw: st.DrawFn) -> dict[str, list[Row]]:
         "signals": some(other(), 2),
         "connections": some(connection(), 7),
     }
+    if draw(st.booleans()):  # one instrument, dense enough for spreads, histories and cascades
+        record["funding"] += draw(st.lists(busy_rate(), min_size=6, max_size=14))
+        record["liquidations"] += draw(st.lists(burst(), min_size=3, max_size=8))
+        record["prices"] += draw(st.lists(near_price(), min_size=4, max_size=12))
     for number, (table, rows) in enumerate(sorted(record.items())):
         for n, row in enumerate(rows):
             row |= {"seq": 1000 * number + n, "item": 0}
