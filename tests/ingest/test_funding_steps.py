@@ -123,7 +123,7 @@ def test_a_lake_has_the_same(tmp_path: Path) -> None:
     for frames in lives("binance", 2):
         record.take("binance", frames)
         worlds.take(one)
-    assert_same(worlds.lake(one), worlds.without_clock_errors(record.everything()))
+    assert_same(worlds.lake(one), record.everything())
     assert hours_of(record) == HOURS
 
 
