@@ -13,15 +13,17 @@ from random import Random
 from kit.captures import capturing, eventually, rows
 from kit.servers import CONT, PING, PONG, TEXT, Peer, Script, encode, serving
 
+from recorder.session.bounds import Bounds
+
 from .disk import peak_mb
 from .kills import clean
 from .outcome import Outcome, Scale, by_connection, judge
 from .source import Source
 
 _GOOD = "good"
-#: Capture itself takes about 48 MB; a peer may hold a message of `max_frame_mb` (here 8) twice.
-_MOST_MB = 110
 _FRAME_MB = 8
+#: Capture itself takes about 48 MB; the rest is leeway for what it writes meanwhile.
+_OWN_MB = 94
 
 
 def hostile_peers(seed: int, scale: Scale) -> Outcome:
@@ -33,6 +35,14 @@ def hostile_peers(seed: int, scale: Scale) -> Outcome:
         with tempfile.TemporaryDirectory() as place:
             asyncio.run(_beside(Path(place) / "data", names, dice, seconds, outcome))
     return outcome
+
+
+def _most_mb(peers: int) -> int:
+    """Return the memory that capture may take: each peer may hold a message of its own, twice.
+
+    All peers together may hold what capture allows for the incomplete messages of the process.
+    """
+    return _OWN_MB + min(2 * _FRAME_MB * peers, Bounds().partial_bytes >> 20)
 
 
 async def _beside(
@@ -57,7 +67,8 @@ async def _beside(
     problem = outcome.add(judge(source.talks, by_connection(rows(data, _GOOD))))
     # One connection: no peer's behaviour has cost the good one its own.
     cut = "" if len(source.talks) == 1 else f"the good feed connected {len(source.talks)} times"
-    fat = "" if peak < _MOST_MB else f"{peak:.0f} MB of memory"
+    most = _most_mb(len(names))
+    fat = "" if peak < most else f"{peak:.0f} MB of memory, where {most} MB are the bound"
     code = 0 if code == 3 else code  # 3: some never connected
     for _ in names:
         outcome.survive(
