@@ -40,6 +40,10 @@ PLANNED = "planned reconnect"
 #: A service that asks faster than `send_every` lets us reply gets only the newest replies.
 _MOST_REPLIES = 64
 
+#: Seconds after the handshake: a quiet connection's first pong shows that it brings what is sent,
+#: before it takes over from another one, and ends a gap.
+_FIRST_PING = 1.0
+
 
 class State(Enum):
     """The state of a link."""
@@ -136,7 +140,7 @@ class Machine:
         self._hello = deque(self.plan.hello)
         self._next_send = at
         self._next_ping = at + self.plan.ping_every
-        self._next_control = at + (self._control_ping_every or 0.0)
+        self._next_control = at + min(self._control_ping_every or 0.0, _FIRST_PING)
         self._resubscribed_at = None
         self._renewed = False
         return self._due_messages(at)

@@ -276,6 +276,23 @@ def test_pings_leave_time_for_a_pong_before_a_short_limit() -> None:
     assert line.machine.state is State.LIVE
 
 
+def test_a_new_connection_is_pinged_soon_and_then_at_its_interval() -> None:
+    line = Driven(plan(silence=600.0, control_ping_every=20.0)).live()
+    line.heard = 1e9
+    begun = line.now
+    pinged = []
+    while line.now < begun + 45.0:
+        if Ping() in line.until(line.now + 0.25):
+            pinged.append(line.now - begun)
+    assert pinged == [1.0, 21.0, 41.0]
+
+
+def test_a_connection_whose_pings_may_count_against_us_is_sent_none() -> None:
+    line = Driven(plan(silence=600.0, control_ping_every=None)).live()
+    line.heard = 1e9
+    assert Ping() not in line.until(line.now + 60.0)
+
+
 def test_a_mute_channel_is_asked_for_again_once_and_then_the_line_reconnects() -> None:
     line = Driven(plan(cadence=30.0, hello=("subscribe",))).live()
     line.heard = 1e9
