@@ -13,7 +13,7 @@ from kit.records import Record
 from kit.rows import Bench
 
 from recorder.schema.tables import TABLES
-from recorder.tables import normalise
+from recorder.tables import batch, normalise
 
 from .test_binance_rows import AGG_TRADE, MARK_PRICE, SELL
 from .test_cryptolisting_rows import NEW, THREE
@@ -287,7 +287,7 @@ def test_arrays_of_all_symbols_are_ingested_in_little_memory() -> None:
     with duckdb.connect(config={"memory_limit": "400MB", "temp_directory": ""}) as db:
         for made in TABLES.values():
             db.execute(made.ddl)
-        normalise.prepare(db)
+        batch.prepare(db)
         db.register("fresh", table(frames_of([whole] * 30)))
         normalise.apply(db, normalise.load("binance"), "binance", whale_usd=1e5)
         assert db.execute("SELECT count(*) FROM funding").fetchall() == [(30 * 600,)]

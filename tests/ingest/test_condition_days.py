@@ -110,6 +110,8 @@ def test_a_gap_degrades_a_day_unless_another_line_covers_it(
 ) -> None:
     days = Days(tmp_path)
     other = days.writer.open("B", "prices") if not back else None
+    if other is not None:
+        days.writer.put(other, b"a line covers from its first frame on")
     days.writer.close(days.stream)
     at = days.writer.now
     days.at(at + back * NS)

@@ -240,7 +240,7 @@ def test_one_host_s_gap_is_covered_by_the_other_s_line(tmp_path: Path) -> None:
     record.ingest()
     gaps = record.sql("SELECT from_ns, to_ns, line, covered FROM gaps WHERE line_group = 'g'")
     inner = [gap for gap in gaps if gap[1] is not None]
-    assert inner == [(T0 + 100 * NS, T0 + 160 * NS, "A", True)]
+    assert inner == [(T0 + 100 * NS, T0 + 165 * NS, "A", True)]
     race = record.sql("SELECT line, arrivals, wins, missed FROM line_race(since := NULL)")
     assert race == [("A", 24, 24, 6), ("B", 30, 0, 0)]
     assert len({row[0] for row in record.sql("SELECT connection FROM connections")}) == 4

@@ -15,7 +15,7 @@ import pytest
 from kit.commands import call, start
 from kit.frames import RUN, T0, events, frames_of
 from kit.journals import Writer, eventful, seal_all
-from kit.lives import DOUBLED, FEED, FEWER, SQL, Life, lived
+from kit.lives import DOUBLED, FEED, FEWER, PAST, SQL, Life, lived
 from kit.records import Published, assert_same
 
 from recorder.clock import DAY_NS, NS
@@ -442,11 +442,11 @@ def test_ingest_says_which_rows_older_sql_made(record: Published) -> None:
 def test_segments_of_another_host_that_come_late_are_picked_up(tmp_path: Path) -> None:
     there = Life(tmp_path / "there", "there")
     here = lived(tmp_path / "here", captures=2)
-    there.now = T0 + 2 * DAY_NS
+    there.now = PAST + 2 * DAY_NS
     there.capture()
     there.capture()
     there.seal()
-    here.now = T0 + 4 * DAY_NS
+    here.now = PAST + 4 * DAY_NS
     here.capture()
     here.seal()
     here.ingest()
