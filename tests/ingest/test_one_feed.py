@@ -32,8 +32,8 @@ from recorder.tables.rules import RulesOf
 from .hosts import Host, life
 
 PACKAGE = Path(recorder.__file__).parent
-MOST = 8
-MOST_WITH_RECORD = 17  # each file of `record/` counted: names, store, reader, blocks and so on
+MOST = 9  # eight, and that of the state which this feed carries from batch to batch
+MOST_WITH_RECORD = 18  # each file of `record/` counted: names, store, reader, blocks and so on
 
 #: What reads segments.
 RECORD = ("record/",)
