@@ -58,8 +58,7 @@ class _Rows:
             end if end > block.first_seq + count else block.first_seq + count,
         )
         since, until = self.span or (block.recv_ns, block.recv_ns)
-        if not since <= block.recv_ns <= until or self.span is None:
-            self.span = min(since, block.recv_ns), max(until, block.recv_ns)
+        self.span = min(since, block.recv_ns), max(until, block.recv_ns)
         self.bytes += len(block.body)
 
     def table(self) -> pa.Table:
