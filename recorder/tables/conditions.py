@@ -164,8 +164,7 @@ class _Day:
     ) -> None:
         self._db, self._layout = db, layout = sources.db, sources.layout
         self._window, self._found = window, found
-        # Without rows in the ledger no table has any, and the query over all of them is left out.
-        self._sums = day_facts.channels(db, window) if found else []
+        self._sums = day_facts.channels(db, window)
         self._lives: Lives = day_facts.lives(db, window)
         self._gaps: list[GapRow] = day_facts.gap_rows(db, window)
         self._silent = day_facts.silent(db, window, cadences or {})

@@ -6,8 +6,7 @@ import glob
 import hashlib
 import shutil
 import time
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import duckdb
@@ -53,25 +52,20 @@ def tables(connection: duckdb.DuckDBPyConnection) -> None:
     each start of an ingest comes through here.
     """
     made = [table.ddl for table in (ABOUT, LEDGER, PRUNED, CONDITIONS, *TABLES.values())]
-    with _unless_made(connection, "definitions", made) as missing:
-        for ddl in made if missing else ():
-            connection.execute(ddl)
+    _make(connection, "definitions", made)
 
 
-@contextmanager
-def _unless_made(
-    connection: duckdb.DuckDBPyConnection, name: str, definitions: Iterable[str]
-) -> Iterator[bool]:
-    """Yield True in a transaction if the current database was not made by these definitions.
+def _make(connection: duckdb.DuckDBPyConnection, name: str, statements: Sequence[str]) -> None:
+    """Run the statements, unless the current database was made by them.
 
     `about` keeps their digest under the name.
     """
-    digest = hashlib.blake2b("\n".join(definitions).encode(), digest_size=16).hexdigest()
+    digest = hashlib.blake2b("\n".join(statements).encode(), digest_size=16).hexdigest()
     if about(connection, name) == digest:
-        yield False
         return
     with transaction(connection):
-        yield True
+        for sql in statements:
+            connection.execute(sql)
         connection.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", [name, digest])
 
 
@@ -81,10 +75,7 @@ def define(
     """Create everything that readers use in the current database: tables, `raw`, macros."""
     tables(connection)
     prepare(connection, layout, damaged)  # tries again where it fails, which ends a transaction
-    macros = canned.macros()
-    with _unless_made(connection, "macros", macros) as missing:
-        for sql in macros if missing else ():  # they take half a second
-            connection.execute(sql)
+    _make(connection, "macros", canned.macros())  # they take half a second
 
 
 def prepare(
