@@ -69,7 +69,7 @@ test-cluster: .venv/installed-dev
 
 docs: .venv/installed-dev
 	UPDATE_DOCS=1 $(BIN)/pytest -q tests/test_docs.py tests/test_settings_page.py tests/test_cli.py \
-	    tests/status/test_conditions.py \
+	    tests/status/test_conditions.py tests/ingest/test_copies.py \
 	    tests/lake/test_scale_page.py::test_the_page_tells_what_the_figures_give
 
 bench: .venv/installed-dev

@@ -1,6 +1,6 @@
 -- title: The part of a frame that copies on several lines have in common
 -- description: Removes what a service stamps on each connection's copy of a frame, such as the time of
---   sending. The patterns are those of the feeds (`Feed.stamped`).
+--   sending. `make docs` makes it of the feeds' patterns (`Feed.stamped`).
 -- param payload BLOB = NULL  -- the bytes of a frame
 -- example: SELECT frame_key('{"e":"trade","E":1,"t":7}'::BLOB)
 coalesce(encode(regexp_replace(TRY(decode($payload)),

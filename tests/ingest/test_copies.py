@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.frames import T0, frames_of, marker
+from kit.pages import ROOT, generated
 from kit.records import Published, Record
 
 from recorder.answers import canned
@@ -26,6 +27,7 @@ from recorder.tables import arrivals
 from recorder.tables.rules import stamped_of
 
 MS_0 = T0 // 1_000_000
+MACRO = "queries/shared/frame_key.sql"
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,24 @@ STAMPED = (
 
 def test_every_feed_with_stamps_is_asked_here() -> None:
     assert {kind for kind in KINDS if feed(kind).stamped} == {one.feed for one in STAMPED}
+
+
+def frame_key() -> str:
+    """The macro's file: its header, and the patterns of all feeds as alternatives."""
+    header, _, _ = (ROOT / MACRO).read_text("utf-8").partition("coalesce(")
+    patterns = [stamps for kind in KINDS if (stamps := feed(kind).stamped)]
+    assert all(stamps.groups == 1 for stamps in patterns)
+    quoted = ("'" + stamps.pattern.decode().replace("'", "''") + "'" for stamps in patterns)
+    alternatives = "\n        || '|' || ".join(quoted)
+    groups = "".join(f"\\{number}" for number in range(1, len(patterns) + 1))
+    return (
+        f"{header}coalesce(encode(regexp_replace(TRY(decode($payload)),\n        {alternatives},\n"
+        f"    '{groups}', 'g')), $payload)\n"
+    )
+
+
+def test_the_macro_is_made_of_the_feeds_patterns() -> None:
+    generated(MACRO, frame_key())
 
 
 def test_the_macro_has_every_feeds_pattern(database: duckdb.DuckDBPyConnection) -> None:
