@@ -4,7 +4,8 @@
 -- param word VARCHAR = NULL  -- the word
 -- example: SELECT is_ticker('1INCH')
 coalesce(
-    regexp_full_match($word, '[$]?[\p{L}\p{N}][\p{L}\p{N}._]{0,19}')
+    length($word) <= 21  -- as a count in the pattern, it would copy the classes 20 times
+    AND regexp_full_match($word, '[$]?[\p{L}\p{N}][\p{L}\p{N}._]*')
     AND NOT regexp_full_match($word, '\p{Lu}\p{Ll}{2,}|\p{Ll}{1,3}|.*[\p{Hangul}].*|\d{4,}|.*\d\d?[xX]|\d+:.*')
     AND lower($word) NOT IN (
         'utc', 'kst', 'gmt', 'krw', 'usd', 'eea', 'api', 'eu', 'uae', 'ios', 'android', 'updated', 'update', 'new',

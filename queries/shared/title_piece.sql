@@ -4,17 +4,16 @@
 -- param piece VARCHAR = NULL  -- the piece
 -- param contract BOOLEAN = false  -- true if the title is about contracts; NULL if it lists and delists nothing
 -- example: SELECT title_piece('Meteora (MET)', false)
-CASE
-    WHEN len(bracketed($piece)) > 0 THEN bracketed($piece)
+list_transform([bracketed($piece)], lambda named: CASE
+    WHEN len(named) > 0 THEN named
     ELSE list_filter(
-        [CASE
-            WHEN $contract IS NOT NULL AND contains($piece, '/') THEN trim(split_part(regexp_replace($piece, ' *\(.*$', ''), '/', 1))
+        list_transform([regexp_replace($piece, ' *\(.*$', '')], lambda bare: CASE
+            WHEN $contract IS NOT NULL AND contains($piece, '/') THEN trim(split_part(bare, '/', 1))
             WHEN $contract THEN regexp_replace(
-                regexp_replace($piece, ' *\(.*$', ''),
-                '^(.+?)[-_/]?(?:USDT|USDC|USD1|FDUSD|BUSD|USDE|USD)$|^(BTC|ETH|BNB|SOL|XRP|DOGE)U$', '\1\2'
+                bare, '^(.+?)[-_/]?(?:USDT|USDC|USD1|FDUSD|BUSD|USDE|USD)$|^(BTC|ETH|BNB|SOL|XRP|DOGE)U$', '\1\2'
             )
-            ELSE regexp_replace($piece, ' *\(.*$', '')
-        END],
+            ELSE bare
+        END),
         lambda word: is_ticker(word)
     )
-END
+END)[1]

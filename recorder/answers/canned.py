@@ -44,6 +44,9 @@ if TYPE_CHECKING:  # completion and help must not load them
     import duckdb
     import pyarrow as pa
 
+#: Under this name the table `about` keeps the digest of the stored macros.
+STORED = "macros"
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
@@ -240,10 +243,7 @@ def macros() -> tuple[str, ...]:
 
 
 def _share(connection: duckdb.DuckDBPyConnection, query: Query) -> None:
-    """Define the shared macros that the query calls, for this connection only.
-
-    The database may be of another version, with other macros.
-    """
+    """Define the shared macros that the query calls, for this connection only."""
     _define(connection, query.sql)
 
 
@@ -280,9 +280,14 @@ def share(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
 
 
 def _define(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Define the shared macros that a text calls, unless the database has this version's."""
+    from recorder.schema.versions import about, digest
+
     known = shared()
-    for name in _called(sql, known):
-        connection.execute(_macro(known[name], "TEMP MACRO"))
+    names = _called(sql, known)
+    if names and about(connection, STORED) != digest(macros()):
+        for name in names:
+            connection.execute(_macro(known[name], "TEMP MACRO"))
 
 
 def run(

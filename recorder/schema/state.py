@@ -115,7 +115,7 @@ ABOUT = Table(
         Column(
             "name",
             "VARCHAR PRIMARY KEY",
-            "schema: version of the tables; recorder: version; definitions: digest of the tables",
+            "schema: version of the tables; recorder: version; definitions, macros: their digests",
         ),
         Column("value", "VARCHAR NOT NULL", "the value"),
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -22,6 +24,11 @@ def about(db: duckdb.DuckDBPyConnection, name: str) -> str | None:
         return None
     rows = db.execute("SELECT value FROM about WHERE name = ?", [name]).fetchall()
     return str(rows[0][0]) if rows else None
+
+
+def digest(statements: Sequence[str]) -> str:
+    """Return by what a database states which statements made it."""
+    return hashlib.blake2b("\n".join(statements).encode(), digest_size=16).hexdigest()
 
 
 def of_another_version(found: str, where: Path | str) -> OtherVersionError:

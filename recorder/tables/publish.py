@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import shutil
 import time
 from collections.abc import Collection, Sequence
@@ -19,7 +18,7 @@ from recorder.record.store import directories
 from recorder.schema.raw import RAW_COLUMNS
 from recorder.schema.state import ABOUT, CONDITIONS, LEDGER, PRUNED
 from recorder.schema.tables import TABLES
-from recorder.schema.versions import about
+from recorder.schema.versions import about, digest
 from recorder.tables.batch import transaction
 
 #: The newest state, and the one before it for a reader that has resolved the link but not yet
@@ -60,13 +59,13 @@ def _make(connection: duckdb.DuckDBPyConnection, name: str, statements: Sequence
 
     `about` keeps their digest under the name.
     """
-    digest = hashlib.blake2b("\n".join(statements).encode(), digest_size=16).hexdigest()
-    if about(connection, name) == digest:
+    made = digest(statements)
+    if about(connection, name) == made:
         return
     with transaction(connection):
         for sql in statements:
             connection.execute(sql)
-        connection.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", [name, digest])
+        connection.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", [name, made])
 
 
 def define(
@@ -75,7 +74,7 @@ def define(
     """Create everything that readers use in the current database: tables, `raw`, macros."""
     tables(connection)
     prepare(connection, layout, damaged)  # tries again where it fails, which ends a transaction
-    _make(connection, "macros", canned.macros())  # they take half a second
+    _make(connection, canned.STORED, canned.macros())
 
 
 def prepare(

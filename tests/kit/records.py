@@ -135,7 +135,10 @@ def _memory() -> duckdb.DuckDBPyConnection:
 
 
 def empty_tables(layout: Layout) -> None:
-    """Give a data directory without tables a copy of empty ones: making them takes a while."""
+    """Give a data directory without tables a copy of empty ones, with their macros.
+
+    Making them takes most of a second.
+    """
     path = private.database(layout)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,9 +147,10 @@ def empty_tables(layout: Layout) -> None:
 
 @functools.cache
 def _made_once() -> tempfile.TemporaryDirectory[str]:
-    """Make empty tables, once per process; return their data directory."""
+    """Make empty tables and their macros, once per process; return their data directory."""
     place = tempfile.TemporaryDirectory(prefix="recorder-test-tables-")
-    Ingest(Layout(Path(place.name)), Rules).close()
+    with closing(Ingest(Layout(Path(place.name)), Rules)) as work:
+        work.publish()
     return place
 
 
