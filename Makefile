@@ -22,7 +22,7 @@ SPREAD := --numprocesses auto --dist loadfile
 demo: .venv/installed
 	$(BIN)/recorder demo --seconds $(SECONDS)
 
-# What needs no process, no socket and no wall clock: under a minute on two cores.
+# What starts no process and makes no tables: about a minute on two cores.
 check: .venv/installed-dev
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=recurse lint types quick
 
@@ -75,10 +75,11 @@ docs: .venv/installed-dev
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks.capture
 
+# The faults of docs/reliability.md, and the long form of every test.
 torture: .venv/installed-dev
 	$(BIN)/python -m benchmarks.reliability
 	COMPACT_KILLS=100 $(BIN)/pytest -q tests/ingest/test_compact.py -k kill_dash_nine
-	RECORDER_TEST_FULL=1 RECORDER_TEST_COMMITS=15 $(BIN)/pytest -q tests/lake
+	RECORDER_TEST_FULL=1 RECORDER_TEST_COMMITS=15 $(BIN)/pytest $(SPREAD) -m 'not process'
 	RECORDER_TEST_RECORDS=1000 $(BIN)/pytest -q tests/reference
 
 clean:

@@ -24,6 +24,43 @@ _PHASES = (Phase.explicit, Phase.generate)
 settings.register_profile("unshrunk", settings.get_profile("steady"), phases=_PHASES)
 
 
+#: The directories and modules whose tests make tables, or try thousands of worlds: a second and
+#: more each. `make check` leaves them out.
+SLOW = [
+    "alerts",
+    "backtest",
+    "exports",
+    "ingest",
+    "lake",
+    "queries",
+    "reference",
+    "bucket/test_reading",
+    "player/test_cover",
+    "record/test_day_seal",
+    "record/test_hostile_files",
+    "record/test_merge",
+    "record/test_read",
+    "record/test_tampering",
+    "session/test_handover",
+    "status/test_quiet_feed",
+    "test_arrivals",
+    "test_canned",
+    "test_gaps",
+    "test_plot",
+    "test_raw_errors",
+    "test_verify",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of `SLOW`."""
+    root = Path(__file__).parent
+    for item in items:
+        place = item.path.relative_to(root).with_suffix("")
+        if place.parts[0] in SLOW or place.as_posix() in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let no unmarked test start a process."""
     config.pluginmanager.register(Guard(), "guard")

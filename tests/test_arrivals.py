@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.effort import examples
 
 from recorder.clock import NS
 from recorder.schema.raw import RAW
@@ -131,7 +132,7 @@ def test_what_one_line_missed_the_other_brings(database: duckdb.DuckDBPyConnecti
     ),
     st.lists(st.integers(0, 24), max_size=4),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_rows_are_the_greater_count_of_either_line_however_the_batches_fall(
     database: duckdb.DuckDBPyConnection, steps: list[tuple[int, str, bytes]], cuts: list[int]
 ) -> None:
@@ -209,7 +210,7 @@ def test_bytes_that_come_every_second_are_counted_alike_on_both(
         st.tuples(st.integers(0, 40), st.sampled_from([1, 3, 20, 200])), min_size=1, max_size=4
     ),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_any_overlaps_give_the_same_rows_however_the_batches_fall(
     database: duckdb.DuckDBPyConnection,
     steps: list[tuple[int, int, bytes]],

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.effort import examples
 
 from recorder.record import gaps as rule
 from recorder.record.gaps import Lifetime, LineGap, gaps
@@ -110,7 +111,7 @@ def row(gap: LineGap) -> Row:
     )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=examples(1000))
 @given(worlds())
 def test_gaps_are_the_nanoseconds_that_no_connection_painted(world: list[Lifetime]) -> None:
     assert sorted(map(repr, map(row, gaps(world)))) == sorted(map(repr, painted(world)))

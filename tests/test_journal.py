@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.effort import examples
 
 from recorder import frame
 from recorder.clock import DAY_NS, NS, Clock, ulid
@@ -101,7 +102,7 @@ def test_decode_of_encode_is_identity(groups: list[list[tuple[int, bytes]]]) -> 
 
 
 @given(st.lists(payload_lists, min_size=1, max_size=5), st.data())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_a_journal_cut_at_any_byte_gives_a_prefix(
     groups: list[list[tuple[int, bytes]]], data: st.DataObject
 ) -> None:
@@ -120,7 +121,7 @@ def test_a_journal_cut_at_any_byte_gives_a_prefix(
 
 
 @given(st.lists(payload_lists, min_size=2, max_size=6), st.data())
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_damage_never_invents_a_frame_and_never_hides_a_good_block(
     groups: list[list[tuple[int, bytes]]], data: st.DataObject
 ) -> None:
@@ -273,7 +274,7 @@ def test_a_damaged_description_block_does_not_hide_the_frames(tmp_path: Path, of
 
 
 @given(st.lists(payload_lists, min_size=1, max_size=5), st.data())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_a_whole_last_block_with_a_flipped_bit_is_damage_and_no_cut(
     groups: list[list[tuple[int, bytes]]], data: st.DataObject
 ) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.effort import cases
 from kit.frames import T0, events
 from kit.journals import Writer, eventful, seal_all
 from kit.records import Published
@@ -125,7 +126,7 @@ def test_intervals_that_were_observed_are_those_of_the_tables(tmp_path: Path) ->
     assert hours == [None, 4.0, 4.0, 4.0, 4.0, 4.0]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", cases(0, 1, 2))
 def test_in_a_life_of_closes_gaps_and_two_lines_nothing_differs(tmp_path: Path, seed: int) -> None:
     random, writer = Random(seed), Writer(tmp_path, "binance")
     follower = glancing(tmp_path)

@@ -11,6 +11,7 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.effort import examples
 from kit.frames import RUN, T0
 
 from recorder.clock import DAY_NS, NS, ulid
@@ -101,7 +102,7 @@ def recount(over: int, lives: list[Life], holes: list[Hole]) -> int:
     return bare
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(days())
 def test_a_day_has_the_bare_seconds_of_a_recount(
     known: tuple[int, list[Life], list[Hole]],

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.effort import examples
 from kit.frames import T0, frames_of, marker
 from kit.pages import ROOT, generated
 from kit.records import Published, Record
@@ -204,7 +205,7 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
     ),
     st.integers(0, 16),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_no_event_is_lost_and_none_is_kept_twice(
     database: duckdb.DuckDBPyConnection, one: Stamped, came: list[tuple[str, int, int]], cut: int
 ) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.effort import cases, examples
 from kit.frames import MS, T0
 from kit.journals import Writer, seal_all
 from kit.records import Published, assert_same
@@ -77,7 +78,7 @@ def seal_minutes(record: Published, hosts: list[Host]) -> None:
         host.seal(record.layout, host.pieces(MINUTE, phase * NS))
 
 
-@pytest.mark.parametrize("rows", [1_000_000, 150])
+@pytest.mark.parametrize("rows", cases(150, 1_000_000))
 def test_copies_on_other_hosts_are_found_in_files_of_a_minute(
     tmp_path: Path, sql: Path, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
@@ -213,7 +214,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, sql: Path) -> Iterator[Shar
 
 
 @given(worlds(), st.integers(5, 40), st.integers(10, 40), st.integers(0, 100))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 def test_any_hosts_files_give_the_rows_of_one_run_with_all_frames(
     shared: Shared, hosts: list[Host], rows: int, seconds: int, parted: int
 ) -> None:

@@ -13,6 +13,7 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kit.effort import examples
 from kit.frames import T0, frames_of, table
 
 from recorder.feeds import KINDS, feed
@@ -106,7 +107,7 @@ def test_every_changed_frame_is_in_a_table_or_control_or_in_rejects_once(
 
     @given(st.lists(changed(feed), min_size=20, max_size=60))
     @settings(
-        max_examples=25, deadline=None, database=None,
+        max_examples=examples(25), deadline=None, database=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example,
                                HealthCheck.data_too_large],
     )  # fmt: skip

@@ -9,6 +9,7 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.effort import cases, examples
 from kit.frames import T0, frames_of, marker
 from kit.records import Published, Record
 
@@ -166,7 +167,7 @@ def test_a_handover_is_no_win_and_no_miss_in_a_race(published: Published) -> Non
     assert race == [("A", 3, 2, 0), ("B", 3, 1, 0)]
 
 
-@pytest.mark.parametrize("pieces", [2, 5, 13])
+@pytest.mark.parametrize("pieces", cases(5, 2, 13))
 def test_a_record_ingested_piece_by_piece_gives_the_same_tables(
     record: Record, tmp_path_factory: pytest.TempPathFactory, pieces: int
 ) -> None:
@@ -204,7 +205,7 @@ lives = st.builds(
 
 
 @given(st.lists(lives, max_size=12, unique_by=lambda life: (life.line, life.opened)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_the_gaps_of_a_line_are_the_moments_at_which_none_of_its_connections_lives(
     database: duckdb.DuckDBPyConnection, some: list[Life]
 ) -> None:

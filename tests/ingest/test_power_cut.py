@@ -10,6 +10,7 @@ from random import Random
 
 import pytest
 from kit.commands import call, start
+from kit.effort import cases
 from kit.frames import T0
 from kit.journals import Writer, eventful, seal_all
 from kit.records import Published, assert_same
@@ -47,7 +48,7 @@ def fresh(record: Published, place: Path) -> dict[str, list[tuple[object, ...]]]
     return other.everything()
 
 
-@pytest.mark.parametrize("keep", [0.2, 0.6, 0.95])
+@pytest.mark.parametrize("keep", cases(0.6, 0.2, 0.95))
 def test_rows_of_frames_that_are_gone_go_with_a_warning(keep: float, tmp_path: Path) -> None:
     record = recorded(tmp_path / "data")
     assert call("ingest", "--data-dir", record.layout.root).returncode == 0

@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 from kit.commands import call, start
+from kit.effort import cases
 from kit.frames import RUN, T0, events, frames_of
 from kit.journals import Writer, eventful, seal_all
 from kit.lives import DOUBLED, FEED, FEWER, PAST, SQL, Life, lived
@@ -81,13 +82,13 @@ def test_the_same_sql_makes_the_same_rows_of_any_part(tmp_path: Path) -> None:
     assert before["whales"] and before["funding"] and before["connections"] and before["gaps"]
     assert_same(before, whole(life, tmp_path / "fresh"))
     middle = (life.begun[1] + life.begun[2]) // 2
-    for scope in (
+    for scope in cases(
+        Scope((FEED,), middle, life.begun[3] + 7 * NS),
         Scope(),
         Scope((FEED,)),
         Scope(from_ns=life.begun[2]),
         Scope(from_ns=middle),
         Scope(to_ns=middle),
-        Scope((FEED,), middle, life.begun[3] + 7 * NS),
     ):
         assert_same(renew(life, scope), before)
         assert life.ingest() == 0
@@ -95,7 +96,7 @@ def test_the_same_sql_makes_the_same_rows_of_any_part(tmp_path: Path) -> None:
     assert not (tmp_path / "data/work/rebuild").exists()
 
 
-@pytest.mark.parametrize("pause", [0, 3, 120])
+@pytest.mark.parametrize("pause", cases(3, 0, 120))
 def test_new_sql_changes_the_rows_of_the_part_alone(tmp_path: Path, pause: int) -> None:
     life = lived(tmp_path / "data", pause=pause)
     old = life.record.everything()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
+from kit.effort import cases
 from kit.lives import FEED, Life
 from kit.records import Published, assert_same
 
@@ -17,14 +17,11 @@ from .worlds import KINDS, Tables
 
 LINES = {"one line": "A", "two lines": "AB"}
 
-#: Whether the long form is run, too: `make torture`.
-FULL = bool(os.environ.get("RECORDER_TEST_FULL"))
-
 #: Feeds that keep nothing, know events sent again, and keep state.
 THREE = ("cryptolisting", "okx", "bybit")
 
 
-@pytest.fixture(scope="module", params=LINES)
+@pytest.fixture(scope="module", params=cases("two lines", "one line"))
 def record(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Published:
     """Every feed's frames, in three files each."""
     return worlds.record(tmp_path_factory.mktemp("world"), lines=LINES[request.param])
@@ -54,7 +51,7 @@ def test_every_feed_s_rows_are_those_of_one_machine(
     assert_same(worlds.lake(one), expected)
 
 
-@pytest.mark.parametrize("lines", LINES.values() if FULL else ["AB"])
+@pytest.mark.parametrize("lines", cases("AB", "A"))
 def test_files_that_arrive_one_after_the_other_make_the_rows_of_one_machine(
     lines: str, tmp_path: Path
 ) -> None:

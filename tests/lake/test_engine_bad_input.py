@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from kit.effort import cases
 from kit.records import Published, assert_same
 
 from recorder.errors import DataError
@@ -20,7 +21,7 @@ from . import worlds
 FEED = "cryptolisting"
 
 
-@pytest.fixture(params=[FEED, "okx"])
+@pytest.fixture(params=cases("okx", FEED))
 def feed(request: pytest.FixtureRequest) -> str:
     """A feed whose files are taken one by one, and one whose files go together."""
     return str(request.param)
@@ -40,7 +41,7 @@ def without(root: Path, bad: Path) -> worlds.Tables:
     return found
 
 
-@pytest.mark.parametrize("place", [0, 2, 3])
+@pytest.mark.parametrize("place", cases(2, 0, 3))
 def test_a_damaged_file_is_left_out_and_listed(
     files: list[Path], place: int, tmp_path: Path
 ) -> None:

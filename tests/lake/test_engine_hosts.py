@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.effort import cases
 from kit.records import Published, assert_same
 
 from recorder.clock import LAST, NS, ulid
@@ -51,7 +52,7 @@ def seal(record: Published, feed: str, some: list[Frame]) -> list[Path]:
     return [path for _, path in sorted(paths)]
 
 
-@pytest.mark.parametrize("batch_bytes", [1 << 30, 1], ids=["in one batch", "file by file"])
+@pytest.mark.parametrize("batch_bytes", cases(1, 1 << 30))
 def test_two_hosts_lines_make_the_rows_of_one_machine(tmp_path: Path, batch_bytes: int) -> None:
     record = Published(tmp_path)
     for feed in FEEDS:

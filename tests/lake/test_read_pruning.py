@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import lakes
+from kit.effort import examples
 from kit.frames import T0
 
 from recorder.answers import canned
@@ -272,7 +273,7 @@ def conditions(draw: st.DrawFn) -> tuple[str, dict[str, object]]:
     return draw(st.sampled_from([" AND ", " OR "])).join(said), given
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(FILES, st.lists(conditions(), min_size=1, max_size=5))
 def test_no_row_is_missed(
     written: list[list[tuple[str, int, str | None]]],

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.effort import examples
 
 from recorder.player.cover import Cover
 from recorder.player.run import PLACED
@@ -123,7 +124,7 @@ def ingested(db: duckdb.DuckDBPyConnection, runs: list[list[Row]]) -> list[tuple
     return db.execute(sql).fetchall()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(records(), st.integers(1, 8))
 def test_a_replay_finds_the_gaps_of_the_tables(
     db: duckdb.DuckDBPyConnection, runs: list[list[Row]], size: int

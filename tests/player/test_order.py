@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest.journals import Writer
+from kit.effort import examples
 
 import recorder
 from recorder import frame as kinds
@@ -51,7 +52,7 @@ def runs(draw: st.DrawFn) -> list[tuple[str, int, list[list[Frame]]]]:
     return found
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(runs(), st.integers(1, 7))
 def test_frames_come_in_order_over_files_runs_and_feeds(
     found: list[tuple[str, int, list[list[Frame]]]], group: int

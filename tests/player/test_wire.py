@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.effort import examples
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
@@ -29,7 +30,7 @@ def read(data: bytes) -> list[tuple[bool, bytes]]:
     return [(frame.opcode is Opcode.BINARY, bytes(frame.data)) for frame in frames]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(payloads, st.integers(0, 3))
 def test_what_a_client_reads_is_what_was_recorded(
     found: list[tuple[bool, bytes]], skipped: int

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.effort import examples
 
 from recorder.clock import DAY_NS
 from recorder.record.find import FramePlace, find
@@ -17,7 +18,7 @@ from .test_read import HAPPENED
 
 
 @given(HAPPENED, HAPPENED, st.data())
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_every_frame_that_is_on_disk_is_found(
     before: Happened, during: Happened, data: st.DataObject
 ) -> None:

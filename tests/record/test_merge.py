@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.effort import examples
 
 from recorder.clock import LAST, NS
 from recorder.player.merge import merged
@@ -59,7 +60,7 @@ class Known:
     st.integers(0, 3),
     st.integers(1, 9),
 )
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 def test_windows_hold_each_frame_once_in_order_of_time(
     passes: list[tuple[Happened, Happened, Happened, int]], apart: int, full: int
 ) -> None:
@@ -92,7 +93,7 @@ def test_windows_hold_each_frame_once_in_order_of_time(
 
 
 @given(WRITTEN, WRITTEN, st.integers(0, 3), st.integers(0, 30))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_frames_from_a_moment_on_wait(
     one: Happened, other: Happened, apart: int, moment: int
 ) -> None:
@@ -113,7 +114,7 @@ def test_frames_from_a_moment_on_wait(
 
 
 @given(HAPPENED, HAPPENED, HAPPENED, st.integers(0, 3))
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 def test_a_replay_gives_at_least_what_was_there_in_order(
     one: Happened, other: Happened, during: Happened, apart: int
 ) -> None:

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.effort import examples
 
 from recorder.record import read, rows
 from recorder.record.follow import Follow
@@ -33,7 +34,7 @@ def _small_parts() -> Iterator[None]:
 
 
 @given(st.lists(st.tuples(HAPPENED, HAPPENED, st.integers(0, 9)), min_size=1, max_size=6))
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_a_follower_gets_each_frame_once_in_order(
     looks: list[tuple[Happened, Happened, int]],
 ) -> None:
@@ -58,7 +59,7 @@ def test_a_follower_gets_each_frame_once_in_order(
 
 
 @given(HAPPENED, HAPPENED)
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_a_reader_of_the_whole_record_gets_at_least_what_was_there(
     before: Happened, during: Happened
 ) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.effort import examples
 from kit.journals import Writer, seal_all
 
 from recorder.record.journal import reader
@@ -91,7 +92,7 @@ def test_a_segment_that_was_sealed_between_two_looks_repeats_nothing(tmp_path: P
 
 
 @given(HAPPENED, st.lists(st.tuples(HAPPENED, HAPPENED), min_size=1, max_size=5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_each_frame_counts_once_whatever_happens_between_looks_and_during_one(
     tmp_path_factory: pytest.TempPathFactory,
     before: list[tuple[str, int]],

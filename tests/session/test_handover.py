@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from kit.effort import examples
 
 from recorder.feed import Plan, RetryPolicy, Verdict
 from recorder.session.budget import Budget
@@ -233,7 +234,7 @@ class Handovers(RuleBasedStateMachine):
 
 
 TestHandovers = Handovers.TestCase
-TestHandovers.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestHandovers.settings = settings(max_examples=examples(60), stateful_step_count=25, deadline=None)
 
 
 @given(
@@ -248,7 +249,7 @@ TestHandovers.settings = settings(max_examples=60, stateful_step_count=25, deadl
         ]
     ),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_no_moment_is_without_a_connection_where_all_goes_well(
     facts: Plan, answers_after: float, talks: bool, policy: RetryPolicy
 ) -> None:

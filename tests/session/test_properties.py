@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from kit.effort import examples
 
 from recorder.feed import Plan, RetryPolicy, Verdict
 from recorder.session.budget import Budget
@@ -128,7 +129,7 @@ class Lines(RuleBasedStateMachine):
 
 
 TestLines = Lines.TestCase
-TestLines.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestLines.settings = settings(max_examples=examples(80), stateful_step_count=30, deadline=None)
 
 
 moments = st.floats(0, 1e6)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.effort import examples
 
 from recorder.clock import DAY_NS, NS, ulid
 from recorder.record.skim import Marker
@@ -73,7 +74,7 @@ def ingested(db: duckdb.DuckDBPyConnection, record: list[Marker]) -> list[tuple[
     return db.execute("SELECT line_group, line, from_ns, to_ns, covered FROM gaps").fetchall()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(records())
 def test_the_watcher_finds_the_gaps_of_the_tables(
     db: duckdb.DuckDBPyConnection, record: list[Marker]
