@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recorder.backoff import Backoff
+from recorder.coding import CODINGS
 from recorder.errors import ConfigError
 from recorder.verdict import CREDENTIALS, Refusal, Verdict, parsed, refused, seconds, words
 
@@ -190,6 +191,8 @@ class Feed:
     `stamped` matches (RE2 syntax, no flags) what the service stamps on each connection's copy of a
     frame, such as the time of sending. Copies are frames that are equal without it; the first group
     of a match stays. The rest must distinguish two events. None: copies have equal bytes.
+    `coding` names how the service packs the text of its frames (`recorder.coding`). Raw keeps the
+    bytes as received; `control`, `answer`, `notice`, `stamped` and the SQL get the text.
     """
 
     kind: str
@@ -212,6 +215,11 @@ class Feed:
     hosts: tuple[str, ...] = ()
     whole: bool = False
     stamped: re.Pattern[bytes] | None = None
+    coding: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.coding is not None and self.coding not in CODINGS:
+            raise ValueError(f"no coding '{self.coding}': there are {', '.join(CODINGS)}")
 
 
 # -- helpers for feeds

@@ -79,7 +79,9 @@ class Service:
     recorded frame; None: the frame as it is.
     `own` matches (RE2 syntax) the recorded frames that answered the recorded session alone. The
     replay does not send them again; it answers each client itself.
-    `stamped` is the feed's own (`Feed.stamped`): by it the replay finds two lines' copies.
+    `stamped` is the feed's own (`Feed.stamped`): by it the replay finds two lines' copies. `coding`
+    is the feed's own (`Feed.coding`): the replay packs what the service says; `channels`, `shape`
+    and `own` get the text of recorded frames.
     `times` are the names of JSON fields that hold an event's time, as a number, as a number in
     quotes, or in ISO 8601 (for `--from-now`).
     """
@@ -101,6 +103,7 @@ class Service:
     beat: Callable[[int], str] | None = None
     beat_seconds: float = 30.0
     stamped: re.Pattern[bytes] | None = None
+    coding: str | None = None
     times: tuple[str, ...] = ()
     too_slow: tuple[int, str] = (1008, "too_slow")
     limit: Limit = Limit(1000, 1.0)

@@ -27,6 +27,7 @@ RANKS = (
     "redact",
     "log",
     "shard",
+    "coding",  # how a service packs the text of its frames
     "endpoints",  # where the venues are
     "verdict",  # what the end of a connection means
     "service",  # how a service treats its clients
@@ -70,7 +71,7 @@ DOCTOR = "status.doctor"
 
 VENUES = (
     "cryptolisting|smartmoney|binance|bybit|okx|deribit|hyperliquid|bitmex|bitfinex|kraken|"
-    "coinbase|upbit|bithumb|treeofalpha"
+    "coinbase|upbit|bithumb|treeofalpha|htx|huobi"
 )
 
 

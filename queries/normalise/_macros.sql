@@ -1,9 +1,9 @@
 -- Macros for every feed's SQL.
 
 -- True for a frame of more JSON objects and arrays than any service sends: they would become more rows
--- than memory holds. `payload` and `text` are the frame's. Only a payload this long can hold as many.
-CREATE OR REPLACE TEMP MACRO crowded(payload, text) AS (
-    octet_length(payload) > 1000000
+-- than memory holds. Only a text this long can hold as many.
+CREATE OR REPLACE TEMP MACRO crowded(text) AS (
+    strlen(text) > 1000000
     AND 2 * strlen(text) - strlen(replace(text, '{', '')) - strlen(replace(text, '[', '')) > 1000000
 );
 

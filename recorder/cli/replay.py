@@ -12,6 +12,7 @@ import selectors
 import signal
 import ssl
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -114,7 +115,7 @@ def replay(
     and {"do": "status"}.
     """
     from recorder.errors import UsageError
-    from recorder.player.iterate import chosen, services, speed_of
+    from recorder.player.iterate import chosen, codings, services, speed_of
     from recorder.player.iterate import replay as replayed
     from recorder.player.stage import Play
     from recorder.redact import Redactor
@@ -125,7 +126,8 @@ def replay(
         _refuse_serve_options(
             key, certificate, clients - 1, drops, loop, stay, too_slow != "wait", from_now
         )
-        _print(iter(replayed(layout, feeds, channels, wanted, speed)), form)
+        packed = codings(layout, chosen(layout, feeds))
+        _print(iter(replayed(layout, feeds, channels, wanted, speed)), form, packed)
         return
     if channels:
         raise UsageError("--channel cannot be used with --serve: clients subscribe to channels")
@@ -209,9 +211,9 @@ def _places(addresses: tuple[str, ...], feeds: tuple[str, ...], key: str | None)
 # -- to stdout
 
 
-def _print(frames: Any, form: str) -> None:
+def _print(frames: Any, form: str, codings: dict[str, str | None]) -> None:
     out = sys.stdout.buffer
-    line = _json if form == "jsonl" else _raw
+    line = partial(_json, codings) if form == "jsonl" else _raw
     try:
         for frame in frames:
             line(frame, out)
@@ -225,7 +227,9 @@ def _raw(frame: Played, out: BinaryIO) -> None:
         out.write(frame.payload + b"\n")
 
 
-def _json(frame: Played, out: BinaryIO) -> None:
+def _json(codings: dict[str, str | None], frame: Played, out: BinaryIO) -> None:
+    from recorder.coding import text_of
+
     recv_ns, mono_ns, seq, connection, kind, payload, feed = frame
     fields: dict[str, object] = {"recv_ns": recv_ns, "mono_ns": mono_ns, "feed": feed}
     fields |= {"connection": connection, "seq": seq, "kind": kind}
@@ -233,6 +237,9 @@ def _json(frame: Played, out: BinaryIO) -> None:
         fields["text"] = payload.decode()
     except UnicodeDecodeError:
         fields["base64"] = base64.b64encode(payload).decode()
+        text = text_of(codings[feed], payload)
+        if text is not payload:
+            fields["text"] = text.decode("utf-8", "replace")
     out.write(json.dumps(fields).encode() + b"\n")  # ASCII only: safe for any terminal
 
 

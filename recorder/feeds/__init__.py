@@ -61,6 +61,14 @@ def feed(kind: str, *, where: str = "") -> Feed:
     return offered(points[kind], Feed, where=where)
 
 
+def coding_of(kind: str) -> str | None:
+    """Return the coding of a kind's frames; None for a plug-in's that is not installed here."""
+    try:
+        return feed(kind).coding
+    except ConfigError:
+        return None
+
+
 def offered(point: EntryPoint, wanted: type[T], *, where: str = "") -> T:
     """Load what another package offers by an entry point, whatever may be wrong with the package.
 

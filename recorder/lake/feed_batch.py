@@ -211,6 +211,7 @@ class FeedBatch:
 
 def _task_rules(rules: Rules) -> TaskRules:
     if rules.sql is None:
-        return TaskRules("", None, rules.whale_usd, rules.stamped)
+        return TaskRules("", None, rules.whale_usd, rules.stamped, rules.coding)
     path = normalise.path_of(rules.sql)
-    return TaskRules(path.stem, path.read_text("utf-8"), rules.whale_usd, rules.stamped)
+    text = path.read_text("utf-8")
+    return TaskRules(path.stem, text, rules.whale_usd, rules.stamped, rules.coding)

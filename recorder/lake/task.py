@@ -50,14 +50,15 @@ class TaskRules:
     sql: str | None
     whale_usd: float
     stamped: str | None = None
+    coding: str | None = None
 
     def rules(self, directory: Path) -> Rules:
         """Return the rules for ingest; write the SQL into `directory`."""
         if self.sql is None:
-            return Rules(None, self.whale_usd, stamped=self.stamped)
+            return Rules(None, self.whale_usd, None, self.stamped, self.coding)
         place = directory / f"{self.name}.sql"
         place.write_text(self.sql, "utf-8")
-        return Rules(place, self.whale_usd, stamped=self.stamped)
+        return Rules(place, self.whale_usd, None, self.stamped, self.coding)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
+from recorder.coding import encoded
 from recorder.player.ready import Ready
 from recorder.player.recorded import Recorded
 from recorder.player.wire import BINARY, TEXT, head
@@ -64,7 +65,8 @@ class Client:
         """Send messages of the service itself, such as answers."""
         for text in texts:
             if self.open:
-                broadcast([self.connection], text.encode(), text=self.service.text)
+                message = encoded(self.service.coding, text.encode())
+                broadcast([self.connection], message, text=self.service.text)
 
     def send(self, rows: Ready, first: int, last: int) -> None:
         """Send the wanted frames from `first` up to, but not including, `last`."""
@@ -100,7 +102,7 @@ class Client:
         """Return what this client gets for a frame, if not the frame itself."""
         if self.service.shape is None:
             return None
-        return self.service.shape(rows.payloads[number].as_py(), self.form, self.wanted)
+        return self.service.shape(rows.text(number), self.form, self.wanted)
 
     def _say(self, messages: Sequence[bytes]) -> None:
         first = TEXT if self.service.text else BINARY

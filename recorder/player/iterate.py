@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from recorder.coding import text_of
 from recorder.errors import ConfigError, UsageError, did_you_mean
+from recorder.feeds import coding_of
 from recorder.feeds import feed as feed_of
 from recorder.player.cover import Cover, CoverNote, lost_journals
 from recorder.player.merge import before, merged
@@ -219,6 +221,11 @@ def speed_of(value: str | float) -> float:
     return speed
 
 
+def codings(layout: Layout, feeds: Sequence[str]) -> dict[str, str | None]:
+    """Return how the service of each recorded feed packs its frames."""
+    return {name: coding_of(kind_of(layout, name) or name) for name in feeds}
+
+
 def services(layout: Layout, feeds: Sequence[str]) -> dict[str, Service]:
     """Return how the service of each recorded feed treats its clients.
 
@@ -231,10 +238,14 @@ def services(layout: Layout, feeds: Sequence[str]) -> dict[str, Service]:
 def _service(kind: str) -> Service:
     service = service_of(kind)
     try:
-        stamped = feed_of(kind).stamped
+        feed = feed_of(kind)
     except ConfigError:  # a plug-in that is not installed here
         return service
-    return replace(service, stamped=stamped) if stamped else service
+    return replace(service, stamped=feed.stamped, coding=feed.coding)
+
+
+def _channels_of(service: Service, payload: bytes) -> Sequence[str]:
+    return service.channels(text_of(service.coding, payload)) if service.channels else ()
 
 
 def replay(
@@ -255,5 +266,5 @@ def replay(
         if service.channels is None:
             hint = "leave the channels out, or this feed: every frame of it comes"
             raise UsageError(f"frames of '{name}' name no channels", hint=hint)
-        channels_of[name] = service.channels
+        channels_of[name] = partial(_channels_of, service)
     return Replay(layout, names, span, pace, frozenset(channels or ()), channels_of)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -12,11 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recorder.clock import NS
+from recorder.coding import encoded, text_of
 from recorder.feed import key_of
 from recorder.player.cover import Cover, CoverNote, lost_journals
 from recorder.player.merge import before, merged
 from recorder.player.run import RecordedRun
-from recorder.player.wire import Wire, encoded
+from recorder.player.wire import Wire
+from recorder.player.wire import encoded as wire_of
 from recorder.record.merge import numbers
 from recorder.service import Service
 from recorder.stream.span import Span
@@ -37,7 +39,7 @@ class Ready:
     payloads: pa.Array
     wire: Wire
     notes: list[tuple[int, CoverNote]]  # by time
-    channels_of: Callable[[bytes], Sequence[str]] | None
+    service: Service
     _channels: list[Sequence[str]] | None = field(default=None)
 
     def count(self, until: int) -> int:
@@ -47,9 +49,13 @@ class Ready:
     def channels(self) -> list[Sequence[str]]:
         """Return the channels that carry each frame; computed at the first call."""
         if self._channels is None:
-            ask = self.channels_of or (lambda payload: ())
-            self._channels = [ask(payload) for payload in self.payloads.to_pylist()]
+            ask, coding = self.service.channels or (lambda text: ()), self.service.coding
+            self._channels = [ask(text_of(coding, each)) for each in self.payloads.to_pylist()]
         return self._channels
+
+    def text(self, place: int) -> bytes:
+        """Return the text of a frame."""
+        return text_of(self.service.coding, self.payloads[place].as_py())
 
 
 class Repeats:
@@ -57,17 +63,18 @@ class Repeats:
 
     It counts like ingest: the second time that a connection receives some bytes is the same event
     as the second time that another one receives them, without what is `stamped` on each copy.
+    Packed frames are equal if their texts are.
     """
 
-    def __init__(self, stamped: re.Pattern[bytes] | None = None) -> None:
-        self._stamped = stamped
+    def __init__(self, service: Service) -> None:
+        self._stamped, self._coding = service.stamped, service.coding
         self._now: dict[tuple[str, bytes], int] = {}
         self._old: dict[tuple[str, bytes], int] = {}
         self._turned = 0
 
     def fresh(self, connection: str, payload: bytes, at: int) -> bool:
         """Return True for a frame that no other connection received before."""
-        payload = key_of(payload, self._stamped)
+        payload = key_of(text_of(self._coding, payload), self._stamped)
         if at - self._turned > _QUIET_NS:
             self._old, self._now, self._turned = self._now, {}, at
         times = self._times(connection, payload) + 1
@@ -94,7 +101,7 @@ def stretches(
     names = [run.feed for run in runs]
     lost = lost_journals(runs[0].layout, sorted({*names}), span) if runs else {}
     cover = Cover(names, ended, lost)
-    repeats = Repeats(service.stamped)
+    repeats = Repeats(service)
     for batch in before(runs, span):
         cover.look(batch)
     for batch in merged(runs, span, ended):
@@ -112,7 +119,7 @@ def _sent(
     """Return the mask of rows to send: received frames except answers to requests, and copies."""
     mask = pc.is_in(rows.column("kind"), value_set=_RECEIVED)
     if service.own is not None:
-        answers = pc.match_substring_regex(rows.column("payload"), service.own)
+        answers = pc.match_substring_regex(_texts(rows.column("payload"), service), service.own)
         mask = pc.and_(mask, pc.invert(answers))
     if not overlapping:
         return mask
@@ -124,6 +131,13 @@ def _sent(
     return pa.array(kept)
 
 
+def _texts(payloads: pa.Array, service: Service) -> pa.Array:
+    if service.coding is None:
+        return payloads
+    texts = [text_of(service.coding, payload) for payload in payloads.to_pylist()]
+    return pa.array(texts, pa.binary())
+
+
 def _ready(
     rows: pa.RecordBatch, notes: list[CoverNote], service: Service, mask: pa.Array, shift_ns: int
 ) -> Ready:
@@ -131,12 +145,13 @@ def _ready(
     kept = rows.filter(mask)
     payloads = kept.column("payload")
     if shift_ns and service.times:
-        moved = [shifted(p, pattern_of(service.times), shift_ns) for p in payloads.to_pylist()]
+        times = pattern_of(service.times)
+        moved = [_moved_by(p, times, shift_ns, service.coding) for p in payloads.to_pylist()]
         payloads = pa.array(moved, pa.binary())
-    wire = encoded(payloads, pc.equal(kept.column("kind"), "binary"))
+    wire = wire_of(payloads, pc.equal(kept.column("kind"), "binary"))
     timed = [(at[note.row], note) for note in notes]
     places = numbers(kept.column("at")) if len(kept) else memoryview(b"").cast("q")
-    return Ready(places, at[-1], payloads, wire, timed, service.channels)
+    return Ready(places, at[-1], payloads, wire, timed, service)
 
 
 # -- times inside frames
@@ -152,6 +167,14 @@ def pattern_of(names: Sequence[str]) -> re.Pattern[bytes]:
 def shifted(payload: bytes, times: re.Pattern[bytes], by_ns: int) -> bytes:
     """Return a frame with its times shifted; a number's digits show its unit."""
     return times.sub(lambda found: found[1] + _moved(found[2], by_ns), payload)
+
+
+def _moved_by(payload: bytes, times: re.Pattern[bytes], by_ns: int, coding: str | None) -> bytes:
+    """Return a frame with its times shifted, packed as it was; one that is broken as it is."""
+    text = text_of(coding, payload)
+    if text is payload:
+        return shifted(payload, times, by_ns)
+    return encoded(coding, shifted(text, times, by_ns))
 
 
 def _moved(value: bytes, by_ns: int) -> bytes:

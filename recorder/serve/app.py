@@ -201,7 +201,8 @@ class Routes:
             name = f"frame-{place.recv_ns}-{place.seq}.bin"
             headers = {"content-disposition": f'attachment; filename="{name}"'}
             return Response(found.payload, 200, headers, "application/octet-stream")
-        return _json(frames.encoded(place, found))
+        layout = self._parts.layout
+        return _json(await asyncio.to_thread(frames.encoded, layout, place, found))
 
 
 # -- responses

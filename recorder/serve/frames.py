@@ -6,10 +6,13 @@ import base64
 from typing import Any
 
 from recorder.clock import day
+from recorder.coding import text_of
 from recorder.errors import DataError, UsageError
+from recorder.feeds import coding_of
 from recorder.frame import Frame
 from recorder.record.find import FramePlace, find
 from recorder.record.layout import Layout
+from recorder.record.read import kind_of
 
 #: More of a payload is not shown, but downloaded.
 _LONGEST = 1 << 20
@@ -31,8 +34,8 @@ def read(layout: Layout, place: FramePlace) -> Frame:
     return frame
 
 
-def encoded(place: FramePlace, frame: Frame) -> dict[str, Any]:
-    """Return a frame as JSON: its text, or its bytes in base64 where they are not text."""
+def encoded(layout: Layout, place: FramePlace, frame: Frame) -> dict[str, Any]:
+    """Return a frame as JSON: its text, and its bytes in base64 where they are not text; blocks."""
     payload = bytes(frame.payload)
     found: dict[str, Any] = {
         "feed": place.feed,
@@ -46,4 +49,9 @@ def encoded(place: FramePlace, frame: Frame) -> dict[str, Any]:
     try:
         return found | {"text": payload.decode()[:_LONGEST]}
     except UnicodeDecodeError:
-        return found | {"base64": base64.b64encode(payload[:_LONGEST]).decode()}
+        found["base64"] = base64.b64encode(payload[:_LONGEST]).decode()
+    coding = coding_of(kind_of(layout, place.feed) or place.feed)
+    text = text_of(coding, payload)
+    if text is not payload:
+        found |= {"coding": coding, "text": text[:_LONGEST].decode("utf-8", "replace")}
+    return found

@@ -25,6 +25,7 @@ from websockets.protocol import OPEN, Event
 
 from recorder import frame
 from recorder.clock import NS, Clock
+from recorder.coding import opening
 from recorder.record.journal.block import RECORD, Buffer
 from recorder.record.journal.writer import Journal, Stream
 from recorder.session.bounds import Usage
@@ -48,8 +49,9 @@ class Tape:
         connection: str,
         clock: Clock,
         answer: re.Pattern[bytes] | None = None,
+        coding: str | None = None,
     ) -> None:
-        self._journal, self.clock, self._answer = journal, clock, answer
+        self._journal, self.clock, self._answer, self._coding = journal, clock, answer, coding
         self.stream = Stream(connection)
         self.recv_ns = 0  # wall-clock stamp of the current read
         self.mono_ns = 0
@@ -74,9 +76,17 @@ class Tape:
         self._records += (RECORD.pack(kind, length), payload)
         self._size += length
         self.frames += 1
-        answer = self._answer
-        if answer is None or length > _LONGEST_ANSWER or answer.search(payload) is None:
+        if not self._data and not self._answers(payload, length):
             self._data = True
+
+    def _answers(self, payload: Buffer, length: int) -> bool:
+        """Return True for a service's answer to our ping, or its own ping."""
+        answer = self._answer
+        if answer is None or length > _LONGEST_ANSWER:
+            return False
+        if self._coding is not None:
+            payload = opening(self._coding, bytes(payload), _LONGEST_ANSWER)
+        return answer.search(payload) is not None
 
     def flush(self) -> None:
         """Write the buffered messages of the current read to the journal, as one block."""

@@ -15,6 +15,7 @@ from websockets.protocol import CLOSING, OPEN
 
 from recorder import frame
 from recorder.clock import NS, Clock, sync_state, ulid
+from recorder.coding import decoded, opening
 from recorder.feed import Feed, Notice, Plan
 from recorder.record.journal.block import Buffer
 from recorder.record.journal.writer import Journal
@@ -45,6 +46,7 @@ from recorder.verdict import Refusal, Verdict, refused
 
 _CLOSE_PATIENCE = 5.0  # seconds for the peer to answer a close
 _TICK = 0.2
+_LONGEST = 1 << 20  # bytes of a packed notice's text
 _LOOK_AT = 200  # bytes of a frame that are searched for the feed's `control` pattern
 
 
@@ -207,8 +209,9 @@ class Link:
     async def _connect(self, attempt: int) -> None:
         wiring = self.wiring
         name = ulid(wiring.clock.wall_ns(), os.urandom(10))
-        tape = Tape(wiring.journal, name, wiring.clock, wiring.feed.answer)
-        look = self._look if wiring.feed.control is not None else None
+        feed = wiring.feed
+        tape = Tape(wiring.journal, name, wiring.clock, feed.answer, feed.coding)
+        look = self._look if feed.control is not None else None
         opened = partial(self._mark_open, tape)
         usage = Usage(wiring.bounds, wiring.intake)
         create = partial(RecordingConnection, tape=tape, opened=opened, look=look, usage=usage)
@@ -303,11 +306,13 @@ class Link:
     def _look(self, payload: Buffer) -> None:
         feed = self.wiring.feed
         assert feed.control is not None
-        if not feed.control.search(payload, 0, _LOOK_AT):
+        if not feed.control.search(opening(feed.coding, bytes(payload), _LOOK_AT)):
             return
-        # Redact before the feed cuts the text: the redactor would miss a part of a key.
-        text = self._hide(bytes(payload).decode("utf-8", "replace"))
         try:
+            # Redact before the feed cuts the text: the redactor would miss a part of a key.
+            text = self._hide(
+                decoded(feed.coding, bytes(payload), _LONGEST).decode("utf-8", "replace")
+            )
             notice = feed.notice(text.encode())
         except Exception as error:  # no frame of any content can stop capture
             self._log.warning("a message could not be read", why=type(error).__name__)

@@ -19,6 +19,8 @@ from recorder.stream import event
 from recorder.stream.event import Event
 from recorder.tables import carried_state, normalise
 from recorder.tables.normalise import Normaliser
+from recorder.tables.rules import Rules
+from recorder.tables.texts import with_texts
 
 #: The columns of `connections` that the SQL needs; the caller appends them to each frame.
 CONNECTION_COLUMNS = (
@@ -33,11 +35,9 @@ _FRAMES = """
 SELECT
     {{'feed': '{feed}', 'connection': b.connection, 'seq': b.seq, 'recv_ns': b.recv_ns,
      'recv_time': make_timestamptz(b.recv_ns // 1000)}} AS id,
-    b.payload, b.text, {json} AS json,
+    b.payload, b.text, b.undecoded, {json} AS json,
     b.line, b.opened_ns, b.clock_error_ns
-FROM (
-    SELECT *, TRY(decode(payload)) AS text FROM incoming WHERE kind IN ('text', 'binary')
-) AS b
+FROM (SELECT {columns} FROM incoming WHERE kind IN ('text', 'binary')) AS b
 """
 
 
@@ -72,9 +72,10 @@ class Glance:
         normaliser: Normaliser,
         feed: str,
         tables: Sequence[str],
-        whale_usd: float,
+        rules: Rules,
     ) -> None:
         self._db, self._incoming = connection, _Incoming()
+        self._coding, whale_usd = rules.coding, float(rules.whale_usd)
         self._registered = False
         normalise.prepare(self._db)
         if normaliser.reads("contracts") or normaliser.remembers:
@@ -82,10 +83,10 @@ class Glance:
             # 8 ms without.
             self._db.execute("PRAGMA disable_optimizer")
         self._db.execute("SET TimeZone = 'UTC'")
-        self._db.execute(f"SET VARIABLE whale_usd = {float(whale_usd)!r}")
-        self._sql, names = _statement(normaliser, feed, tables)
+        self._db.execute(f"SET VARIABLE whale_usd = {whale_usd!r}")
+        self._sql, names = _statement(normaliser, feed, tables, coded=self._coding is not None)
         # DuckDB plans a statement that reads a variable each time: 25 ms instead of 5.
-        self._sql = self._sql.replace(_WHALE_USD, repr(float(whale_usd)))
+        self._sql = self._sql.replace(_WHALE_USD, repr(whale_usd))
         place = {name: at for at, name in enumerate(names)}
         self._columns = {t: [place[name] for _, name, _ in _places(t)] for t in tables}
 
@@ -95,25 +96,31 @@ class Glance:
         Raises:
             duckdb.Error: a frame breaks the SQL.
         """
+        parts = iter([frames]) if self._coding is None else with_texts(self._coding, frames)
+        return [event for part in parts for event in self._events(part)]
+
+    def _events(self, frames: pa.Table) -> Iterator[Event]:
         self._incoming.table = frames
         if not self._registered:
             self._db.register("incoming", self._incoming)
             self._db.execute(f"PREPARE look AS {self._sql}")
             self._registered = True
-        events = []
         for row in self._db.execute("EXECUTE look").fetchall():
             table = row[0]
-            events.append(event.CLASSES[table](*(row[at] for at in self._columns[table])))
-        return events
+            yield event.CLASSES[table](*(row[at] for at in self._columns[table]))
 
     def close(self) -> None:
         """Close the connection."""
         self._db.close()
 
 
-def _statement(normaliser: Normaliser, feed: str, tables: Sequence[str]) -> tuple[str, list[str]]:
+def _statement(
+    normaliser: Normaliser, feed: str, tables: Sequence[str], *, coded: bool
+) -> tuple[str, list[str]]:
     """Return the SELECT, and its columns: the table's name, then the places of all columns."""
-    steps = [f"frames AS MATERIALIZED ({_FRAMES.format(feed=feed, json=normalise.JSON)})"]
+    columns = normalise.DECODED if coded else normalise.PLAIN
+    frames = _FRAMES.format(feed=feed, json=normalise.JSON, columns=columns)
+    steps = [f"frames AS MATERIALIZED ({frames})"]
     if normaliser.reads("contracts"):
         steps.append(f"contracts AS MATERIALIZED ({normalise.contracts_of(feed)})")
     if normaliser.remembers:

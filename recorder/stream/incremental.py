@@ -235,7 +235,7 @@ class Incremental:
             normaliser = rules.load()
             if normaliser is not None and supports(normaliser):
                 cursor = self._memory.db.cursor()
-                glance = Glance(cursor, normaliser, feed, self._tables, rules.whale_usd)
+                glance = Glance(cursor, normaliser, feed, self._tables, rules)
             self._glances[feed] = glance
         return self._glances[feed]
 

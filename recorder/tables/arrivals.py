@@ -236,23 +236,33 @@ AND NOT EXISTS (
 
 
 #: The part of a payload that copies have in common; one that is not UTF-8 has it as a whole.
-_KEY = "coalesce(encode(regexp_replace(TRY(decode(b.payload)), {pattern}, '\\1', 'g')), b.payload)"
+_KEY = "coalesce(encode(regexp_replace(TRY(decode({text})), {pattern}, '\\1', 'g')), {text})"
 
 
-def key_sql(stamped: str | None) -> str:
-    """Return the SQL of the part of `b.payload` by which copies are equal (`Feed.stamped`)."""
+def key_sql(stamped: str | None, *, coded: bool = False) -> str:
+    """Return the SQL of the part of `b.payload` by which copies are equal (`Feed.stamped`).
+
+    If the frames were `coded`, it is a part of the text: equal texts may be packed differently.
+    """
+    text = "coalesce(b.decoded, b.payload)" if coded else "b.payload"
     if stamped is None:
-        return "b.payload"
-    return _KEY.format(pattern="'" + stamped.replace("'", "''") + "'")
+        return text
+    return _KEY.format(text=text, pattern="'" + stamped.replace("'", "''") + "'")
 
 
-def apply(connection: duckdb.DuckDBPyConnection, feed: str, stamped: str | None = None) -> None:
+def apply(
+    connection: duckdb.DuckDBPyConnection,
+    feed: str,
+    stamped: str | None = None,
+    *,
+    coded: bool = False,
+) -> None:
     """Create the relation `fresh`: the frames of `batch` that no other connection brought before.
 
-    `batch` holds frames of this feed. `stamped` is the pattern of `Feed.stamped`. The counts are
-    kept in the table `arrivals`.
+    `batch` holds frames of this feed. `stamped` is the pattern of `Feed.stamped`; the batch has a
+    column `decoded` if the frames were `coded`. The counts are kept in the table `arrivals`.
     """
-    key = key_sql(stamped)
+    key = key_sql(stamped, coded=coded)
     store_early = _STORE_EARLY.replace("{key}", key)
     span = connection.execute("SELECT min(recv_ns), max(recv_ns) FROM batch").fetchone()
     first, last = span or (None, None)

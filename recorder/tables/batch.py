@@ -19,12 +19,14 @@ import duckdb
 import pyarrow as pa
 from pyarrow import compute
 
+from recorder.coding import MOST_PACKED
 from recorder.errors import DataError
 from recorder.reporter import QUIET, Reporter
 from recorder.schema.raw import RAW
 from recorder.tables import arrivals, bisect, carried_state, instruments, markers, normalise
 from recorder.tables.normalise import Normaliser
 from recorder.tables.rules import Rules
+from recorder.tables.texts import with_texts
 
 #: Errors of the SQL itself, whatever the frames hold.
 _WRONG_SQL = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
@@ -173,6 +175,8 @@ class Batches:
             DataError, FileNotFoundError: from `note`, or the feed's SQL is missing or wrong.
             duckdb.Error: the database failed.
         """
+        if self._coded:
+            raise SlowPathError("frames that have to be decoded")
         try:
             with transaction(self._db):
                 for part in parts:
@@ -195,10 +199,11 @@ class Batches:
     def settle(self, frames: pa.Table) -> None:
         """Commit the state of connections after these frames; another process made their rows."""
         with transaction(self._db):
-            self._db.register("batch", frames)
-            self._understand()
-            if (normaliser := self._normaliser) and normaliser.remembers:
-                normalise.remember(self._db, normaliser, self._feed)
+            for part in self._parts(frames):
+                self._db.register("batch", part)
+                self._understand()
+                if (normaliser := self._normaliser) and normaliser.remembers:
+                    normalise.remember(self._db, normaliser, self._feed, coded=self._coded)
 
     # -- the statements
 
@@ -206,11 +211,22 @@ class Batches:
         """Make and commit the rows of `frames`, in the given way if they fail as a whole."""
         with transaction(self._db):
             for start, end in way.ranges if way else [(0, len(frames))]:
-                part = frames.slice(start, end - start)
-                self._db.register("batch", part)
-                bad = [place - start for place in way.bad if start <= place < end] if way else []
-                self._make_rows(part, bad, way.reason if way else "")
+                at = start
+                for part in self._parts(frames.slice(start, end - start)):
+                    self._db.register("batch", part)
+                    bad = [n - at for n in way.bad if at <= n < at + len(part)] if way else []
+                    self._make_rows(part, bad, way.reason if way else "")
+                    at += len(part)
             note()
+
+    @property
+    def _coded(self) -> bool:
+        return self._rules.coding is not None
+
+    def _parts(self, frames: pa.Table) -> Iterator[pa.Table]:
+        """Yield the frames in parts that memory can hold, decoded if the feed has a coding."""
+        coding = self._rules.coding
+        return iter([frames]) if coding is None else with_texts(coding, frames)
 
     def _make_rows(
         self, frames: pa.Table | None = None, bad: Sequence[int] = (), reason: str = ""
@@ -228,7 +244,9 @@ class Batches:
             if frames is not None and len(bad):
                 self._reject(frames, bad, reason)
             whale_usd = self._rules.whale_usd
-            normalise.apply(self._db, normaliser, self._feed, whale_usd=whale_usd)
+            normalise.apply(
+                self._db, normaliser, self._feed, whale_usd=whale_usd, coded=self._coded
+            )
         except _DATABASE:
             raise
         except duckdb.Error as error:
@@ -239,7 +257,7 @@ class Batches:
         markers.apply(self._db, self._feed)
         if self._holds("instruments"):
             instruments.apply(self._db, self._feed)
-        arrivals.apply(self._db, self._feed, self._rules.stamped)
+        arrivals.apply(self._db, self._feed, self._rules.stamped, coded=self._coded)
 
     def _holds(self, kind: str) -> bool:
         """Return True if the relation `batch` has a frame of this kind."""
@@ -249,7 +267,7 @@ class Batches:
     def _reject(self, frames: pa.Table, bad: Sequence[int], reason: str) -> None:
         """Put the frames at the places `bad` into `rejects`; leave the others in `batch`."""
         self._db.register("batch", frames.take(pa.array(bad, pa.int64())))
-        normalise.reject(self._db, self._feed, reason)
+        normalise.reject(self._db, self._feed, reason, coded=self._coded)
         keep = sorted(set(range(len(frames))) - set(bad))
         self._db.register("batch", frames.take(pa.array(keep, pa.int64())))
 
@@ -296,7 +314,8 @@ class Batches:
             return self._fails(frames.slice(start, end - start))
 
         if isinstance(error, duckdb.OutOfMemoryException):
-            return _within_memory(fails, frames, error)
+            large = _LARGE if self._rules.coding is None else _LARGE // MOST_PACKED
+            return _within_memory(fails, frames, large, error)
         bad = bisect.broken(fails, len(frames))
         if bad is None:
             raise self._wrong("fails on frame after frame", error) from error
@@ -308,8 +327,9 @@ class Batches:
         """Return True if the SQL fails on one of these frames; the rows are rolled back."""
         self._db.execute("BEGIN")
         try:
-            self._db.register("batch", frames)
-            self._make_rows()
+            for part in self._parts(frames):
+                self._db.register("batch", part)
+                self._make_rows()
         except _FrameError:
             return True
         finally:
@@ -322,17 +342,17 @@ class Batches:
 
 
 def _within_memory(
-    fails: Callable[[int, int], bool], frames: pa.Table, error: duckdb.Error
+    fails: Callable[[int, int], bool], frames: pa.Table, least: int, error: duckdb.Error
 ) -> _Way:
     """Return how to make rows of frames for which the memory does not suffice at once.
 
-    Large frames are tried one by one, first of all: they are likely to be the reason.
+    Large frames, of `least` bytes, are tried one by one: they are likely to be the reason.
 
     Raises:
         duckdb.Error: a frame that is not large fails by itself.
     """
     sizes = compute.binary_length(frames["payload"])
-    large = compute.indices_nonzero(compute.greater_equal(sizes, _LARGE)).to_pylist()
+    large = compute.indices_nonzero(compute.greater_equal(sizes, least)).to_pylist()
     edges = {0, len(frames), *large, *(place + 1 for place in large)}
     edges |= {len(frames) // 2} if not large else set()
     ranges = [(start, end) for start, end in pairwise(sorted(edges)) if start < end]

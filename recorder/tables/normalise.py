@@ -16,8 +16,9 @@
                            with equal values in these columns (NULL equals nothing)
 
 `frames` holds the text and binary frames of one batch: `id` (a struct of feed, connection, seq,
-recv_ns, recv_time: with `SELECT id.*` a row names its raw frame), `payload` (bytes), `text` (NULL
-if not UTF-8), `json` (NULL if not JSON, or of more than a million objects and arrays), and of its
+recv_ns, recv_time: with `SELECT id.*` a row names its raw frame), `payload` (the exact bytes),
+`text` (decoded if the feed has a coding; NULL if not UTF-8), `undecoded` (why a packed frame has no
+text), `json` (NULL if not JSON, or of more than a million objects and arrays), and of its
 connection `line`, `opened_ns` and `clock_error_ns` (last measured before the frame). Two more
 relations exist where the SQL names them. `all_frames` also holds copies that a second line brought
 (their `fresh` is false).
@@ -194,18 +195,20 @@ def path_of(sql: str | Path) -> Path:
 
 
 #: The JSON of a frame `b`; NULL if it is not JSON, or too much of it.
-JSON = "CASE WHEN NOT crowded(b.payload, b.text) AND json_valid(b.text) THEN b.text END"
+JSON = "CASE WHEN NOT crowded(b.text) AND json_valid(b.text) THEN b.text END"
+
+#: The columns of a batch, and the text of each frame: of a packed one, or of a plain one.
+DECODED = "*, TRY(decode(decoded)) AS text"
+PLAIN = "*, TRY(decode(payload)) AS text, NULL::VARCHAR AS undecoded"
 
 _FRAMES = """
-CREATE OR REPLACE TEMP {what} {name} AS
+CREATE OR REPLACE TEMP {what} AS
 SELECT
     {{'feed': '{feed}', 'connection': b.connection, 'seq': b.seq, 'recv_ns': b.recv_ns,
      'recv_time': make_timestamptz(b.recv_ns // 1000)}} AS id,
-    b.payload, b.text, {json} AS json,
+    b.payload, b.text, b.undecoded, {json} AS json,
     c.line, c.opened_ns, m.clock_error_ns{more}
-FROM (
-    SELECT *, TRY(decode(payload)) AS text FROM {source} WHERE kind IN ('text', 'binary')
-) AS b
+FROM (SELECT {columns} FROM {source} WHERE kind IN ('text', 'binary')) AS b
 LEFT JOIN connections AS c ON c.connection = b.connection AND c.feed = '{feed}'
 LEFT JOIN measured AS m ON m.connection = b.connection AND m.block = b.seq // {block}
     AND b.seq >= m.from_seq AND b.seq < m.to_seq
@@ -229,9 +232,9 @@ REJECTED = """
 SELECT
     id.*, 0 AS item, payload,
     CASE
-        WHEN octet_length(payload) = 0 THEN 'an empty frame'
-        WHEN text IS NULL THEN 'not UTF-8 text'
-        WHEN crowded(payload, text) THEN 'more than 1,000,000 JSON objects and arrays'
+        WHEN text = '' THEN 'an empty frame'
+        WHEN text IS NULL THEN coalesce(undecoded, 'not UTF-8 text')
+        WHEN crowded(text) THEN 'more than 1,000,000 JSON objects and arrays'
         WHEN json IS NULL THEN 'not JSON'
         WHEN reason IS NOT NULL AND json_type(json) = 'OBJECT' THEN reason
         WHEN json_type(json) <> 'OBJECT' THEN 'JSON, but not an object: ' || lower(json_type(json))
@@ -268,14 +271,19 @@ WHERE NOT EXISTS (
 
 
 def apply(
-    connection: duckdb.DuckDBPyConnection, normaliser: Normaliser, feed: str, *, whale_usd: float
+    connection: duckdb.DuckDBPyConnection,
+    normaliser: Normaliser,
+    feed: str,
+    *,
+    whale_usd: float,
+    coded: bool = False,
 ) -> None:
     """Insert the rows of the relation `fresh` (raw columns) into the tables.
 
     `feed` is the name that the rows carry; `whale_usd` is the least notional (US dollars) of a
-    whale's trade.
+    whale's trade. If the frames were `coded`, the relation also has the columns of `texts`.
     """
-    _make_relations(connection, normaliser, feed)
+    _make_relations(connection, normaliser, feed, coded)
     connection.execute(f"SET VARIABLE whale_usd = {float(whale_usd)!r}")
     for section in normaliser.sections:
         match section.kind:
@@ -289,10 +297,16 @@ def apply(
         connection.execute(f"INSERT INTO rejects BY NAME {REJECTED}")
 
 
-def remember(connection: duckdb.DuckDBPyConnection, normaliser: Normaliser, feed: str) -> None:
+def remember(
+    connection: duckdb.DuckDBPyConnection,
+    normaliser: Normaliser,
+    feed: str,
+    *,
+    coded: bool = False,
+) -> None:
     """Carry the state of the whole feed after the relation `fresh`, whose rows are elsewhere."""
     last = max(at for at, section in enumerate(normaliser.sections) if section.shared)
-    _make_relations(connection, normaliser, feed)
+    _make_relations(connection, normaliser, feed, coded)
     for section in normaliser.sections[: last + 1]:
         if section.kind == "step":
             connection.execute(f"CREATE OR REPLACE TEMP TABLE {section.name} AS {section.sql}")
@@ -301,14 +315,14 @@ def remember(connection: duckdb.DuckDBPyConnection, normaliser: Normaliser, feed
 
 
 def _make_relations(
-    connection: duckdb.DuckDBPyConnection, normaliser: Normaliser, feed: str
+    connection: duckdb.DuckDBPyConnection, normaliser: Normaliser, feed: str, coded: bool
 ) -> None:
     """Create the relations that a feed's SQL reads."""
     if normaliser.reads("all_frames"):
-        connection.execute(_frames("TABLE", "all_frames", feed, "batch", _IS_FRESH))
+        connection.execute(_frames("TABLE all_frames", feed, "batch", coded, _IS_FRESH))
         connection.execute(_FRESH_OF_ALL)
     else:
-        connection.execute(_frames("VIEW", "frames", feed, "fresh"))
+        connection.execute(_frames("VIEW frames", feed, "fresh", coded))
     if normaliser.reads("contracts"):
         connection.execute(f"CREATE OR REPLACE TEMP TABLE contracts AS {contracts_of(feed)}")
     if normaliser.reads("carried"):
@@ -323,14 +337,19 @@ def contracts_of(feed: str) -> str:
     return _CONTRACTS.format(feed=feed)
 
 
-def _frames(what: str, name: str, feed: str, source: str, more: str = "") -> str:
+def _frames(what: str, feed: str, source: str, coded: bool, more: str = "") -> str:
     """Return the statement that creates a relation of frames.
 
     The feed's name, which has no quotes, is part of its text: a view has no parameters.
     """
-    block = markers.BLOCK
     return _FRAMES.format(
-        what=what, name=name, feed=feed, json=JSON, source=source, more=more, block=block
+        what=what,
+        feed=feed,
+        json=JSON,
+        columns=DECODED if coded else PLAIN,
+        source=source,
+        more=more,
+        block=markers.BLOCK,
     )
 
 
@@ -354,9 +373,11 @@ def _insert(connection: duckdb.DuckDBPyConnection, section: Section, feed: str) 
     connection.execute(f"INSERT INTO {section.name} BY NAME {once}", {"feed": feed})
 
 
-def reject(connection: duckdb.DuckDBPyConnection, feed: str, reason: str) -> None:
+def reject(
+    connection: duckdb.DuckDBPyConnection, feed: str, reason: str, *, coded: bool = False
+) -> None:
     """Put every data frame of the relation `fresh` into `rejects`."""
-    connection.execute(_frames("VIEW", "frames", feed, "fresh"))
+    connection.execute(_frames("VIEW frames", feed, "fresh", coded))
     connection.execute(
         "INSERT INTO rejects BY NAME "
         "SELECT id.*, 0 AS item, payload, $reason AS reason FROM frames",

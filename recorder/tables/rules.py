@@ -23,13 +23,14 @@ class Rules(NamedTuple):
 
     `cadences` has, for each group of channels of a configured feed, the longest time in seconds
     between two data frames (None: it has no cadence); None for a feed that is not configured.
-    `stamped` is the pattern of `Feed.stamped`.
+    `stamped` is the pattern of `Feed.stamped`, `coding` is `Feed.coding`.
     """
 
     sql: str | Path | None
     whale_usd: float = WHALE_USD
     cadences: Mapping[str, float | None] | None = None
     stamped: str | None = None
+    coding: str | None = None
 
     def load(self) -> Normaliser | None:
         """Read the feed's SQL; None if the feed has none.
@@ -52,9 +53,9 @@ def rules_of(settings: Settings | None, feed: str, recorded_kind: str) -> Rules:
     except ConfigError:
         return Rules(None) if chosen is None else Rules(None, chosen.whale_usd, {})
     if chosen is None:
-        return Rules(known.normalise, stamped=stamped_of(known))
+        return Rules(known.normalise, stamped=stamped_of(known), coding=known.coding)
     cadences = _cadences(known, feed, chosen)
-    return Rules(known.normalise, chosen.whale_usd, cadences, stamped_of(known))
+    return Rules(known.normalise, chosen.whale_usd, cadences, stamped_of(known), known.coding)
 
 
 def stamped_of(feed: Feed) -> str | None:

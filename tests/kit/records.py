@@ -40,6 +40,14 @@ def stamped(kind: str) -> str | None:
         return None
 
 
+def coding(kind: str) -> str | None:
+    """How the service of a kind of feed packs its frames; None for a kind that does not exist."""
+    try:
+        return feed_of(kind).coding
+    except ConfigError:
+        return None
+
+
 class Record:
     """One data directory. Its tables are those of ingest itself: nothing is published.
 
@@ -51,6 +59,7 @@ class Record:
         self.layout = Layout(root)
         self.warnings: list[str] = []
         self._number = 0
+        self.coding: str | None = None  # of feeds that have none of their own
 
     def seal(self, feed: str, frames: Sequence[Frame], kind: str | None = None) -> Path:
         """Write frames as the feed's next sealed segment; return its path."""
@@ -89,7 +98,8 @@ class Record:
 
     def _ingest(self, whale_usd: float, sql: str | Path | None) -> Ingest:
         def rules(feed: str) -> Rules:
-            return Rules(sql or feed, whale_usd, stamped=stamped(feed))
+            packed = self.coding or coding(feed)
+            return Rules(sql or feed, whale_usd, None, stamped(feed), packed)
 
         return Ingest(self.layout, rules, Reporter(self.warnings.append))
 

@@ -15,9 +15,10 @@ from typing import Any
 import pyarrow as pa
 from ingest.test_mutated_frames import GOLDEN
 from kit.frames import MS, frames_of, marker, table
-from kit.records import Published, stamped
+from kit.records import Published, coding, stamped
 
 from recorder.clock import NS, ulid
+from recorder.coding import encoded
 from recorder.frame import Frame
 from recorder.lake import delta
 from recorder.lake.place import Place
@@ -77,7 +78,10 @@ def frames(
             for late, line in enumerate(some):
                 at = now + late * random.randrange(1, 20) * MS
                 found += frames_of(
-                    [payload], first_seq=seqs[line], recv_ns=at, connection=lives[line]
+                    [encoded(coding(kind), payload.encode())],
+                    first_seq=seqs[line],
+                    recv_ns=at,
+                    connection=lives[line],
                 )
                 seqs[line] += 1
             if number % 15 == 14:
@@ -125,7 +129,7 @@ def engine(root: Path, **how: Any) -> Engine:
 def rules(feed: str, kind: str) -> Rules:
     """As `Published.ingest` has them."""
     del kind
-    return Rules(feed, stamped=stamped(feed))
+    return Rules(feed, stamped=stamped(feed), coding=coding(feed))
 
 
 def take(one: Engine) -> Done:
