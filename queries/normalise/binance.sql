@@ -49,6 +49,8 @@ SELECT
                 AND (symbol IS NULL OR coalesce(num(price), num(rate), num(index_price)) IS NULL)
             OR traded AND (symbol IS NULL OR num(price) IS NULL OR num(quantity) IS NULL)
             THEN type || ' without a symbol, or without a number as price'
+        WHEN stated IS NOT NULL AND (symbol IS NULL OR num(price) IS NULL)
+            THEN type || ' without a symbol, or without a number as price'
         WHEN NOT traded AND type NOT IN ('forceOrder', 'markPriceUpdate')
                 AND coalesce(ms_or_us(sent), ms_or_us(happened)) IS NULL
             THEN 'no table for the event type ' || short(type) || ', and it carries no time'
@@ -64,8 +66,14 @@ FROM (
             WHEN type = 'aggTrade' AND part[20] IS NULL THEN false
             ELSE part[20] <> 'MARKET'
         END AS off_book,
+        -- The prices in other events: the pair's index (COIN-M), the last price of a day's summary.
+        CASE
+            WHEN type IN ('indexPriceUpdate', 'compositeIndex') THEN 'index'
+            WHEN type IN ('24hrTicker', '24hrMiniTicker') THEN 'last'
+        END AS stated,
         part[2] AS sent, part[3] AS happened,
-        part[4] AS symbol, part[5] AS price, part[6] AS index_price, part[7] AS rate,
+        CASE type WHEN 'indexPriceUpdate' THEN part[6] ELSE part[4] END AS symbol,
+        CASE stated WHEN 'last' THEN part[22] ELSE part[5] END AS price, part[6] AS index_price, part[7] AS rate,
         part[8] AS quantity, part[9] AS buyer_is_maker,
         CASE type WHEN 'trade' THEN part[21] ELSE part[10] END AS trade,
         part[12] AS liquidated, part[13] AS side, part[14] AS ordered, part[15] AS limit_price,
@@ -76,7 +84,8 @@ FROM (
             * EXCLUDE (event),
             json_extract_string(event, [
                 '$.e', '$.E', '$.T', '$.s', '$.p', '$.i', '$.r', '$.q', '$.m', '$.a', '$.st',
-                '$.o.s', '$.o.S', '$.o.q', '$.o.p', '$.o.ap', '$.o.z', '$.o.T', '$.o.st', '$.X', '$.t'
+                '$.o.s', '$.o.S', '$.o.q', '$.o.p', '$.o.ap', '$.o.z', '$.o.T', '$.o.st', '$.X', '$.t',
+                '$.c'
             ]) AS part
         FROM (
             SELECT id, line, clock_error_ns, stream, 0 AS item, data AS event
@@ -108,7 +117,7 @@ JOIN messages ON messages.id = frame;
 
 -- step: sound
 -- Events that make rows, with what the list says of their instrument at that time. The symbol is second:
--- a contract of COIN-M ends in USD_ and PERP or a date, and no other symbol does.
+-- a contract of COIN-M ends in USD_ and PERP or a date, and no other symbol does; an option ends in -C or -P.
 SELECT
     e.*, c.contract_size, c.contract_unit, c.funding_interval_hours, c.kind, c.contract_type,
     c.symbol IS NOT NULL AS listed,
@@ -117,8 +126,8 @@ SELECT
     CASE
         WHEN c.contract_unit = 'usd' THEN 'contracts'
         WHEN c.contract_unit = 'base' THEN 'base'
-        WHEN regexp_matches(named, 'USD_(PERP|\d{6})$') OR margin = '2' THEN 'contracts'
-        WHEN margin = '1' OR regexp_matches(named, '^[^_]+(_\d{6})?$') THEN 'base'
+        WHEN regexp_matches(named, 'USD_(PERP|\d{6})$|-[CP]$') OR margin = '2' THEN 'contracts'
+        WHEN margin = '1' OR regexp_matches(named, '^[^-_]+(_\d{6})?$') THEN 'base'
     END AS unit
 FROM (SELECT *, coalesce(symbol, liquidated) AS named FROM events) AS e
 LEFT JOIN contracts AS c
@@ -190,6 +199,12 @@ FROM (
     WHERE type = 'markPriceUpdate'
 )
 WHERE price IS NOT NULL
+UNION ALL BY NAME
+SELECT
+    id.*, 2 * item AS item, coalesce(stream, type) AS channel, 'binance' AS exchange, symbol,
+    ms_or_us(sent) AS event_ns, stated AS kind, num(price) AS price, false AS backfill
+FROM sound
+WHERE stated IS NOT NULL
 UNION ALL BY NAME
 SELECT
     id.*, item, channel, 'binance' AS exchange, symbol, event_ns, 'last' AS kind, price,

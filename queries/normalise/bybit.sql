@@ -91,7 +91,10 @@ FROM (
         coalesce(part[11], part[12]) AS trade,
         CASE part[13] WHEN 'true' THEN true WHEN 'false' THEN false END AS block,
         CASE
-            WHEN regexp_full_match(symbol, '[\p{L}\d]+USD([FGHJKMNQUVXZ]\d{2})?') THEN 'usd'
+            -- Not XRPRLUSD, a spot pair in a dollar coin.
+            WHEN regexp_full_match(symbol, '[\p{L}\d]+USD([FGHJKMNQUVXZ]\d{2})?')
+                AND NOT regexp_matches(symbol, '.(RL|PY|FD)USD$')
+                THEN 'usd'
             WHEN regexp_full_match(symbol,
                 '[\p{L}\d]+((USDT|USDC|PERP)(-\d{1,2}[A-Z]{3}\d{2})?|-\d{1,2}[A-Z]{3}\d{2})')
                 THEN 'base'
@@ -187,7 +190,10 @@ FROM (
     SELECT
         * REPLACE (CASE WHEN length(channel) <= 200 THEN channel END AS channel),
         CASE
-            WHEN regexp_full_match(symbol, '[\p{L}\d]+USD([FGHJKMNQUVXZ]\d{2})?') THEN 'usd'
+            -- Not XRPRLUSD, a spot pair in a dollar coin.
+            WHEN regexp_full_match(symbol, '[\p{L}\d]+USD([FGHJKMNQUVXZ]\d{2})?')
+                AND NOT regexp_matches(symbol, '.(RL|PY|FD)USD$')
+                THEN 'usd'
             WHEN regexp_full_match(symbol,
                 '[\p{L}\d]+((USDT|USDC|PERP)(-\d{1,2}[A-Z]{3}\d{2})?|-\d{1,2}[A-Z]{3}\d{2})')
                 THEN 'base'

@@ -24,6 +24,7 @@ SELECT
         WHEN starts_with(channel, 'perpetual.') THEN CASE
             WHEN coalesce(rate, index) IS NOT NULL THEN 'perpetual'
         END
+        WHEN starts_with(channel, 'deribit_price_index.') THEN CASE WHEN price IS NOT NULL THEN 'index' END
         -- A candle has no table, and no time except its start.
         WHEN starts_with(channel, 'chart.') THEN 'control'
         WHEN event_ns IS NOT NULL THEN 'other'
@@ -36,6 +37,7 @@ SELECT
         WHEN starts_with(channel, 'trades.') THEN 'trades that are not a list'
         WHEN starts_with(channel, 'ticker.') THEN 'a ticker without an instrument, or without a number'
         WHEN starts_with(channel, 'perpetual.') THEN 'an interest that is not a number'
+        WHEN starts_with(channel, 'deribit_price_index.') THEN 'an index that is not a number'
         ELSE 'no table for the channel ' || short(channel) || ', and it carries no time'
     END AS reason
 FROM (
@@ -47,7 +49,8 @@ FROM (
         part[7] AS symbol, time_ns(part[8], 1000000) AS event_ns,
         coalesce(time_ns(part[8], 1000000) < opened_ns, false) AS backfill,
         num(part[9]) AS mark, num(part[10]) AS index, num(part[11]) AS last, num(part[12]) AS interest,
-        num(part[13]) AS funding, num(part[14]) AS current, num(part[15]) AS rate
+        num(part[13]) AS funding, num(part[14]) AS current, num(part[15]) AS rate,
+        num(part[16]) AS price
     FROM (
         SELECT
             *,
@@ -55,7 +58,8 @@ FROM (
                 '$.method', '$.params.channel', '$.params.data', '$.result', '$.error', '$.id',
                 '$.params.data.instrument_name', '$.params.data.timestamp', '$.params.data.mark_price',
                 '$.params.data.index_price', '$.params.data.last_price', '$.params.data.open_interest',
-                '$.params.data.funding_8h', '$.params.data.current_funding', '$.params.data.interest'
+                '$.params.data.funding_8h', '$.params.data.current_funding', '$.params.data.interest',
+                '$.params.data.price'
             ]) AS part
         FROM frames
     )
@@ -99,13 +103,15 @@ FROM (
         * EXCLUDE (part), part[1] AS symbol, num(part[2]) AS price, num(part[3]) AS amount,
         num(part[4]) AS count, part[5] AS direction, part[6] AS trade_id, 
         CASE WHEN lower(part[7]) NOT IN ('', 'none') THEN part[7] END AS liquidation,
-        time_ns(part[8], 1000000) AS event_ns, part[9] AS block, part[10] AS combination
+        time_ns(part[8], 1000000) AS event_ns, part[9] AS block, part[10] AS combination,
+        part[11] AS quoted -- agreed by a request for quotes
     FROM (
         SELECT
             * EXCLUDE (trade),
             json_extract_string(trade, [
                 '$.instrument_name', '$.price', '$.amount', '$.contracts', '$.direction', '$.trade_id',
-                '$.liquidation', '$.timestamp', '$.block_trade_id', '$.combo_id'
+                '$.liquidation', '$.timestamp', '$.block_trade_id', '$.combo_id',
+                '$.block_rfq_id'
             ]) AS part
         FROM (
             SELECT
@@ -138,10 +144,11 @@ SELECT
     asset, CASE WHEN direction IN ('buy', 'sell') THEN direction END AS side, price,
     in_base(amount, price, contract_size, contract_unit) AS quantity, notional_usd, trade_id AS tx, backfill,
     CASE
-        WHEN coalesce(block, combination) IS NOT NULL
+        WHEN coalesce(block, combination, quoted) IS NOT NULL
             THEN json_merge_patch(
                 CASE WHEN block IS NULL THEN '{}' ELSE json_object('block_trade_id', block) END,
-                CASE WHEN combination IS NULL THEN '{}' ELSE json_object('combo_id', combination) END
+                CASE WHEN combination IS NULL THEN '{}' ELSE json_object('combo_id', combination) END,
+                CASE WHEN quoted IS NULL THEN '{}' ELSE json_object('block_rfq_id', quoted) END
             )
     END AS extra
 FROM trades
@@ -209,7 +216,13 @@ SELECT
     id.*, 0 AS item, channel, 'deribit' AS exchange, split_part(channel, '.', 2) AS symbol, event_ns,
     'index' AS kind, index AS price, backfill
 FROM messages
-WHERE class = 'perpetual' AND index IS NOT NULL;
+WHERE class = 'perpetual' AND index IS NOT NULL
+UNION ALL BY NAME
+SELECT
+    id.*, 0 AS item, channel, 'deribit' AS exchange, split_part(channel, '.', 2) AS symbol, event_ns,
+    'index' AS kind, price, backfill
+FROM messages
+WHERE class = 'index';
 
 -- table: prices once (symbol, trade_id)
 SELECT
@@ -220,7 +233,7 @@ SELECT
         WHEN count IS NOT NULL THEN 'contracts'
     END AS quantity_unit,
     notional_usd, CASE WHEN direction IN ('buy', 'sell') THEN direction END AS side, trade_id,
-    coalesce(block, combination) IS NOT NULL AS off_book, backfill
+    coalesce(block, combination, quoted) IS NOT NULL AS off_book, backfill
 FROM trades
 WHERE wrong IS NULL;
 
@@ -235,7 +248,7 @@ QUALIFY row_number() OVER (PARTITION BY id.connection, id.seq ORDER BY event_ns 
 UNION ALL BY NAME
 SELECT
     id.*, 0 AS item, channel, 'deribit' AS exchange,
-    coalesce(symbol, CASE WHEN class = 'perpetual' THEN split_part(channel, '.', 2) END) AS symbol,
+    coalesce(symbol, CASE WHEN class IN ('perpetual', 'index') THEN split_part(channel, '.', 2) END) AS symbol,
     event_ns, line, clock_error_ns, backfill
 FROM messages
-WHERE class IN ('ticker', 'perpetual', 'other') AND event_ns IS NOT NULL;
+WHERE class IN ('ticker', 'perpetual', 'index', 'other') AND event_ns IS NOT NULL;

@@ -11,10 +11,10 @@ SELECT
     CASE
         -- A greeting, which is not JSON.
         WHEN text = 'Websocket connection established.' THEN 'control'
-        -- allDexsAssetCtxs is a list of contexts without the names of their coins. Candles and the mid
-        -- prices of all coins have no table and no event time.
+        -- allDexsAssetCtxs is a list of contexts without the names of their coins. Candles have no table.
         WHEN channel IN ('subscriptionResponse', 'pong', 'error', 'notification', 'allDexsAssetCtxs',
-            'allMids', 'candle') THEN 'control'
+            'candle') THEN 'control'
+        WHEN channel = 'allMids' THEN CASE WHEN mids IS NOT NULL THEN 'mids' END
         WHEN channel = 'trades' THEN CASE
             WHEN json_type(data) = 'ARRAY' AND json_array_length(data) = 0 THEN 'control'
             WHEN json_type(data) = 'ARRAY' THEN 'trades'
@@ -28,6 +28,7 @@ SELECT
     CASE
         WHEN channel IS NULL THEN 'a message without a channel'
         WHEN channel = 'trades' THEN 'trades that are not a list'
+        WHEN channel = 'allMids' THEN 'mid prices without an object of them'
         WHEN channel IN ('activeAssetCtx', 'activeSpotAssetCtx')
             THEN 'a context without a coin, or without a number'
         ELSE 'no table for the channel ' || short(channel) || ', and it carries no time'
@@ -37,6 +38,7 @@ FROM (
         * EXCLUDE (part), part[1] AS channel, part[3] AS coin,
         -- In place of the trades there may be a text, which is not JSON by itself.
         CASE WHEN json_type(json, '$.data') = 'ARRAY' THEN part[2] END AS data,
+        CASE WHEN json_type(json, '$.data.mids') = 'OBJECT' THEN json_extract(json, '$.data.mids') END AS mids,
         CASE WHEN channel IS NOT NULL THEN time_ns(part[4], 1000000) END AS event_ns,
         num(part[5]) AS funding, num(part[6]) AS interest, num(part[7]) AS mark, num(part[8]) AS oracle,
         num(part[9]) AS mid, num(part[10]) AS premium
@@ -151,7 +153,19 @@ FROM (
     FROM messages
     WHERE class = 'context'
 )
-WHERE price IS NOT NULL;
+WHERE price IS NOT NULL
+UNION ALL BY NAME
+SELECT
+    id.*, item, 'allMids' AS channel, 'hyperliquid' AS exchange, coin AS symbol, 'mid' AS kind, price,
+    false AS backfill
+FROM (
+    SELECT
+        id, unnest(json_keys(mids)) AS coin, unnest(range(len(json_keys(mids))))::INTEGER AS item,
+        num(unnest(json_extract_string(mids, '$.*'))) AS price
+    FROM messages
+    WHERE class = 'mids'
+)
+WHERE price IS NOT NULL AND length(coin) <= 200;
 
 -- table: funding
 SELECT

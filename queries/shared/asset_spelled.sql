@@ -9,7 +9,7 @@ CASE
     WHEN regexp_matches($symbol, '(?i)^P[FI]_|^[^-_/]+[-_](PERP|SWAP|[UDC]MCBL)$')
         THEN asset_without_quote($symbol)
     ELSE asset_without_quote(regexp_replace(regexp_replace(
-        $symbol,
+        regexp_replace($symbol, '(?i)^F[FI]_', ''),
         -- The date, and what follows: a strike, call or put. Or the code of a month and a year.
         '(?i)^(.+?)(?:_UM)?(?:_XPERP)?[-_](?:\d{6}|\d{8}|\d{1,2}[A-Z]{3}\d{2})(?:-.*)?$'
         || '|^(.*USDT?|XBT|ETH)[FGHJKMNQUVXZ]\d\d$', '\1\2'),

@@ -6,7 +6,7 @@
 -- currency after a colon, the contract's suffix, quotes that end in USD themselves, the quote.
 coin_of(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
     $symbol, '^[a-z][a-z0-9]*:', ''),
-    '(?i)^P[FI]_', ''),
+    '(?i)^[FP][FI]_', ''),
     '(?i):[A-Z0-9]+$', ''),
     '(?i)^(.+?)[-_/]?(PERPETUAL|PERP|SWAP|[UDC]MCBL)$', '\1'),
     '(?i)^(.+-USD)_UM$', '\1'),

@@ -10,7 +10,7 @@ list_transform([bracketed($piece)], lambda named: CASE
         list_transform([regexp_replace($piece, ' *\(.*$', '')], lambda bare: CASE
             WHEN $contract IS NOT NULL AND contains($piece, '/') THEN trim(split_part(bare, '/', 1))
             WHEN $contract THEN regexp_replace(
-                bare, '^(.+?)[-_/]?(?:USDT|USDC|USD1|FDUSD|BUSD|USDE|USD)$|^(BTC|ETH|BNB|SOL|XRP|DOGE)U$', '\1\2'
+                bare, '^(.+?)[-_/]?(?:USDT|USDC|USD1|FDUSD|BUSD|USDE|USD|PERP)$|^(BTC|ETH|BNB|SOL|XRP|DOGE)U$', '\1\2'
             )
             ELSE bare
         END),

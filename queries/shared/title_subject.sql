@@ -5,10 +5,11 @@
 -- example: SELECT title_subject('OKX to delist GEAR and VRA in EEA')
 list_transform([regexp_extract(
     $title,
-    '(?:\b\p{Lu}\w* (?:[Ww]ill|[Hh]as|[Tt]o) (?:[Dd]e)?(?:[Ll]ist|[Ll]aunch)(?:ed)?|\b[Dd]elisting of|\b[Nn]ew [Ll]istings?:?'
+    '(?:\b\p{Lu}\w* (?:[Ww]ill|[Hh]as|[Tt]o) (?:[Dd]e)?(?:[Ll]ist|[Ll]aunch)(?:ed)?|\b(?:[Dd]el|[Ll])isting of|\b[Nn]ew [Ll]istings?:?'
     || '|Monitoring Tag (?:to Include|for|on|From|from)|add support for) (.+)', 1
 )], lambda named: CASE
-    WHEN named = '' THEN $title
+    -- KRW, BTC 마켓: the markets, not coins.
+    WHEN named = '' THEN regexp_replace($title, '(?:\b[A-Z]+ ?, ?)*\b[A-Z]+ ?마켓', '마켓', 'g')
     ELSE regexp_replace(regexp_replace(regexp_replace(
     named,
     -- What follows the names.
@@ -16,5 +17,5 @@ list_transform([regexp_extract(
     -- What is before and after them.
     '(?i)^(?:(?:multiple|several|certain|the following|the|spot|new|usd[ⓢs]?(?:-m|-margined)?|usd[tc]?-(?:m|margined)|coin-(?:m|margined)|u-(?:m|margined)'
     || '|usd[^ ]{0,2}-m(?:argined)?|pre-market|(?:perpetual |pre-market |expiry )?(?:futures|contracts?|perpetuals?) for) )+', ''),
-    '(?i)(?: (?:usd[^ ]{0,2}-m(?:argined)?|coin-m(?:argined)?|usd[tc]-m(?:argined)?|perpetual|perpetuals|futures|contracts?|quarterly|tradfi|equity|equities|stock|index|pre-market|spot|trading|pairs?|tokens?|crypto|cryptos|swaps?|\(?\d{4}(?:-\d\d-\d\d)?\)?))+$', '')
+    '(?i)(?: (?:usd[^ ]{0,2}-m(?:argined)?|coin-m(?:argined)?|usd[tc]-m(?:argined)?|perpetual|perpetuals|futures|contracts?|quarterly|projects?|tradfi|equity|equities|stock|index|pre-market|spot|trading|pairs?|tokens?|crypto|cryptos|swaps?|\(?\d{4}(?:-\d\d-\d\d)?\)?))+$', '')
 END)[1]

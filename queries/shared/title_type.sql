@@ -17,10 +17,10 @@ CASE
     WHEN regexp_matches($title, '(?i:\bdelist(?:s|ed|ing|ings)?\b)|거래\s*지원\s*종료|상장\s*폐지')
         AND regexp_matches($title, '[^a-z ]')
         THEN CASE
-            WHEN regexp_matches($title, '(?i)\bfutures\b|perpetual|\bperps?\b|선물') THEN 'futures_delisting'
+            WHEN regexp_matches($title, '(?i)\bfutures\b|perpetual|\bperps?\b|[A-Z0-9]PERP\b|선물') THEN 'futures_delisting'
             ELSE 'spot_delisting'
         END
-    WHEN regexp_matches($title, '(?i)\bfutures\b|perpetual|\bperps?\b|선물')
+    WHEN regexp_matches($title, '(?i)\bfutures\b|perpetual|\bperps?\b|[A-Z0-9]PERP\b|선물')
         AND regexp_matches($title, '\b\p{Lu}\w* (?:[Ww]ill|[Hh]as|[Tt]o) (?:[Ll]ist|[Ll]aunch)(?:ed)?\b|(?i:\bnew listings?\b|\bnow launched\b|\b(?:now )?listed on\b|\bis now available\b)')
         THEN 'futures_listing'
     WHEN regexp_matches($title, '\b\p{Lu}\w* (?:[Ww]ill|[Tt]o) [Ll]ist\b|신규 거래\s*지원|마켓 추가|자산 추가|신규 상장|Market Support for '

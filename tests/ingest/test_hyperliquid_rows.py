@@ -269,7 +269,6 @@ def test_words_of_control_are_no_events(bench: Bench) -> None:
         ACK,
         '{"channel":"error","data":"Invalid subscription"}',
         '{"channel":"trades","data":[]}',
-        '{"channel":"allMids","data":{"mids":{"BTC":"1"}}}',
     ]
     bench.take("hyperliquid", frames_of(told))
     assert bench.places() == {}

@@ -65,6 +65,13 @@ def test_titles_are_read_as_people_read_them(database: duckdb.DuckDBPyConnection
         ("Binance Will List Staked Ether (stETH)", "spot_listing", ["stETH"]),
         ("Binance Will List ((((", "spot_listing", []),
         ("Bybit will not delist AAA", None, []),
+        ("Bybit to delist AAAPERP", "futures_delisting", ["AAA"]),
+        ("Binance Futures Will Launch PERPUSDT Perpetual", "futures_listing", ["PERP"]),
+        ("KuCoin Will Delist the AAA, BB and CCC Projects", "spot_delisting", ["AAA", "BB", "CCC"]),
+        ("Binance Cancels the Listing of AAA", None, ["AAA"]),
+        ("모나드(MON) KRW, BTC, USDT 마켓 디지털 자산 추가", "spot_listing", ["MON"]),
+        ("모나드(MON), 미라(M) 신규 거래지원 안내 (KRW, BTC 마켓)", "spot_listing", ["MON", "M"]),
+        ("스팀(STEEM) 거래지원 종료일 연기 안내", None, ["STEEM"]),
     ],
 )  # fmt: skip
 def test_odd_titles(
