@@ -1,9 +1,10 @@
 -- title: Frames, bytes and events per minute, per feed and table
--- description: The row 'frames' adds up all frames of the connections that were open in the period, divided by
---   the minutes from the first opening to the last activity; a connection that began before the period
---   or lived on after it is counted whole. It is NULL if the number of one is unknown (as_of). The other rows count a table's events
---   in the period, divided by those minutes of the recording that are in the period. per_minute is
---   NULL if the duration of the recording is unknown.
+-- description: Everything is counted by receive time: the row 'frames' has the frames received in the period on
+--   all connections of the feed. Those of a connection that began before the period or lived on after
+--   it are counted in the raw record, and the row is NULL where that is not there (pruned). The other
+--   rows count a table's events in the period. minutes, by which per_minute = count / minutes divides,
+--   are those of the recording that are in the period: from the feed's first opening or since, to its
+--   last activity or until; gaps are not taken off. per_minute is NULL if there are none.
 -- param since TIMESTAMPTZ = NULL  -- only events received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only events received before this time
 -- param feed VARCHAR = NULL  -- only this feed
@@ -15,31 +16,77 @@
 -- column per_minute: number per minute; NULL if the duration of the recording is unknown
 -- column bytes: payload bytes; only for frames
 -- column bytes_per_minute: payload bytes per minute; only for frames
--- column first_time: first opening, or receipt of the first event
--- column last_time: last activity, or receipt of the last event
+-- column minutes: minutes of the recording in the period; NULL if unknown
+-- column first_time: start of those minutes, or receipt of the first event
+-- column last_time: end of those minutes, or receipt of the last event
 -- example: recorder query feed_rates -p since '1h ago'
 WITH lives AS (
     SELECT
         c.feed AS feed,
+        c.connection AS connection,
         c.opened_ns AS from_ns,
         greatest(c.opened_ns, coalesce(c.closed_ns, c.last_heard_ns)) AS to_ns,
+        greatest(c.opened_ns, c.last_heard_ns, c.closed_ns) AS last_ns,
         c.frames AS frames,
         c.bytes AS bytes
     FROM connections c
     WHERE c.opened_ns IS NOT NULL
         AND ($feed IS NULL OR c.feed = $feed)
 ),
+inside AS (
+    SELECT
+        l.*,
+        l.frames IS NULL OR l.bytes IS NULL
+            OR coalesce(l.from_ns < epoch_ns($since), false)
+            OR coalesce(l.last_ns >= epoch_ns($until), false) AS cut
+    FROM lives l
+    WHERE ($since IS NULL OR l.last_ns >= epoch_ns($since))
+        AND ($until IS NULL OR l.from_ns < epoch_ns($until))
+),
+-- Connections that the period cuts, frame by frame.
+read AS (
+    SELECT
+        i.feed AS feed,
+        i.connection AS connection,
+        count_if(r.kind IN ('text', 'binary')) AS frames,
+        coalesce(sum(octet_length(r.payload)) FILTER (r.kind IN ('text', 'binary')), 0)::BIGINT AS bytes
+    FROM inside i
+    JOIN raw r ON r.feed = i.feed AND r.connection = i.connection
+    WHERE i.cut
+        AND ($as_of IS NULL OR r.recv_ns <= epoch_ns($as_of))
+        AND ($since IS NULL OR r.date >= CAST(timezone('UTC', $since) AS DATE))
+        AND ($since IS NULL OR r.recv_ns >= epoch_ns($since))
+        AND ($until IS NULL OR r.recv_ns < epoch_ns($until))
+    GROUP BY i.feed, i.connection
+),
+known AS (
+    SELECT
+        i.feed AS feed,
+        i.from_ns AS from_ns,
+        i.to_ns AS to_ns,
+        CASE WHEN i.cut THEN r.frames ELSE i.frames END AS frames,
+        CASE WHEN i.cut THEN r.bytes ELSE i.bytes END AS bytes
+    FROM inside i
+    LEFT JOIN read r ON r.feed = i.feed AND r.connection = i.connection
+),
+added AS (
+    SELECT
+        k.feed AS feed,
+        min(k.from_ns) AS from_ns,
+        max(k.to_ns) AS to_ns,
+        CASE WHEN count(k.frames) = count(*) THEN sum(k.frames)::BIGINT END AS frames,
+        CASE WHEN count(k.bytes) = count(*) THEN sum(k.bytes)::BIGINT END AS bytes
+    FROM known k
+    GROUP BY k.feed
+),
 spans AS (
     SELECT
-        l.feed AS feed,
-        min(l.from_ns) AS from_ns,
-        max(l.to_ns) AS to_ns,
-        CASE WHEN count(l.frames) = count(*) THEN sum(l.frames)::BIGINT END AS frames,
-        CASE WHEN count(l.bytes) = count(*) THEN sum(l.bytes)::BIGINT END AS bytes
-    FROM lives l
-    WHERE ($since IS NULL OR l.to_ns >= epoch_ns($since))
-        AND ($until IS NULL OR l.from_ns < epoch_ns($until))
-    GROUP BY l.feed
+        a.feed AS feed,
+        greatest(a.from_ns, epoch_ns($since)) AS from_ns,
+        least(a.to_ns, epoch_ns($until)) AS to_ns,
+        a.frames AS frames,
+        a.bytes AS bytes
+    FROM added a
 ),
 events AS (
     SELECT 'whales' AS source, t.feed AS feed, t.recv_time AS recv_time FROM whales t
@@ -82,7 +129,7 @@ rates AS (
         c.source,
         c.count,
         NULL,
-        (least(s.to_ns, epoch_ns($until)) - greatest(s.from_ns, epoch_ns($since))) / 60e9,
+        (s.to_ns - s.from_ns) / 60e9,
         c.first_time,
         c.last_time
     FROM counted c
@@ -95,6 +142,7 @@ SELECT
     r.count / nullif(greatest(r.minutes, 0), 0) AS per_minute,
     r.bytes AS bytes,
     r.bytes / nullif(greatest(r.minutes, 0), 0) AS bytes_per_minute,
+    nullif(greatest(r.minutes, 0), 0) AS minutes,
     r.first_time AS first_time,
     r.last_time AS last_time
 FROM rates r

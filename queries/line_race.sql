@@ -1,11 +1,14 @@
 -- title: Which redundant line receives a frame first, and what each line alone would have missed
--- description: For feeds recorded on two or more lines. Equal frames within a second of each other, counted
---   per line, are one frame; what a service stamps on each line's copy does not count (`frame_key`). A frame belongs to the period if its first arrival does, and counts from
---   when all lines of the group had opened. wins are the frames that this line received first; win_rate is their fraction of the
---   frames that this line and another one received. The advantage is the lead over the next line,
---   in milliseconds, over the wins. missed are the frames that only other lines received. While one
---   connection of a line replaces another, the older one counts. The query reads the sealed raw
---   record, so the newest frames are missing.
+-- description: For feeds recorded on two or more lines. Equal frames are copies of one frame; what a service
+--   stamps on each line's copy does not count (`frame_key`, by the feed's own pattern). Copies come
+--   within a minute of each other. Where a line receives the same frame again within a minute, copies
+--   come within a second, and the n-th of one line is a copy of the n-th of another. A frame belongs to
+--   the period if its first arrival does, and counts from when all lines of the group had opened. wins
+--   are the frames that this line received first; win_rate is their fraction of the frames that this
+--   line and another one received. The advantage is the lead over the next line, in milliseconds, over
+--   the wins. missed are the frames that only other lines received. While one connection of a line
+--   replaces another, the older one counts. The query reads the sealed raw record, so the newest
+--   frames are missing.
 -- param since TIMESTAMPTZ = now() - INTERVAL 1 DAY  -- only frames received at or after this time
 -- param until TIMESTAMPTZ = NULL  -- only frames received before this time
 -- param feed VARCHAR = NULL  -- only this feed
@@ -39,6 +42,7 @@ speaking AS (
         c.line_group AS line_group,
         c.line AS line,
         c.connection AS connection,
+        c.stamped AS stamped,
         coalesce(max(coalesce(c.closed_ns, c.last_heard_ns)) OVER (
             PARTITION BY c.feed, c.line_group, c.line ORDER BY c.opened_ns, c.connection
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
@@ -46,7 +50,7 @@ speaking AS (
     FROM connections c
     WHERE c.opened_ns IS NOT NULL
 ),
--- A minute more on both sides, so that a frame whose copies lie across a border is whole.
+-- Two minutes more on both sides, so that a frame whose copies lie across a border is whole.
 arrived AS (
     SELECT
         c.feed AS feed,
@@ -56,46 +60,70 @@ arrived AS (
         r.recv_ns AS recv_ns,
         r.connection AS connection,
         r.seq AS seq,
-        hash(frame_key(r.payload)) AS payload,
-        coalesce(r.recv_ns - lag(r.recv_ns) OVER (
-            PARTITION BY c.feed, c.line_group, hash(frame_key(r.payload)) ORDER BY r.recv_ns, c.line, r.connection, r.seq
-        ) > 1000000000, false) AS apart
+        hash(frame_key(r.payload, c.stamped)) AS payload
     FROM raw r
     JOIN speaking c ON c.feed = r.feed AND c.connection = r.connection
         AND r.recv_ns >= c.since_ns
     JOIN raced d ON d.feed = c.feed AND d.line_group IS NOT DISTINCT FROM c.line_group
     WHERE r.kind IN ('text', 'binary')
         AND ($as_of IS NULL OR r.recv_ns <= epoch_ns($as_of))
-        AND ($since IS NULL OR r.date >= CAST(timezone('UTC', $since - INTERVAL 1 MINUTE) AS DATE))
-        AND ($since IS NULL OR r.recv_ns >= epoch_ns($since) - 60000000000)
-        AND ($until IS NULL OR r.recv_ns < epoch_ns($until) + 60000000000)
+        AND ($since IS NULL OR r.date >= CAST(timezone('UTC', $since - INTERVAL 2 MINUTE) AS DATE))
+        AND ($since IS NULL OR r.recv_ns >= epoch_ns($since) - 120000000000)
+        AND ($until IS NULL OR r.recv_ns < epoch_ns($until) + 120000000000)
 ),
-numbered AS (
+spaced AS (
     SELECT
         a.*,
-        count_if(a.apart) OVER (
+        coalesce(a.recv_ns - lag(a.recv_ns) OVER (
             PARTITION BY a.feed, a.line_group, a.payload ORDER BY a.recv_ns, a.line, a.connection, a.seq
-        ) AS era
+        ), 0) AS pause_ns
     FROM arrived a
+),
+-- Arrivals of one payload without a pause of more than a minute, and of more than a second.
+numbered AS (
+    SELECT
+        s.*,
+        count_if(s.pause_ns > 60000000000) OVER follows AS minute,
+        count_if(s.pause_ns > 1000000000) OVER follows AS second
+    FROM spaced s
+    WINDOW follows AS (
+        PARTITION BY s.feed, s.line_group, s.payload ORDER BY s.recv_ns, s.line, s.connection, s.seq
+    )
+),
+repeated AS (
+    SELECT
+        n.*,
+        row_number() OVER (
+            PARTITION BY n.feed, n.line_group, n.payload, n.minute, n.line ORDER BY n.recv_ns, n.connection, n.seq
+        ) AS nth
+    FROM numbered n
+),
+together AS (
+    SELECT
+        q.*,
+        CASE WHEN max(q.nth) OVER (PARTITION BY q.feed, q.line_group, q.payload, q.minute) > 1
+            THEN q.second END AS era
+    FROM repeated q
 ),
 counted AS (
     SELECT
         n.*,
         row_number() OVER (
-            PARTITION BY n.feed, n.line_group, n.payload, n.era, n.line ORDER BY n.recv_ns, n.connection, n.seq
+            PARTITION BY n.feed, n.line_group, n.payload, n.minute, n.era, n.line
+            ORDER BY n.recv_ns, n.connection, n.seq
         ) AS times
-    FROM numbered n
+    FROM together n
 ),
 placed AS (
     SELECT
         n.*,
         row_number() OVER frames AS place,
-        count(*) OVER (PARTITION BY n.feed, n.line_group, n.payload, n.era, n.times) AS brought_by,
+        count(*) OVER (PARTITION BY n.feed, n.line_group, n.payload, n.minute, n.era, n.times) AS brought_by,
         first_value(n.recv_ns) OVER frames AS first_ns,
         lead(n.recv_ns) OVER frames - n.recv_ns AS lead_ns
     FROM counted n
     WINDOW frames AS (
-        PARTITION BY n.feed, n.line_group, n.payload, n.era, n.times ORDER BY n.recv_ns, n.line
+        PARTITION BY n.feed, n.line_group, n.payload, n.minute, n.era, n.times ORDER BY n.recv_ns, n.line
     )
     QUALIFY first_ns >= n.all_open_ns
         AND ($since IS NULL OR first_ns >= epoch_ns($since))

@@ -3,11 +3,13 @@
 --   ticker with the venues' symbols (FOOUSDT, FOO-USDT-SWAP and 1000FOOUSDT are FOO; quotes in dollars
 --   or dollar coins only, no options); price_symbol is the matching one, NULL if none is recorded. A price is the
 --   last one received by that moment, of one kind per instrument: the first of last, mark, mid and
---   index that was known at the announcement's receipt, or, if none was, that came later. It is unknown
+--   index that was known at the announcement's receipt; if none was, the kind whose price came first
+--   within the longest horizon (of several at once, in that order). A price is unknown
 --   if it was older than max_age. change_pct is from the receipt: what could be traded.
 --   move_before_receipt_pct is what had happened between publication and receipt. btc_change_pct is
---   the change of BTC on the same feed and exchange, of the same kind, and abnormal_pct = change_pct -
---   btc_change_pct. Past announcements re-sent after a subscription are left out.
+--   the change of BTC on the same feed and exchange, of the same kind: of the instrument with the most
+--   such prices in the max_age before the receipt (of several, the first by name). abnormal_pct =
+--   change_pct - btc_change_pct. Past announcements re-sent after a subscription are left out.
 -- param ticker VARCHAR = NULL  -- only this ticker, in any case
 -- param listing_type VARCHAR = NULL  -- only this type, e.g. spot_listing
 -- param exchange VARCHAR = NULL  -- only listings announced by this exchange, in any case
@@ -23,14 +25,14 @@
 -- column listing_type: the service's type of the announcement
 -- column price_exchange: the exchange of the price; NULL if no instrument of the ticker is recorded
 -- column price_symbol: the instrument of the price, as the venue spells it
--- column price_kind: last, mark, mid or index
+-- column price_kind: last, mark, mid or index; NULL if neither price is known
 -- column base_price: the price as of the announcement; NULL if unknown
 -- column base_age_seconds: age of base_price
 -- column horizon_seconds: time after the announcement
 -- column price: the price as of the horizon; NULL if unknown
 -- column price_age_seconds: age of price
 -- column change_pct: change from base_price, per cent
--- column publish_price: the price as of the publication; NULL if that time, or the price, is unknown
+-- column publish_price: the price as of the publication; NULL if that time, or the price, is unknown, or if the publication was after the receipt or more than an hour before it
 -- column move_before_receipt_pct: change from publish_price to base_price, per cent
 -- column btc_change_pct: change of BTC from the receipt to the horizon, per cent; NULL if unknown
 -- column abnormal_pct: change_pct less btc_change_pct
@@ -86,6 +88,7 @@ around AS (
         m.place AS place, m.own AS own, p.feed AS feed, p.exchange AS exchange, p.symbol AS symbol,
         p.kind AS kind, p.choice AS choice, p.recv_ns AS recv_ns, p.recv_ns <= m.recv_ns
             AND p.recv_ns >= m.recv_ns - epoch_ns($max_age) AS timely,
+        p.recv_ns > m.recv_ns AS later,
         arg_max(p.price, p.nth) AS price
     FROM sought m
     JOIN timely_prices(max_age := $max_age, as_of := $as_of) p ON p.symbol = m.symbol
@@ -102,17 +105,18 @@ around AS (
 kinds AS (
     SELECT
         r.place AS place, r.own AS own, r.feed AS feed, r.exchange AS exchange, r.symbol AS symbol,
-        r.kind AS kind, r.choice AS choice, bool_or(r.timely) AS timely, count(*) AS prices
+        r.kind AS kind, r.choice AS choice, count_if(r.timely) AS timely,
+        min(r.recv_ns) FILTER (r.later) AS later_ns
     FROM around r
     GROUP BY ALL
 ),
 kind_of AS (
     SELECT k.*
     FROM kinds k
-    WHERE k.own
+    WHERE k.own AND (k.timely > 0 OR k.later_ns IS NOT NULL)
     QUALIFY row_number() OVER (
         PARTITION BY k.place, k.feed, k.exchange, k.symbol
-        ORDER BY NOT k.timely, k.choice NULLS LAST, k.kind
+        ORDER BY CASE WHEN k.timely = 0 THEN k.later_ns END NULLS FIRST, k.choice NULLS LAST, k.kind
     ) = 1
 ),
 one_kind AS (
@@ -123,16 +127,16 @@ one_kind AS (
         AND k.symbol = r.symbol AND k.kind = r.kind
     WHERE r.own
 ),
--- The instrument of BTC with most prices of a kind, on each feed and exchange.
+-- The instrument of BTC with most prices of a kind at the receipt, on each feed and exchange.
 bitcoin AS (
     SELECT r.*
     FROM around r
     JOIN (
         SELECT k.*
         FROM kinds k
-        WHERE NOT k.own
+        WHERE NOT k.own AND k.timely > 0
         QUALIFY row_number() OVER (
-            PARTITION BY k.place, k.feed, k.exchange, k.kind ORDER BY k.prices DESC, k.symbol
+            PARTITION BY k.place, k.feed, k.exchange, k.kind ORDER BY k.timely DESC, k.symbol
         ) = 1
     ) k ON k.place = r.place AND k.feed = r.feed AND k.exchange IS NOT DISTINCT FROM r.exchange
         AND k.symbol = r.symbol AND k.kind = r.kind
@@ -158,7 +162,7 @@ moments AS (
 followed AS (
     SELECT
         t.*,
-        o.kind AS kind_then,
+        CASE WHEN t.until_ns - o.recv_ns <= epoch_ns($max_age) THEN o.kind END AS kind_then,
         CASE WHEN t.until_ns - o.recv_ns <= epoch_ns($max_age) THEN o.price END AS price_then,
         CASE WHEN t.until_ns - o.recv_ns <= epoch_ns($max_age) THEN o.recv_ns END AS then_ns
     FROM moments t
@@ -171,7 +175,10 @@ followed AS (
 published AS (
     SELECT m.place AS place, m.feed AS feed, m.exchange AS exchange, m.symbol AS symbol,
         CASE WHEN m.publish_ns - b.recv_ns <= epoch_ns($max_age) THEN b.price END AS price
-    FROM (SELECT t.* FROM matched t WHERE t.publish_ns IS NOT NULL) m
+    FROM (
+        SELECT t.* FROM matched t
+        WHERE t.publish_ns <= t.recv_ns AND t.publish_ns >= t.recv_ns - 3600000000000
+    ) m
     ASOF JOIN one_kind b ON b.place = m.place
         AND b.feed = m.feed
         AND b.exchange IS NOT DISTINCT FROM m.exchange

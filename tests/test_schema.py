@@ -13,6 +13,7 @@ VERSIONS = {
     7: "b727c5544e1dbede",
     8: "b727c5544e1dbede",
     9: "9a8500946448eca2",
+    10: "af9efcf38b5c6610",
 }
 
 

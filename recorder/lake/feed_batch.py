@@ -73,7 +73,7 @@ class FeedBatch:
             return []
         until, several = LAST, self._several()
         if self._keeps_nothing or several:
-            with StateTables(self.feed, self._surveys, self._known) as tables:
+            with StateTables(self.feed, self._surveys, self._known, self._rules.stamped) as tables:
                 independent = (
                     self._independent(tables)
                     if self._keeps_nothing and tables.is_contiguous

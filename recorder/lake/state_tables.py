@@ -95,13 +95,17 @@ ORDER BY t.file
 class StateTables:
     """A feed's connections, gaps and instruments, and the surveys of its new files, in order.
 
-    `known(table)` returns the rows of the lake.
+    `known(table)` returns the rows of the lake; `stamped` is the pattern of `Feed.stamped`.
     """
 
     def __init__(
-        self, feed: str, surveys: Sequence[Survey], known: Callable[[str], pa.Table]
+        self,
+        feed: str,
+        surveys: Sequence[Survey],
+        known: Callable[[str], pa.Table],
+        stamped: str | None = None,
     ) -> None:
-        self._feed, self._surveys = feed, surveys
+        self._feed, self._surveys, self._stamped = feed, surveys, stamped
         self._db = duck.connect()
         normalise.prepare(self._db)
         for name in MARKED:
@@ -194,7 +198,7 @@ class StateTables:
     def _apply(self, surveys: Sequence[Survey]) -> None:
         self._db.register("surveyed", _numbered(surveys))
         self._db.execute(f"CREATE OR REPLACE TEMP TABLE seen AS {_MERGED.format(condition='true')}")
-        markers.take(self._db, self._feed)
+        markers.take(self._db, self._feed, self._stamped)
 
     def last_heard(self) -> list[LastHeard]:
         """Return every connection's last sign of life; call it after `fold`."""

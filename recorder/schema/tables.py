@@ -335,6 +335,12 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
                 "BIGINT",
                 "the kernel's estimate of our clock's error, last measured; NULL if unknown",
             ),
+            Column(
+                "stamped",
+                "VARCHAR",
+                "pattern of what the service stamps on each connection's copy of a frame: copies "
+                "are equal without it; NULL if it stamps nothing",
+            ),
         ),
     ),
     "gaps": (
@@ -376,7 +382,7 @@ def _columns(own: tuple[Column, ...]) -> tuple[Column, ...]:
 
 
 #: Raised whenever a table changes; an older database is rebuilt from raw.
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 
 TABLES: dict[str, Table] = {
     name: Table(name, comment, _columns(own)) for name, (comment, own) in _OWN.items()

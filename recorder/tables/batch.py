@@ -254,7 +254,7 @@ class Batches:
 
     def _understand(self) -> None:
         """Read markers and instrument lists, which are the same in all feeds; create `fresh`."""
-        markers.apply(self._db, self._feed)
+        markers.apply(self._db, self._feed, self._rules.stamped)
         if self._holds("instruments"):
             instruments.apply(self._db, self._feed)
         arrivals.apply(self._db, self._feed, self._rules.stamped, coded=self._coded)

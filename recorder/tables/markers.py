@@ -61,7 +61,7 @@ INSERT INTO connections BY NAME
 SELECT
     $feed AS feed, line_group, first_ns AS recv_ns,
     make_timestamptz(first_ns // 1000) AS recv_time, connection, first_seq AS seq, 0 AS item,
-    line, url, opened_ns, 0 AS frames, 0 AS bytes
+    line, url, opened_ns, 0 AS frames, 0 AS bytes, $stamped AS stamped
 FROM seen
 WHERE connection NOT IN (SELECT connection FROM connections WHERE feed = $feed)
 """
@@ -271,21 +271,25 @@ def look(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_SEEN)
 
 
-def take(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
-    """Add the relation `seen`, made of frames without a missing number, to `connections`."""
-    connection.execute(_NEW, {"feed": feed})
+def take(connection: duckdb.DuckDBPyConnection, feed: str, stamped: str | None = None) -> None:
+    """Add the relation `seen`, made of frames without a missing number, to `connections`.
+
+    `stamped` is the pattern of `Feed.stamped`.
+    """
+    connection.execute(_NEW, {"feed": feed, "stamped": stamped})
     connection.execute(_UPDATE, {"feed": feed})
 
 
-def apply(connection: duckdb.DuckDBPyConnection, feed: str) -> None:
+def apply(connection: duckdb.DuckDBPyConnection, feed: str, stamped: str | None = None) -> None:
     """Add the relation `batch` to `connections`, and the frames missing in it to `gaps`.
 
     Create the relation `measured`: the clock's error that holds for each frame of the batch.
+    `stamped` is the pattern of `Feed.stamped`.
     """
     name = {"feed": feed}
     look(connection)
     connection.execute(_MEASURED, name)
-    connection.execute(_NEW, name)
+    connection.execute(_NEW, name | {"stamped": stamped})
     holes = connection.execute(_HAS_HOLES, name).fetchone()
     if holes and holes[0]:
         connection.execute(_HOLES, name)

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from recorder.record.layout import Layout
 from recorder.schema.arrow import columns
+from recorder.schema.raw import RAW
 from recorder.schema.state import ABOUT, LEDGER, PRUNED
 from recorder.schema.tables import SCHEMA_VERSION, TABLES
 from recorder.tables import publish
@@ -53,6 +54,18 @@ def fill(connection: duckdb.DuckDBPyConnection, record: Mapping[str, Sequence[Ro
             connection.register("made", _table(table, rows))
             connection.execute(f"INSERT INTO {table} BY NAME FROM made")
             connection.unregister("made")
+
+
+def frames(connection: duckdb.DuckDBPyConnection, rows: Sequence[Row]) -> None:
+    """Let the view `raw` have these frames, and no others."""
+    given = [
+        {**row, "mono_ns": row["recv_ns"], "date": moment(row["recv_ns"]).date()} for row in rows
+    ]
+    shape = [*RAW, ("feed", pa.string()), ("date", pa.date32())]
+    connection.register("made", pa.Table.from_pylist(given, pa.schema(shape)))
+    connection.execute("CREATE OR REPLACE TABLE made_raw AS FROM made")
+    connection.unregister("made")
+    connection.execute("CREATE OR REPLACE VIEW raw AS FROM made_raw")
 
 
 def ledger(record: Mapping[str, Iterable[Row]]) -> list[Row]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from kit import made
 
 from recorder.answers import canned
 from recorder.schema.state import CONDITIONS
@@ -519,3 +520,19 @@ def test_rates_are_per_minute_of_the_recording(database: Connection) -> None:
     assert (prices["feed"], prices["count"], prices["per_minute"]) == ("unconnected", 1, None)
     _, late = ask(database, "feed_rates", feed="f", since="2026-01-01T00:00:30Z")
     assert (late["count"], late["per_minute"]) == (10, pytest.approx(10 / 19.5))
+
+
+def test_frames_are_counted_by_the_time_of_their_receipt(database: Connection) -> None:
+    """A connection that the period cuts is counted in raw: 60 s of it, not the whole of it."""
+    connected(database, 0, 600 * SECOND)
+    frames = [
+        {"feed": "f", "connection": "one", "seq": n, "recv_ns": START + n * 10 * SECOND,
+         "kind": "stats" if n == 7 else "text", "payload": b"12345"}
+        for n in range(60)
+    ]  # fmt: skip
+    minute = {"since": "2026-01-01T00:01:00Z", "until": "2026-01-01T00:02:00Z"}
+    [row] = ask(database, "feed_rates", **minute)
+    assert (row["count"], row["minutes"]) == (None, 1.0)  # without raw it is not known
+    made.frames(database, frames)
+    [row] = ask(database, "feed_rates", **minute)
+    assert (row["count"], row["per_minute"], row["bytes"]) == (5, 5.0, 25)

@@ -17,7 +17,7 @@ from kit import made
 
 from recorder.answers import canned
 
-from . import answers, studies
+from . import answers, records, studies
 from .worlds import T0, cut, moments, worlds
 
 QUERIES = canned.load()
@@ -26,11 +26,16 @@ ASKED = {
     "liquidation_cascades": {"min_count": "2"},
     "funding_extremes": {"min_count": "2"},
     "funding_spread": {"costs_bps": "10"},
+    "feed_rates": {
+        "since": str(made.moment(records.SINCE)),
+        "until": str(made.moment(records.UNTIL)),
+    },
+    "line_race": {"since": str(made.moment(records.RACED))},
 }
 REFERENCES: dict[str, Callable[[dict[str, Any]], list[dict[str, Any]]]] = {
     name: getattr(module, name)
     for name in QUERIES
-    for module in (answers, studies)
+    for module in (answers, studies, records)
     if hasattr(module, name) and getattr(module, name).__module__ == module.__name__
 }
 ZONES = ("UTC", "Asia/Tokyo", "America/New_York", "Asia/Kolkata", "Europe/Berlin", "Pacific/Apia")
@@ -46,7 +51,8 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConn
 
 def put(db: duckdb.DuckDBPyConnection, record: dict[str, list[dict[str, Any]]]) -> None:
     made.clear(db)
-    made.fill(db, record)
+    made.fill(db, {table: rows for table, rows in record.items() if table != "raw"})
+    made.frames(db, record["raw"])
 
 
 def ask(db: duckdb.DuckDBPyConnection, name: str, **more: str) -> list[dict[str, Any]]:
@@ -106,8 +112,8 @@ def test_every_answer_is_that_of_plain_loops(
             raise AssertionError(f"{name}: {error}") from error
 
 
-#: Of these nothing is asked as of a moment: one reads raw, the other the judgements of whole days.
-TIMELESS = ("line_race", "conditions")
+#: Of this nothing is asked as of a moment: the judgements of whole days.
+TIMELESS = ("conditions",)
 AS_OF = [name for name in QUERIES if name not in TIMELESS]
 
 

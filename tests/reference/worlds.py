@@ -190,8 +190,6 @@ def connection(draw: st.DrawFn) -> Row:
         ),
         "last_heard_ns": heard,
         "closed_ns": closed,
-        "frames": draw(st.integers(0, 9)),
-        "bytes": 10,
         "reason": closed and draw(st.sampled_from(["closed 1006", "stopping"])),
     }
 
@@ -218,13 +216,86 @@ def worlds(draw: st.DrawFn) -> dict[str, list[Row]]:
         record["funding"] += draw(st.lists(busy_rate(), min_size=6, max_size=14))
         record["liquidations"] += draw(st.lists(burst(), min_size=3, max_size=8))
         record["prices"] += draw(st.lists(near_price(), min_size=4, max_size=12))
+    if draw(st.booleans()):
+        record["connections"] += draw(racers())
     for number, (table, rows) in enumerate(sorted(record.items())):
         for n, row in enumerate(rows):
             row |= {"seq": 1000 * number + n, "item": 0}
             if table == "connections":
                 row["connection"] = f"{row['opened_ns']}-{n}"
     record["gaps"] = gaps_of(record["connections"])
+    record["raw"] = [
+        frame for one in record["connections"] for frame in draw(frames_of(one, one.pop("race", 0)))
+    ]
+    for one in record["connections"]:
+        mine = [
+            r
+            for r in record["raw"]
+            if r["connection"] == one["connection"] and r["kind"] != "stats"
+        ]
+        one |= {"frames": len(mine), "bytes": sum(len(r["payload"]) for r in mine)}
     return record
+
+
+#: What a made-up feed stamps on each copy of a frame, and copies that differ in it.
+STAMPED = r'()"E":\d+'
+PAYLOADS = (b'{"E":1}', b'{"E":2}', b"p", b"q", b"\xff")
+
+
+@st.composite
+def racers(draw: st.DrawFn) -> list[Row]:
+    """Two or three connections of one feed that live long at the same time, on two lines."""
+    feed, stamped = draw(FEEDS), draw(st.sampled_from([None, STAMPED]))
+    lives = []
+    for line in ("A", "B", draw(st.sampled_from("BC")))[: draw(st.sampled_from([2, 2, 3]))]:
+        opened = T0 + draw(st.sampled_from([0, 0, 1, 2, 60])) * SECOND
+        ends = opened + draw(st.sampled_from([1, 60, 300, 300])) * SECOND
+        lives.append(
+            {
+                "feed": feed,
+                "line_group": "x",
+                "line": line,
+                "recv_ns": opened,
+                "opened_ns": opened,
+                "first_frame_ns": opened,
+                "last_heard_ns": ends,
+                "closed_ns": draw(st.sampled_from([None, ends])),
+                "reason": None,
+                "stamped": stamped,
+                "race": 1,
+            }
+        )
+    return lives
+
+
+#: When copies come, ms after T0: around the second and the minute that tell copies apart.
+BEATS = (0, 2000, 2005, 3000, 3001, 4000, 4001, 7000, 62_000, 62_001, 67_000, 180_000, 185_000)
+
+
+@st.composite
+def frames_of(draw: st.DrawFn, one: Row, race: int) -> list[Row]:
+    """Frames of a connection, none after it was last heard."""
+    if race:
+        few = st.tuples(st.sampled_from(BEATS), st.sampled_from(PAYLOADS[:4]))
+        drawn = draw(st.lists(few, min_size=5, max_size=12))
+        came = [(T0 + ms * 1_000_000, payload) for ms, payload in drawn]
+    else:
+        early = st.sampled_from([0, 1, 5, 9, 10, 1795, 1800])
+        drawn = draw(st.lists(st.tuples(early, st.sampled_from(PAYLOADS)), max_size=3))
+        came = [(one["opened_ns"] + s * SECOND, payload) for s, payload in drawn]
+    came = sorted(c for c in came if one["opened_ns"] <= c[0] <= one["last_heard_ns"])
+    return [
+        {
+            "feed": one["feed"],
+            "connection": one["connection"],
+            "seq": number,
+            "item": 0,
+            "recv_ns": at,
+            "kind": draw(st.sampled_from(["text", "text", "binary", "stats"])),
+            "payload": payload,
+        }
+        for number, (at, payload) in enumerate(came)
+    ]
 
 
 def gaps_of(connections: list[Row]) -> list[Row]:
