@@ -52,7 +52,7 @@ test: .venv/installed-dev lint types
 test-exports: .venv/installed-dev
 	$(BIN)/python tests/exports/environments.py $(EXPORTS)
 	RECORDER_TEST_EXPORTS=$(EXPORTS) $(BIN)/pytest tests/exports/test_consumers.py \
-	    tests/exports/test_oracle.py
+	    tests/exports/test_oracle.py tests/exports/test_mappers.py
 
 # What clients that others wrote read of a replay; needs npm for half of them.
 test-clients: .venv/installed-dev

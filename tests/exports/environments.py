@@ -19,8 +19,11 @@ NEEDS = {
     "nautilus": (["nautilus_trader==1.231.*"], (3, 12), (3, 15)),
     "hftbacktest": (["hftbacktest==2.4.4", "numpy<2.3"], (3, 11), (3, 14)),
     "ccxt": (["ccxt==4.5.90"], (3, 11), (3, 15)),
+    "cryptofeed": (["cryptofeed==2.4.1"], (3, 11), (3, 14)),
     "candles": (["backtesting==0.6.6", "pandas", "pyarrow"], (3, 11), (3, 15)),
 }
+#: What npm installs below `node`; its tests are skipped where there is no npm.
+NODE = ["tardis-dev@13.35.3"]
 CANNOT = 75
 
 
@@ -41,6 +44,21 @@ def main(root: Path) -> int:
                 print(f"{name}: cannot be made: {' '.join(command)}", file=sys.stderr)
                 return CANNOT
         done.write_text(repr(packages))
+    return with_npm(root / "node")
+
+
+def with_npm(place: Path) -> int:
+    """Install what Node runs; return an exit code."""
+    npm, done = shutil.which("npm"), place / "made"
+    if npm is None or (done.exists() and done.read_text() == repr(NODE)):
+        return 0
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    install = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(place)]
+    if subprocess.run([*install, *NODE], check=False).returncode:
+        print("node: cannot be made", file=sys.stderr)
+        return CANNOT
+    done.write_text(repr(NODE))
     return 0
 
 
