@@ -22,6 +22,7 @@ __all__ = (
     "Catalogue",
     "Feed",
     "Instrument",
+    "Names",
     "Notice",
     "Options",
     "Plan",
@@ -136,6 +137,27 @@ class Catalogue:
     takes: Callable[[str, str], bool] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the form of a symbol says of its market, and what other programs call the market.
+
+    A market is a kind (perpetual, future, spot, margin, option) and a contract type (linear,
+    inverse, quanto); None is unknown.
+    """
+
+    forms: Sequence[tuple[str, str, str | None]] = ()
+    """Patterns of symbols with their kind and contract type; the first that fits counts."""
+    tardis: Sequence[tuple[str | None, str | None, str]] = ()
+    """Tardis's names of the exchange by kind and contract type (None: any); empty: it has ours."""
+    nautilus: Callable[[str, str | None, str | None], str | None] | None = None
+    """nautilus_trader's symbol by symbol, kind and contract type; None: the venue's own.
+
+    It returns None where the symbol depends on a market that is unknown.
+    """
+    streams: Sequence[str] = ()
+    """Patterns of channels that bring the same trades, the one to prefer first."""
+
+
 #: Seconds to wait after a 401 or 403 that can pass: the first time 15 to 30, later up to 600.
 PATIENCE = Backoff(first=30.0, most=600.0, least=0.5)
 
@@ -191,6 +213,7 @@ class Feed:
     `stamped` matches (RE2 syntax, no flags) what the service stamps on each connection's copy of a
     frame, such as the time of sending. Copies are frames that are equal without it; the first group
     of a match stays. The rest must distinguish two events. None: copies have equal bytes.
+    `names` is what its markets are called elsewhere.
     `coding` names how the service packs the text of its frames (`recorder.coding`). Raw keeps the
     bytes as received; `control`, `answer`, `notice`, `stamped` and the SQL get the text.
     """
@@ -216,6 +239,7 @@ class Feed:
     whole: bool = False
     stamped: re.Pattern[bytes] | None = None
     coding: str | None = None
+    names: Names = Names()
 
     def __post_init__(self) -> None:
         if self.coding is not None and self.coding not in CODINGS:

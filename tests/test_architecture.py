@@ -271,7 +271,6 @@ def names(module: str) -> Iterator[str]:
         m
         for m in FILES
         if not within(m, "feeds", "services", "simulate", "cli.demo", "cli.simulate")
-        and m != "export.names"  # what other programs call the venues is a table of its own
     ],
 )
 def test_generic_code_knows_no_venue(module: str) -> None:

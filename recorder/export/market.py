@@ -7,9 +7,11 @@ trades that were agreed outside the book (`off_book`): nobody could have traded 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from recorder.errors import UsageError
-from recorder.export.job import Job
-from recorder.export.names import ExportedInstrument, instrument
+from recorder.export.job import Job, quoted
+from recorder.export.names import ExportedInstrument, instrument, names_of
 
 #: The feed's name replaces a venue that the feed does not name.
 _VENUE = "coalesce(exchange, feed) AS exchange"
@@ -20,16 +22,29 @@ _PRICES = f"""
 SELECT {_PLACE}, {_VENUE}, symbol, channel, coalesce(event_ns, recv_ns) AS event_ns,
     event_ns IS NULL AS untimed, kind, price, quantity IS NOT NULL AS traded,
     CASE quantity_unit WHEN 'base' THEN quantity END AS quantity, quantity AS stated, quantity_unit,
-    notional_usd, side, trade_id AS id
+    notional_usd, side, trade_id AS id, {{stream}} AS stream
 FROM prices
 WHERE price > 0 AND symbol IS NOT NULL AND backfill IS NOT TRUE AND off_book IS NOT TRUE
     AND {{where}}
 """  # noqa: S608 - our own text
 
+# Where a venue has two streams of the same trades, the preferred one of each minute counts.
+_ONE_STREAM = """
+FROM ({prices})
+QUALIFY stream IS NULL OR stream = min(stream) OVER (
+    PARTITION BY feed, exchange, symbol, recv_ns // 60000000000
+)
+"""
+_TWO_STREAMS = """
+SELECT EXISTS (
+    SELECT feed FROM ({prices}) GROUP BY feed, exchange, symbol HAVING count(DISTINCT stream) > 1
+)
+"""
+
 # The tables state sizes in base currency. The venue's own size comes back by the contract's value
 # as its list stated it at that time; 12 digits take away what the division adds.
 _TRADES = """
-SELECT t.* EXCLUDE (kind, traded, channel, stated, quantity_unit, notional_usd),
+SELECT t.* EXCLUDE (kind, traded, channel, stream, stated, quantity_unit, notional_usd),
     CASE
         WHEN quantity_unit = 'base' AND contract_unit = 'usd'
             THEN printf('%.12g', notional_usd / contract_size)::DOUBLE
@@ -80,10 +95,25 @@ def create_views(job: Job) -> None:
     """Create the views `x_prices`, `x_trades`, `x_funding`, `x_liquidations` and `x_interest`.
 
     A `quantity` is in base currency; NULL if it is not known so, or the price is not a trade's.
+    Of two streams of the same trades (single and aggregated ones), one counts at a time.
     A trade's `amount` is in the unit in which the venue states it: contracts, dollars or coins.
     """
     for name, sql in VIEWS.items():
-        job.view(name, sql)
+        job.view(name, _one_stream(job, sql) if name == "x_prices" else sql)
+
+
+def _one_stream(job: Job, sql: str) -> str:
+    """Return the SQL of the prices with one stream of trades for each instrument at a time."""
+    venues = [exchange for (exchange,) in job.rows("SELECT DISTINCT exchange FROM prices")]
+    ranks = [
+        f"WHEN exchange = {quoted(venue)} AND regexp_matches(channel, {quoted(stream)}) THEN {rank}"
+        for venue in venues
+        if venue is not None
+        for rank, stream in enumerate(names_of(venue).streams)
+    ]
+    prices = sql.replace("{stream}", f"CASE WHEN quantity IS NULL THEN NULL {' '.join(ranks)} END")
+    [(two,)] = job.rows(job.where(_TWO_STREAMS.format(prices=prices))) if ranks else [(False,)]
+    return _ONE_STREAM.format(prices=prices) if two else prices
 
 
 def instruments(job: Job, view: str, where: str = "true") -> list[ExportedInstrument]:
@@ -108,6 +138,16 @@ def note_trades(job: Job) -> None:
         job.notes.append(
             f"{unsized:,} trades are of unknown size: they were received in contracts before the "
             "venue's list of instruments stated the size of a contract"
+        )
+
+
+def note_unknown(job: Job, unknown: Collection[str], what: str) -> None:
+    """Add a note of the instruments whose market is unknown, and of what follows from it."""
+    if unknown:
+        some = ", ".join(sorted(unknown)[:3]) + (", …" if len(unknown) > 3 else "")
+        job.notes.append(
+            f"the market of {len(unknown):,} instruments is unknown ({some}): the record has no "
+            f"list of the venue's instruments, so the {what} may use for another market"
         )
 
 

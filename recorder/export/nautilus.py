@@ -122,11 +122,15 @@ _DATA_TYPES = {
 def export(job: Job, types: Sequence[str] = TYPES) -> None:
     """Write one file per data type and instrument, into a catalogue that may hold others."""
     market.create_views(job)
+    unknown: set[str] = set()
     for name in types:
         data_type = _DATA_TYPES[name]
         for one in market.instruments(job, data_type.view, data_type.where):
             _write(job, data_type, one)
+            if one.unnamed:
+                unknown.add(f"{one.symbol} of {one.exchange}")
         market.note_times(job, data_type.view)
+    market.note_unknown(job, unknown, "ids have the venue's symbols alone, which nautilus_trader")
 
 
 def _write(job: Job, data_type: _DataType, one: ExportedInstrument) -> None:

@@ -18,9 +18,7 @@ _WEEK_NS = 7 * DAY_NS
 _MONDAY_NS = 10_959 * DAY_NS
 
 # Candles of last prices use trades only, if there are any: a ticker repeats the prices of trades.
-# Two streams of one venue (single and aggregated trades) hold the same trades: of each bucket the
-# one with the larger known volume, then with more trades, counts. A bucket's volume is known if the
-# size of each of its trades is.
+# A bucket's volume is known if the size of each of its trades is.
 _CANDLES = """
 SELECT
     make_timestamptz(bucket // 1000) AS time,
@@ -29,15 +27,11 @@ SELECT
     CASE WHEN count(quantity) = count(*) THEN sum(quantity) END AS volume,
     sum(quantity) AS known_volume, count(*) AS observations
 FROM (
-    SELECT
-        {bucket} AS bucket, price, (recv_ns, connection, seq, item) AS place, quantity, channel
+    SELECT {bucket} AS bucket, price, (recv_ns, connection, seq, item) AS place, quantity
     FROM x_prices
     WHERE {these} AND (traded OR NOT EXISTS (FROM x_prices WHERE {these} AND traded))
 )
-GROUP BY bucket, channel
-QUALIFY row_number() OVER (
-    PARTITION BY bucket ORDER BY known_volume DESC NULLS LAST, observations DESC, channel
-) = 1
+GROUP BY bucket
 ORDER BY bucket
 """
 

@@ -103,13 +103,7 @@ def export(job: Job, types: Sequence[str] = TYPES) -> None:
             [(date,)] = job.rows(f"SELECT strftime(make_date({int(day)}), '%Y-%m-%d')")
             file = f"{safe(exchange)}_{name}_{date}_{safe(one.symbol)}.csv.gz"
             job.copy(select, job.out / file, "FORMAT csv, HEADER, COMPRESSION gzip")
-    if unknown:
-        some = ", ".join(sorted(unknown)[:3]) + (", …" if len(unknown) > 3 else "")
-        job.notes.append(
-            f"the market of {len(unknown):,} instruments is unknown ({some}): the record has no "
-            "list of the venue's instruments, so the files have our name of the exchange, which "
-            "may be Tardis's name of another market"
-        )
+    market.note_unknown(job, unknown, "files have our name of the exchange, which Tardis")
     for view in ("x_trades", "x_liquidations"):
         if view[2:] in types:
             market.note_times(job, view)

@@ -21,6 +21,7 @@ from recorder.feed import (
     Catalogue,
     Feed,
     Instrument,
+    Names,
     Notice,
     Options,
     Plan,
@@ -235,6 +236,36 @@ def _step(listed: _ListedSymbol, name: str) -> float | None:
     return positive(found[0].tickSize or found[0].stepSize) if found else None
 
 
+# -- names elsewhere
+
+
+def nautilus_symbol(symbol: str, kind: str | None, contract_type: str | None) -> str | None:
+    """Return nautilus_trader's symbol: perpetuals end in -PERP, as no pair does."""
+    del contract_type
+    if kind == "perpetual":
+        return symbol.removesuffix("_PERP") + "-PERP"
+    return None if kind in {None, "contract"} else symbol
+
+
+#: https://docs.tardis.dev/historical-data-details has Tardis's names, here and for other venues.
+NAMES = Names(
+    forms=(
+        (r"USD_PERP$", "perpetual", "inverse"),
+        (r"USD_\d{6}$", "future", "inverse"),
+        (r"_\d{6}$", "future", "linear"),
+        (r"-\d{6}-\d+(\.\d+)?-[CP]$", "option", None),
+    ),
+    tardis=(
+        ("spot", None, "binance"),
+        ("option", None, "binance-european-options"),
+        (None, "inverse", "binance-delivery"),
+        (None, None, "binance-futures"),
+    ),
+    nautilus=nautilus_symbol,
+    streams=("@trade$", "@aggTrade$"),
+)
+
+
 FEED = Feed(
     kind="binance",
     title="Liquidations, funding, mark prices and large trades (Binance futures; spot)",
@@ -263,4 +294,5 @@ FEED = Feed(
     ),
     catalogue=Catalogue(choose((), ()), read, choose),
     requests=requests,
+    names=NAMES,
 )

@@ -19,6 +19,7 @@ from recorder.feed import (
     Catalogue,
     Feed,
     Instrument,
+    Names,
     Notice,
     Options,
     Plan,
@@ -231,6 +232,33 @@ def _kind(category: str, contract_type: str | None) -> str | None:
     return "perpetual" if contract_type.endswith("Perpetual") else "future"
 
 
+# -- names elsewhere
+
+
+def nautilus_symbol(symbol: str, kind: str | None, contract_type: str | None) -> str | None:
+    """Return nautilus_trader's symbol, which ends in the market."""
+    if kind in {"spot", "margin", "option"}:
+        return f"{symbol}-{'OPTION' if kind == 'option' else 'SPOT'}"
+    return f"{symbol}-{contract_type.upper()}" if kind and contract_type else None
+
+
+NAMES = Names(
+    forms=(
+        (r"-[CP](-[A-Z]+)?$", "option", None),
+        (r"PERP$", "perpetual", "linear"),
+        (r"(?<!RL)(?<!PY)(?<!FD)USD$", "perpetual", "inverse"),
+        (r"USD[FGHJKMNQUVXZ]\d{2}$", "future", "inverse"),
+        (r"-\d{1,2}[A-Z]{3}\d{2}$", "future", "linear"),
+    ),
+    tardis=(
+        ("spot", None, "bybit-spot"),
+        ("option", None, "bybit-options"),
+        (None, None, "bybit"),
+    ),
+    nautilus=nautilus_symbol,
+)
+
+
 FEED = Feed(
     kind="bybit",
     title="Liquidations, funding, prices, open interest and large trades (Bybit)",
@@ -265,4 +293,5 @@ FEED = Feed(
     catalogue=Catalogue(choose((), ()), read, choose),
     requests=requests,
     hosts=hosts("bybit"),
+    names=NAMES,
 )

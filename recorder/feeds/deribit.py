@@ -15,6 +15,7 @@ from recorder.feed import (
     Catalogue,
     Feed,
     Instrument,
+    Names,
     Notice,
     Options,
     Plan,
@@ -217,6 +218,16 @@ def takes(channel: str, name: str) -> bool:
     return not channel.startswith("perpetual.") or name.endswith("-PERPETUAL")
 
 
+NAMES = Names(
+    forms=(
+        (r"-PERPETUAL$", "perpetual", None),
+        (r"-[CP]$", "option", None),
+        (r"-\d{1,2}[A-Z]{3}\d{2}$", "future", None),
+        (r"^[^-_]+_[^-_]+$", "spot", None),
+    ),
+)
+
+
 FEED = Feed(
     kind="deribit",
     title="Funding, prices, open interest, large trades and liquidations (Deribit)",
@@ -245,4 +256,5 @@ FEED = Feed(
     catalogue=Catalogue(choose((), ()), read, choose, takes),
     requests=requests,
     hosts=hosts("deribit"),
+    names=NAMES,
 )

@@ -18,6 +18,7 @@ from recorder.feed import (
     Catalogue,
     Feed,
     Instrument,
+    Names,
     Notice,
     Options,
     Plan,
@@ -171,6 +172,20 @@ def _instrument(item: object) -> Instrument | None:
     )
 
 
+def nautilus_symbol(symbol: str, kind: str | None, contract_type: str | None) -> str | None:
+    """Return nautilus_trader's symbol: in dollars, with the market."""
+    del contract_type
+    if kind == "perpetual":
+        return f"{symbol}-USD-PERP"
+    return f"{symbol.replace('/', '-')}-SPOT" if kind == "spot" else symbol
+
+
+NAMES = Names(
+    forms=((r"^@\d+$|/", "spot", None), (r"^#", "option", None), (r"^", "perpetual", "linear")),
+    nautilus=nautilus_symbol,
+)
+
+
 FEED = Feed(
     kind="hyperliquid",
     title="Trades with buyer and seller, funding, prices and open interest (Hyperliquid)",
@@ -202,4 +217,5 @@ FEED = Feed(
     ),
     requests=requests,
     hosts=hosts("hyperliquid"),
+    names=NAMES,
 )  # fmt: skip

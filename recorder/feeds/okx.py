@@ -17,6 +17,7 @@ from recorder.feed import (
     Catalogue,
     Feed,
     Instrument,
+    Names,
     Notice,
     Options,
     Plan,
@@ -229,6 +230,23 @@ def takes(channel: str, name: str) -> bool:
     return kind not in _OF_CONTRACTS or name.count("-") > 1
 
 
+NAMES = Names(
+    forms=(
+        (r"-SWAP$", "perpetual", None),
+        (r"-[CP]$", "option", None),
+        (r"-\d{6}$", "future", None),
+        (r"^[^-]+-[^-]+$", "spot", None),
+    ),
+    tardis=(
+        ("spot", None, "okex"),
+        ("option", None, "okex-options"),
+        ("future", None, "okex-futures"),
+        ("perpetual", None, "okex-swap"),
+    ),
+    streams=("^trades-all:", "^trades:"),
+)
+
+
 FEED = Feed(
     kind="okx",
     title="Liquidations, funding, mark prices, open interest and large trades (OKX)",
@@ -264,4 +282,5 @@ FEED = Feed(
     catalogue=Catalogue(choose((), ()), read, choose, takes),
     requests=requests,
     hosts=hosts("okx"),
+    names=NAMES,
 )

@@ -1,4 +1,4 @@
-"""Candles by the calendar, and of one stream of trades."""
+"""Candles by the calendar."""
 
 from __future__ import annotations
 
@@ -47,10 +47,3 @@ def test_weeks_begin_on_mondays_and_months_on_their_first() -> None:
     assert [day for day, *_ in candles("3mo", days)] == ["2026-10-01"]
     with pytest.raises(UsageError, match="mixes months and days"):
         _start("1mo 3d")
-
-
-def test_two_streams_of_the_same_trades_are_not_added_up() -> None:
-    whole = [trade(0, 5.0, size=1), trade(0, 6.0, size=1)]
-    one = [trade(0, 6.0, "aggTrade", size=2)]
-    later = [trade(1, 7.0, "aggTrade", size=2)]
-    assert candles("1 day", whole + one + later) == [("2026-10-01", 6, 2), ("2026-10-02", 7, 2)]

@@ -169,6 +169,69 @@ def test_a_market_that_nothing_tells_is_said(database: Any, tmp_path: Path) -> N
     assert "the market of 1 instruments is unknown (NEWUSDT of binance)" in job.notes[0]
 
 
+def test_an_id_that_nothing_tells_is_said_too(database: Any, tmp_path: Path) -> None:
+    trade(database, 10, 1.0, exchange="binance", symbol="NEWUSDT")
+    trade(database, 11, 1.0, exchange="bybit", symbol="XRPRLUSD")
+    trade(database, 12, 1.0, exchange="bybit", symbol="XRPUSD")  # its form tells
+    trade(database, 13, 1.0, exchange="bitmex", symbol="XBTUSD")  # an id without a market
+    nautilus.export(job := Job(database, tmp_path, Filter()), ["trades"])
+    assert [note for note in job.notes if "unknown" in note] == [
+        "the market of 2 instruments is unknown (NEWUSDT of binance, XRPRLUSD of bybit): the "
+        "record has no list of the venue's instruments, so the ids have the venue's symbols alone, "
+        "which nautilus_trader may use for another market"
+    ]
+
+
+def test_a_builders_market_has_the_names_of_its_readers(database: Any, tmp_path: Path) -> None:
+    for n, symbol in enumerate(["xyz:TSLA", "flx:kPEPE", "PURR/USDC"]):
+        trade(database, 10 + n, 1.0, exchange="hyperliquid", symbol=symbol)
+    nautilus.export(job := Job(database, tmp_path / "n", Filter()), ["trades"])
+    assert sorted(written.path.parent.name for written in job.written) == [
+        "PURR-USDC-SPOT.HYPERLIQUID",
+        "flx:kPEPE-USD-PERP.HYPERLIQUID",
+        "xyz:TSLA-USD-PERP.HYPERLIQUID",
+    ]
+    tardis.export(job := Job(database, tmp_path / "t", Filter()), ["trades"])
+    assert {row["exchange"] for w in job.written for row in rows_of(w.path)} == {"hyperliquid"}
+    assert job.notes == []
+
+
+MINUTE = 60 * NS
+
+
+@pytest.mark.parametrize(
+    ("exchange", "fine", "whole"),
+    [
+        ("binance", "s@trade", "s@aggTrade"),
+        ("okx", "trades-all:S-USDT-SWAP", "trades:S-USDT-SWAP"),
+    ],
+)
+def test_two_streams_of_the_same_trades_are_one(
+    database: Any, tmp_path: Path, exchange: str, fine: str, whole: str
+) -> None:
+    """Both streams were recorded in the first minute and the third, one in the second."""
+    more = {"exchange": exchange, "symbol": "S-USDT-SWAP"}
+    for at in (10, 2 * MINUTE + 10):
+        trade(database, at, 5.0, 1.0, channel=fine, **more)
+        trade(database, at + 1, 6.0, 1.0, channel=fine, **more)
+        trade(database, at + 2, 6.0, 2.0, channel=whole, **more)
+    trade(database, MINUTE + 10, 7.0, 4.0, channel=whole, **more)
+    trade(database, 20, 8.0, None, channel="s@ticker", **more)
+    ohlcv.export(job := Job(database, tmp_path / "csv", Filter()))
+    lines = job.written[0].path.read_text().splitlines()
+    assert [line.split(",")[1:6] for line in lines[1:]] == [
+        ["5.0", "6.0", "5.0", "6.0", "2.0"],
+        ["7.0", "7.0", "7.0", "7.0", "4.0"],
+        ["5.0", "6.0", "5.0", "6.0", "2.0"],
+    ]
+    tardis.export(job := Job(database, tmp_path / "t", Filter()), ["trades"])
+    assert [float(row["amount"]) for w in job.written for row in rows_of(w.path)] == [1, 1, 4, 1, 1]
+    nautilus.export(job := Job(database, tmp_path / "n", Filter()), ["trades"])
+    assert [written.rows for written in job.written] == [5]
+    hftbacktest.export(job := Job(database, tmp_path / "h", Filter()))
+    assert len(npz(job.written[0].path)) == 5
+
+
 @pytest.mark.parametrize("first", [0, 1])
 def test_one_catalogue_has_one_precision_an_instrument(
     first: int, database: Any, tmp_path: Path

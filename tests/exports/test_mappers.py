@@ -186,7 +186,7 @@ def test_real_frames_are_read_as_others_read_them(
         theirs = read(venue, frames, tmp_path / f"{program}-{venue}.json")
         for kind, sql in OURS.items():
             mine: dict[int, list[tuple[Any, ...]]] = {}
-            for seq, *row in bench.sql(f"FROM ({sql}) ORDER BY seq"):
+            for seq, *row in bench.sql(f"{sql} ORDER BY seq, item"):
                 mine.setdefault(seq, []).append(tuple(row))
             for seq, rows in mine.items():
                 found = [facts for name, facts in theirs[seq] if name == kind]
