@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,22 +20,21 @@ from recorder.schema.raw import RAW
 PART_ROWS = 65_536
 PART_BYTES = 8 << 20
 
-_KIND_NAMES = pa.array([KINDS.get(code, f"kind {code}") for code in range(256)], pa.string())
+_KIND_NAMES = [KINDS.get(code, f"kind {code}") for code in range(256)]
 
 
 @dataclass(slots=True)
 class _Rows:
     """Frames gathered column by column, on their way into Arrow.
 
-    Numbers are machine words and names are codes: Arrow takes both as they are. Python objects,
-    converted one by one, made sealing a tenth slower.
+    Numbers are machine words and equal texts are runs, which Arrow takes as they are. Python
+    objects, converted one by one, made sealing a tenth slower.
     """
 
     recv_ns: array[int] = field(default_factory=lambda: array("q"))
     mono_ns: array[int] = field(default_factory=lambda: array("q"))
     seq: array[int] = field(default_factory=lambda: array("q"))
-    connection: array[int] = field(default_factory=lambda: array("i"))  # index into `names`
-    names: dict[str, int] = field(default_factory=dict)
+    connection: list[tuple[str, int]] = field(default_factory=list)  # and how many frames
     kind: bytearray = field(default_factory=bytearray)
     payload: list[bytes] = field(default_factory=list)
     numbers: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -50,8 +50,7 @@ class _Rows:
         self.recv_ns += array("q", (block.recv_ns,)) * count
         self.mono_ns += array("q", (block.mono_ns,)) * count
         self.seq.extend(range(block.first_seq, block.first_seq + count))
-        name = self.names.setdefault(block.connection, len(self.names))
-        self.connection += array("i", (name,)) * count
+        self.connection.append((block.connection, count))
         first, end = self.numbers.get(block.connection, (block.first_seq, 0))
         self.numbers[block.connection] = (
             first if first < block.first_seq else block.first_seq,
@@ -63,13 +62,12 @@ class _Rows:
 
     def table(self) -> pa.Table:
         """Return the rows as an Arrow table of the raw schema."""
-        names = pa.array(list(self.names), pa.string())
         arrays = [
             _words(pa.int64(), self.recv_ns),
             _words(pa.int64(), self.mono_ns),
             _words(pa.int64(), self.seq),
-            _decoded(_words(pa.int32(), self.connection), names),
-            _decoded(_words(pa.uint8(), self.kind), _KIND_NAMES),
+            _repeated(self.connection),
+            _repeated((_KIND_NAMES[code], len(list(run))) for code, run in groupby(self.kind)),
             pa.array(self.payload, pa.binary()),
         ]
         return pa.table(arrays, RAW)
@@ -79,8 +77,20 @@ def _words(kind: pa.DataType, values: array[int] | bytearray) -> pa.Array:
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
 
 
-def _decoded(codes: pa.Array, names: pa.Array) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(codes, names).dictionary_decode()
+def _repeated(runs: Iterable[tuple[str, int]]) -> pa.Array:
+    """Return each text as often as its run says.
+
+    Arrow's own way, a dictionary that is decoded, takes twice as long, and loads a module in which
+    it spends a tenth of a second.
+    """
+    data, ends = bytearray(), array("i", [0])
+    for text, count in runs:
+        name, begin = text.encode(), len(data)
+        data += name * count
+        end, size = len(data), len(name)
+        ends.extend(range(begin + size, end + 1, size) if size else [end] * count)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.string(), len(ends) - 1, buffers)
 
 
 class Part(NamedTuple):

@@ -20,6 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+if __name__ == "__main__":
+    # Arrow loads it where it is installed, which takes as long as sealing 50,000 frames.
+    sys.modules["numpy"] = None  # type: ignore[assignment]
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 
