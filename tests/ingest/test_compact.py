@@ -301,7 +301,7 @@ def test_ended_before_or_after_the_exchange_the_next_run_clears_up(
 @pytest.mark.process
 def test_kill_dash_nine_at_random_points_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Somebody counts the files' frames all the while: right, or an error, but never wrong."""
-    kills = int(os.environ.get("COMPACT_KILLS", "3"))
+    kills = int(os.environ.get("COMPACT_KILLS", "1"))
     source = recorded(tmp_path / "source", blocks=400)
     before, total = frames(source.layout), globbed(source.layout)
     tables = source.everything()

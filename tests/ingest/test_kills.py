@@ -12,6 +12,7 @@ from random import Random
 import duckdb
 import pytest
 from kit.commands import recorder, start
+from kit.effort import examples
 from kit.journals import Writer, eventful, seal_all
 from kit.records import Published, assert_same
 
@@ -23,7 +24,7 @@ def record(tmp_path: Path) -> Published:
 
 pytestmark = pytest.mark.process
 
-KILLS = 10
+KILLS = examples(10)
 
 
 def make(root: Path) -> None:
