@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit.effort import cases
 
 from .conftest import Served
 from .looks import complaints, inaccessible
@@ -45,8 +46,10 @@ def watched(context: Any) -> tuple[Any, list[str]]:
     return page, said
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize(
+    ("theme", "size"),
+    [("light", "desk"), *cases(("dark", "phone"), ("dark", "desk"), ("light", "phone"))],
+)
 def test_every_view_fits_and_reads(
     browser: Any, served: Served, tmp_path: Path, theme: str, size: str
 ) -> None:
