@@ -22,7 +22,7 @@
 -- column first: first frame; of a channel, the first one that became a row
 -- column last: last frame, likewise
 -- column judged: up to when the day was judged
--- example: recorder query conditions -p since '7d ago'
+-- example: recorder query conditions --since '7d ago'
 SELECT
     c.day::TIMESTAMP AT TIME ZONE 'UTC' AS day,
     c.feed AS feed,

@@ -27,7 +27,7 @@
 -- column worst_gap_seconds: the longest gap's part of the day; NULL without a gap
 -- column uncovered_seconds: the part of gap_seconds in which no other line covered a channel
 -- column frames: data frames of the connections opened that day; NULL if there are none, or one is unknown
--- example: recorder query coverage -p since '7d ago'
+-- example: recorder query coverage --since '7d ago'
 WITH newest AS (
     SELECT
         greatest(max(m.ns), (SELECT max(greatest(g.recv_ns, g.from_ns, g.to_ns)) FROM gaps g)) AS ns,

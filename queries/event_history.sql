@@ -21,7 +21,7 @@
 -- column connection: the connection that carried it; with seq it leads back to raw
 -- column seq: its frame's number on the connection
 -- column item: its index within the frame
--- example: recorder query event_history -p kind liquidations -p symbol BTCUSDT -p since '1h ago'
+-- example: recorder query event_history --kind liquidations --symbol BTCUSDT --since '1h ago'
 WITH events AS (
     SELECT
         t.recv_ns AS recv_ns, t.recv_time AS recv_time, 'whales' AS kind, t.feed AS feed,

@@ -51,7 +51,7 @@
 -- column item: its index within the frame
 -- topic: Events
 -- plot: dot x=recv_time y=change_after_pct series=asset
--- example: recorder query event_window -p kind liquidations -p min_usd 1000000 -p span '2 minutes'
+-- example: recorder query event_window --kind liquidations --min-usd 1000000 --span '2 minutes'
 WITH events AS (
     SELECT
         'listings' AS kind, t.feed AS feed, t.exchange AS exchange, t.ticker AS symbol,

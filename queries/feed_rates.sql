@@ -19,7 +19,7 @@
 -- column minutes: minutes of the recording in the period; NULL if unknown
 -- column first_time: start of those minutes, or receipt of the first event
 -- column last_time: end of those minutes, or receipt of the last event
--- example: recorder query feed_rates -p since '1h ago'
+-- example: recorder query feed_rates --since '1h ago'
 WITH lives AS (
     SELECT
         c.feed AS feed,

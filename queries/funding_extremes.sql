@@ -39,7 +39,7 @@
 -- column feed: the feed
 -- topic: Funding
 -- plot: dot x=symbol y=z series=exchange
--- example: recorder query funding_extremes -p exchange binance -p since '30d ago'
+-- example: recorder query funding_extremes --exchange binance --since '30d ago'
 WITH observed AS (
     SELECT
         f.* EXCLUDE (rate), f.rate AS own_rate, f.rate / coalesce(nullif(f.interval_hours, 0), 1) AS rate,

@@ -18,7 +18,7 @@
 -- column rate_per_hour: the rate as a fraction per hour; NULL if the interval is unknown
 -- column annualised: the rate as a fraction per year; NULL if the interval is unknown
 -- column count: rates received in the bucket
--- example: recorder query funding_over_time -p bucket '15 minutes' -p symbol BTCUSDT -p since '1d ago'
+-- example: recorder query funding_over_time --bucket '15 minutes' --symbol BTCUSDT --since '1d ago'
 WITH buckets AS (
     SELECT
         time_bucket($bucket, f.recv_time) AS time,

@@ -25,7 +25,7 @@
 -- column index_price: index price at the observation
 -- column recv_time: when we received the observation
 -- column feed: the feed
--- example: recorder query funding_rates -p exchange binance -p limit 20
+-- example: recorder query funding_rates --exchange binance --limit 20
 WITH latest AS (
     SELECT
         f.exchange AS exchange,

@@ -34,7 +34,7 @@
 -- column low_next_funding_time: the next funding of the low side; NULL if unknown
 -- column high_time: when the high rate was received
 -- column low_time: when the low rate was received
--- example: recorder query funding_spread -p asset BTC
+-- example: recorder query funding_spread --asset BTC
 WITH observed AS (
     SELECT
         f.exchange AS exchange, f.symbol AS symbol, f.basis AS stated, f.rate AS rate,

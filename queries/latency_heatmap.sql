@@ -20,7 +20,7 @@
 -- column clock_error_max: our clock's estimated error, largest, ms; NULL if unknown, or not in this hop
 -- topic: Latency
 -- plot: line x=hour y=p50,p99 series=feed,hop unit=ms log
--- example: recorder query latency_heatmap -p hop total -p since '30d ago'
+-- example: recorder query latency_heatmap --hop total --since '30d ago'
 WITH hours AS (
     SELECT
         h.feed AS feed,

@@ -20,7 +20,7 @@
 -- column clock_error_max: our clock's estimated error, largest, ms; NULL if unknown, or not in this hop
 -- topic: Latency
 -- plot: line x=time y=p50,p99 series=feed,channel unit=ms log
--- example: recorder query latency_over_time -p bucket '5 minutes' -p hop network -p since '6h ago'
+-- example: recorder query latency_over_time --bucket '5 minutes' --hop network --since '6h ago'
 WITH measured AS (
     SELECT
         time_bucket($bucket, h.recv_time) AS time,

@@ -21,7 +21,7 @@
 -- column clock_error_max: our clock's estimated error, largest, ms; NULL if unknown, or not in this hop
 -- topic: Latency
 -- plot: dot x=feed,channel,hop y=p50,p90,p99 unit=ms log
--- example: recorder query latency_percentiles -p since '1d ago'
+-- example: recorder query latency_percentiles --since '1d ago'
 WITH measured AS (
     SELECT
         h.feed AS feed,

@@ -30,7 +30,7 @@
 -- column clock_error_max: our clock's estimated error, largest, ms; NULL if unknown, or not in this step
 -- topic: Latency
 -- plot: dot x=feed,channel,to_stage y=p50,p90,p99 unit=ms log
--- example: recorder query latency_waterfall -p feed cryptolisting -p since '1d ago'
+-- example: recorder query latency_waterfall --feed cryptolisting --since '1d ago'
 WITH timed AS (
     SELECT
         h.feed AS feed,

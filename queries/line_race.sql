@@ -24,7 +24,7 @@
 -- column advantage_p90: 90th percentile of the lead, ms
 -- column advantage_p99: 99th percentile of the lead, ms
 -- column missed: frames that only other lines received
--- example: recorder query line_race -p since '7d ago'
+-- example: recorder query line_race --since '7d ago'
 WITH raced AS (
     SELECT l.feed AS feed, l.line_group AS line_group, max(l.opened_ns) AS all_open_ns
     FROM (

@@ -40,7 +40,7 @@
 -- column seq: its frame's number on the connection
 -- topic: Events
 -- plot: dot x=start_time y=notional_usd series=exchange log
--- example: recorder query liquidation_cascades -p min_usd 1000000 -p since '7d ago'
+-- example: recorder query liquidation_cascades --min-usd 1000000 --since '7d ago'
 WITH spaced AS (
     SELECT
         q.*,

@@ -20,7 +20,7 @@
 -- column largest_usd: the largest known dollar value
 -- column without_usd: liquidations of unknown dollar value
 -- column feed: the feed
--- example: recorder query liquidation_totals -p bucket '15 minutes' -p symbol BTCUSDT
+-- example: recorder query liquidation_totals --bucket '15 minutes' --symbol BTCUSDT
 WITH timed AS (
     SELECT q.*, coalesce(TRY(make_timestamptz(q.event_ns // 1000)), q.recv_time) AS happened
     FROM liquidations q

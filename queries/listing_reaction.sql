@@ -44,7 +44,7 @@
 -- column item: the ticker's index within the frame
 -- topic: Events
 -- plot: line x=horizon_seconds y=change_pct series=ticker
--- example: recorder query listing_reaction -p listing_type spot_listing -p since '30d ago'
+-- example: recorder query listing_reaction --listing-type spot_listing --since '30d ago'
 WITH announced AS (
     SELECT
         row_number() OVER (ORDER BY l.recv_ns DESC, l.connection, l.seq DESC, l.item DESC) AS place,

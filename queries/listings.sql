@@ -27,7 +27,7 @@
 -- column connection: the connection that carried it; with seq it leads back to raw
 -- column seq: its frame's number on the connection
 -- column item: its index within the frame
--- example: recorder query listings -p exchange binance -p since '7d ago'
+-- example: recorder query listings --exchange binance --since '7d ago'
 SELECT
     l.recv_time AS recv_time,
     l.exchange AS exchange,

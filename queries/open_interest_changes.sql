@@ -29,7 +29,7 @@
 -- column seq: its frame's number on the connection
 -- topic: Events
 -- plot: dot x=symbol y=change_pct series=exchange
--- example: recorder query open_interest_changes -p period '4 hours' -p exchange bybit
+-- example: recorder query open_interest_changes --period '4 hours' --exchange bybit
 WITH observed AS (
     SELECT o.*
     FROM open_interest o

@@ -15,7 +15,7 @@
 -- column first_time: when the first one was received
 -- column last_time: when the last one was received
 -- column example: the newest payload, cut to 120 characters
--- example: recorder query rejects_summary -p since '1d ago'
+-- example: recorder query rejects_summary --since '1d ago'
 WITH reasons AS (
     SELECT
         r.feed AS feed,

@@ -22,7 +22,7 @@
 -- column frame: SQL that shows the raw frame
 -- topic: Latency
 -- plot: dot x=recv_time y=latency_ms series=channel log
--- example: recorder query slowest_frames -p hop network -p since '1d ago'
+-- example: recorder query slowest_frames --hop network --since '1d ago'
 WITH measured AS (
     SELECT
         h.*,

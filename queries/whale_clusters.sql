@@ -31,7 +31,7 @@
 -- column feeds: the feeds of the moves
 -- topic: Events
 -- plot: dot x=start_time y=notional_usd series=asset log
--- example: recorder query whale_clusters -p asset BTC -p span '10 minutes' -p since '7d ago'
+-- example: recorder query whale_clusters --asset BTC --span '10 minutes' --since '7d ago'
 -- The asset of each name is computed once, not for every row.
 -- Clusters are formed per stream: one asset, kind and side, identified by a number.
 WITH streams AS (

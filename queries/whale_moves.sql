@@ -30,7 +30,7 @@
 -- column connection: the connection that carried it; with seq it leads back to raw
 -- column seq: its frame's number on the connection
 -- column item: its index within the frame
--- example: recorder query whale_moves -p min_usd 1000000 -p since '1d ago'
+-- example: recorder query whale_moves --min-usd 1000000 --since '1d ago'
 SELECT
     w.recv_time AS recv_time,
     w.exchange AS exchange,

@@ -357,7 +357,7 @@ def test_without_a_name_there_is_a_menu(arguments: list[str]) -> None:
 
 def test_a_query_explains_its_parameters() -> None:
     result = CliRunner().invoke(command, ["listings", "--help-params"])
-    assert "limit BIGINT" in result.stdout
+    assert "--limit NUMBER" in result.stdout
     assert QUERIES["listings"].example in result.stdout
 
 
@@ -403,4 +403,4 @@ def test_the_shell_completes_names_and_formats() -> None:
 
 def test_help_ends_with_an_example() -> None:
     text = command.get_help(click.Context(command))
-    assert "recorder query whale_moves" in text.splitlines()[-1]
+    assert "recorder query coverage" in text.splitlines()[-1]

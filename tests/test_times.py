@@ -345,12 +345,12 @@ def asked(text: str) -> int:
 
 
 DOORS: dict[str, Callable[[str], int]] = {
-    "replay --from": option(replay, "since"),
-    "replay --to": option(replay, "until"),
-    "backtest --from": option(backtest, "since", "fade"),
-    "backtest --to": option(backtest, "until", "fade"),
-    "ingest --from": option(ingest, "from_ns"),
-    "ingest --to": option(ingest, "to_ns"),
+    "replay --since": option(replay, "since"),
+    "replay --until": option(replay, "until"),
+    "backtest --since": option(backtest, "since", "fade"),
+    "backtest --until": option(backtest, "until", "fade"),
+    "ingest --since": option(ingest, "since"),
+    "ingest --until": option(ingest, "until"),
     "export --since": option(export, "since", "parquet", "--out", "x"),
     "export --until": option(export, "until", "parquet", "--out", "x"),
     "recorder.events, follow, replay and backtest.run": lambda text: span(since=text).since_ns,

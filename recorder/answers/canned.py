@@ -9,7 +9,7 @@ A file begins with its header:
     -- column NAME: meaning                            (of the answer, in its order)
     -- topic: ...                                      (its heading in the menu; may be left out)
     -- plot: line x=time y=p50,p99 series=feed         (see recorder/plot/spec.py; may be left out)
-    -- example: recorder query NAME -p since '1d ago'
+    -- example: recorder query NAME --since '1d ago'
 
 Its SQL uses the parameters as `$NAME`. Inside a macro, DuckDB silently resolves an unqualified
 column with a parameter's name to the parameter: qualify it (`w.symbol`; the tests check).
@@ -332,7 +332,7 @@ def run(
 
 
 def _misused(query: Query, error: Exception) -> UsageError:
-    hint = f"see its parameters: recorder query {query.name} --help-params"
+    hint = f"see its parameters: recorder query {query.name} --help"
     return UsageError(_first_line(error), where=f"query '{query.name}'", hint=hint)
 
 

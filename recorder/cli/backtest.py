@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recorder.cli import options, types
+from recorder.cli import options
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,16 +22,14 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\b
 Examples:
-  recorder backtest fade --from '30d ago' --feed binance --plot equity.png
+  recorder backtest fade --since '30d ago' --feed binance --plot equity.png
   recorder backtest mine.py:strategy --latency recorded:binance --costs 2,1 --fills fills.csv"""
 
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("strategy")
-@click.option(
-    "--from", "since", type=types.Moment(), help="Begin at this time: ISO 8601, '2h ago'."
-)
-@click.option("--to", "until", type=types.Moment(), help="End before this time.")
+@options.since("Only events received", former="--from")
+@options.until("Only events received", former="--to")
 @click.option("--feed", "feeds", multiple=True, help="Only events of this feed; repeatable.")
 @click.option("--symbol", "symbols", multiple=True, help="Only events of this symbol; repeatable.")
 @click.option("--table", "tables", multiple=True, help="Only events of this table; repeatable.")

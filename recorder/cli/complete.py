@@ -1,4 +1,4 @@
-"""Shell completion of `-p NAME VALUE`: the query's parameters, and values from the record."""
+"""Shell completion of a query's parameters: their names, and values from the record."""
 
 from __future__ import annotations
 
@@ -39,14 +39,21 @@ def parameters(ctx: click.Context, query: Query, incomplete: str) -> list[Comple
     typed = ctx.meta.get(_SET_ASIDE, [])
     if typed:
         known = {p.name: p for p in query.parameters}
-        values = _values(ctx, query, known[typed[0]]) if typed[0] in known else []
-        return [CompletionItem(_quoted(v)) for v in values if v.startswith(incomplete)]
+        return values(ctx, query, known[typed[0]], incomplete) if typed[0] in known else []
     given = {name for name, _ in ctx.params.get("parameters") or ()}
     return [
         CompletionItem(p.name, help=p.meaning)
         for p in query.parameters
         if p.name.startswith(incomplete) and p.name not in given
     ]
+
+
+def values(
+    ctx: click.Context, query: Query, parameter: Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the values of a parameter that begin with what was typed."""
+    found = _values(ctx, query, parameter)
+    return [CompletionItem(_quoted(value)) for value in found if value.startswith(incomplete)]
 
 
 def _quoted(value: str) -> str:

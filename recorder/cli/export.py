@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recorder.cli import options, types
+from recorder.cli import options
 
 if TYPE_CHECKING:
     from recorder.export.job import Job
@@ -35,8 +35,8 @@ _FORMATS = {
     type=click.Path(file_okay=False, path_type=Path),
     help="The directory to write to.",
 )
-@click.option("--since", type=types.Moment(), help="Only events received at or after this time.")
-@click.option("--until", type=types.Moment(), help="Only events received before this time.")
+@options.since("Only events received")
+@options.until("Only events received")
 @click.option("--feed", "feeds", multiple=True, help="Only this feed (repeatable).")
 @click.option("--symbol", "symbols", multiple=True, help="Only this symbol (repeatable).")
 @click.option("--table", "tables", multiple=True, help="parquet: only this table (repeatable).")

@@ -40,7 +40,7 @@ class LateSegments:
             self._reporter.warn(
                 f"{late.stem} of '{late.feed}' arrived late: frames of two hosts may have "
                 f"duplicate rows. Stop this ingest, then: recorder ingest --rebuild "
-                f"--feed {late.feed} --from {iso(late.from_ns)}"
+                f"--feed {late.feed} --since {iso(late.from_ns)}"
             )
         return False
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recorder.cli import options, types
+from recorder.cli import options
 
 if TYPE_CHECKING:
     from recorder.cli.hosts import LateSegments
@@ -29,7 +29,7 @@ _RETRY_SECONDS = 5.0
 @click.command(
     epilog="\b\nExamples:\n  recorder ingest\n  recorder ingest --follow\n"
     "  recorder ingest --diff --feed binance\n"
-    "  recorder ingest --rebuild --feed binance --from 2026-09-01 --to 2026-09-08\n"
+    "  recorder ingest --rebuild --feed binance --since 2026-09-01 --until 2026-09-08\n"
     "  recorder ingest --engine spark --master spark://host:7077 --tables-url s3://bucket/tables"
 )
 @options.record
@@ -41,10 +41,8 @@ _RETRY_SECONDS = 5.0
 @click.option(
     "--feed", "feeds", multiple=True, help="With --rebuild or --diff: only this feed (repeatable)."
 )
-@click.option(
-    "--from", "from_ns", type=types.Moment(), help="... only rows received at or after this time."
-)
-@click.option("--to", "to_ns", type=types.Moment(), help="... only rows received before this time.")
+@options.since("... only rows received", former="--from")
+@options.until("... only rows received", former="--to")
 @click.option("--json", "as_json", is_flag=True, help="With --diff: one JSON object.")
 @click.option(
     "--settle",
@@ -72,8 +70,8 @@ def ingest(
     rebuild: bool,
     diff: bool,
     feeds: tuple[str, ...],
-    from_ns: int | None,
-    to_ns: int | None,
+    since: int | None,
+    until: int | None,
     as_json: bool,
     settle: float,
     engine: str,
@@ -98,7 +96,7 @@ def ingest(
     from recorder.reporter import Reporter
     from recorder.tables.rules import RulesOf
 
-    ranged = bool(feeds) or from_ns is not None or to_ns is not None
+    ranged = bool(feeds) or since is not None or until is not None
     _check(rebuild=rebuild, diff=diff, follow=follow, ranged=ranged, as_json=as_json)
     how = lake.LakeOptions(engine, master, tables_url, take_over)
     how.check(rebuild=rebuild, diff=diff)
@@ -112,7 +110,7 @@ def ingest(
         options.check_recorded(layout)
     rules = RulesOf(layout, settings)
     if rebuild or diff:
-        scope = _scope(layout, feeds, from_ns, to_ns)
+        scope = _scope(layout, feeds, since, until)
         if diff:
             _diff(layout, rules, scope, reporter, as_json=as_json)
             return
@@ -135,12 +133,12 @@ def _check(*, rebuild: bool, diff: bool, follow: bool, ranged: bool, as_json: bo
     if diff and (rebuild or follow):
         raise UsageError("--diff cannot be combined with --rebuild or --follow")
     if ranged and not (rebuild or diff):
-        raise UsageError("--feed, --from and --to need --rebuild or --diff")
+        raise UsageError("--feed, --since and --until need --rebuild or --diff")
     if as_json and not diff:
         raise UsageError("--json needs --diff")
 
 
-def _scope(layout: Layout, feeds: tuple[str, ...], from_ns: int | None, to_ns: int | None) -> Scope:
+def _scope(layout: Layout, feeds: tuple[str, ...], since: int | None, until: int | None) -> Scope:
     from recorder.errors import UsageError, did_you_mean
     from recorder.tables.rebuild.run import Scope
 
@@ -149,9 +147,9 @@ def _scope(layout: Layout, feeds: tuple[str, ...], from_ns: int | None, to_ns: i
             raise UsageError(
                 f"no feed '{feed}' is recorded here", hint=did_you_mean(feed, layout.feeds())
             )
-    if from_ns is not None and to_ns is not None and from_ns >= to_ns:
-        raise UsageError("--from must be before --to")
-    return Scope(feeds, from_ns, to_ns)
+    if since is not None and until is not None and since >= until:
+        raise UsageError("--since must be before --until")
+    return Scope(feeds, since, until)
 
 
 def _rebuild(layout: Layout, rules: RulesOf, scope: Scope, reporter: Reporter) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from recorder.cli.types import HostShare
+from recorder.cli.types import HostShare, Moment
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -321,3 +321,32 @@ def feed_kinds(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
 
     del ctx, param
     return [kind for kind in kinds() if kind.startswith(incomplete)]
+
+
+# -- a stretch of time
+
+
+class _Renamed(click.Option):
+    """An option that also answers to its former name, which the help leaves out."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        every, self.opts = self.opts, self.opts[:1]
+        try:
+            return super().get_help_record(ctx)
+        finally:
+            self.opts = every
+
+
+def since(meaning: str, *, former: str | None = None) -> _Decorator[F]:
+    """Add `--since`, a moment in ns; `former` is another name of it."""
+    return _moment("--since", former, f"{meaning} at or after this time: ISO 8601, '2h ago'.")
+
+
+def until(meaning: str, *, former: str | None = None) -> _Decorator[F]:
+    """Add `--until`, a moment in ns; `former` is another name of it."""
+    return _moment("--until", former, f"{meaning} before this time.")
+
+
+def _moment(name: str, former: str | None, meaning: str) -> _Decorator[F]:
+    names = [name, *filter(None, [former]), name.removeprefix("--")]
+    return click.option(*names, cls=_Renamed, type=Moment(), help=meaning)

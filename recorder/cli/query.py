@@ -11,20 +11,12 @@ from click.shell_completion import CompletionItem
 
 from recorder.answers import canned
 from recorder.cli import answers, complete, options
+from recorder.cli.parameters import QueryCommand
 from recorder.errors import UsageError, did_you_mean
 
 #: The menu lists the topics in this order, then queries without a topic.
 _OTHER = "More"
 _TOPICS = ("Events", "Funding", "Latency", "Record")
-
-
-class _Query(click.Command):
-    """A command that can complete after `-p NAME`, where click would report a missing value."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if ctx.resilient_parsing:
-            args = complete.set_aside(ctx, args)
-        return super().parse_args(ctx, args)
 
 
 def _names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -43,11 +35,11 @@ def _parameters(
 
 
 @click.command(
-    cls=_Query,
-    epilog="\b\nExamples:\n  recorder query --list\n"
-    "  recorder query latency_over_time -p bucket '5 minutes' --plot latency.png\n"
-    "  recorder query coverage --tables-url s3://bucket/tables\n"
-    "  recorder query whale_moves -p min_usd 1000000 -p since '1d ago'",
+    cls=QueryCommand,
+    epilog="\b\nExamples:\n  recorder query\n"
+    "  recorder query whale_moves --min-usd 1000000 --since 1d\n"
+    "  recorder query latency_over_time --bucket '5 minutes' --plot latency.png\n"
+    "  recorder query coverage --tables-url s3://bucket/tables",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("name", required=False, shell_complete=_names)
@@ -59,7 +51,7 @@ def _parameters(
     multiple=True,
     metavar="NAME VALUE",
     shell_complete=_parameters,
-    help="Set a parameter. Times may be ISO 8601, an epoch, or e.g. '2h ago'.",
+    help="Set a parameter; the same as --NAME VALUE. Times may be ISO 8601, an epoch, or '2h ago'.",
 )
 @answers.shown
 @options.tables
@@ -69,8 +61,10 @@ def _parameters(
     help="Directory of your own queries; they replace canned ones of the same name.",
 )
 @click.option("--list", "menu", is_flag=True, help="List the queries and their parameters.")
-@click.option("--help-params", is_flag=True, help="Explain the query's parameters and columns.")
+@click.option("--help-params", is_flag=True, hidden=True, help="The same as --help after a NAME.")
+@click.pass_context
 def query(
+    ctx: click.Context,
     name: str | None,
     parameters: tuple[tuple[str, str], ...],
     how: answers.AnswerOptions,
@@ -81,7 +75,8 @@ def query(
 ) -> None:
     """Run a canned query on recorder.duckdb or a lake.
 
-    Without NAME, list the queries. Rows go to stdout, everything else to stderr.
+    Without NAME, list the queries; `recorder query NAME --help` explains one, whose parameters are
+    options. Rows go to stdout, everything else to stderr.
     """
     queries = _queries(query_dir)
     if menu or name is None:
@@ -90,7 +85,7 @@ def query(
     if name not in queries:
         raise UsageError(f"no query '{name}'", hint=did_you_mean(name, queries))
     if help_params:
-        _print_parameters(queries[name])
+        click.echo(ctx.get_help())
         return
     _answer(queries[name], _given(parameters), how, where, mine=query_dir is not None)
 
@@ -124,27 +119,8 @@ def _print_menu(queries: Mapping[str, canned.Query]) -> None:
             takes = ", ".join(p.name for p in query.parameters) or "no parameters"
             click.secho(f"  {'':{width}}{takes}", dim=True)
         click.echo()
-    click.echo("Explain one:  recorder query NAME --help-params", err=True)
-    click.echo("Run one:      recorder query NAME -p PARAMETER VALUE", err=True)
-
-
-def _print_parameters(query: canned.Query) -> None:
-    formatter = click.HelpFormatter(max_width=100)
-    formatter.write_text(f"{query.title}.")
-    formatter.write_paragraph()
-    formatter.write_text(query.description)
-    if query.parameters:
-        with formatter.section("Parameters"):
-            formatter.write_dl(
-                [
-                    (f"{p.name} {p.type}", f"{p.meaning}  [default: {p.default}]")
-                    for p in query.parameters
-                ]
-            )
-    if query.columns:
-        with formatter.section("Columns of the answer"):
-            formatter.write_dl([(c.name, c.meaning) for c in query.columns])
-    click.echo(formatter.getvalue() + f"\nExample: {query.example}")
+    click.echo("Explain one:  recorder query NAME --help", err=True)
+    click.echo("Run one:      recorder query NAME --PARAMETER VALUE", err=True)
 
 
 def _answer(
@@ -169,3 +145,6 @@ def _answer(
         age = database.freshness(connection)
     subtitle = ", ".join(f"{name} {value}" for name, value in given.items())
     answers.show(table, how, title=query.title, note=f"; {age}", plot=query.plot, subtitle=subtitle)
+
+
+query.queries = _queries

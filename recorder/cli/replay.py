@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import click
 
-from recorder.cli import options, types
+from recorder.cli import options
 
 if TYPE_CHECKING:
     from recorder.player.iterate import Played
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\b
 Examples:
-  recorder replay --feed smartmoney --from '1h ago' --speed 10
-  recorder replay --serve 127.0.0.1:9000 --feed smartmoney --from 2026-01-31 --speed 1"""
+  recorder replay --feed smartmoney --since '1h ago' --speed 10
+  recorder replay --serve 127.0.0.1:9000 --feed smartmoney --since 2026-01-31 --speed 1"""
 
 
 @click.command(epilog=_EXAMPLES)
@@ -37,10 +37,8 @@ Examples:
 @click.option(
     "--channel", "channels", multiple=True, help="Only frames of this channel (repeatable)."
 )
-@click.option(
-    "--from", "since", type=types.Moment(), help="Begin at this time: ISO 8601, '2h ago'."
-)
-@click.option("--to", "until", type=types.Moment(), help="End before this time.")
+@options.since("Only frames received", former="--from")
+@options.until("Only frames received", former="--to")
 @click.option(
     "--speed",
     default="max",

@@ -27,8 +27,13 @@ def top(place: str | None, config: Path | None, token_file: Path | None) -> None
     extra `tui`: pip install 'feed-recorder[tui]'.
     """
     import os
+    import sys
 
     from recorder.errors import UsageError, install_hint
+
+    if not sys.stdout.isatty():
+        hint = "for scripts: recorder status --json"
+        raise UsageError("top needs a terminal to draw on", hint=hint)
 
     try:
         from recorder.tui.app import Top

@@ -124,7 +124,7 @@ def test_following_says_which_command_makes_late_rows_right(tmp_path: Path) -> N
     said = next(line for line in process.stderr if "arrived late" in line)
     process.terminate()
     process.communicate(timeout=60)
-    assert f"recorder ingest --rebuild --feed {FEED} --from 2026-09-21T14:13:1" in said
+    assert f"recorder ingest --rebuild --feed {FEED} --since 2026-09-21T14:13:1" in said
     assert len(tables(record, FEED)["listings"]) > 30  # until then copies are rows, nothing is lost
     command = said.split("recorder ingest", 1)[1].split()
     ingest(record, *(word.strip("\"'") for word in command[:5]))
