@@ -22,6 +22,7 @@ KINDS = (
     "hyperliquid",
     "deribit",
     "bitmex",
+    "htx",
     "treeofalpha",
     "binance_announcements",
     "generic",

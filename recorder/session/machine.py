@@ -77,6 +77,7 @@ class Machine:
         self.greeted_at: float | None = None  # when the last message of this hello was sent
         self._live_since: float | None = None
         self._hello: deque[str] = deque()  # of this connection, not yet sent
+        self._first = False  # nothing of it was sent
         self._replies: deque[str] = deque(maxlen=_MOST_REPLIES)  # of this connection, not yet sent
         self._next_send = self._next_ping = self._next_control = 0.0
         self._resubscribed_at: float | None = None  # when a mute link sent its hello again
@@ -138,6 +139,7 @@ class Machine:
         self.state, self._live_since, self.reason = State.LIVE, at, ""
         self._doubts = 0
         self._hello = deque(self.plan.hello)
+        self._first = bool(self._hello)
         self._next_send = at
         self._next_ping = at + self.plan.ping_every
         self._next_control = at + min(self._control_ping_every or 0.0, _FIRST_PING)
@@ -268,10 +270,13 @@ class Machine:
         return actions
 
     def _next_message(self, at: float) -> str | None:
-        if self._hello:
-            return self._hello.popleft()
-        if self._replies:
+        # The first message may be a key. A long hello must not keep a ping waiting: a service that
+        # gets no answer closes the connection.
+        if self._replies and not self._first:
             return self._replies.popleft()
+        if self._hello:
+            self._first = False
+            return self._hello.popleft()
         if self.plan.ping is not None and at >= self._next_ping:
             self._next_ping = at + self.plan.ping_every
             return self.plan.ping

@@ -170,7 +170,7 @@ def test_every_feed_s_sql_works_on_the_fast_path_or_is_refused(tmp_path: Path) -
         if sql is None or not supports(normaliser := normalise.load(sql)):
             continue
         follower = glancing(tmp_path)
-        glance = Glance(follower._memory.db.cursor(), normaliser, kind, TABLES, 1.0)
+        glance = Glance(follower._memory.db.cursor(), normaliser, kind, TABLES, Rules(sql))
         assert glance.events(nothing) == []  # it can be planned
         glanced += 1
         glance.close()

@@ -24,6 +24,7 @@ from recorder.frame import Frame
 from recorder.player.ready import Repeats
 from recorder.schema.raw import RAW
 from recorder.schema.tables import TABLES
+from recorder.service import Service
 from recorder.tables import arrivals
 from recorder.tables.rules import stamped_of
 
@@ -249,7 +250,8 @@ def test_no_event_is_lost_and_none_is_kept_twice(
     database: duckdb.DuckDBPyConnection, one: Stamped, came: list[tuple[str, int, int]], cut: int
 ) -> None:
     database.execute("DELETE FROM arrivals")
-    stamped, repeats = feed(one.feed).stamped, Repeats(feed(one.feed).stamped)
+    stamped = feed(one.feed).stamped
+    repeats = Repeats(Service(stamped=stamped))
     rows = [
         (T0 + NS + at, 0, at, line, "text", one.text(number, stamp).encode())
         for at, (line, number, stamp) in enumerate(came)

@@ -12,12 +12,13 @@ from recorder.errors import DataError
 from recorder.player.ready import Ready
 from recorder.player.track import Track
 from recorder.player.wire import encoded
+from recorder.service import Service
 
 
 def stretch(at: int) -> Ready:
     payloads = pa.array([b"x"], pa.binary())
     wire = encoded(payloads, pa.array([False]))
-    return Ready(memoryview(array("q", [at])), at, payloads, wire, [], None)
+    return Ready(memoryview(array("q", [at])), at, payloads, wire, [], Service())
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 5, 9])
