@@ -1,6 +1,7 @@
 -- title: Liquidations per bucket, feed, exchange and side
 -- description: One row per feed: where two feeds bring the same venue, each shows its liquidations. A
---   liquidation is in the bucket of its event time, of its receipt if the feed states none.
+--   liquidation is in the bucket of its event time; of its receipt if the feed states none, or one
+--   more than a day later.
 --   position_side is the position that was closed: long, short, or unknown if the feed does not
 --   say. notional_usd sums the liquidations of known dollar value; without_usd counts the others.
 --   Some venues send only the largest liquidation per symbol and second, so their sums are too low.
@@ -22,8 +23,16 @@
 -- column feed: the feed
 -- example: recorder query liquidation_totals --bucket '15 minutes' --symbol BTCUSDT
 WITH timed AS (
-    SELECT q.*, coalesce(TRY(make_timestamptz(q.event_ns // 1000)), q.recv_time) AS happened
+    SELECT
+        q.*,
+        coalesce(
+            CASE WHEN q.event_ns::HUGEINT <= q.recv_ns + 86400000000000
+                THEN TRY(make_timestamptz(q.event_ns // 1000)) END,
+            q.recv_time
+        ) AS happened
     FROM liquidations q
+    -- Nothing happens more than a day after its receipt: a lake leaves out the days before.
+    WHERE $since IS NULL OR q.recv_time >= $since - INTERVAL 1 DAY
 )
 SELECT
     time_bucket($bucket, l.happened) AS time,

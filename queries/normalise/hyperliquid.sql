@@ -168,9 +168,11 @@ FROM (
 WHERE price IS NOT NULL AND length(coin) <= 200;
 
 -- table: funding
+-- Each full hour of UTC is a funding time (hyperliquid.gitbook.io: paid every hour); no frame says so.
 SELECT
     id.*, 0 AS item, 'activeAssetCtx:' || coin AS channel, 'hyperliquid' AS exchange, coin AS symbol,
-    funding AS rate, 1 AS interval_hours, mark AS mark_price, oracle AS index_price,
+    funding AS rate, 1 AS interval_hours,
+    (id.recv_ns // 3600000000000 + 1) * 3600000000000 AS next_funding_ns, mark AS mark_price, oracle AS index_price,
     'expected' AS basis, false AS backfill,
     CASE WHEN premium IS NOT NULL THEN json_object('premium', premium) END AS extra
 FROM messages

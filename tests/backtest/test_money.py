@@ -182,6 +182,19 @@ def test_funding_is_paid_by_longs_and_received_by_shorts_at_the_settlement(root:
     assert len(tried(root, {990: BUY}, prices=prices, funding=rates).funding) == 0
 
 
+def test_hourly_funding_is_exchanged_each_hour(root: Path) -> None:
+    """Rates as Hyperliquid states them: the last one before each full hour counts."""
+    hour = 3_600_000
+    rates = [
+        funded(rate, at_ms, interval_hours=1.0, event_ns=None, recv_ns=T0 + (at_ms - early) * MS)
+        for rate, at_ms, early in [
+            (0.5, hour, 9000), (0.01, hour, 10), (-0.02, 2 * hour, 5), (0.04, 3 * hour, 5)
+        ]
+    ]  # fmt: skip
+    prices = [price(60, 200), price(2 * hour + 9000, 200)]
+    assert tried(root, {0: BUY}, prices=prices, funding=rates).funding["usd"].to_pylist() == [-2, 4]
+
+
 def test_an_account_that_is_lost_is_said(root: Path) -> None:
     many = Order("buy", symbol="BTCUSDT", usd=50_000)
     result = tried(root, {0: many}, prices=[price(60, 100), price(100, 50), price(200, 100)])

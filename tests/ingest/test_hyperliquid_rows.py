@@ -53,6 +53,10 @@ def common(channel: str, symbol: str, event_ns: int | None, seq: int, item: int 
     return (channel, "hyperliquid", symbol, event_ns, CONNECTION, seq, item)
 
 
+#: The first full hour after T0: when the next funding is exchanged.
+HOUR = 1_790_002_800_000_000_000
+
+
 def opened(at: int = T0, connection: str = CONNECTION, line: str = "A") -> Frame:
     return marker(0, "open", at, connection, line=line, group="trades", url="wss://x/ws")
 
@@ -225,7 +229,7 @@ def test_a_context_gives_hourly_funding_prices_and_open_interest_without_a_time(
         "index_price", "backfill", "extra",
     )  # fmt: skip
     assert bench.rows("funding", *columns) == [
-        (*row, 0.0000018952, 1.0, None, None, 84148.0, 84198.0, False, '{"premium":-0.0006413454}')
+        (*row, 0.0000018952, 1.0, None, HOUR, 84148.0, 84198.0, False, '{"premium":-0.0006413454}')
     ]
     observed = (*COMMON, "open_interest", "open_interest_usd", "backfill")
     assert bench.rows("open_interest", *observed) == [

@@ -170,7 +170,6 @@ def _with(place: Place, symbol: str) -> Iterator[Path]:
             yield path
 
 
-#: Not liquidation_totals: it goes by the time of the event, which any later day may hold.
 ASKED = {
     "funding_rates": ("funding", {"since": "2026-09-22", "until": "2026-09-23"}),
     "latency_percentiles": ("latency", {"since": "2026-09-22", "until": "2026-09-23"}),
@@ -190,6 +189,16 @@ def test_a_canned_query_opens_the_days_and_feeds_that_it_is_asked_for(name: str,
         assert canned.run(connection, query, chosen) == whole
         with pytest.raises(DataError, match="a file cannot be read"):
             canned.run(connection, query, {})
+
+
+def test_totals_since_a_time_leave_out_days_that_ended_more_than_a_day_before(lake: str) -> None:
+    """Of the days after it none: a liquidation may be received long after it happened."""
+    query, chosen = canned.load()["liquidation_totals"], {"since": "2026-09-24T00:00:00Z"}
+    assert keep(lake, "liquidations", day=DAYS[2]) > 0
+    with closing(read.connect(lake, query=query)) as connection:
+        assert canned.run(connection, query, chosen).num_rows == 0
+        with pytest.raises(DataError, match="a file cannot be read"):
+            canned.run(connection, query, {"since": "2026-09-23T00:00:00Z"})
 
 
 def test_a_moment_as_of_which_is_asked_leaves_out_later_days(lake: str) -> None:
