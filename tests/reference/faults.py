@@ -88,7 +88,7 @@ def missed(
     db: duckdb.DuckDBPyConnection, name: str, records: Sequence[Any]
 ) -> tuple[int, list[str]]:
     """Return how many faults of a query there are, and those that its reference does not find."""
-    query = QUERIES[name]
+    query = QUERIES[name.partition(":")[0]]
     left = {
         what: sql for what, sql in faults(query.sql) if _runs(db, replace(query, sql=sql), name)
     }

@@ -24,6 +24,7 @@ QUERIES = canned.load()
 #: What makes a small record interesting, and rows unlimited.
 ASKED = {
     "liquidation_cascades": {"min_count": "2"},
+    "liquidation_cascades:asset": {"min_count": "2", "by": "asset"},
     "funding_extremes": {"min_count": "2"},
     "funding_spread": {"costs_bps": "10"},
     "feed_rates": {
@@ -38,6 +39,7 @@ REFERENCES: dict[str, Callable[[dict[str, Any]], list[dict[str, Any]]]] = {
     for module in (answers, studies, records)
     if hasattr(module, name) and getattr(module, name).__module__ == module.__name__
 }
+REFERENCES["liquidation_cascades:asset"] = answers.cascades_of_assets
 ZONES = ("UTC", "Asia/Tokyo", "America/New_York", "Asia/Kolkata", "Europe/Berlin", "Pacific/Apia")
 
 
@@ -57,7 +59,7 @@ def put(db: duckdb.DuckDBPyConnection, record: dict[str, list[dict[str, Any]]]) 
 
 def ask(db: duckdb.DuckDBPyConnection, name: str, **more: str) -> list[dict[str, Any]]:
     # The macro: its text is the query's. `db.sql` would bind it twice.
-    found = db.execute(f"FROM {name}({_chosen(name, more)})")
+    found = db.execute(f"FROM {name.partition(':')[0]}({_chosen(name, more)})")
     names = [column[0] for column in found.description]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 

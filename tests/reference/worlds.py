@@ -51,7 +51,9 @@ def price(draw: st.DrawFn) -> Row:
 @st.composite
 def liquidation(draw: st.DrawFn) -> Row:
     side = draw(st.sampled_from(["long", "short", None]))
-    return draw(common()) | {"position_side": side, "notional_usd": draw(DOLLARS)}
+    row = draw(common()) | {"position_side": side, "notional_usd": draw(DOLLARS)}
+    ahead = draw(st.sampled_from([None, None, None, 86_400, 86_401]))
+    return row if ahead is None else row | {"event_ns": row["recv_ns"] + ahead * SECOND}
 
 
 @st.composite
@@ -81,15 +83,22 @@ def busy_rate(draw: st.DrawFn) -> Row:
 
 @st.composite
 def burst(draw: st.DrawFn) -> Row:
-    """Liquidations of one instrument, seconds apart."""
+    """Liquidations of one asset, seconds apart, most of one instrument."""
     at = T0 + draw(st.sampled_from([0, 1, 2, 10, 11, 12, 20, 22, 23])) * SECOND
     return draw(liquidation()) | {
         "recv_ns": at,
-        "feed": "f",
-        "exchange": "binance",
-        "symbol": "BTCUSDT",
+        "feed": draw(st.sampled_from(["f", "f", "f", "g"])),
+        "exchange": draw(st.sampled_from(["binance", "binance", "binance", "okx"])),
+        "symbol": draw(st.sampled_from(["BTCUSDT", "BTCUSDT", "BTCUSDT", "BTC-USDT-SWAP"])),
         "backfill": draw(st.sampled_from([False, False, False, True])),
     }
+
+
+@st.composite
+def held(draw: st.DrawFn) -> Row:
+    """Open interest of the instrument of most bursts, a day before them and just before."""
+    at = T0 + draw(st.sampled_from([-86_400, -86_399, -1, 0, 1, 10, 11])) * SECOND
+    return draw(interest()) | {"recv_ns": at, "exchange": "binance", "symbol": "BTCUSDT"}
 
 
 @st.composite
@@ -214,7 +223,8 @@ def worlds(draw: st.DrawFn) -> dict[str, list[Row]]:
     }
     if draw(st.booleans()):  # one instrument, dense enough for spreads, histories and cascades
         record["funding"] += draw(st.lists(busy_rate(), min_size=6, max_size=14))
-        record["liquidations"] += draw(st.lists(burst(), min_size=3, max_size=8))
+        record["liquidations"] += draw(st.lists(burst(), min_size=6, max_size=14))
+        record["open_interest"] += draw(st.lists(held(), max_size=4))
         record["prices"] += draw(st.lists(near_price(), min_size=4, max_size=12))
     if draw(st.booleans()):
         record["connections"] += draw(racers())
