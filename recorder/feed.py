@@ -17,6 +17,7 @@ from recorder.verdict import CREDENTIALS, Refusal, Verdict, parsed, refused, sec
 #: What a feed's file needs, here or from `recorder.verdict`.
 __all__ = (
     "CREDENTIALS",
+    "NOW",
     "WHALE_USD",
     "Ask",
     "Catalogue",
@@ -55,9 +56,16 @@ class Options:
     subscribe: tuple[str, ...] = field(default=(), repr=False)
 
 
+#: The value of a message field that holds the time of sending, in whole seconds since epoch.
+NOW = "@now"
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One connection to keep: what to open, send and expect. Times in seconds."""
+    """One connection to keep: what to open, send and expect. Times in seconds.
+
+    A field of a message whose value is `NOW` is sent as a number.
+    """
 
     group: str  # the data type that has this connection to itself
     urls: tuple[str, ...] = field(repr=False)  # one per line, used in turn
@@ -301,6 +309,11 @@ def grouped(
         if len(found[name]) == at_most:
             parts[kind] += 1
     return found
+
+
+def timed(text: str, wall_ns: int) -> str:
+    """Return a message to send at this wall-clock time, with the time where it has `NOW`."""
+    return text.replace(f'"{NOW}"', str(wall_ns // 1_000_000_000))
 
 
 def message(**fields: object) -> str:

@@ -23,6 +23,7 @@ KINDS = (
     "deribit",
     "bitmex",
     "htx",
+    "gate",
     "treeofalpha",
     "binance_announcements",
     "generic",

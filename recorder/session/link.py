@@ -16,7 +16,7 @@ from websockets.protocol import CLOSING, OPEN
 from recorder import frame
 from recorder.clock import NS, Clock, sync_state, ulid
 from recorder.coding import decoded, opening
-from recorder.feed import Feed, Notice, Plan
+from recorder.feed import Feed, Notice, Plan, timed
 from recorder.record.journal.block import Buffer
 from recorder.record.journal.writer import Journal
 from recorder.redact import Redactor, added_by, safe_url
@@ -172,7 +172,7 @@ class Link:
                 self._attempt = asyncio.create_task(self._connect(attempt))
                 self._attempt.add_done_callback(self._attempt_done)
             case Send(text) if connection is not None:
-                self._send(connection, text)
+                self._send(connection, timed(text, self.wiring.clock.wall_ns()))
             case Ping() if connection is not None:
                 connection.send_ping()
             case Close(reason, abort) if connection is not None:
