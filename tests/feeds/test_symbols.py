@@ -111,9 +111,11 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def capturing(where: Path, venue: Venue, *channels: str) -> AsyncIterator[Running]:
-    settings = f"url = {json.dumps(venue.url)}\nrest_url = {json.dumps(venue.rest)}\n"
-    settings += f"channels = {json.dumps(channels)}\n"
+async def capturing(
+    where: Path, venue: Venue, *channels: str, **more: str
+) -> AsyncIterator[Running]:
+    given = {"url": venue.url, "rest_url": venue.rest, "channels": channels, **more}
+    settings = "\n".join(f"{name} = {json.dumps(value)}" for name, value in given.items())
     (where / "recorder.toml").write_text(f"[feeds.bybit]\n{settings}")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "recorder", "capture", "--log-format", "json",
