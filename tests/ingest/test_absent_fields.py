@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -146,3 +147,61 @@ def test_without_a_list_no_size_in_contracts_is_called_coins(bench: Bench, feed:
     )
     assert units == [("contracts", 7.0, None)] * len(CONTRACTS[feed])
     assert bench.rows("whales", "seq") == []
+
+
+#: Which symbols are contracts that are not counted in coins, as the venues' documents say.
+IN_CONTRACTS = {
+    "binance": r"USD_(PERP|\d{6})",
+    "bybit": r"[A-Z0-9]+USD([A-Z]\d{2})?",
+    "okx": r"[^-]+-[^-]+-.+",
+    "deribit": r"(BTC|ETH)-(PERPETUAL|\d{1,2}[A-Z]{3}\d{2})",
+    "bitmex": r"XBTUSD|XBT[A-Z]\d{2}|ETHUSD([A-Z]\d{2})?",
+}
+#: The fields that hold a size.
+SIZES = {"q", "z", "l", "v", "sz", "oi", "size", "amount", "open_interest", "openInterest",
+         "leavesQty"}  # fmt: skip
+ROWS = """
+SELECT seq, symbol, quantity, quantity_unit FROM prices WHERE quantity > 0
+UNION ALL SELECT seq, symbol, quantity, quantity_unit FROM liquidations WHERE quantity > 0
+UNION ALL SELECT seq, symbol, open_interest, open_interest_unit FROM open_interest
+WHERE open_interest > 0
+"""
+
+
+def sizes(value: Any) -> Iterator[float]:
+    """Yield every size that a frame states."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(inner, dict | list):
+            yield from sizes(inner)
+        elif key in SIZES:
+            with suppress(TypeError, ValueError):
+                yield float(inner)
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["with a list", "without"])
+@pytest.mark.parametrize("kind", IN_CONTRACTS)
+def test_no_real_frame_s_contracts_are_called_coins(bench: Bench, kind: str, listed: bool) -> None:
+    """Their sizes as sent are in contracts or dollars; in coins they are other numbers."""
+    frames = [one for one in shapes(kind) if isinstance(one, dict)]
+    texts = [json.dumps(one) for one in frames]
+    contract = re.compile(IN_CONTRACTS[kind] + "$")
+    named = {word for text in texts for word in re.findall(r'"([^"]+)"', text)}
+    symbols = {word for word in named if is_contract(contract, kind, word)}
+    facts = [
+        {"symbol": one, "name": one, "contract_size": 10.0, "contract_unit": "usd"}
+        for one in sorted(symbols)
+    ]
+    told = marker(0, "instruments", T0 - 2, "list", exchange=kind,
+                  instruments=facts if listed else [])  # fmt: skip
+    bench.take(kind, [told, *frames_of(texts)], whale_usd=1e12)
+    seen = 0
+    for seq, symbol, quantity, unit in bench.sql(ROWS):
+        if symbol in symbols:
+            seen += 1
+            as_sent = quantity in set(sizes(frames[seq]))
+            assert not (unit == "base" and as_sent), (symbol, quantity, texts[seq])
+    assert seen > 0
+
+
+def is_contract(pattern: re.Pattern[str], kind: str, word: str) -> bool:
+    return bool(pattern.search(word) if kind == "binance" else pattern.fullmatch(word))
