@@ -17,25 +17,6 @@ if TYPE_CHECKING:
 
     from recorder.backtest.prices import TradedInstrument
 
-#: Currencies that count as US dollars.
-DOLLARS = frozenset(
-    (
-        "USD",
-        "USDT",
-        "USDC",
-        "FDUSD",
-        "BUSD",
-        "TUSD",
-        "USDP",
-        "DAI",
-        "USDE",
-        "USD1",
-        "RLUSD",
-        "PYUSD",
-    )
-)
-_SCALES = {"1000000": 1e6, "1M": 1e6, "10000": 1e4, "1000": 1e3, "k": 1e3}
-_SCALED = re.compile(r"(1000000|1M|10000|1000|k)(?=[A-Z])")
 _CONTRACT = re.compile(r"[-_]?(PERPETUAL|PERP|SWAP|\d{6,8}|\d{1,2}[A-Z]{3}\d{2})$")
 _QUOTED = re.compile(
     r"^(.+?)[-_/]?(FDUSD|USDT|USDC|USD|BTC|XBT|ETH|BNB|EUR|GBP|JPY|KRW|TRY|BRL|AUD)$"
@@ -55,32 +36,39 @@ class Terms:
     """Why an order in it cannot be filled."""
 
 
-def spelled(symbol: str, coins: frozenset[str] = frozenset()) -> Terms:
+def spelled(
+    database: duckdb.DuckDBPyConnection, symbol: str, coins: frozenset[str] = frozenset()
+) -> Terms:
     """Return the terms that a symbol's spelling says.
 
     `coins` are the record's assets: ETHBTC is a pair of bitcoin if ETH is one of them. A name that
-    is a coin and nothing else (Hyperliquid's) is priced in dollars.
+    is a coin and nothing else (Hyperliquid's) is priced in dollars. `database` has the macros that
+    say what a multiplier and a dollar are.
     """
     name = symbol.rpartition(":")[2]
-    scaled = _SCALED.match(name)
-    scale = _SCALES[scaled[1]] if scaled else 1.0
-    name = (
-        (name[scaled.end() :] if scaled else name).upper().removeprefix("PF_").removeprefix("PI_")
-    )
-    shape = _CONTRACT.sub("", name)
-    if pair := _QUOTED.fullmatch(shape):
-        base, quote = pair[1], pair[2].replace("XBT", "BTC")
-        apart = len(base) + len(pair[2]) < len(shape)
-        if quote in DOLLARS or apart or base in coins:
+    shape = _CONTRACT.sub("", name.upper().removeprefix("PF_").removeprefix("PI_"))
+    pair = _QUOTED.fullmatch(shape)
+    base = name[: pair.end(1)] if pair and name.upper().startswith(shape) else name
+    quote = pair[2].replace("XBT", "BTC") if pair else "USD"
+    asked = {"base": base, "quote": quote}
+    rows = database.execute(
+        "SELECT scale_of($base), coin_of($base), is_dollar($quote)", asked
+    ).fetchall()
+    scale, coin, in_dollars = rows[0]
+    if pair:
+        apart = pair.end(1) + len(pair[2]) < len(shape)
+        if in_dollars or apart or coin in coins:
             return Terms(quote, scale)
-        return Terms(None, scale, f"the quote currency of {symbol} is unknown")
-    if shape.isalnum():
+    elif shape.isalnum():
         return Terms("USD", scale)
     return Terms(None, scale, f"the quote currency of {symbol} is unknown")
 
 
-def listed(row: dict[str, Any], symbol: str) -> Terms | None:
-    """Return the terms that a row of `instruments` says; None if it says no quote currency."""
+def listed(row: dict[str, Any], symbol: str, scale: float) -> Terms | None:
+    """Return the terms that a row of `instruments` says; None if it says no quote currency.
+
+    `scale` counts where the list does not name the coin, and so has no multiplier.
+    """
     quote = row.get("quote")
     if not quote:
         return None
@@ -89,7 +77,7 @@ def listed(row: dict[str, Any], symbol: str) -> Terms | None:
         return Terms(
             quote, 1.0, f"{symbol} is a quanto contract, settled in {settle}: not modelled"
         )
-    scale = row.get("multiplier") or spelled(symbol).scale
+    scale = row.get("multiplier") or scale
     return Terms(str(quote).upper().replace("XBT", "BTC"), float(scale))
 
 
@@ -99,6 +87,7 @@ class Book:
     def __init__(self, connection: duckdb.DuckDBPyConnection, kinds: tuple[str, ...]) -> None:
         self._db, self._kinds = connection.cursor(), list(kinds)
         self._terms: dict[TradedInstrument, Terms] = {}
+        self._dollars: dict[str | None, bool] = {}
         self._pairs: dict[str, list[TradedInstrument]] = {}
         self._known: list[TradedInstrument] | None = None
         self._assets: dict[TradedInstrument, str] = {}
@@ -106,9 +95,10 @@ class Book:
     def terms(self, instrument: TradedInstrument) -> Terms:
         """Return an instrument's terms, by the venue's newest list, else by its spelling."""
         if instrument not in self._terms:
+            said = spelled(self._db, instrument.symbol, self._coins())
             row = self._listed(instrument)
-            found = listed(row, instrument.symbol) if row else None
-            self._terms[instrument] = found or spelled(instrument.symbol, self._coins())
+            found = listed(row, instrument.symbol, said.scale) if row else None
+            self._terms[instrument] = found or said
         return self._terms[instrument]
 
     def pair(self, instrument: TradedInstrument, at_ns: int) -> TradedInstrument | None:
@@ -117,7 +107,7 @@ class Book:
         None if it is in dollars, or nothing recorded converts it at that time (see `rate`).
         """
         quote = self.terms(instrument).quote
-        if quote is None or quote in DOLLARS:
+        if quote is None or self._is_dollar(quote):
             return None
         for pair in self._dollar_pairs(quote, instrument.exchange):
             if self._price(pair, at_ns) is not None:
@@ -127,10 +117,16 @@ class Book:
     def rate(self, instrument: TradedInstrument, at_ns: int) -> float | None:
         """Return what one unit of the quote currency is worth in dollars, as of a receive time."""
         quote = self.terms(instrument).quote
-        if quote is None or quote in DOLLARS:
+        if quote is None or self._is_dollar(quote):
             return None if quote is None else 1.0
         pair = self.pair(instrument, at_ns)
         return None if pair is None else self._price(pair, at_ns)
+
+    def _is_dollar(self, currency: str | None) -> bool:
+        if currency not in self._dollars:
+            [(found,)] = self._db.execute("SELECT is_dollar($1)", [currency]).fetchall()
+            self._dollars[currency] = bool(found)
+        return self._dollars[currency]
 
     def _listed(self, instrument: TradedInstrument) -> dict[str, Any] | None:
         self._db.execute(
@@ -166,7 +162,7 @@ class Book:
                 i
                 for i in self._priced()
                 if self._assets[i] == currency
-                and (terms := self.terms(i)).quote in DOLLARS
+                and self._is_dollar((terms := self.terms(i)).quote)
                 and terms.scale == 1.0
                 and terms.wrong is None
             ]

@@ -13,6 +13,7 @@ import pytest
 from kit import made
 
 from recorder import backtest
+from recorder.answers import canned
 from recorder.backtest import Costs, Latency, Market, Order
 from recorder.backtest.fills import delays
 from recorder.backtest.terms import Terms, listed, spelled
@@ -128,11 +129,12 @@ def test_a_pair_of_bitcoin_is_converted_at_the_records_rate_or_missed(root: Path
 
 def test_the_venues_list_says_more_than_the_spelling(root: Path) -> None:
     said = {"quote": "USDT", "settle": "XBT", "contract_type": "quanto", "multiplier": 1.0}
-    terms = listed(said, "ETHUSDT")
+    terms = listed(said, "ETHUSDT", 1.0)
     assert terms is not None
     assert terms.wrong == "ETHUSDT is a quanto contract, settled in XBT: not modelled"
-    assert listed({"quote": None}, "X") is None
-    assert listed({"quote": "usd", "multiplier": 1000.0}, "X") == Terms("USD", 1000.0)
+    assert listed({"quote": None}, "X", 1.0) is None
+    assert listed({"quote": "usd", "multiplier": 1000.0}, "X", 1.0) == Terms("USD", 1000.0)
+    assert listed({"quote": "usd"}, "kX", 1000.0) == Terms("USD", 1000.0)
 
 
 @pytest.mark.parametrize(
@@ -142,11 +144,16 @@ def test_the_venues_list_says_more_than_the_spelling(root: Path) -> None:
         ("BTC-PERPETUAL", "USD", 1), ("BTCUSD_240927", "USD", 1), ("BTC-27DEC24", "USD", 1),
         ("kPEPE", "USD", 1000), ("1000000MOGUSDT", "USDT", 1e6), ("1MBABYDOGEUSDT", "USDT", 1e6),
         ("XBTUSD", "USD", 1), ("xyz:TSLA", "USD", 1), ("ETH-BTC", "BTC", 1), ("WBTC", None, 1),
-        ("ETHEUR", None, 1), ("1INCHUSDT", "USDT", 1),
+        ("ETHEUR", None, 1), ("1INCHUSDT", "USDT", 1), ("SHIB1000USDT", "USDT", 1000),
+        ("xyz:kPEPE", "USD", 1000), ("1000PEPE-USDT-SWAP", "USDT", 1000), ("XRPRLUSD", "USD", 1),
+        ("PF_XBTUSD", "USD", 1), ("10000LADYSUSDT", "USDT", 10_000),
     ],
 )  # fmt: skip
 def test_the_spelling_of_a_symbol(symbol: str, quote: str | None, scale: float) -> None:
-    assert (spelled(symbol).quote, spelled(symbol).scale) == (quote, scale)
+    with duckdb.connect(config={"threads": 1}) as database:
+        canned.share(database, "scale_of", "coin_of", "is_dollar")
+        terms = spelled(database, symbol)
+    assert (terms.quote, terms.scale) == (quote, scale)
 
 
 def test_each_recorded_latency_is_drawn_as_often_as_it_was_recorded(root: Path) -> None:
