@@ -17,6 +17,7 @@ from recorder.feed import (
     Catalogue,
     Feed,
     Instrument,
+    Names,
     Notice,
     Options,
     Plan,
@@ -196,6 +197,21 @@ def takes(channel: str, name: str) -> bool:
     return not channel.endswith(".funding_rate") or name.count("-") == 1
 
 
+NAMES = Names(
+    forms=(
+        (r"^[^-]+-USDT$", "perpetual", "linear"),
+        (r"^[^-]+-USD$", "perpetual", "inverse"),
+        (r"^[^-]+-USDT-\d{6}$", "future", "linear"),
+        (r"^[a-z0-9]+$", "spot", None),
+    ),
+    tardis=(
+        ("spot", None, "huobi"),
+        (None, "linear", "huobi-dm-linear-swap"),
+        ("perpetual", "inverse", "huobi-dm-swap"),
+        ("future", "inverse", "huobi-dm"),
+    ),
+)
+
 FEED = Feed(
     kind="htx",
     title="Liquidations, funding, mark and index prices, large trades (HTX)",
@@ -224,4 +240,5 @@ FEED = Feed(
     requests=requests,
     hosts=hosts("htx"),
     coding="gzip",
+    names=NAMES,
 )

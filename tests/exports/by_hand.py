@@ -59,6 +59,8 @@ MARKETS = [
      5823.0, "bybit", "BTCUSD-INVERSE.BYBIT"),
     ("bybit", "BTCUSDT", {"kind": "spot"}, 28560.5, 0.25, 7140.1,
      0.25, "bybit-spot", "BTCUSDT-SPOT.BYBIT"),
+    ("htx", "BTC-USDT", {**LINEAR, "contract_size": 0.001, "contract_unit": "base"}, 82650.0, 0.5,
+     41325.0, 500.0, "huobi-dm-linear-swap", "BTC-USDT.HTX"),
     ("hyperliquid", "BTC", {**LINEAR, "contract_size": 1, "contract_unit": "base"}, 82650.0, 0.01,
      826.5, 0.01, "hyperliquid", "BTC-USD-PERP.HYPERLIQUID"),
 ]  # fmt: skip

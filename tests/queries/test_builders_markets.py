@@ -1,4 +1,4 @@
-"""Builders' markets (Hyperliquid's `xyz:GOLD`) in the queries: their coin is what follows the colon."""
+"""Builders' markets (`xyz:GOLD`) in the queries: their coin is what follows the colon."""
 
 from __future__ import annotations
 
