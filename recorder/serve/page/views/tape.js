@@ -145,10 +145,12 @@ class Tape {
     const events = this.events.slice(0, this.room);
     while (this.rows.length > events.length) this.rows.pop().node.remove();
     events.forEach((event, i) => {
-      this.rows[i] ??= makeRow();
+      if (!this.rows[i]) {
+        this.rows[i] = makeRow();
+        this.body.append(this.rows[i].node); // those before it stay where they are: one may have the focus
+      }
       fill(this.rows[i], event);
     });
-    this.body.replaceChildren(...this.rows.map((row) => row.node));
     this.nothing.hidden = this.rows.length > 0;
   }
 
