@@ -40,12 +40,12 @@ fix: .venv/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The tests with real clocks, sockets and kills come after the others, one at a time: on a busy
-# machine they would wait for each other. Both parts run, whatever the first one finds.
+# The tests with real clocks, sockets and kills come after the others: they mostly wait. Both parts
+# run, whatever the first one finds.
 test: .venv/installed-dev lint types
 	@failed=0; \
 	$(BIN)/pytest $(SPREAD) -m 'not process' || failed=1; \
-	$(BIN)/pytest -m process || failed=1; \
+	$(BIN)/pytest $(SPREAD) -m process || failed=1; \
 	exit $$failed
 
 # The files that an export writes are tried by `make test`; here, what other programs read of them.

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from kit.effort import FULL
 from kit.records import Published, assert_same
 from lake import worlds
 
@@ -29,7 +30,7 @@ HOSTS = 3
 RAW, TABLES = "s3://recorder/hosts/raw", "s3://recorder/hosts/tables"
 
 #: How long the store is away.
-OUTAGE_SECONDS = 30
+OUTAGE_SECONDS = 30 if FULL else 10
 
 CHANNELS = [
     "whales:BTC", "whales:ETH", "whales:SOL", "derivatives:funding", "derivatives:liquidations",
@@ -58,7 +59,7 @@ def configure(root: Path, urls: dict[str, str]) -> Path:
     path = root / "recorder.toml"
     channels = ", ".join(f'"{channel}"' for channel in CHANNELS)
     path.write_text(
-        f'raw_url = "{RAW}"\n[capture]\nrotate_seconds = 4\n[bucket]\nkeep_local_hours = 0\n'
+        f'raw_url = "{RAW}"\n[capture]\nrotate_seconds = 8\n[bucket]\nkeep_local_hours = 0\n'
         f'[feeds.cryptolisting]\nurl = "{urls["cryptolisting"]}"\nlines = 2\n'
         f'[feeds.smartmoney]\nurl = "{urls["smartmoney"]}"\nlines = 2\nchannels = [{channels}]\n'
     )
