@@ -6,6 +6,9 @@ import click
 
 from recorder.cli import options
 
+#: The exit code of `recorder health` and `recorder status` where the recorder is not healthy.
+UNHEALTHY = 10
+
 
 @click.command(
     epilog="\b\nExamples:\n  recorder health\n"
@@ -54,4 +57,4 @@ def health(
         click.echo("healthy" if status.healthy else "unhealthy")
         for problem in status.problems:
             click.echo(f"{problem.severity}: {problem}", err=True)
-    ctx.exit(0 if status.healthy else 10)
+    ctx.exit(0 if status.healthy else UNHEALTHY)

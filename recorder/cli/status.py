@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recorder.cli import options
+from recorder.cli.health import UNHEALTHY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,10 +34,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="With --watch: seconds between updates.",
 )
-def status(where: options.RecordOptions, as_json: bool, watch: bool, every: float) -> None:
+@click.pass_context
+def status(
+    ctx: click.Context, where: options.RecordOptions, as_json: bool, watch: bool, every: float
+) -> None:
     """Show recorder status: connections, rates, today's gaps, disk.
 
-    It only reads files of the data directory, so it works whether the recorder runs or not.
+    Exit 0 if healthy, 10 if not, as `recorder health` does. It only reads files of the data
+    directory, so it works whether the recorder runs or not.
     """
     import contextlib
     import json
@@ -60,7 +65,7 @@ def status(where: options.RecordOptions, as_json: bool, watch: bool, every: floa
             else:
                 click.echo("\n".join(lines(current)))
             if not watch:
-                break
+                ctx.exit(0 if current.healthy else UNHEALTHY)
             _wait(every)
 
 

@@ -31,25 +31,26 @@ def top(place: str | None, config: Path | None, token_file: Path | None) -> None
 
     from recorder.errors import UsageError, install_hint
 
-    if not sys.stdout.isatty():
-        hint = "for scripts: recorder status --json"
-        raise UsageError("top needs a terminal to draw on", hint=hint)
-
     try:
         from recorder.tui.app import Top
-        from recorder.tui.source import Directory, Remote
+        from recorder.tui.source import Directory, Remote, TopSource
     except ImportError as error:
         if error.name is None or not error.name.startswith("textual"):
             raise
         what, hint = "textual is not installed", install_hint("tui")
         raise UsageError(what, hint=hint) from None
+    source: TopSource
     if place is not None and place.startswith(("http://", "https://")):
         token = token_file.read_text().strip() if token_file else None
-        Top(Remote(place, token or os.environ.get("RECORDER_SERVE_TOKEN"))).run()
-        return
-    from recorder.cli.status import existing_layout
+        source = Remote(place, token or os.environ.get("RECORDER_SERVE_TOKEN"))
+    else:
+        from recorder.cli.status import existing_layout
 
-    layout, settings = existing_layout(
-        options.RecordOptions(config, Path(place) if place else None)
-    )
-    Top(Directory(layout, settings)).run()
+        source = Directory(
+            *existing_layout(options.RecordOptions(config, Path(place) if place else None))
+        )
+    if not sys.stdout.isatty():
+        hint = "for scripts: recorder status --json"
+        raise UsageError("top needs a terminal to draw on", hint=hint)
+    source.status()  # say what is wrong before the screen is taken
+    Top(source).run()
