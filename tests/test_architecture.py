@@ -71,7 +71,7 @@ DOCTOR = "status.doctor"
 
 VENUES = (
     "cryptolisting|smartmoney|binance|bybit|okx|deribit|hyperliquid|bitmex|bitfinex|kraken|"
-    "coinbase|upbit|bithumb|treeofalpha|htx|huobi|gateio"
+    "coinbase|upbit|bithumb|treeofalpha|htx|huobi|gateio|bitget"
 )
 
 

@@ -24,6 +24,7 @@ KINDS = (
     "bitmex",
     "htx",
     "gate",
+    "bitget",
     "treeofalpha",
     "binance_announcements",
     "generic",

@@ -41,6 +41,7 @@ LISTED = {
     "binance": [("BTCUSD_PERP", 100.0, "usd"), ("BTCUSDT", 1.0, "base")],
     "deribit": [("BTC-PERPETUAL", 1.0, "usd")],
     "bitmex": [("XBTUSD", 1.0, "usd")],
+    "bitget": [("DOGEUSDT", 1.0, "base"), ("APEUSDT", 1.0, "base")],
     "gate": [("BTC_USDT", 0.0001, "base")],
     "htx": [("BTC-USDT", 0.001, "base"), ("ETH-USDT", 0.01, "base")],
 }
