@@ -177,11 +177,11 @@ def nautilus_symbol(symbol: str, kind: str | None, contract_type: str | None) ->
     del contract_type
     if kind == "perpetual":
         return f"{symbol}-USD-PERP"
-    return f"{symbol.replace('/', '-')}-SPOT" if kind == "spot" else symbol
+    return f"{symbol.replace('/', '-')}-SPOT" if kind == "spot" else None
 
 
 NAMES = Names(
-    forms=((r"^@\d+$|/", "spot", None), (r"^#", "option", None), (r"^", "perpetual", "linear")),
+    forms=((r"^@\d+$|/", "spot", None), (r"^[^#]+$", "perpetual", "linear")),
     nautilus=nautilus_symbol,
 )
 

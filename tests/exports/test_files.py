@@ -191,9 +191,13 @@ def test_a_builders_market_has_the_names_of_its_readers(database: Any, tmp_path:
         "flx:kPEPE-USD-PERP.HYPERLIQUID",
         "xyz:TSLA-USD-PERP.HYPERLIQUID",
     ]
+    assert job.notes == []
     tardis.export(job := Job(database, tmp_path / "t", Filter()), ["trades"])
     assert {row["exchange"] for w in job.written for row in rows_of(w.path)} == {"hyperliquid"}
     assert job.notes == []
+    trade(database, 20, 0.5, exchange="hyperliquid", symbol="#10")  # the outcome of an event
+    nautilus.export(job := Job(database, tmp_path / "o", Filter()), ["trades"])
+    assert "the market of 1 instruments is unknown (#10 of hyperliquid)" in job.notes[0]
 
 
 MINUTE = 60 * NS
