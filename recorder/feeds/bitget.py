@@ -17,6 +17,7 @@ from recorder.feed import (
     Catalogue,
     Feed,
     Instrument,
+    Names,
     Notice,
     Options,
     Plan,
@@ -143,6 +144,8 @@ def _instrument(listed: _Listed) -> Instrument:
     )
 
 
+NAMES = Names(tardis=(("spot", None, "bitget"), (None, None, "bitget-futures")))
+
 FEED = Feed(
     kind="bitget",
     title="Liquidations, funding, prices and large trades (Bitget)",
@@ -170,4 +173,5 @@ FEED = Feed(
     catalogue=Catalogue(tuple(map(Ask, market("bitget").lists)), read),
     requests=requests,
     hosts=hosts("bitget"),
+    names=NAMES,
 )

@@ -17,6 +17,7 @@ from recorder.feed import (
     Catalogue,
     Feed,
     Instrument,
+    Names,
     Notice,
     Options,
     Plan,
@@ -135,6 +136,8 @@ def _instrument(listed: _Perpetual) -> Instrument:
     )
 
 
+NAMES = Names(tardis=(("spot", None, "gate-io"), (None, None, "gate-io-futures")))
+
 FEED = Feed(
     kind="gate",
     title="Liquidations, funding, prices and large trades (Gate)",
@@ -161,4 +164,5 @@ FEED = Feed(
     catalogue=Catalogue(tuple(map(Ask, market("gate").lists)), read),
     requests=requests,
     hosts=hosts("gate"),
+    names=NAMES,
 )

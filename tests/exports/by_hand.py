@@ -61,6 +61,9 @@ MARKETS = [
      0.25, "bybit-spot", "BTCUSDT-SPOT.BYBIT"),
     ("htx", "BTC-USDT", {**LINEAR, "contract_size": 0.001, "contract_unit": "base"}, 82650.0, 0.5,
      41325.0, 500.0, "huobi-dm-linear-swap", "BTC-USDT.HTX"),
+    ("gate", "BTC_USDT", {**LINEAR, "contract_size": 0.0001, "contract_unit": "base"}, 82650.0, 0.5,
+     41325.0, 5000.0, "gate-io-futures", "BTC_USDT.GATE"),
+    ("bitget", "BTCUSDT", {"kind": "spot"}, 82650.0, 0.5, 41325.0, 0.5, "bitget", "BTCUSDT.BITGET"),
     ("hyperliquid", "BTC", {**LINEAR, "contract_size": 1, "contract_unit": "base"}, 82650.0, 0.01,
      826.5, 0.01, "hyperliquid", "BTC-USD-PERP.HYPERLIQUID"),
 ]  # fmt: skip
