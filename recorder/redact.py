@@ -8,6 +8,9 @@ from urllib.parse import unquote, unquote_plus, urlsplit, urlunsplit
 
 HIDDEN = "***"
 
+#: Shorter texts are hidden as whole words alone: part of ordinary words is no secret.
+SHORTEST = 8
+
 #: JSON's two-character escapes.
 _SHORT_ESCAPES = {
     '"': '"', "\\": "\\", "/": "/", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"
@@ -26,12 +29,22 @@ class Redactor:
         """Hide these too from now on."""
         self._secrets |= {secret for secret in secrets if secret}
         longest_first = sorted(self._secrets, key=lambda secret: (-len(secret), secret))
-        ways = ["".join(map(_spellings, secret)) for secret in longest_first]
+        ways = [_pattern(secret) for secret in longest_first]
         self._pattern = re.compile("|".join(ways)) if ways else None
 
     def __call__(self, text: str) -> str:
         """Return the text without any secret."""
         return text if self._pattern is None else self._pattern.sub(HIDDEN, text)
+
+
+def _pattern(secret: str) -> str:
+    """Return a pattern for every spelling of a secret."""
+    spelled = "".join(map(_spellings, secret))
+    if len(secret) >= SHORTEST:
+        return spelled
+    # A word also begins behind an escape: %3Dkey, \\nkey.
+    begins = r"(?:(?<![^\W_])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[bfnrt]))"
+    return rf"{begins}{spelled}(?![^\W_])"
 
 
 def _spellings(character: str) -> str:

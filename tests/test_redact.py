@@ -64,6 +64,17 @@ def test_a_message_with_its_secret_hidden_is_still_json() -> None:
     assert json.loads(Redactor([KEY])(message)) == {"type": "auth", "api_key": HIDDEN}
 
 
+@pytest.mark.parametrize("key", ["any", "x", "exit", "a b"])
+def test_a_key_too_short_for_one_is_hidden_where_it_is_a_word_and_leaves_other_words(
+    key: str,
+) -> None:
+    hide = Redactor([key])
+    plain = "exits many extras"
+    assert hide(plain) == plain
+    for written in (f"key={key}", f"{key} said", f"q%3D{quote(key)}%26", json.dumps(f"\n{key}")):
+        assert HIDDEN in hide(written)
+
+
 @pytest.mark.parametrize("secrets", [[], [""], ["", ""]])
 def test_without_secrets_nothing_is_changed(secrets: list[str]) -> None:
     assert Redactor(secrets)("anything at all") == "anything at all"

@@ -16,6 +16,7 @@ from recorder.capture.symbols import Symbols, known
 from recorder.cli.options import RecordOptions
 from recorder.errors import ConfigError, RecorderError, did_you_mean
 from recorder.record.layout import Layout
+from recorder.redact import SHORTEST
 from recorder.settings.config import Settings
 from recorder.settings.keys import key_of, secrets_of
 
@@ -40,7 +41,14 @@ class Chosen:
         return sources(alone, self.keys, {name: listing})[0]
 
     def warn(self, log: Any) -> None:
-        """Log a warning for each key in the settings file."""
+        """Log a warning for each key in the settings file, and each that is too short for a key."""
+        for name, key in self.keys.items():
+            if key is not None and len(key) < SHORTEST:
+                log.warning(
+                    "the key is too short for a key",
+                    feed=name,
+                    next="in logs and files it is hidden only where it is a word by itself",
+                )
         for name, feed in self.settings.feeds.items():
             if feed.key is not None:
                 log.warning(
@@ -91,7 +99,7 @@ def _secrets(settings: Settings, keys: dict[str, str | None]) -> Iterator[str]:
     """Yield all secrets to redact: keys, header values, a proxy's password."""
     for name, feed in settings.feeds.items():
         yield from secrets_of(keys[name])
-        yield from (value for value in feed.headers.values() if len(value) >= 8)
+        yield from (value for value in feed.headers.values() if len(value) >= SHORTEST)
         yield (urlsplit(feed.proxy).password or "") if feed.proxy else ""
 
 
