@@ -24,11 +24,13 @@ from recorder.answers import canned
 from recorder.answers.sandbox import QueryLimits
 from recorder.cli.alerts import alerts
 from recorder.cli.backtest import _length, backtest
+from recorder.cli.capture import capture
 from recorder.cli.export import export
 from recorder.cli.ingest import ingest
 from recorder.cli.prune import prune
 from recorder.cli.query import query
 from recorder.cli.replay import replay
+from recorder.cli.sql import sql as sql_command
 from recorder.clock import DAY_NS, NS
 from recorder.errors import ConfigError, UsageError
 from recorder.export.ohlcv import _start
@@ -515,6 +517,8 @@ def candle(text: str) -> int:
 
 
 FIXED: dict[str, Callable[[str], int]] = {
+    "capture --duration": lambda text: round(option(capture, "duration")(text) * NS),
+    "sql --timeout": lambda text: round(option(sql_command, "timeout", "SELECT 1")(text) * NS),
     "backtest --latency": lambda text: (
         _length(text, "--latency") // timedelta(microseconds=1) * 1000
     ),
@@ -527,6 +531,10 @@ FIXED: dict[str, Callable[[str], int]] = {
 }
 
 
+#: Where a bare number is seconds.
+SECONDS_TOO = {"capture --duration", "sql --timeout"}
+
+
 @pytest.mark.parametrize("door", FIXED)
 def test_a_duration_is_the_same_at_every_door(door: str, duckdb_says: Callable[[str], int]) -> None:
     for text, sql in DURATIONS.items():
@@ -536,6 +544,9 @@ def test_a_duration_is_the_same_at_every_door(door: str, duckdb_says: Callable[[
 @pytest.mark.parametrize("door", FIXED)
 def test_what_is_no_duration_is_refused_at_every_door(door: str) -> None:
     for text in NO_DURATIONS:
+        if door in SECONDS_TOO and text.isdecimal():
+            assert FIXED[door](text) == int(text) * NS
+            continue
         with pytest.raises((UsageError, click.UsageError, ValueError)) as refused:
             FIXED[door](text)
         assert "not a duration" in str(refused.value), text

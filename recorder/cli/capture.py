@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recorder.cli import options, signals
+from recorder.cli import options, signals, types
 
 if TYPE_CHECKING:
     from recorder.capture.capture import Capture
@@ -22,7 +22,7 @@ _STATUS_SECONDS = 10.0
 
 
 @click.command(
-    epilog="\b\nExamples:\n  recorder capture\n  recorder capture --feed binance --duration 60\n"
+    epilog="\b\nExamples:\n  recorder capture\n  recorder capture --feed binance --duration 10m\n"
     "  recorder capture --shard 3/8"
 )
 @options.directory
@@ -30,19 +30,17 @@ _STATUS_SECONDS = 10.0
 @options.shard
 @click.option(
     "--duration",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Stop after SECONDS.",
+    type=types.Seconds(above=True),
+    help="Stop after this time: seconds, or e.g. 10m.",
 )
 @click.option(
     "--connect-timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Exit with code 3 if no connection is open after SECONDS.",
+    type=types.Seconds(above=True),
+    help="Exit with code 3 if no connection is open after this time.",
 )
 @click.option(
     "--revive",
-    type=click.FloatRange(min=0, min_open=True),
+    type=types.Seconds(above=True),
     hidden=True,
     help="Start a line that gave up again after this many seconds, unless its key is dead.",
 )

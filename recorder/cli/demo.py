@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import click
 
-from recorder.cli import options
+from recorder.cli import options, types
 
 _MARK = ".demo"
 
@@ -60,7 +60,7 @@ _QUESTIONS = (
 @click.command(epilog="\b\nExample:\n  recorder demo --seconds 10")
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=2),
+    type=types.Seconds(2),
     default=15.0,
     show_default=True,
     help="How long to record.",

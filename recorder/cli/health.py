@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from recorder.cli import options
+from recorder.cli import options, types
 
 #: The exit code of `recorder health` and `recorder status` where the recorder is not healthy.
 UNHEALTHY = 10
@@ -17,11 +17,10 @@ UNHEALTHY = 10
 @options.directory
 @click.option(
     "--wait",
-    type=click.FloatRange(0, 86_400),
+    type=types.Seconds(most=86_400),
     default=0.0,
     show_default=True,
-    metavar="SECONDS",
-    help="Wait up to SECONDS for the recorder to become healthy.",
+    help="Wait up to this time for the recorder to become healthy.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict and the problems as JSON.")
 @click.pass_context

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recorder.cli import options
+from recorder.cli import options, types
 
 if TYPE_CHECKING:
     from recorder.cli.hosts import LateSegments
@@ -46,10 +46,9 @@ _RETRY_SECONDS = 5.0
 @click.option("--json", "as_json", is_flag=True, help="With --diff: one JSON object.")
 @click.option(
     "--settle",
-    type=click.FloatRange(min=0),
+    type=types.Seconds(),
     default=600.0,
     show_default=True,
-    metavar="SECONDS",
     help="How long files of other hosts may take to arrive: newer frames wait for them.",
 )
 @click.option(

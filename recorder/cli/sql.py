@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recorder.answers.cells import visible
-from recorder.cli import answers, options
+from recorder.cli import answers, options, types
 from recorder.errors import RecorderError, UsageError
 
 if TYPE_CHECKING:
@@ -59,11 +59,10 @@ class _Sql(click.Command):
 @options.tables
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0),
+    type=types.Seconds(),
     default=60.0,
     show_default=True,
-    metavar="SECONDS",
-    help="Stop a query after SECONDS; 0: no limit.",
+    help="Stop a query after this time: seconds, or e.g. 5m; 0: no limit.",
 )
 @click.option("--limit", type=click.IntRange(min=0), metavar="ROWS", help="Show at most ROWS rows.")
 @click.option(

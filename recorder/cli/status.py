@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recorder.cli import options
+from recorder.cli import options, types
 from recorder.cli.health import UNHEALTHY
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 @click.option("--watch", is_flag=True, help="Repeat until Ctrl-C.")
 @click.option(
     "--every",
-    type=click.FloatRange(0.1, 3600),
+    type=types.Seconds(0.1, most=3600),
     default=1.0,
     show_default=True,
-    help="With --watch: seconds between updates.",
+    help="With --watch: time between updates.",
 )
 @click.pass_context
 def status(

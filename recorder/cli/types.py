@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -48,6 +49,49 @@ class Length(click.ParamType["Duration"]):
             return parse_duration(value)
         except UsageError as error:
             self.fail(f"{error.what}; {error.hint}")
+
+
+class Seconds(click.ParamType[float]):
+    """A length of time in seconds: a number, or a duration such as `10m`.
+
+    `least` is the smallest one; with `above` it must be longer.
+    """
+
+    name = "duration"
+
+    def __init__(self, least: float = 0.0, *, above: bool = False, most: float = math.inf) -> None:
+        self._least, self._above, self._most = least, above, most
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the seconds.
+
+        Raises:
+            click.BadParameter: it is no length of time, or out of range.
+        """
+        seconds = value if isinstance(value, (int, float)) else self._read(value)
+        beyond = not self._least <= seconds <= self._most or not math.isfinite(seconds)
+        if beyond or (self._above and seconds == self._least):
+            self.fail(f"'{value}' is out of range: {self._range()}")
+        return float(seconds)
+
+    def _read(self, text: str) -> float:
+        from recorder.errors import UsageError
+        from recorder.times import parse_fixed
+
+        try:
+            return float(text)
+        except ValueError:
+            pass
+        try:
+            return parse_fixed(text) / 1e9
+        except UsageError as error:
+            self.fail(f"{error.what}; {error.hint}")
+
+    def _range(self) -> str:
+        least = f"{'more than' if self._above else 'at least'} {self._least:g} s"
+        return least if math.isinf(self._most) else f"{least}, at most {self._most:g} s"
 
 
 class HostShare(click.ParamType[str]):
