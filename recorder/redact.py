@@ -8,7 +8,7 @@ from urllib.parse import unquote, unquote_plus, urlsplit, urlunsplit
 
 HIDDEN = "***"
 
-#: Shorter texts are hidden as whole words alone: part of ordinary words is no secret.
+#: Shorter texts are hidden only as whole words: they also stand within ordinary words.
 SHORTEST = 8
 
 #: JSON's two-character escapes.

@@ -68,7 +68,7 @@ class Seconds(click.ParamType[float]):
         """Return the seconds.
 
         Raises:
-            click.BadParameter: it is no length of time, or out of range.
+            click.BadParameter: it is not a length of time, or out of range.
         """
         seconds = value if isinstance(value, (int, float)) else self._read(value)
         beyond = not self._least <= seconds <= self._most or not math.isfinite(seconds)
