@@ -8,7 +8,7 @@ from urllib.parse import unquote, unquote_plus, urlsplit, urlunsplit
 
 HIDDEN = "***"
 
-#: Shorter texts are hidden only as whole words: they also stand within ordinary words.
+#: Shorter texts are hidden only as whole words: they are also parts of ordinary ones.
 SHORTEST = 8
 
 #: JSON's two-character escapes.
