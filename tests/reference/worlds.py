@@ -65,14 +65,20 @@ def rate(draw: st.DrawFn) -> Row:
     }
 
 
+#: Seconds after T0 at which rates come: some just as old as the newest may make them.
+LATE = (0, 2, 5, 1800, 1801, 3600, 3600)
+OLD = tuple(3600 - age - more for age in (7200, 57_600, 86_400, 604_800) for more in (0, 1))
+
+
 @st.composite
 def busy_rate(draw: st.DrawFn) -> Row:
     """One asset on three venues, so that rates meet: spreads, histories, ties."""
-    at = T0 + draw(st.sampled_from([0, 1, 2, 5, 1790, 1800, 1801, 3600])) * SECOND
+    at = T0 + draw(st.sampled_from(draw(st.sampled_from([LATE, LATE, OLD])))) * SECOND
     return draw(rate()) | {
         "recv_ns": at,
         "event_ns": at,
-        "exchange": draw(st.sampled_from(["binance", "okx", "bybit"])),
+        "feed": draw(st.sampled_from(["f", "f", "f", "g"])),
+        "exchange": draw(st.sampled_from(["binance", "binance", "okx", "bybit"])),
         "symbol": "BTCUSDT",
         "rate": draw(st.sampled_from([0.0001, 0.0002, 0.0003, 0.0008, -0.0003, 0.002])),
         "interval_hours": draw(st.sampled_from([8.0, 8.0, 1.0])),
@@ -104,7 +110,8 @@ def held(draw: st.DrawFn) -> Row:
 @st.composite
 def near_price(draw: st.DrawFn) -> Row:
     """Prices of the instrument of the bursts, around them."""
-    at = T0 + draw(st.integers(-62, 85)) * SECOND
+    near = (-61, -60, -59, -1, 0, 1, 9, 10, 12, 20, 23, 60, 61, 70, 72, 80, 82, 83, 84)
+    at = T0 + draw(st.sampled_from(near)) * SECOND
     return draw(price()) | {
         "recv_ns": at,
         "event_ns": at,
@@ -222,10 +229,10 @@ def worlds(draw: st.DrawFn) -> dict[str, list[Row]]:
         "connections": some(connection(), 7),
     }
     if draw(st.booleans()):  # one instrument, dense enough for spreads, histories and cascades
-        record["funding"] += draw(st.lists(busy_rate(), min_size=6, max_size=14))
+        record["funding"] += draw(st.lists(busy_rate(), min_size=10, max_size=20))
         record["liquidations"] += draw(st.lists(burst(), min_size=6, max_size=14))
         record["open_interest"] += draw(st.lists(held(), max_size=4))
-        record["prices"] += draw(st.lists(near_price(), min_size=4, max_size=12))
+        record["prices"] += draw(st.lists(near_price(), min_size=6, max_size=16))
     if draw(st.booleans()):
         record["connections"] += draw(racers())
     for number, (table, rows) in enumerate(sorted(record.items())):
