@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.effort import examples
 
+from recorder.answers import canned
+from recorder.clock import NS
 from recorder.record import gaps as rule
 from recorder.record.gaps import Lifetime, LineGap, gaps
 
@@ -123,6 +126,21 @@ def test_gaps_are_the_nanoseconds_that_no_connection_painted(world: list[Lifetim
 def life(name: str, opened: int, closed: int | None, heard: int | None = None) -> Lifetime:
     """Make a connection `A1`: of line A."""
     return Lifetime("g", name[0], name, opened, closed, heard, "closed 1006", False, opened)
+
+
+@pytest.mark.parametrize(("waited", "ends"), [(0.4, 12.4), (5.0, 17.0), (5.1, 12.0), (18.0, 12.0)])
+def test_a_first_frame_that_takes_longer_than_a_grant_tells_of_a_quiet_stream(
+    waited: float, ends: float
+) -> None:
+    first = life("A1", 0, 10 * NS, 10 * NS)
+    opened = 12 * NS
+    second = life("A2", opened, None)._replace(first_frame_ns=opened + round(waited * NS))
+    [gap] = gaps([first, second])
+    assert (gap.from_ns, gap.to_ns) == (10 * NS, round(ends * NS))
+    with duckdb.connect() as db:
+        canned.share(db, "covers_from")
+        told = db.execute("SELECT covers_from(?, ?)", [opened, second.first_frame_ns]).fetchall()
+    assert told == [(gap.to_ns,)]
 
 
 def test_a_gap_ends_with_the_first_frame_and_not_with_the_handshake() -> None:

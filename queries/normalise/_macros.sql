@@ -39,7 +39,7 @@ CREATE OR REPLACE TEMP MACRO step_hours(from_ns, to_ns, at_ns) AS (
     END
 );
 
--- The hours that a list or a rule names, NULL where the frame contradicts: its funding is further away.
+-- The hours that a rule names, NULL where the frame contradicts: its funding is further away.
 CREATE OR REPLACE TEMP MACRO possible_hours(hours, at_ns, funding_ns) AS (
     CASE WHEN coalesce(funding_ns - at_ns <= hours * 3600e9 + 60e9, true) THEN hours END
 );

@@ -158,7 +158,7 @@ WHERE traded;
 
 -- table: funding
 -- The interval of a rate is what the time of funding moved by, where that was observed; else the list's;
--- else the venue's default. The list is asked for once a day: the frame itself may contradict it.
+-- else the venue's default, unless the frame contradicts that.
 SELECT
     id.*, item, coalesce(stream, '!markPrice@arr') AS channel, 'binance' AS exchange, symbol, event_ns,
     num(rate) AS rate, coalesce(hours, named_hours, default_hours) AS interval_hours,
@@ -170,7 +170,7 @@ SELECT
     END AS extra
 FROM (
     SELECT
-        s.*, f.hours, possible_hours(s.funding_interval_hours, s.event_ns, s.next_funding_ns) AS named_hours,
+        s.*, f.hours, s.funding_interval_hours AS named_hours,
         -- The venue's list of intervals names those that were ever adjusted; others have 8 hours, and
         -- are funded at 0, 8 and 16 o'clock: one that is funded at another full hour was adjusted since.
         CASE

@@ -131,7 +131,7 @@ WHERE class = 'ticker' AND wrong IS NULL
 -- table: funding once (symbol, event_ns)
 SELECT
     id.*, item, channel, 'bitget' AS exchange, symbol, event_ns, rate,
-    coalesce(observed_hours, possible_hours(listed_hours, event_ns, next_ns)) AS interval_hours,
+    coalesce(observed_hours, listed_hours) AS interval_hours,
     next_ns AS next_funding_ns, mark AS mark_price, index AS index_price, 'expected' AS basis, backfill
 FROM events
 LEFT JOIN (SELECT symbol AS funded, moment_ns, hours AS observed_hours FROM fundings)

@@ -252,12 +252,12 @@ FROM fresh_tickers
 -- table: funding
 -- The frame has the rate; the other values are the known ones. A known time of funding that has passed
 -- counts as the next one only if the frame itself sends it. The interval is the frame's, else what the
--- time of funding moved by, else the list's unless the frame contradicts it.
+-- time of funding moved by, else the list's.
 SELECT
     id.*, 0 AS item, channel, 'bybit' AS exchange, symbol, event_ns, num(rate) AS rate,
     coalesce(
         CASE WHEN num(known_hours) > 0 THEN num(known_hours) END, observed_hours,
-        possible_hours(listed_hours, event_ns, next_funding_ns)
+        listed_hours
     ) AS interval_hours,
     next_funding_ns,
     num(known_mark) AS mark_price, num(known_index) AS index_price, 'expected' AS basis,

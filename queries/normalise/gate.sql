@@ -139,7 +139,7 @@ SELECT
     id.*, item, channel, 'gate' AS exchange, symbol, event_ns, rate,
     coalesce(
         CASE WHEN interval_seconds > 0 THEN interval_seconds / 3600 END, observed_hours,
-        possible_hours(listed_hours, event_ns, next_ns)
+        listed_hours
     ) AS interval_hours,
     next_ns AS next_funding_ns, mark AS mark_price, index AS index_price, 'expected' AS basis, backfill,
     CASE WHEN indicative IS NOT NULL THEN json_object('funding_rate_indicative', indicative) END AS extra

@@ -160,7 +160,7 @@ WHERE class = 'funding_rate' AND wrong IS NULL
 -- table: funding once (symbol, event_ns)
 SELECT
     id.*, item, channel, 'htx' AS exchange, symbol, event_ns, rate,
-    coalesce(observed_hours, possible_hours(listed_hours, event_ns, settled_ns)) AS interval_hours,
+    coalesce(observed_hours, listed_hours) AS interval_hours,
     predicted AS predicted_rate, settled_ns AS next_funding_ns, 'expected' AS basis, backfill,
     CASE WHEN computed IS NOT NULL THEN json_object('funding_time', computed) END AS extra
 FROM (

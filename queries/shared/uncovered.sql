@@ -2,9 +2,9 @@
 -- description: The intervals in which events of a feed may be missing: of each gap the part in which no other
 --   line of the group had a connection, the time before the feed's first connection and after its
 --   last activity. Intervals of one line do not overlap or touch; those of two lines or groups may.
---   A connection covers from its first frame until its last proof of life, at most until it closed; in
---   a gap that still lasts, one that may live on covers until now. This is the only rule of what is
---   bare.
+--   A connection covers from its first frame, or from its handshake where that frame came more than 5 s
+--   later, until its last proof of life, at most until it closed; in a gap that still lasts, one that may
+--   live on covers until now. This is the only rule of what is bare.
 -- param feed VARCHAR = NULL  -- only this feed
 -- column feed: the feed
 -- column line_group: the group of channels; NULL before the first and after the last activity of the feed
@@ -15,7 +15,7 @@
 WITH lives AS (
     SELECT
         c.feed AS feed, c.line_group AS line_group, c.line AS line,
-        greatest(c.opened_ns, c.first_frame_ns) AS from_ns, c.first_frame_ns AS first_frame_ns,
+        covers_from(c.opened_ns, c.first_frame_ns) AS from_ns, c.first_frame_ns AS first_frame_ns,
         least(coalesce(c.last_heard_ns, c.opened_ns), c.closed_ns) AS heard_ns,
         c.closed_ns IS NULL AND coalesce(c.last_heard_ns, c.opened_ns) >= max(c.opened_ns) OVER (
             PARTITION BY c.feed, c.line_group, c.line
@@ -78,7 +78,7 @@ UNION ALL
 SELECT
     c.feed, NULL, NULL,
     unnest([-9223372036854775808, max(greatest(c.opened_ns, c.last_heard_ns, c.closed_ns))]),
-    unnest([min(greatest(c.opened_ns, c.first_frame_ns)), 9223372036854775807])
+    unnest([min(covers_from(c.opened_ns, c.first_frame_ns)), 9223372036854775807])
 FROM connections c
 WHERE c.opened_ns IS NOT NULL AND c.first_frame_ns IS NOT NULL
     AND ($feed IS NULL OR c.feed = $feed)

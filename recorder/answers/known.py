@@ -16,6 +16,14 @@ AS_OF = ("as_of", "TIMESTAMPTZ", "NULL", "only what had been received by this ti
 
 _FIRST = re.compile(r"WITH\s+", re.IGNORECASE)
 
+#: True of a gap `t` that had ended. The handshake ends one only once a frame has come.
+_ENDED = """(t.to_ns <= epoch_ns($as_of) AND NOT EXISTS (
+            FROM main.connections n
+            WHERE n.feed = t.feed AND n.line_group IS NOT DISTINCT FROM t.line_group
+                AND n.line IS NOT DISTINCT FROM t.line AND n.opened_ns = t.to_ns
+                AND n.first_frame_ns > epoch_ns($as_of)
+        ))"""
+
 #: Rows of these tables change after their receive time: later values are hidden.
 _LATER = {
     "connections": """ REPLACE (
@@ -32,9 +40,9 @@ _LATER = {
             AS clock_error_ns,
         if(t.last_heard_ns > epoch_ns($as_of), epoch_ns($as_of), t.last_heard_ns) AS last_heard_ns
     )""",
-    "gaps": """ REPLACE (
-        if($as_of IS NULL OR t.to_ns <= epoch_ns($as_of), t.to_ns, NULL) AS to_ns,
-        if($as_of IS NULL OR t.to_ns <= epoch_ns($as_of), t.covered, NULL) AS covered
+    "gaps": f""" REPLACE (
+        if($as_of IS NULL OR {_ENDED}, t.to_ns, NULL) AS to_ns,
+        if($as_of IS NULL OR {_ENDED}, t.covered, NULL) AS covered
     )""",
 }
 

@@ -1,12 +1,14 @@
 """Intervals in which a line had no connection: the only rule. Pure.
 
 A line is covered while any of its connections lives. A connection lives from its first frame on,
-not from its handshake: until then nothing shows that the service sends. Connections of a line may
-overlap, when one takes over from another: an interval without cover begins where the longest-lived
-of all before it ended, and ends with the first frame of the next one. A connection ends with its
-last proof of life, and not after it closed: what was heard later was heard before the wall clock
-was set back. Without an end, a connection may live on, unless its line opened another one after its
-last proof of life. A connection that never brought a frame covers nothing and ends nothing.
+not from its handshake: between them the service may not yet have granted what was asked. A first
+frame that comes later than that takes shows a quiet stream, all of which came: such a connection
+lives from its handshake. Connections of a line may overlap, when one takes over from another: an
+interval without cover begins where the longest-lived of all before it ended, and ends where the
+next one begins to cover. A connection ends with its last proof of life, and not after it closed:
+what was heard later was heard before the wall clock was set back. Without an end, a connection may
+live on, unless its line opened another one after its last proof of life. A connection that never
+brought a frame covers nothing and ends nothing.
 
 An interval is covered if another line of its group lived at each moment of it. There a connection
 without a known end counts up to its last proof of life; for an interval that still lasts it counts
@@ -19,8 +21,14 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from recorder.clock import NS
+
 #: The end of a connection that may still be open.
 FOR_EVER = (1 << 63) - 1
+
+#: A service grants what a connection asks for within this time. Its first frame may take longer
+#: where nothing happens.
+GRANTED_NS = 5 * NS
 
 KILLED = "the recorder ended without closing"
 STOPPED = "the recorder was stopped"
@@ -50,7 +58,9 @@ class Lifetime(NamedTuple):
     def begins_ns(self) -> int:
         """Return when it began to cover; FOR_EVER if it has brought no frame."""
         first = self.first_frame_ns
-        return FOR_EVER if first is None else max(first, self.opened_ns)
+        if first is None:
+            return FOR_EVER
+        return self.opened_ns if first - self.opened_ns > GRANTED_NS else max(first, self.opened_ns)
 
     @property
     def heard_ns(self) -> int:
@@ -94,7 +104,7 @@ class LineGap(NamedTuple):
 
     @property
     def to_ns(self) -> int | None:
-        """When the next connection brought its first frame; None while the interval lasts."""
+        """When the next connection began to cover; None while the interval lasts."""
         return None if self.next is None else self.next.begins_ns
 
     def seconds(self, from_ns: int, to_ns: int) -> float:

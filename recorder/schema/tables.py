@@ -349,7 +349,12 @@ _OWN: dict[str, tuple[str, tuple[Column, ...]]] = {
             LINE_GROUP,
             Column("line", "VARCHAR", "the line (A, B) of the feed"),
             Column("from_ns", "BIGINT", "last proof of life before the gap, ns since epoch UTC"),
-            Column("to_ns", "BIGINT", "first frame after it; NULL while the gap lasts"),
+            Column(
+                "to_ns",
+                "BIGINT",
+                "first frame after it, or the handshake where that frame took more than 5 s; "
+                "NULL while the gap lasts",
+            ),
             Column(
                 "cause",
                 "VARCHAR",

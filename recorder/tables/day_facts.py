@@ -11,7 +11,7 @@ import duckdb
 
 from recorder.clock import DAY_NS, NS
 from recorder.record import gaps, lost
-from recorder.record.gaps import Lifetime
+from recorder.record.gaps import GRANTED_NS, Lifetime
 from recorder.record.heads import Segment
 from recorder.schema.tables import EVENT_TABLES
 from recorder.tables.condition import Bare
@@ -112,6 +112,12 @@ class Lives:
 
 _OPENED = "coalesce(opened_ns, CASE WHEN frames > 0 THEN recv_ns END)"
 
+#: `covers_from`, where the macros are not at hand.
+_COVERS = (
+    f"CASE WHEN first_frame_ns - {_OPENED} > {GRANTED_NS} THEN {_OPENED} "
+    f"ELSE greatest({_OPENED}, first_frame_ns) END"
+)
+
 _LIVES = f"""
 SELECT line_group, line, connection, {_OPENED} AS opened_ns, closed_ns, last_heard_ns, reason,
     false, first_frame_ns, frames, clock_error_ns
@@ -123,7 +129,7 @@ WHERE feed = $feed AND {_OPENED} < $to
 _GROUPS = f"""
 SELECT line_group,
     coalesce(
-        min(greatest({_OPENED}, first_frame_ns)) FILTER (first_frame_ns IS NOT NULL),
+        min({_COVERS}) FILTER (first_frame_ns IS NOT NULL),
         min({_OPENED})
     ),
     max(greatest({_OPENED}, last_heard_ns, closed_ns))

@@ -145,12 +145,12 @@ LISTED = {"symbol": "NEWUSDT", "name": "NEWUSDT", "contract_size": 1.0, "contrac
         ({}, 1.0, 8.0, (8.0, True)),  # the venue's default
         ({}, 1.0, 4.0, (None, False)),  # a time at which nobody is funded by default
         ({"funding_interval_hours": 4.0}, 1.0, 4.0, (4.0, False)),
-        ({"funding_interval_hours": 4.0}, 1.0, 8.0, (None, False)),  # it is from before a change
+        ({"funding_interval_hours": 4.0}, 1.0, 8.0, (4.0, False)),  # the list is the authority
         ({"kind": "future"}, 1.0, 8.0, (None, False)),
         (None, 1.0, 8.0, (None, False)),
     ],
 )
-def test_a_list_and_a_default_hold_where_the_frame_does_not_contradict(
+def test_a_list_holds_and_a_default_where_the_frame_does_not_contradict(
     bench: Bench, listed: dict[str, object] | None, at: float, funded: float, expected: Expected
 ) -> None:  # fmt: skip
     hours, marked = expected

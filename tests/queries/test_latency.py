@@ -164,6 +164,7 @@ def test_the_text_needs_no_macro_in_the_database(database: Connection) -> None:
     for query in canned.shared().values():
         kind = "MACRO" if query.scalar else "MACRO TABLE"
         database.execute(f"DROP {kind} {query.name}")
+    database.execute("DELETE FROM about WHERE name = $name", {"name": canned.STORED})
     [row] = ask(database, "latency_percentiles")
     assert (row["hop"], row["p50"]) == ("total", 5.0)
 

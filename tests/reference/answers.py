@@ -271,14 +271,20 @@ def bare(record: Record, feed: str) -> list[tuple[int, int]]:
         )
         return c["closed_ns"] is None and until(c) >= newest
 
-    # Nothing covers before its first frame.
+    def begin(c: Row) -> int:
+        """A first frame within five seconds begins it; a later one tells of a quiet stream."""
+        waited: int = c["first_frame_ns"] - c["opened_ns"]
+        opened: int = c["opened_ns"]
+        return opened + (waited if 0 < waited <= 5 * 10**9 else 0)
+
+    # Nothing covers that never brought a frame.
     spoke = [c for c in own if c["first_frame_ns"] is not None]
     if not spoke:
         found = []
     else:
         stamps = [c[t] for c in spoke for t in ("opened_ns", "last_heard_ns", "closed_ns")]
         last = max(t for t in stamps if t is not None)
-        found = [(-(2**63), min(c["first_frame_ns"] for c in spoke)), (last, EVER)]
+        found = [(-(2**63), min(begin(c) for c in spoke)), (last, EVER)]
     for gap in record["gaps"]:
         if gap["feed"] != feed:
             continue
@@ -287,12 +293,11 @@ def bare(record: Record, feed: str) -> list[tuple[int, int]]:
             for c in spoke
             if c["line_group"] == gap["line_group"]
             and c["line"] != gap["line"]
-            and until(c) > c["first_frame_ns"]
+            and until(c) > begin(c)
         ]
         end = EVER if gap["to_ns"] is None else gap["to_ns"]
         lives = [
-            (c["first_frame_ns"], EVER if gap["to_ns"] is None and may_live(c) else until(c))
-            for c in others
+            (begin(c), EVER if gap["to_ns"] is None and may_live(c) else until(c)) for c in others
         ]
         cuts = sorted(
             {gap["from_ns"], end} | {t for life in lives for t in life if gap["from_ns"] < t < end}

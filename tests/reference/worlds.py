@@ -202,7 +202,9 @@ def connection(draw: st.DrawFn) -> Row:
         "recv_ns": opened,
         "opened_ns": opened,
         "first_frame_ns": draw(
-            st.sampled_from([opened, opened, min(heard, opened + SECOND), None])
+            st.sampled_from(
+                [opened, opened, min(heard, opened + SECOND), min(heard, opened + 9 * SECOND), None]
+            )
         ),
         "last_heard_ns": heard,
         "closed_ns": closed,
