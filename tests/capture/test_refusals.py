@@ -21,6 +21,9 @@ CHANNELS = {
     "deribit": ["trades.BTC-PERPETUAL.100ms", "ticker.BTC-PERPETUAL.100ms"],
     "hyperliquid": ["trades:BTC", "activeAssetCtx:BTC"],
     "bitmex": ["trade:XBTUSD", "liquidation"],
+    "htx": ["market.BTC-USDT.trade.detail", "market.BTC-USDT.index.1min"],
+    "gate": ["futures.trades:BTC_USDT", "futures.tickers:BTC_USDT"],
+    "bitget": ["publicTrade.usdt-futures.BTCUSDT", "ticker.usdt-futures.BTCUSDT"],
 }
 KEYLESS = [kind for kind in KINDS if feed(kind).key_help is None]
 

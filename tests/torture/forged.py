@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 
 from kit.captures import rows
+from kit.records import stamped
 
 from recorder.record import seal
 from recorder.record.journal import reader
@@ -105,7 +106,9 @@ def _forge(layout: Layout, case: _Case, dice: Random) -> str:
     path = layout.journal(_FEED, stem)
     forged = _encoded(path, case.forgery, dice)
     if case.known_by == "tables":
-        with closing(Ingest(layout, lambda feed: Rules(feed, 100_000.0))) as work:
+        with closing(
+            Ingest(layout, lambda feed: Rules(feed, 100_000.0, stamped=stamped(feed)))
+        ) as work:
             work.run()
             work.publish()
     if case.known_by == "head":

@@ -19,6 +19,7 @@ from random import Random
 
 import duckdb
 from kit.captures import capturing, eventually, rows
+from kit.records import stamped
 from kit.servers import Message
 
 from recorder.record.layout import Layout
@@ -179,7 +180,9 @@ def unlike_raw(data: Path) -> str:
     with tempfile.TemporaryDirectory() as place:
         quiet = Layout(Path(place))
         shutil.copytree(data / "raw", quiet.raw)
-        with closing(Ingest(quiet, lambda feed: Rules(feed, 100_000.0))) as work:
+        with closing(
+            Ingest(quiet, lambda feed: Rules(feed, 100_000.0, stamped=stamped(feed)))
+        ) as work:
             work.run()
         expected = _rows(private.database(quiet))
     found = _rows(Layout(data).database)
