@@ -38,6 +38,7 @@ class Peer:
         self.sent: list[Message] = []  # complete messages, as they must be recorded
         self.heard: list[bytes] = []  # messages of the client
         self.closed: tuple[int, str] | None = None  # the client's close frame
+        self.in_a_frame = asyncio.Lock()  # held by a script that writes a frame in pieces
         self._ponged = asyncio.Event()
         self.gone = asyncio.Event()  # the client ended the connection
         self.answers_close = True
@@ -104,7 +105,8 @@ class Peer:
             while self.closed is None:
                 opcode, payload = await self._frame()
                 if opcode == PING:
-                    await self.write(encode(PONG, payload))
+                    async with self.in_a_frame:
+                        await self.write(encode(PONG, payload))
                 elif opcode == PONG:
                     self._ponged.set()
                 elif opcode in {TEXT, BINARY}:

@@ -81,12 +81,13 @@ def _frames(message: Message, dice: Random, squeeze: zlib._Compress | None) -> b
 
 async def _in_pieces(peer: Peer, wire: bytes, dice: Random) -> None:
     """Write it in up to three pieces, the first ones often of a byte or two."""
-    for size in (dice.choice((1, 2, 100)), dice.choice((1, 3, 100_000))):
-        await peer.write(wire[:size])
-        wire = wire[size:]
-        if dice.random() < 0.05:
-            await asyncio.sleep(0.001)
-    await peer.write(wire)
+    async with peer.in_a_frame:
+        for size in (dice.choice((1, 2, 100)), dice.choice((1, 3, 100_000))):
+            await peer.write(wire[:size])
+            wire = wire[size:]
+            if dice.random() < 0.05:
+                await asyncio.sleep(0.001)
+        await peer.write(wire)
 
 
 def bomb(seed: int, scale: Scale) -> Outcome:
