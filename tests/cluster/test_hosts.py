@@ -71,9 +71,8 @@ def runs(place: Place) -> set[tuple[str, str]]:
     return {(file.feed, run_of(file.stem)) for file in listed(place)}
 
 
-def stopped(process: subprocess.Popen[str]) -> str:
-    """End a process as a service manager does; what it said."""
-    process.send_signal(signal.SIGTERM)
+def ended(process: subprocess.Popen[str]) -> str:
+    """Wait for the clean end of a process that was sent SIGTERM; what it said."""
     _, said = process.communicate(timeout=180)
     assert process.returncode == 0, said
     return said
@@ -139,7 +138,7 @@ def test_three_hosts_and_a_cluster_make_the_rows_of_one_machine(
     for host in hosts:
         host.send_signal(signal.SIGTERM)
     for host in hosts:
-        stopped(host)
+        ended(host)
     for number in range(1, HOSTS + 1):
         sent = aws.recorder("upload", "--config", config, "--data-dir", tmp_path / f"host-{number}")
         _, said = sent.communicate(timeout=180)
