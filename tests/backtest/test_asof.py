@@ -96,7 +96,7 @@ def test_a_row_that_was_sent_late_is_known_from_when_it_came(tmp_path: Path) -> 
 #: counts as alive until the moment.
 _COUNTED = {
     "coverage": {"frames", "connected_seconds"},
-    "feed_rates": {"per_minute", "bytes", "bytes_per_minute"},
+    "feed_rates": {"per_minute", "bytes", "bytes_per_minute", "minutes"},
 }
 
 

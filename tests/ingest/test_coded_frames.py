@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from kit.frames import MS, RUN, T0, events, frames_of, marker
 from kit.journals import Writer
-from kit.records import Published, Record, assert_same
+from kit.records import Published, Record, assert_same, stamped
 from lake import worlds
 
 from recorder.clock import NS, Clock, ulid
@@ -134,7 +134,7 @@ def test_a_lake_holds_the_same_rows(tmp_path: Path) -> None:
     packed = [gzip.compress(payload) for payload in payloads("binance")]
     record.seal("binance", opened("binance", [*packed, packed[0][:-1]], RUN))
     record.ingest()
-    rules = Rules("binance", coding="gzip")
+    rules = Rules("binance", coding="gzip", stamped=stamped("binance"))
     place = Place.of(str(tmp_path / "lake"))
     one = worlds.engine(tmp_path, tables=place, rules=lambda feed, kind: rules)
     worlds.take(one)

@@ -14,7 +14,7 @@ import pytest
 from kit.commands import call, recorder, start
 from kit.frames import T0, events, frames_of
 from kit.journals import Writer, eventful, seal_all
-from kit.records import Published, assert_same
+from kit.records import Published, assert_same, rules
 
 from recorder.clock import NS
 from recorder.errors import BusyError
@@ -22,7 +22,6 @@ from recorder.record import seal
 from recorder.record.layout import Layout
 from recorder.record.store import LocalStore
 from recorder.tables.ingest import Ingest
-from recorder.tables.rules import Rules
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ FEEDS = ["binance", "cryptolisting", "smartmoney"]
 
 
 def ingest_now(layout: Layout) -> int:
-    with closing(Ingest(layout, Rules)) as work:
+    with closing(Ingest(layout, rules)) as work:
         frames = work.run()
         work.publish()
     return frames
@@ -62,7 +61,7 @@ def test_a_growing_journal_read_in_pieces_then_sealed_is_one_sealed_file(
     assert len(stems) >= 2
 
     grown = Published(tmp_path / "grown")
-    with closing(Ingest(grown.layout, Rules)) as work:
+    with closing(Ingest(grown.layout, rules)) as work:
         for stem in stems:
             whole = source.layout.journal(feed, stem).read_bytes()
             growing = grown.layout.journal(feed, stem)
@@ -253,7 +252,7 @@ def test_a_second_ingest_is_refused_with_the_pid_of_the_first(record: Published)
         assert f"pid {first.pid})" in second.stderr
         assert "Traceback" not in second.stderr
         with pytest.raises(BusyError, match=re.escape(f"pid {first.pid})")):
-            Ingest(record.layout, Rules)
+            Ingest(record.layout, rules)
     finally:
         first.terminate()
         _, said = first.communicate(timeout=30)
@@ -262,10 +261,10 @@ def test_a_second_ingest_is_refused_with_the_pid_of_the_first(record: Published)
 
 
 def test_an_ingest_that_was_refused_leaves_the_first_ones_lock_alone(record: Published) -> None:
-    with closing(Ingest(record.layout, Rules)):
+    with closing(Ingest(record.layout, rules)):
         for _ in range(2):
             with pytest.raises(BusyError):
-                Ingest(record.layout, Rules)
+                Ingest(record.layout, rules)
     record.ingest()
 
 

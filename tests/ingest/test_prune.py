@@ -14,7 +14,7 @@ from kit.commands import call, start
 from kit.frames import T0, events, frames_of
 from kit.journals import Writer, seal_all
 from kit.lives import FEED, Life, lived
-from kit.records import Published, assert_same
+from kit.records import Published, assert_same, rules
 
 from recorder.clock import DAY_NS, NS
 from recorder.record.verify import verify
@@ -23,7 +23,6 @@ from recorder.tables import private, prune
 from recorder.tables.ingest import Ingest
 from recorder.tables.prune import Choice
 from recorder.tables.rebuild.run import MADE, Scope, rebuild
-from recorder.tables.rules import Rules
 
 from .test_rebuild import rules_of
 
@@ -118,11 +117,11 @@ def test_a_rebuild_keeps_a_feed_of_which_all_raw_is_pruned(record: Published) ->
     before = record.everything()
     plan = pruned(record, T0 + 3600 * NS, RAW)
     assert [file.feed for file in plan.files] == ["smartmoney"]
-    rebuild(record.layout, Rules)
+    rebuild(record.layout, rules)
     record.ingest()
     assert_same(record.everything(), before)
     shutil.rmtree(record.layout.raw / "feed=smartmoney")
-    rebuild(record.layout, Rules)
+    rebuild(record.layout, rules)
     record.ingest()
     assert_same(record.everything(), before)
 
@@ -258,7 +257,7 @@ def test_without_tables_there_is_nothing_to_prune(tmp_path: Path) -> None:
 
 def test_a_prune_beside_an_ingest_is_refused_with_its_pid(tmp_path: Path) -> None:
     life = old(tmp_path / "data")
-    work = Ingest(life.record.layout, Rules)
+    work = Ingest(life.record.layout, rules)
     try:
         place = ("--data-dir", life.record.layout.root)
         done = call("prune", "--older-than", "1d", "--raw", *place)

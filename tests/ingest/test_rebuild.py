@@ -17,7 +17,7 @@ from kit.effort import cases
 from kit.frames import RUN, T0, events, frames_of
 from kit.journals import Writer, eventful, seal_all
 from kit.lives import DOUBLED, FEED, FEWER, PAST, SQL, Life, lived
-from kit.records import Published, assert_same
+from kit.records import Published, assert_same, rules
 
 from recorder.clock import DAY_NS, NS
 from recorder.errors import BusyError, DataError, UsageError
@@ -144,7 +144,7 @@ def test_one_feed_anew_leaves_the_others_alone(record: Published) -> None:
     record.ingest()
     before = record.everything()
     record.layout.parquet("smartmoney", record.layout.sealed("smartmoney")[0]).write_bytes(b"hurt")
-    rebuild(record.layout, Rules, Scope(("binance",)))
+    rebuild(record.layout, rules, Scope(("binance",)))
     record.ingest()
     assert_same(record.everything(), before)
 
@@ -294,11 +294,11 @@ def test_older_tables_are_migrated_by_a_rebuild_and_newer_ones_refused(record: P
         with duckdb.connect(str(private.database(record.layout))) as db:
             db.execute("UPDATE about SET value = $v WHERE name = 'schema'", {"v": str(found)})
         with pytest.raises(DataError, match=f"{word} version .{found}.(.|\n)*--rebuild"):
-            Ingest(record.layout, Rules)
+            Ingest(record.layout, rules)
         said = call("ingest", "--data-dir", record.layout.root)
         assert said.returncode == 1 and "--rebuild" in said.stderr
         with pytest.raises(DataError, match="--rebuild"):
-            rebuild(record.layout, Rules, Scope(("binance",)))
+            rebuild(record.layout, rules, Scope(("binance",)))
         done = call("ingest", "--rebuild", "--data-dir", record.layout.root)
         assert done.returncode == 0, done.stderr
         assert_same(record.everything(), before)
@@ -312,7 +312,7 @@ def test_rows_of_another_version_whose_raw_is_gone_are_not_dropped(record: Publi
     with duckdb.connect(str(private.database(record.layout))) as db:
         db.execute("UPDATE about SET value = '1' WHERE name = 'schema'")
     with pytest.raises(DataError, match="raw of 1 segments was removed"):
-        rebuild(record.layout, Rules)
+        rebuild(record.layout, rules)
 
 
 def test_a_private_database_that_is_none_is_made_anew(record: Published) -> None:
@@ -320,17 +320,17 @@ def test_a_private_database_that_is_none_is_made_anew(record: Published) -> None
     record.ingest()
     before = record.everything()
     private.database(record.layout).write_bytes(b"no database" * 1000)
-    rebuild(record.layout, Rules)
+    rebuild(record.layout, rules)
     record.ingest()
     assert_same(record.everything(), before)
 
 
 def test_a_rebuild_beside_an_ingest_is_refused(record: Published) -> None:
     record.seal("binance", frames_of(events("binance")))
-    work = Ingest(record.layout, Rules)
+    work = Ingest(record.layout, rules)
     try:
         with pytest.raises(BusyError):
-            rebuild(record.layout, Rules)
+            rebuild(record.layout, rules)
     finally:
         work.close()
 

@@ -48,6 +48,11 @@ def coding(kind: str) -> str | None:
         return None
 
 
+def rules(feed: str) -> Rules:
+    """Return the rules of a feed whose name is its kind."""
+    return Rules(feed, stamped=stamped(feed))
+
+
 class Record:
     """One data directory. Its tables are those of ingest itself: nothing is published.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from kit.effort import cases
-from kit.records import Published, assert_same
+from kit.records import Published, assert_same, stamped
 
 from recorder.errors import DataError
 from recorder.lake import delta
@@ -103,7 +103,7 @@ def test_a_feed_whose_sql_is_wrong_keeps_no_other_from_its_rows(tmp_path: Path) 
     )
 
     def rules(feed: str, kind: str) -> Rules:
-        return Rules(wrong if feed == "binance" else feed)
+        return Rules(wrong if feed == "binance" else feed, stamped=stamped(feed))
 
     one, said = worlds.engine(tmp_path, rules=rules), list[str]()
     one.reporter = Reporter(said.append)
@@ -119,7 +119,7 @@ def test_a_feed_whose_sql_is_wrong_keeps_no_other_from_its_rows(tmp_path: Path) 
 
 def test_a_feed_without_sql_is_in_the_books_alone(tmp_path: Path) -> None:
     record = worlds.record(tmp_path, [FEED])
-    one = worlds.engine(tmp_path, rules=lambda feed, kind: Rules(None))
+    one = worlds.engine(tmp_path, rules=lambda feed, kind: Rules(None, stamped=stamped(feed)))
     assert worlds.take(one).files == 3
     found = worlds.lake(one)
     assert found["connections"] == worlds.local(record)["connections"]
