@@ -170,7 +170,7 @@ def shifted(payload: bytes, times: re.Pattern[bytes], by_ns: int) -> bytes:
 
 
 def _moved_by(payload: bytes, times: re.Pattern[bytes], by_ns: int, coding: str | None) -> bytes:
-    """Return a frame with its times shifted, packed as it was; one that is broken as it is."""
+    """Return a frame with its times shifted, packed like the original; a broken one unchanged."""
     text = text_of(coding, payload)
     if text is payload:
         return shifted(payload, times, by_ns)
