@@ -48,8 +48,8 @@ read AS (
     SELECT
         i.feed AS feed,
         i.connection AS connection,
-        count_if(r.kind IN ('text', 'binary')) AS frames,
-        coalesce(sum(octet_length(r.payload)) FILTER (r.kind IN ('text', 'binary')), 0)::BIGINT AS bytes
+        count_if(r.kind IN ('text', 'binary', 'polled')) AS frames,
+        coalesce(sum(octet_length(r.payload)) FILTER (r.kind IN ('text', 'binary', 'polled')), 0)::BIGINT AS bytes
     FROM inside i
     JOIN raw r ON r.feed = i.feed AND r.connection = i.connection
     WHERE i.cut

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from recorder.backoff import Backoff
 from recorder.coding import CODINGS
@@ -54,6 +55,13 @@ class Options:
     key: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     subscribe: tuple[str, ...] = field(default=(), repr=False)
+    ping: str | None = field(default=None, repr=False)
+    ping_every: float | None = None
+    reply: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Patterns of messages that ask for an answer, each with its answer."""
+    decode: str | None = None
+    poll: tuple[str, ...] = field(default=(), repr=False)
+    every: float | None = None
 
 
 #: The value of a message field that holds the time of sending, in whole seconds since epoch.
@@ -82,6 +90,12 @@ class Plan:
     keyed: bool = False  # it shows a key: a refusal may mean the key
     sign: Callable[[str, int], str] | None = field(default=None, repr=False, compare=False)
     """Makes one attempt's URL from the endpoint and the wall clock (ns), where it is signed."""
+    every: float | None = None
+    """URLs to poll (http, https) instead of a WebSocket: each is asked once in this time.
+
+    The feed's SQL gets their answers as frames of the kind `polled`.
+    """
+    own: bool = False  # polled URLs that the user named: not moved to `rest_url`
 
     def endpoint(self, line: int) -> str:
         """Return the URL of a line, counted from 0: lines use the endpoints in turn."""
@@ -224,6 +238,7 @@ class Feed:
     `names` is what its markets are called elsewhere.
     `coding` names how the service packs the text of its frames (`recorder.coding`). Raw keeps the
     bytes as received; `control`, `answer`, `notice`, `stamped` and the SQL get the text.
+    `fitted` returns the fields of the feed that the user's options change.
     """
 
     kind: str
@@ -247,6 +262,7 @@ class Feed:
     whole: bool = False
     stamped: re.Pattern[bytes] | None = None
     coding: str | None = None
+    fitted: Callable[[Options], Mapping[str, Any]] | None = None
     names: Names = Names()
 
     def __post_init__(self) -> None:

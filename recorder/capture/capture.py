@@ -10,7 +10,7 @@ from typing import Any
 
 from recorder.capture.drift import ClockSteps, LoopLag
 from recorder.capture.notify import Beat, Notifier, keep
-from recorder.capture.recording import Recording, Room
+from recorder.capture.recording import AnyLine, Recording, Room
 from recorder.capture.sealer import Sealer
 from recorder.capture.sources import FeedSource, connect_options
 from recorder.capture.uploader import Uploader
@@ -21,7 +21,6 @@ from recorder.record.journal.writer import Journal
 from recorder.record.layout import Layout
 from recorder.redact import Redactor
 from recorder.session.bounds import Bounds, Intake
-from recorder.session.line import Line
 from recorder.session.machine import NOT_CONNECTED
 from recorder.settings.config import Settings
 
@@ -42,7 +41,7 @@ class Capture:
     recordings: dict[str, Recording] = field(default_factory=dict)
     revive_seconds: float | None = None
     """How long after a line gave up it starts again; None: never. A dead key is never revived."""
-    past: list[Line] = field(default_factory=list)
+    past: list[AnyLine] = field(default_factory=list)
     """Lines of feeds that are no longer recorded."""
     _room: Room | None = None
     _lost: int = 0
@@ -52,12 +51,12 @@ class Capture:
     _failures: list[Exception] = field(default_factory=list)
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[AnyLine]:
         """The lines of all feeds being recorded."""
         return [line for recording in self.recordings.values() for line in recording.lines]
 
     @property
-    def all_lines(self) -> list[Line]:
+    def all_lines(self) -> list[AnyLine]:
         """The lines of all feeds, with those that a change of the settings removed."""
         there = [line for one in self.recordings.values() for line in one.all_lines]
         return [*self.past, *there]

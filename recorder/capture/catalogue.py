@@ -12,18 +12,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import translate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
 from recorder import durable
+from recorder.capture import http
+from recorder.capture.http import Reach
 from recorder.errors import CatalogueError
 from recorder.feed import Ask, Catalogue, Instrument
 from recorder.redact import safe_url
-
-if TYPE_CHECKING:
-    import urllib3
 
 #: More pages or bytes than any venue's list has.
 _PAGES = 100
@@ -42,15 +39,6 @@ class VenueListing:
     fetched_ns: int
     url: str
     instruments: tuple[Instrument, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """How to get to a venue's REST interface, where the user set something."""
-
-    base: str | None = None  # scheme and host in place of the venue's own
-    ca_file: Path | None = None
-    proxy: str | None = None
 
 
 def fetch(catalogue: Catalogue, now_ns: int, reach: Reach | None = None) -> VenueListing:
@@ -99,7 +87,7 @@ class _VenueClient:
     def __init__(self, reach: Reach) -> None:
         import urllib3
 
-        self._base = reach.base
+        self._reach = reach
         retries = urllib3.Retry(
             total=_ATTEMPTS - 1,
             backoff_factor=0.5,
@@ -108,24 +96,14 @@ class _VenueClient:
             respect_retry_after_header=False,  # it may be hours; the caller comes back in a minute
             raise_on_status=False,
         )
-        options: dict[str, Any] = {
-            "timeout": urllib3.Timeout(connect=5, read=10),
-            "retries": retries,
-            "ca_certs": None if reach.ca_file is None else str(reach.ca_file),
-        }
-        self._http = _pool(reach.proxy, options)
+        self._http = http.pool(reach, retries=retries)
 
     def close(self) -> None:
         self._http.clear()
 
     def url(self, ask: Ask) -> str:
         """Return the URL of a request, at the user's base if one is set."""
-        if self._base is None:
-            return ask.url
-        base, own = urlsplit(self._base), urlsplit(ask.url)
-        return urlunsplit(
-            (base.scheme, base.netloc, base.path.rstrip("/") + own.path, own.query, "")
-        )
+        return self._reach.url(ask.url)
 
     def body(self, ask: Ask) -> bytes:
         import urllib3
@@ -151,19 +129,6 @@ class _VenueClient:
         if len(body) > _LARGEST:
             raise CatalogueError("the answer is too long", where=safe_url(url))
         return bytes(body)
-
-
-def _pool(proxy: str | None, options: dict[str, Any]) -> urllib3.PoolManager:
-    """Return an HTTP client, through a proxy if one is set."""
-    import urllib3
-
-    if proxy is None:
-        return urllib3.PoolManager(**options)
-    if proxy.startswith("socks"):
-        from urllib3.contrib.socks import SOCKSProxyManager
-
-        return SOCKSProxyManager(proxy, **options)
-    return urllib3.ProxyManager(proxy, **options)
 
 
 # -- kept on disk

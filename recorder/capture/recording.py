@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from recorder import durable, frame
 from recorder.capture.catalogue import marker_payload
 from recorder.capture.drift import LoopLag
+from recorder.capture.polled_line import PolledLine
 from recorder.capture.sealer import Sealer
 from recorder.capture.sources import FeedSource, missing
 from recorder.clock import NS, Clock, ulid
@@ -36,6 +37,8 @@ _REMOVED = "no longer configured"
 
 #: A line: its plan's group, which of the plans of that name, the number of the line.
 _Key = tuple[str, int, int]
+
+AnyLine = Line | PolledLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class Recording:
         self._budgets: dict[str, Budget] = {}
         places = _places(source)
         self._lines = {key: self._new_line(plan, key[-1]) for key, plan in places.items()}
-        self._past: list[Line] = []  # taken away by a change of the settings
+        self._past: list[AnyLine] = []  # taken away by a change of the settings
         self._tasks: set[asyncio.Task[object]] = set()
         self._pool = ThreadPoolExecutor(1, f"sync {source.name}")
         self._beat: asyncio.Task[None] | None = None
@@ -85,12 +88,12 @@ class Recording:
         self.pulsed_ns: int | None = None  # monotonic: when the journal was last in order
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[AnyLine]:
         """The lines of the present settings."""
         return list(self._lines.values())
 
     @property
-    def all_lines(self) -> list[Line]:
+    def all_lines(self) -> list[AnyLine]:
         """All lines, with those that a change of the settings removed."""
         return [*self._past, *self._lines.values()]
 
@@ -207,8 +210,11 @@ class Recording:
             bounds=room.bounds,
         )
 
-    def _new_line(self, plan: Plan, number: int) -> Line:
+    def _new_line(self, plan: Plan, number: int) -> AnyLine:
         budget = self._budget(plan, number)
+        if plan.every is not None:
+            reach, retries = self.source.reach, self.source.settings.max_retries
+            return PolledLine(self._wiring, plan, number, budget, reach, retries)
         return Line(self._wiring, plan, number, budget, self.source.settings.max_retries)
 
     def _budget(self, plan: Plan, number: int) -> Budget:
@@ -244,7 +250,7 @@ class Recording:
         self._lines[key] = self._new_line(plan, key[-1])
         self._run(key, self._lines[key])
 
-    def _run(self, key: _Key, line: Line) -> None:
+    def _run(self, key: _Key, line: AnyLine) -> None:
         self._keep(self._run_line(key, line))
 
     def _keep(self, work: Coroutine[Any, Any, object]) -> None:
@@ -252,7 +258,7 @@ class Recording:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run_line(self, key: _Key, line: Line) -> None:
+    async def _run_line(self, key: _Key, line: AnyLine) -> None:
         """Run a line to its end. Other lines stay connected."""
         outcome = await line.run()
         if outcome.code == CREDENTIALS and line is self._lines.get(key):
@@ -261,7 +267,7 @@ class Recording:
         elif outcome.code and self._room.revive_seconds is not None:
             await self._revive(key, line, self._room.revive_seconds)
 
-    async def _revive(self, key: _Key, line: Line, seconds: float) -> None:
+    async def _revive(self, key: _Key, line: AnyLine, seconds: float) -> None:
         """Start a line again that ended for a reason that can pass, unless it is not wanted."""
         log = self._room.log.bind(feed=self.source.name, group=line.plan.group, line=line.letter)
         log.warning("starts again later", seconds=seconds)

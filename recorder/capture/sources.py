@@ -14,7 +14,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from websockets.proxy import get_proxy
 from websockets.uri import parse_uri
 
-from recorder.capture.catalogue import Reach, VenueListing, expand, is_pattern, names_of
+from recorder.capture.catalogue import VenueListing, expand, is_pattern, names_of
+from recorder.capture.http import Reach
 from recorder.errors import ConfigError, CredentialsError
 from recorder.feed import Catalogue, Feed, Options, Plan
 from recorder.feeds import feed as feed_of
@@ -43,7 +44,8 @@ class FeedSource:
     def places(self) -> list[tuple[Plan, int]]:
         """Every connection to keep: its plan and the number of its line (0 is A)."""
         if self.shard is None:
-            return [(plan, line) for plan in self.plans for line in range(self.settings.lines)]
+            lines = self.settings.lines
+            return [(plan, n) for plan in self.plans for n in range(1 if plan.every else lines)]
         return [(plan, self.line_of[plan.group]) for plan in self.plans]
 
     @property
@@ -57,11 +59,12 @@ class FeedSource:
 
         An endpoint that is not the venue's own has other symbols: there, `rest_url` must be set.
         """
-        if self.feed.catalogue is None or self.settings.rest_url is not None:
-            return self.feed.catalogue is not None
-        own = {urlsplit(url).hostname or "" for url in self.feed.endpoints} | set(self.feed.hosts)
-        named = (urlsplit(url).hostname or "" for url in self.settings.urls)
-        return all(any(fnmatchcase(host, pattern) for pattern in own) for host in named)
+        return self.feed.catalogue is not None and self.has_rest
+
+    @property
+    def has_rest(self) -> bool:
+        """True if the venue's REST interface belongs to its endpoints, or the user set one."""
+        return _has_rest(self.feed, self.settings)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -78,6 +81,14 @@ class FeedSource:
         """The way to the venue's REST interface."""
         settings = self.settings
         return Reach(settings.rest_url, settings.ca_file, settings.proxy)
+
+
+def _has_rest(feed: Feed, settings: FeedSettings) -> bool:
+    if settings.rest_url is not None:
+        return True
+    own = {urlsplit(url).hostname or "" for url in feed.endpoints} | set(feed.hosts)
+    named = (urlsplit(url).hostname or "" for url in settings.urls)
+    return all(any(fnmatchcase(host, pattern) for pattern in own) for host in named)
 
 
 def sources(
@@ -119,6 +130,8 @@ def _source(
             where=f"feeds.{name}",
             hint=f"set {variable}, or {variable}_FILE to a file of mode 0600 that holds it",
         )
+    if feed.fitted is not None:
+        feed = replace(feed, **feed.fitted(_options(name, chosen, key)))
     channels, unmatched = _channels(feed, chosen, listing)
     plans = _plans(name, feed, chosen, key, channels) if channels or not unmatched else ()
     return FeedSource(name, feed, chosen, plans, listing, tuple(unmatched))
@@ -167,16 +180,29 @@ def _plans(
     name: str, feed: Feed, chosen: FeedSettings, key: str | None, channels: Sequence[str]
 ) -> tuple[Plan, ...]:
     """Return a feed's plans: one per group of channels, for all its lines."""
-    options = Options(
+    options = _options(name, chosen, key, channels)
+    # The feed shapes each endpoint of the user's in turn; without any, its own.
+    shaped = [feed.plan(replace(options, url=url)) for url in chosen.urls or (None,)]
+    made = (_plan(feed, chosen, key, same) for same in zip(*shaped, strict=True))
+    return tuple(plan for plan in made if plan.every is None or plan.own or _has_rest(feed, chosen))
+
+
+def _options(
+    name: str, chosen: FeedSettings, key: str | None, channels: Sequence[str] = ()
+) -> Options:
+    return Options(
         name=name,
         channels=tuple(channels),
         key=key,
         headers=chosen.headers,
         subscribe=tuple(chosen.subscribe),
+        ping=chosen.ping,
+        ping_every=chosen.ping_every,
+        reply=chosen.reply,
+        decode=chosen.decode,
+        poll=tuple(chosen.poll),
+        every=chosen.every,
     )
-    # The feed shapes each endpoint of the user's in turn; without any, its own.
-    shaped = [feed.plan(replace(options, url=url)) for url in chosen.urls or (None,)]
-    return tuple(_plan(feed, chosen, key, same) for same in zip(*shaped, strict=True))
 
 
 def _channels(
@@ -199,6 +225,8 @@ def _channels(
 
 def _plan(feed: Feed, chosen: FeedSettings, key: str | None, shaped: Sequence[Plan]) -> Plan:
     """Return one connection's plan over all endpoints, with the user's settings."""
+    if shaped[0].every is not None:  # its URLs do not depend on the endpoints
+        return shaped[0]
     urls = (_with_query(url, chosen.query, key) for plan in shaped for url in plan.urls)
     silence = chosen.silence_seconds or shaped[0].silence
     keyed = feed.key_help is not None or _shows_key(chosen, key)
@@ -272,5 +300,5 @@ def _proxies(source: FeedSource) -> set[str]:
     """Return the proxies of a feed's connections: the user's, else the system's."""
     if source.settings.proxy is not None:
         return {source.settings.proxy}
-    urls = {url for plan in source.plans for url in plan.urls}
+    urls = {url for plan in source.plans if plan.every is None for url in plan.urls}
     return {proxy for url in urls if (proxy := get_proxy(parse_uri(url))) is not None}

@@ -7,20 +7,19 @@ alone and no kept list begins when its first list arrives.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from recorder.capture.catalogue import VenueListing, fetch, keep, kept
 from recorder.capture.sources import FeedSource
+from recorder.capture.threads import in_thread
 from recorder.clock import Clock
 from recorder.errors import CatalogueError
 from recorder.record.layout import Layout
 
 _EVERY = 24 * 3600.0
 _AGAIN = 60.0  # after a failure
-
-T = TypeVar("T")
 
 
 def known(layout: Layout, feeds: Iterable[str]) -> dict[str, VenueListing]:
@@ -65,13 +64,14 @@ class Symbols:
             source = self._sources[name]
             catalogue, now, reach = source.catalogue, self._clock.wall_ns(), source.reach
             try:
-                listing = await _in_thread(lambda: fetch(catalogue, now, reach))  # noqa: B023
+                listing = await in_thread(lambda: fetch(catalogue, now, reach), "instruments")  # noqa: B023
             except CatalogueError as error:
                 self._complain(name, error)
                 await asyncio.sleep(_AGAIN)
                 continue
             try:
-                await _in_thread(lambda: keep(self._layout.instruments(name), listing))  # noqa: B023
+                where = self._layout.instruments(name)
+                await in_thread(partial(keep, where, listing), "instruments")
             except OSError as error:
                 self._log.warning("the list of instruments could not be kept", why=str(error))
             self._log.info("list of instruments", feed=name, instruments=len(listing.instruments))
@@ -89,29 +89,3 @@ class Symbols:
             where=error.where,
             meanwhile=serves,
         )
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Do blocking work in a daemon thread, which does not delay the end of the process."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def deliver(result: T | None, error: Exception | None) -> None:
-        if future.cancelled():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]  # None only where T has it
-
-    def run() -> None:
-        result, failure = None, None
-        try:
-            result = work()
-        except Exception as error:
-            failure = error
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(deliver, result, failure)
-
-    threading.Thread(target=run, name="instruments", daemon=True).start()
-    return await future

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from recorder.capture.capture import Capture
+from recorder.capture.recording import AnyLine
 from recorder.clock import NS
-from recorder.session.line import Line
 from recorder.session.machine import State
 from recorder.times import age, duration
 
@@ -31,7 +31,7 @@ class Board:
         """Return the current status."""
         return Group(self._table(self._capture.lines), self._footer())
 
-    def _table(self, lines: Sequence[Line]) -> Table:
+    def _table(self, lines: Sequence[AnyLine]) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         table.add_column("connection")
         table.add_column("state", min_width=16)
@@ -41,7 +41,7 @@ class Board:
             table.add_row(*self._row(line))
         return table
 
-    def _row(self, line: Line) -> list[RenderableType]:
+    def _row(self, line: AnyLine) -> list[RenderableType]:
         now = time.monotonic()
         frames, size = line.frames, line.bytes
         rate, speed = self._rates(line, now, frames, size)
@@ -62,7 +62,7 @@ class Board:
             last,
         ]
 
-    def _rates(self, line: Line, now: float, frames: int, size: int) -> tuple[float, float]:
+    def _rates(self, line: AnyLine, now: float, frames: int, size: int) -> tuple[float, float]:
         """Return messages and bytes per second, measured over at least the last second."""
         then, old_frames, old_size, rate, speed = self._before.get(
             id(line), (now, frames, size, 0.0, 0.0)
@@ -83,7 +83,7 @@ class Board:
         return text
 
 
-def _state(line: Line, now: float) -> Text:
+def _state(line: AnyLine, now: float) -> Text:
     state = line.state
     words = {State.LIVE: "open", State.FINISHED: "ended"}.get(state, state.value)
     retry_at = line.retry_at

@@ -18,14 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recorder.clock import LAST
+from recorder.frame import DATA
 from recorder.record import lost
 from recorder.record.gaps import Lifetime, Longest
 from recorder.record.layout import Layout
 from recorder.record.merge import numbers
 from recorder.stream.span import Gap, Span
 
-_DATA = pa.array(["text", "binary"])
-_MARKERS = pa.array(["open", "closed", "stats", "gap"])
+_DATA = pa.array(DATA)
+_MARKERS = pa.array(["open", "closed", "stats", "gap", "answer"])
 _COLUMNS = ("run", "recv_ns", "connection", "kind", "payload")
 _DAMAGED = "the journal was damaged"
 
@@ -137,7 +138,7 @@ class Cover:
             *(batch.column(name).take(rows).to_pylist() for name in _COLUMNS),
             strict=True,
         ):
-            if kind in ("text", "binary"):
+            if kind in DATA:
                 yield from self._begins(index, now, connection)
             else:
                 yield from self._marker(index, run, now, connection, kind, payload)
@@ -161,7 +162,7 @@ class Cover:
     ) -> Iterator[CoverNote]:
         fields = _fields(payload)
         place = (self._feeds[run], str(fields.get("group", "")), str(fields.get("line", "")))
-        heard = fields.get("heard_ns")
+        heard = now if kind == "answer" else fields.get("heard_ns")
         if isinstance(heard, int):
             self._prove(connection, heard)
             if kind != "open" and heard > self._opened_ns(connection):
@@ -232,7 +233,7 @@ class Cover:
             self._end(line, life._replace(closed_ns=now, reason=reason))
         else:
             self._heard.pop(connection, None)
-        if line.living or reason == "stopping":
+        if line.living or reason == "stopping" or "every" in fields:  # polled: no client had it
             return
         if not any(other.living for where, other in self._lines.items() if where[:2] == place[:2]):
             yield CoverNote(index, lost=(place[0], code if isinstance(code, int) else None, reason))

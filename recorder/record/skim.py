@@ -17,7 +17,7 @@ import msgspec
 
 from recorder.clock import NS
 from recorder.errors import DataError
-from recorder.frame import BINARY, KINDS, TEXT
+from recorder.frame import BINARY, DATA, KINDS, POLLED, TEXT
 from recorder.record.journal import reader
 from recorder.record.journal.block import (
     ABOUT,
@@ -67,10 +67,10 @@ class Marker(NamedTuple):
 
 Entry = FrameCount | Marker
 
-_DATA = frozenset({TEXT, BINARY})
+_DATA = frozenset({TEXT, BINARY, POLLED})
 
 #: Kinds of markers whose payloads are decoded.
-DECODED = frozenset({"open", "closed", "stats", "gap"})
+DECODED = frozenset({"open", "closed", "stats", "gap", "answer"})
 
 
 def decode_fields(payload: bytes) -> dict[str, Any]:
@@ -349,7 +349,7 @@ def _row_group(
     fresh = unseen(seen, table)
     if fresh is not None:
         table = table.filter(fresh)
-    data = pc.is_in(table["kind"], value_set=pa.array(["text", "binary"]))
+    data = pc.is_in(table["kind"], value_set=pa.array(DATA))
     table = table.append_column("data_ns", pc.if_else(data, table["recv_ns"], None))
     wanted = [("seq", "min"), ("seq", "max"), ("seq", "count")]
     wanted += [("data_ns", "max"), ("data_ns", "count"), ("data_ns", "min")]

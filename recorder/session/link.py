@@ -371,7 +371,6 @@ class Link:
         tape = self.tape
         if tape is None or connection.protocol.state is not OPEN:
             return
-        sync = sync_state()
         self.rtt = connection.round_trip()
         self._mark(
             tape,
@@ -382,15 +381,21 @@ class Link:
             backlog=connection.backlog(),
             rtt=self.rtt,
             loop_lag=self.wiring.lag(),
-            clock=None
-            if sync is None
-            else {
-                "synchronised": sync.synchronised,
-                "error_ns": sync.error_ns,
-                "offset_ns": sync.offset_ns,
-            },
+            clock=clock_fields(),
             **more,
         )
+
+
+def clock_fields() -> dict[str, object] | None:
+    """Return what a `stats` marker says of the clock; None if it is unknown."""
+    sync = sync_state()
+    if sync is None:
+        return None
+    return {
+        "synchronised": sync.synchronised,
+        "error_ns": sync.error_ns,
+        "offset_ns": sync.offset_ns,
+    }
 
 
 def _options(options: dict[str, Any], url: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -18,12 +18,26 @@ def refusal(
 
     `wall_s` is the time in seconds since 1970; `hide` removes secrets from a text.
     """
-    headers = {name.lower(): hide(value) for name, value in response.headers.raw_items()}
-    wait = retry_after(headers, wall_s)
+    headers = {name.lower(): value for name, value in response.headers.raw_items()}
+    return refused_request(
+        response.status_code, headers, bytes(response.body or b""), wall_s, hide, keyed
+    )
+
+
+def refused_request(  # noqa: PLR0913, PLR0917
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    wall_s: float,
+    hide: Callable[[str], str],
+    keyed: bool,
+) -> Refusal:
+    """Return what a service answered instead of what was asked for; header names in lower case."""
+    shown = {name: hide(value) for name, value in headers.items()}
+    wait = retry_after(shown, wall_s)
     if wait is not None:
-        headers["retry-after"] = str(wait)
-    body = (response.body or b"").decode("utf-8", "replace")
-    return Refusal(response.status_code, headers, hide(body), keyed)
+        shown["retry-after"] = str(wait)
+    return Refusal(status, shown, hide(body.decode("utf-8", "replace")), keyed)
 
 
 def retry_after(headers: dict[str, str], wall_s: float) -> float | None:

@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -136,6 +136,32 @@ class FeedSettings(BaseModel):
     subscribe: Annotated[
         list[str], means("messages to send when a connection opens (generic feeds)", **_HIDDEN)
     ] = []
+    ping: Annotated[
+        str | None, means("a message that keeps the connection alive (generic feeds)", **_HIDDEN)
+    ] = None
+    ping_every: Annotated[
+        Positive | None, means("s between two of these messages; unset: 30 (generic feeds)")
+    ] = None
+    reply: Annotated[
+        dict[str, str],
+        means(
+            "answers to the service's messages: a regular expression and the answer, in which"
+            " `\\1` stands for its first group (generic feeds)",
+            **_HIDDEN,
+        ),
+    ] = {}
+    decode: Annotated[
+        Literal["gzip", "deflate-base64"] | None,
+        means("how the service packs its messages, for `reply`; raw stays packed (generic feeds)"),
+    ] = None
+    poll: Annotated[
+        list[str],
+        means("URLs to ask again and again; their answers are frames (generic feeds)", **_HIDDEN),
+    ] = []
+    every: Annotated[
+        float | None,
+        means("s between two requests of a polled URL; unset: the feed's own", ge=1, le=86400),
+    ] = None
     whale_usd: Annotated[
         Positive, means("US dollars; trades of this value or more become rows of `whales`")
     ] = WHALE_USD
@@ -173,6 +199,13 @@ class FeedSettings(BaseModel):
     def _http(cls, value: str | None) -> str | None:
         if value is not None:
             _check_url(value, ("https", "http"), "https://host, or http://host:port")
+        return value
+
+    @field_validator("poll")
+    @classmethod
+    def _polled(cls, value: list[str]) -> list[str]:
+        for url in value:
+            _check_url(url, ("https", "http"), "https://host/path, or http://host:port/path")
         return value
 
     @property

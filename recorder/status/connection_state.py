@@ -44,6 +44,8 @@ class ConnectionState:
     exit_code: int | None = None
     first_ns: int = 0
     first_frame_ns: int | None = None
+    poll_seconds: float | None = None
+    retry_ns: int | None = None
     seconds: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=3 * WINDOW))
     """Second, frames and bytes of each of the last seconds in which frames arrived."""
 
@@ -170,11 +172,15 @@ class FeedState:
             return
         self._number(known, marker.seq, marker.seq + 1, marker.recv_ns)
         self._written(marker.recv_ns)
+        if marker.kind == "answer":
+            self._answered(known, marker)
+            return
         if marker.kind not in {"open", "closed", "stats"}:
             return
         known.line_group = _text(fields.get("group")) or known.line_group
         known.line = _text(fields.get("line")) or known.line
         known.url = _text(fields.get("url")) or known.url
+        known.poll_seconds = _real(fields.get("every")) or known.poll_seconds
         heard = _whole(fields.get("heard_ns"))
         if heard is not None:
             known.heard_ns = max(known.heard_ns or 0, heard)
@@ -187,6 +193,7 @@ class FeedState:
             known.closed_ns = marker.recv_ns
             known.code, known.reason = _whole(fields.get("code")), _text(fields.get("reason"))
             known.exit_code = _whole(fields.get("exit_code"))
+            known.retry_ns = _whole(fields.get("retry_ns"))
             if known.opened_ns is None and fields.get("opened") is True:
                 known.opened_ns = _begun_ns(known.connection)
         else:
@@ -194,6 +201,12 @@ class FeedState:
             return
         self._tried.setdefault(known.key, marker.recv_ns)
         self._change(marker.recv_ns)
+
+    def _answered(self, known: ConnectionState, marker: Marker) -> None:
+        """Note a polled answer: a proof of life, whether its body was new or not."""
+        known.heard_ns = max(known.heard_ns or 0, marker.recv_ns)
+        if known.began(marker.recv_ns):
+            self._change(marker.recv_ns)
 
     def _stats(self, known: ConnectionState, fields: dict[str, Any]) -> None:
         known.rtt, known.lag = _real(fields.get("rtt")), _real(fields.get("loop_lag"))
@@ -302,6 +315,8 @@ def connection(
         clock_error_ns=known.clock_error_ns,
         lag_seconds=known.lag,
         exit_code=known.exit_code,
+        poll_seconds=known.poll_seconds,
+        retry_ns=known.retry_ns,
         uptime=_uptime(known, lives.first_opened(known.key), gaps, now_ns),
     )
 

@@ -173,7 +173,8 @@ async def reach(settings: Settings, ready: list[FeedSource]) -> list[Check]:
 
 def _urls(source: FeedSource) -> Iterator[str]:
     for plan in source.plans:
-        yield from plan.urls[: source.settings.lines]
+        if plan.every is None:
+            yield from plan.urls[: source.settings.lines]
 
 
 async def _try_endpoint(settings: Settings, source: FeedSource, url: str) -> Check:

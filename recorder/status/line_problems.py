@@ -61,14 +61,14 @@ def _place(one: Connection) -> str:
 
 
 def _healthy(scene: Scene, one: Connection) -> bool:
-    limit_ns = int(scene.limits[one.feed] * NS)
+    limit_ns = int((scene.limits[one.feed] + 2 * (one.poll_seconds or 0)) * NS)
     return one.state == OPEN and scene.at_ns - (one.heard_ns or 0) <= limit_ns
 
 
 def _closed(scene: Scene, feed: FeedStatus, one: Connection) -> Problem | None:
     """Return the problem of a line without a connection; None while it may reconnect."""
     since = scene.lives[feed.name].away_since((one.line_group, one.line)) or scene.at_ns
-    tried = scene.at_ns - (one.closed_ns or scene.at_ns)
+    tried = scene.at_ns - max(one.closed_ns or scene.at_ns, one.retry_ns or 0)
     why = (one.reason or "no reason is known").removeprefix("cannot connect: ")
     final = _final(feed, one)
     if final == CREDENTIALS:

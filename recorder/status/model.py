@@ -42,6 +42,10 @@ class Connection:
     """The connected share of the time since the line first opened today."""
     exit_code: int | None = None
     """If its end was final: the exit code that it gives capture."""
+    poll_seconds: float | None = None
+    """Where URLs are polled: each is asked once in this time."""
+    retry_ns: int | None = None
+    """If its end says when the next attempt is due: that time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,12 @@ class Watcher:
         holes = [missing for at_ns, missing in lives.holes if at_ns >= day_ns]
         seconds = [(gap.seconds(day_ns, now_ns), gap.covered) for gap in gaps]
         limit_ns = int(self._limits[one.feed] * NS)
-        heard = max((c.heard_ns or 0 for c in newest if c.state == OPEN), default=0)
+        alive = (
+            (c.heard_ns or 0) + 2 * int((c.poll_seconds or 0) * NS)
+            for c in newest
+            if c.state == OPEN
+        )
+        heard = max(alive, default=0)
         return FeedStatus(
             name=one.feed,
             kind=_text(one.about.get("kind")),

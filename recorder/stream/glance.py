@@ -25,6 +25,7 @@ from recorder.tables.texts import with_texts
 #: The columns of `connections` that the SQL needs; the caller appends them to each frame.
 CONNECTION_COLUMNS = (
     ("line", pa.string()),
+    ("line_group", pa.string()),
     ("opened_ns", pa.int64()),
     ("clock_error_ns", pa.int64()),
 )
@@ -35,9 +36,9 @@ _FRAMES = """
 SELECT
     {{'feed': '{feed}', 'connection': b.connection, 'seq': b.seq, 'recv_ns': b.recv_ns,
      'recv_time': make_timestamptz(b.recv_ns // 1000)}} AS id,
-    b.payload, b.text, b.undecoded, {json} AS json,
-    b.line, b.opened_ns, b.clock_error_ns
-FROM (SELECT {columns} FROM incoming WHERE kind IN ('text', 'binary')) AS b
+    b.payload, b.kind AS frame_kind, b.text, b.undecoded, {json} AS json,
+    b.line, b.line_group, b.opened_ns, b.clock_error_ns
+FROM (SELECT {columns} FROM incoming WHERE kind IN ('text', 'binary', 'polled')) AS b
 """
 
 

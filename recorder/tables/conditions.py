@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from recorder.clock import DAY_NS, NS
 from recorder.errors import DataError, StoreError
+from recorder.frame import DATA
 from recorder.record import heads, read
 from recorder.record.heads import Head, Segment
 from recorder.record.known_heads import KnownHeads
@@ -259,7 +260,7 @@ def _in_raw(layout: Layout, window: DayWindow) -> bool:
     day = (_EPOCH + timedelta(days=window.day)).isoformat()
     stems = [stem for stem in read.stems(layout, window.feed) if day_of(stem) == day]
     reader = Reader(layout, window.feed, columns=["kind"])
-    data = pa.array(["text", "binary"])
+    data = pa.array(DATA)
     for stem in stems:
         with suppress(DataError, FileNotFoundError):
             for part in reader.parts(stem):

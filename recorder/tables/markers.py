@@ -31,13 +31,13 @@ SELECT
     max(seq) AS last_seq,
     min(seq) AS first_seq,
     count(*) AS rows,
-    count(*) FILTER (kind IN ('text', 'binary')) AS frames,
-    coalesce(sum(octet_length(payload)) FILTER (kind IN ('text', 'binary')), 0) AS bytes,
+    count(*) FILTER (kind IN ('text', 'binary', 'polled')) AS frames,
+    coalesce(sum(octet_length(payload)) FILTER (kind IN ('text', 'binary', 'polled')), 0) AS bytes,
     max(greatest(
-        CASE WHEN kind IN ('text', 'binary', 'open') THEN recv_ns END,
+        CASE WHEN kind IN ('text', 'binary', 'polled', 'open', 'answer') THEN recv_ns END,
         TRY_CAST(json_extract_string(text, '$.heard_ns') AS BIGINT)
     )) AS heard_ns,
-    min(recv_ns) FILTER (kind IN ('text', 'binary')) AS first_data_ns,
+    min(recv_ns) FILTER (kind IN ('text', 'binary', 'polled', 'answer')) AS first_data_ns,
     list_sort(list(DISTINCT TRY_CAST(json_extract_string(text, '$.heard_ns') AS BIGINT))
         FILTER (kind IN ('stats', 'closed')))[:2] AS first_heard,
     max(recv_ns) FILTER (kind = 'open') AS opened_ns,
@@ -176,7 +176,7 @@ WITH errors AS (
     WHERE clock_error_ns IS NOT NULL
 ), blocks AS (
     SELECT DISTINCT connection, seq // {BLOCK} AS block FROM batch
-    WHERE kind IN ('text', 'binary') AND connection IN (SELECT connection FROM errors)
+    WHERE kind IN ('text', 'binary', 'polled') AND connection IN (SELECT connection FROM errors)
 ), points AS (
     SELECT b.connection, b.block, b.block * {BLOCK} AS from_seq, e.clock_error_ns
     FROM blocks AS b

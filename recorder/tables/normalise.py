@@ -15,15 +15,15 @@
                            the same, without events that another connection brought before: those
                            with equal values in these columns (NULL equals nothing)
 
-`frames` holds the text and binary frames of one batch: `id` (a struct of feed, connection, seq,
-recv_ns, recv_time: with `SELECT id.*` a row names its raw frame), `payload` (the exact bytes),
-`text` (decoded if the feed has a coding; NULL if not UTF-8), `undecoded` (why a packed frame has no
-text), `json` (NULL if not JSON, or of more than a million objects and arrays), and of its
-connection `line`, `opened_ns` and `clock_error_ns` (last measured before the frame). Two more
-relations exist where the SQL names them. `all_frames` also holds copies that a second line brought
-(their `fresh` is false).
-`contracts` holds the known values of each instrument, with the time of their validity (`from_ns`,
-`to_ns`).
+`frames` holds the text, binary and polled frames of one batch: `id` (a struct of feed, connection,
+seq, recv_ns, recv_time: with `SELECT id.*` a row names its raw frame), `payload` (the exact bytes),
+`frame_kind` (text, binary or polled), `text` (decoded if the feed has a coding; NULL if not UTF-8),
+`undecoded` (why a packed frame has no text), `json` (NULL if not JSON, or of more than a million
+objects and arrays), and of its connection `line`, `line_group` (of polled frames: their URLs'
+group), `opened_ns` and `clock_error_ns` (last measured before the frame). Two more relations exist
+where the SQL names them. `all_frames` also holds copies that a second line brought (their `fresh`
+is false). `contracts` holds the known values of each instrument, with the time of their validity
+(`from_ns`, `to_ns`).
 The same SQL runs anywhere else that DuckDB runs.
 """
 
@@ -206,9 +206,9 @@ CREATE OR REPLACE TEMP {what} AS
 SELECT
     {{'feed': '{feed}', 'connection': b.connection, 'seq': b.seq, 'recv_ns': b.recv_ns,
      'recv_time': make_timestamptz(b.recv_ns // 1000)}} AS id,
-    b.payload, b.text, b.undecoded, {json} AS json,
-    c.line, c.opened_ns, m.clock_error_ns{more}
-FROM (SELECT {columns} FROM {source} WHERE kind IN ('text', 'binary')) AS b
+    b.payload, b.kind AS frame_kind, b.text, b.undecoded, {json} AS json,
+    c.line, c.line_group, c.opened_ns, m.clock_error_ns{more}
+FROM (SELECT {columns} FROM {source} WHERE kind IN ('text', 'binary', 'polled')) AS b
 LEFT JOIN connections AS c ON c.connection = b.connection AND c.feed = '{feed}'
 LEFT JOIN measured AS m ON m.connection = b.connection AND m.block = b.seq // {block}
     AND b.seq >= m.from_seq AND b.seq < m.to_seq

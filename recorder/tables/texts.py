@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recorder.coding import decoded
+from recorder.frame import DATA
 
 #: Bytes of text in one part of a batch, about: packed frames may be a thousand times smaller.
 _PART_BYTES = 64 << 20
@@ -15,7 +16,7 @@ _PART_BYTES = 64 << 20
 #: The columns that decoded frames have beside those of raw.
 _COLUMNS = (("decoded", pa.binary()), ("undecoded", pa.string()))
 
-_RECEIVED = pa.array(["text", "binary"])
+_RECEIVED = pa.array(DATA)
 
 
 def with_texts(coding: str, frames: pa.Table) -> Iterator[pa.Table]:
@@ -28,8 +29,10 @@ def with_texts(coding: str, frames: pa.Table) -> Iterator[pa.Table]:
     reasons: list[str | None] = []
     start, size = 0, 0
     received = pc.is_in(frames["kind"], value_set=_RECEIVED).to_pylist()
+    polled = pc.equal(frames["kind"], "polled").to_pylist()  # packed for the transfer alone
     for place, payload in enumerate(frames["payload"]):
-        text, reason = _read(coding, payload.as_py()) if received[place] else (None, None)
+        own = None if polled[place] else coding
+        text, reason = _read(own, payload.as_py()) if received[place] else (None, None)
         size += len(text or b"")
         if size > _PART_BYTES and texts:
             yield _part(frames.slice(start, place - start), texts, reasons)
@@ -39,7 +42,7 @@ def with_texts(coding: str, frames: pa.Table) -> Iterator[pa.Table]:
     yield _part(frames.slice(start), texts, reasons)
 
 
-def _read(coding: str, payload: bytes) -> tuple[bytes | None, str | None]:
+def _read(coding: str | None, payload: bytes) -> tuple[bytes | None, str | None]:
     """Return the text of a payload, or the reason why it has none."""
     try:
         return decoded(coding, payload), None
