@@ -31,6 +31,7 @@ class VenueMarket:
     query: Mapping[str, str] = field(default_factory=dict)
     lists: Sequence[str] = ()
     completing: Sequence[str] = ()
+    polls: Mapping[str, str] = field(default_factory=dict)
 
     def route(self, channel: str) -> str:
         """Return the name of the route that carries a channel."""

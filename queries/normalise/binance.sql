@@ -12,13 +12,20 @@
 SELECT
     *,
     CASE
+        WHEN frame_kind = 'polled' THEN CASE
+            WHEN json_extract_string(json, '$.symbol') IS NOT NULL
+                AND num(json_extract_string(json, '$.openInterest')) IS NOT NULL THEN 'open interest'
+        END
         WHEN json_type(data) = 'ARRAY' AND json_array_length(data) = 0 THEN 'control'
         WHEN json_type(data) = 'ARRAY' THEN 'events'
         WHEN type = 'serverShutdown' OR wrapped[7] = 'serverShutdown' THEN 'control'
         WHEN type IS NOT NULL THEN 'event'
         WHEN answer THEN 'control'
     END AS class,
-    CASE WHEN json_type(json) = 'OBJECT' THEN 'a message without an event type' END AS reason
+    CASE
+        WHEN frame_kind = 'polled' THEN 'a polled answer without a symbol, or without its open interest'
+        WHEN json_type(json) = 'OBJECT' THEN 'a message without an event type'
+    END AS reason
 FROM (
     SELECT
         *,
@@ -133,6 +140,32 @@ FROM (SELECT *, coalesce(symbol, liquidated) AS named FROM events) AS e
 LEFT JOIN contracts AS c
     ON c.symbol = named AND e.id.recv_ns >= c.from_ns AND e.id.recv_ns < c.to_ns
 WHERE wrong IS NULL;
+
+-- table: open_interest
+-- Polled, as no stream has it: contracts of COIN-M, the coin elsewhere. Its value in dollars is known where
+-- a contract is worth some.
+SELECT
+    id.*, 0 AS item, lower(o.symbol) || '@openInterest' AS channel, 'binance' AS exchange, o.symbol, event_ns,
+    open_interest,
+    CASE
+        WHEN c.contract_unit = 'usd' THEN 'contracts'
+        WHEN c.contract_unit = 'base' THEN 'base'
+        WHEN regexp_matches(o.symbol, 'USD_(PERP|\d{6})$') THEN 'contracts'
+        WHEN regexp_matches(o.symbol, '^[^-_]+(_\d{6})?$') THEN 'base'
+    END AS open_interest_unit,
+    CASE WHEN c.contract_unit = 'usd' THEN open_interest * c.contract_size END AS open_interest_usd,
+    false AS backfill,
+    rest(json, '{"symbol": null, "openInterest": null, "time": null}') AS extra
+FROM (
+    SELECT
+        id, json, json_extract_string(json, '$.symbol') AS symbol,
+        num(json_extract_string(json, '$.openInterest')) AS open_interest,
+        ms_or_us(json_extract_string(json, '$.time')) AS event_ns
+    FROM messages
+    WHERE class = 'open interest'
+) AS o
+LEFT JOIN contracts AS c
+    ON c.symbol = o.symbol AND o.id.recv_ns >= c.from_ns AND o.id.recv_ns < c.to_ns;
 
 -- moments: fundings
 SELECT symbol, ms_or_us(happened) AS moment_ns, coalesce(ms_or_us(sent), id.recv_ns) AS at_ns

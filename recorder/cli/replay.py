@@ -221,7 +221,9 @@ def _print(frames: Any, form: str, codings: dict[str, str | None]) -> None:
 
 
 def _raw(frame: Played, out: BinaryIO) -> None:
-    if frame.kind in {"text", "binary"}:
+    from recorder.frame import DATA
+
+    if frame.kind in DATA:
         out.write(frame.payload + b"\n")
 
 

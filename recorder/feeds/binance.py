@@ -50,6 +50,11 @@ _GROUPS = {
 #: The default market's routes to the hosts of coin-margined contracts.
 _COINM = ("coinm", "coinm-public")
 
+#: A channel of this name is polled: the venue grants the stream and sends nothing on it.
+_POLLED = "@openInterest"
+_POLL_EVERY = 60.0  # seconds
+_POLLS_A_SECOND = 8.0
+
 _MAX_AGE = 23.5 * 3600  # connections end at 24 h
 _PER_CONNECTION = 1024
 _AT_ONCE = 100  # streams in one message
@@ -64,8 +69,33 @@ def plan(options: Options) -> list[Plan]:
         if not _STREAM.fullmatch(channel):
             raise wrong_channel(options, channel, "for example: " + ", ".join(FEED.channels))
     venue = market("binance", options.url)
-    groups = grouped(channels, partial(_group, venue), _PER_CONNECTION)
-    return [_plan(venue, group, named, options) for group, named in groups.items()]
+    polled = [channel for channel in channels if channel.endswith(_POLLED)]
+    streams = [channel for channel in channels if channel not in polled]
+    groups = grouped(streams, partial(_group, venue), _PER_CONNECTION)
+    plans = [_plan(venue, group, named, options) for group, named in groups.items()]
+    return plans + ([_polled(venue, polled, options)] if polled else [])
+
+
+def _polled(venue: VenueMarket, channels: Sequence[str], options: Options) -> Plan:
+    """Return the plan that asks for the open interest of symbols: it has no stream.
+
+    One request has a weight of 1; an address may spend 2,400 a minute.
+    """
+    if not venue.polls:
+        raise wrong_channel(options, channels[0], "this market has no open interest")
+    return Plan(
+        group="open interest",
+        urls=tuple(_poll_url(venue, channel) for channel in channels),
+        channels=tuple(channels),
+        every=options.every or max(_POLL_EVERY, len(channels) / _POLLS_A_SECOND),
+    )
+
+
+def _poll_url(venue: VenueMarket, channel: str) -> str:
+    symbol = channel.removesuffix(_POLLED).upper()
+    coin_margined = re.search(r"USD_(PERP|\d{6})$", symbol) is not None
+    base = venue.polls["coinm-openInterest" if coin_margined else "openInterest"]
+    return f"{base}?symbol={quote(symbol)}"
 
 
 def _group(venue: VenueMarket, channel: str) -> str:
@@ -277,10 +307,11 @@ FEED = Feed(
         "!markPrice@arr": "mark price and funding of all symbols, every 3 s (@1s: every second)",
         "btcusdt@aggTrade": "trades of one symbol; those of whale_usd or more become whales",
         "btcusdt@trade": "the same, single",
+        "btcusdt@openInterest": "open interest of one symbol, polled every 60 s",
         "!contractInfo": "contracts listed, settled, changed: the early sign of a listing",
     },
     default_channels=("!forceOrder@arr", "!markPrice@arr", "btcusdt@aggTrade", "ethusdt@aggTrade"),
-    tables=("liquidations", "funding", "prices", "whales", "latency"),
+    tables=("liquidations", "funding", "prices", "open_interest", "whales", "latency"),
     retry=RetryPolicy(first=1.0, longest=60.0),
     on_close=on_close,
     control=re.compile(rb'^\s*\{\s*"(error|code|msg)"|"e"\s*:\s*"serverShutdown"'),
