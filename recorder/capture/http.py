@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from recorder.errors import RecorderError
-from recorder.redact import safe_url
-
 if TYPE_CHECKING:
     import urllib3
 
@@ -53,7 +50,7 @@ class HttpAnswer:
     broken: str = ""  # why `body` is not the content but the bytes as received; empty: it is
 
 
-class UnansweredError(RecorderError):
+class UnansweredError(Exception):
     """A request brought no answer that can be recorded."""
 
 
@@ -105,8 +102,8 @@ def ask(
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         cause = getattr(error, "reason", None)
         named = cause if isinstance(cause, Exception) else error
-        raise UnansweredError(f"no answer: {type(named).__name__}", where=safe_url(url)) from error
-    raise UnansweredError(f"more than {_HOPS} redirects", where=safe_url(url))
+        raise UnansweredError(f"no answer: {type(named).__name__}") from error
+    raise UnansweredError(f"more than {_HOPS} redirects")
 
 
 def _same_place(url: str, target: str) -> bool:

@@ -188,7 +188,7 @@ class PolledLine:
         try:
             answer = work.result()
         except Exception as error:  # any failure of a request is its own, and nobody else's
-            what = getattr(error, "what", None) or type(error).__name__
+            what = str(error) if isinstance(error, http.UnansweredError) else repr(error)
             self._failed(url, Verdict(self._hide(what)), None)
             return
         self.rtt = self._now() - began
