@@ -27,6 +27,7 @@ KINDS = (
     "bitget",
     "treeofalpha",
     "binance_announcements",
+    "notices",
     "generic",
 )
 

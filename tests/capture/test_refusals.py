@@ -29,7 +29,7 @@ KEYLESS = [kind for kind in KINDS if feed(kind).key_help is None]
 
 
 def test_every_keyless_feed_with_groups_is_here() -> None:
-    assert set(KEYLESS) == {*CHANNELS, "generic", "treeofalpha"}
+    assert set(KEYLESS) == {*CHANNELS, "generic", "treeofalpha", "notices"}
 
 
 async def _closed_then_refused_once(peer: Peer) -> None:

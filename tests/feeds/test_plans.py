@@ -38,7 +38,7 @@ def test_an_unknown_kind_is_answered_with_the_nearest() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_feed_s_endpoints_are_encrypted(kind: str) -> None:
-    assert all(url.startswith("wss://") for url in feed(kind).endpoints)
+    assert all(url.startswith(("wss://", "https://")) for url in feed(kind).endpoints)
 
 
 @pytest.mark.parametrize("kind", ["cryptolisting", "smartmoney", "binance"])
