@@ -35,7 +35,9 @@ SLOW = [
     "queries",
     "reference",
     "bucket/test_reading",
+    "feeds/test_verdicts",
     "player/test_cover",
+    "player/test_services",
     "record/test_day_seal",
     "record/test_hostile_files",
     "record/test_merge",
@@ -43,11 +45,13 @@ SLOW = [
     "record/test_tampering",
     "session/test_handover",
     "status/test_quiet_feed",
+    "status/test_verdict",
     "test_arrivals",
     "test_canned",
     "test_gaps",
     "test_plot",
     "test_raw_errors",
+    "test_sandbox",
     "test_verify",
 ]
 

@@ -438,6 +438,7 @@ def by_page(place: Path, text: str) -> set[tuple[str, str]]:
     return {(row["ticker"], row["connection"]) for row in rows}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("door", [by_events, by_python, by_command, by_page])
 def test_rows_since_a_moment_are_those_after_it(
     door: Callable[[Path, str], set[tuple[str, str]]], marked: Path
