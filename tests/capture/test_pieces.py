@@ -35,9 +35,10 @@ async def _bytewise(peer: Peer) -> None:
     messages: list[Message] = [("text", b'{"n":1}'), ("binary", b"\x01\x02"), ("text", b"z" * 130)]
     peer.sent += messages
     for kind, payload in messages:
-        for byte in encode(OPCODES[kind], payload):
-            await peer.write(bytes([byte]))
-            await asyncio.sleep(0)
+        async with peer.in_a_frame:
+            for byte in encode(OPCODES[kind], payload):
+                await peer.write(bytes([byte]))
+                await asyncio.sleep(0)
 
 
 async def _many(peer: Peer) -> None:
