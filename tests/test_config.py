@@ -319,6 +319,17 @@ def test_a_missing_key_names_the_variable_to_set() -> None:
     assert "RECORDER_MY_LISTINGS_KEY" in caught.value.hint
 
 
+def test_what_is_polled_at_an_endpoint_of_the_user_s_needs_an_address() -> None:
+    text = "[feeds.binance]\nurl = 'wss://proxy.example'\nchannels = ['btcusdt@openInterest']\n"
+    with pytest.raises(ConfigError, match="btcusdt@openInterest is polled") as caught:
+        sources(load(written(text)), {"binance": None})
+    assert caught.value.where == "feeds.binance"
+    [source] = sources(
+        load(written(text + "rest_url = 'https://proxy.example'\n")), {"binance": None}
+    )
+    assert [plan.group for plan in source.plans] == ["open interest"]
+
+
 # -- secrets
 
 

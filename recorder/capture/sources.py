@@ -183,8 +183,15 @@ def _plans(
     options = _options(name, chosen, key, channels)
     # The feed shapes each endpoint of the user's in turn; without any, its own.
     shaped = [feed.plan(replace(options, url=url)) for url in chosen.urls or (None,)]
-    made = (_plan(feed, chosen, key, same) for same in zip(*shaped, strict=True))
-    return tuple(plan for plan in made if plan.every is None or plan.own or _has_rest(feed, chosen))
+    made = tuple(_plan(feed, chosen, key, same) for same in zip(*shaped, strict=True))
+    for plan in made:
+        if plan.every is not None and not plan.own and not _has_rest(feed, chosen):
+            raise ConfigError(
+                f"{plan.channels[0]} is polled, and the endpoint is not the venue's own",
+                where=f"feeds.{name}",
+                hint="set rest_url to where it is polled, or leave the channel out",
+            )
+    return made
 
 
 def _options(
