@@ -319,6 +319,16 @@ def test_a_missing_key_names_the_variable_to_set() -> None:
     assert "RECORDER_MY_LISTINGS_KEY" in caught.value.hint
 
 
+def test_reply_patterns_that_do_not_go_together_are_refused() -> None:
+    rules = r"""'"ping":(?P<n>\d+)' = 'x'
+'"hello":(?P<n>\d+)' = 'y'
+"""
+    text = f"[feeds.x]\nkind = 'generic'\nurl = 'wss://x'\n[feeds.x.reply]\n{rules}"
+    with pytest.raises(ConfigError, match="do not go together") as caught:
+        sources(load(written(text)), {"x": None})
+    assert caught.value.where == "feeds.x.reply"
+
+
 def test_what_is_polled_at_an_endpoint_of_the_user_s_needs_an_address() -> None:
     text = "[feeds.binance]\nurl = 'wss://proxy.example'\nchannels = ['btcusdt@openInterest']\n"
     with pytest.raises(ConfigError, match="btcusdt@openInterest is polled") as caught:

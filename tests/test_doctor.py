@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -77,6 +78,29 @@ async def test_an_endpoint_is_reached_or_its_refusal_is_told(
         (found,) = await doctor.reach(settings, ready)
     assert found.ok is ok, found.says
     assert ("answers in" in found.says) is ok and ("403" in found.says) is not ok
+
+
+async def _answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    there = b" /there" in (await reader.readuntil(b"\r\n\r\n"))
+    status = b"200 OK" if there else b"404 Not Found"
+    writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 2\r\n\r\n[]")
+    await writer.drain()
+    writer.close()
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("path", "ok", "says"), [("there", True, "answers in"), ("gone", False, "HTTP 404")]
+)
+async def test_a_polled_url_is_asked_once(tmp_path: Path, path: str, ok: bool, says: str) -> None:
+    async with await asyncio.start_server(_answers, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/{path}?apiKey=secret1"
+        config = tmp_path / "recorder.toml"
+        config.write_text(f'[feeds.toy]\nkind = "generic"\npoll = ["{url}"]\n')
+        settings = load(config)
+        (found,) = await doctor.reach(settings, sources(settings, {"toy": None}))
+    assert (found.ok, says in found.says) == (ok, True), found
+    assert "secret1" not in found.name + found.says
 
 
 @pytest.mark.parametrize("place", ["setting", "variable"])

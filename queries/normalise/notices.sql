@@ -39,8 +39,7 @@ FROM (
 
 -- step: notices
 -- Each notice at the first answer of its connection that has it.
-SELECT
-    *, concat_ws(' ', publisher, coalesce(url, ''), coalesce(publish_ns::VARCHAR, ''), title) AS key
+SELECT *
 FROM (
     SELECT
         id, opened_ns, publisher, notice, place, part[1] AS title, part[2] AS url,
@@ -48,7 +47,8 @@ FROM (
             WHEN publisher <> 'bithumb' THEN time_ns(part[3], 1000000)
             WHEN regexp_full_match(part[3], '\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}')
                 THEN epoch_ns(TRY_CAST(part[3] AS TIMESTAMP)) - 32400000000000
-        END AS publish_ns
+        END AS publish_ns,
+        concat_ws(' ', publisher, coalesce(url, ''), coalesce(publish_ns::VARCHAR, ''), title) AS key
     FROM (
         SELECT
             *,
@@ -70,8 +70,7 @@ FROM (
 ) AS n
 WHERE NOT EXISTS (
     FROM carried AS c
-    WHERE c.name = 'seen' AND c.connection = n.id.connection
-        AND c.key = concat_ws(' ', n.publisher, coalesce(n.url, ''), coalesce(n.publish_ns::VARCHAR, ''), n.title)
+    WHERE c.name = 'seen' AND c.connection = n.id.connection AND c.key = n.key
 )
 QUALIFY row_number() OVER (PARTITION BY id.connection, key ORDER BY id.seq, place) = 1;
 

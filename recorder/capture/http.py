@@ -9,8 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
+from recorder.version import __version__
+
 if TYPE_CHECKING:
     import urllib3
+
+#: The headers of each request.
+OWN_HEADERS: Mapping[str, str] = {
+    "User-Agent": f"feed-recorder/{__version__}",
+    "Accept": "*/*",
+    "Accept-Encoding": "gzip",
+}
 
 #: Bytes of a polled answer's body, at most.
 LARGEST = 16 << 20

@@ -32,13 +32,7 @@ from recorder.session.link import Tally, Wiring, clock_fields
 from recorder.session.machine import NOT_CONNECTED, State
 from recorder.session.refusal import refused_request
 from recorder.verdict import Verdict, refused
-from recorder.version import __version__
 
-_OWN_HEADERS = {
-    "User-Agent": f"feed-recorder/{__version__}",
-    "Accept": "*/*",
-    "Accept-Encoding": "gzip",
-}
 Payload = bytes  # `PolledLine.bytes` is a number
 
 #: What a marker keeps of an answer's headers.
@@ -170,7 +164,7 @@ class PolledLine:
     async def _ask(self, url: Url) -> None:
         clock, schedule = self.wiring.clock, self._schedule
         where = url.url if self.plan.own else self._reach.url(url.url)
-        headers = {**_OWN_HEADERS, **self.plan.headers, **self._conditions(url)}
+        headers = {**http.OWN_HEADERS, **self.plan.headers, **self._conditions(url)}
         asked_ns, began = clock.wall_ns(), self._now()
         work = asyncio.ensure_future(
             in_thread(lambda: http.ask(self._http, where, headers, clock.wall_ns), "poll")
@@ -240,9 +234,7 @@ class PolledLine:
         stream = self._stream or self._open(where, asked_ns)
         digest = sha256(answer.body).digest()
         known = url.stream == stream.connection
-        unchanged = known and (answer.status == 304 or digest == url.digest)
-        if answer.status == 304 and not known:  # a proxy's fault: it was not asked
-            unchanged = True
+        unchanged = answer.status == 304 or (known and digest == url.digest)
         if answer.broken:
             self._log.warning("a broken answer", url=self._hide(safe_url(where)), why=answer.broken)
         kept = {name.replace("-", "_"): answer.headers[name] for name in _KEPT

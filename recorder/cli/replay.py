@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import click
 
 from recorder.cli import options
+from recorder.frame import DATA
 
 if TYPE_CHECKING:
     from recorder.player.iterate import Played
@@ -221,8 +222,6 @@ def _print(frames: Any, form: str, codings: dict[str, str | None]) -> None:
 
 
 def _raw(frame: Played, out: BinaryIO) -> None:
-    from recorder.frame import DATA
-
     if frame.kind in DATA:
         out.write(frame.payload + b"\n")
 

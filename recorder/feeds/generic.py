@@ -60,7 +60,11 @@ def fitted(options: Options) -> dict[str, Any]:
                 return Notice(reply=found.expand(reply).decode("utf-8", "replace"))
         return None
 
-    control = re.compile(b"|".join(b"(?:%s)" % _plain(pattern) for pattern, _ in rules))
+    try:
+        control = re.compile(b"|".join(b"(?:%s)" % _plain(pattern) for pattern, _ in rules))
+    except re.error as error:  # two of them name a group alike, for example
+        where = f"feeds.{options.name}.reply"
+        raise ConfigError(f"the patterns do not go together: {error}", where=where) from None
     return {"coding": options.decode, "control": control, "answer": control, "notice": notice}
 
 

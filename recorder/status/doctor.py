@@ -10,11 +10,15 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from recorder.capture import http
 from recorder.capture.sources import FeedSource, connect_options, sources
+from recorder.capture.threads import in_thread
 from recorder.clock import NS, Clock, Sync, sync_state
 from recorder.errors import RecorderError
+from recorder.feed import Plan
 from recorder.feeds import feed as feed_of
 from recorder.record.layout import Layout
 from recorder.redact import safe_url
@@ -167,14 +171,38 @@ def _key_place(name: str, chosen: FeedSettings) -> str:
 
 
 async def reach(settings: Settings, ready: list[FeedSource]) -> list[Check]:
-    """Connect to each endpoint once with capture's options; return a check for each."""
-    return [await _try_endpoint(settings, s, url) for s in ready for url in dict.fromkeys(_urls(s))]
+    """Connect to each endpoint once with capture's options; return a check for each.
+
+    Of a group of polled URLs the first is asked.
+    """
+    found = [
+        await _try_endpoint(settings, s, url) for s in ready for url in dict.fromkeys(_urls(s))
+    ]
+    polled = [(s, plan) for s in ready for plan in s.plans if plan.every is not None]
+    return found + [await _try_poll(source, plan) for source, plan in polled]
 
 
 def _urls(source: FeedSource) -> Iterator[str]:
     for plan in source.plans:
         if plan.every is None:
             yield from plan.urls[: source.settings.lines]
+
+
+async def _try_poll(source: FeedSource, plan: Plan) -> Check:
+    url = plan.urls[0] if plan.own else source.reach.url(plan.urls[0])
+    label, start = f"polled {safe_url(url)}", time.monotonic_ns()
+    client = http.pool(source.reach)
+    ask = partial(http.ask, client, url, {**http.OWN_HEADERS, **plan.headers}, Clock().wall_ns)
+    try:
+        answer = await in_thread(ask, "doctor")
+    except http.UnansweredError as error:
+        return Check(label, False, str(error), "check the network and the URL")
+    finally:
+        client.clear()
+    took = (time.monotonic_ns() - start) / NS
+    if answer.status == 200:
+        return Check(label, True, f"answers in {took * 1000:,.0f} ms")
+    return Check(label, False, f"answers HTTP {answer.status}", "check the URL and the key")
 
 
 async def _try_endpoint(settings: Settings, source: FeedSource, url: str) -> Check:
