@@ -27,6 +27,7 @@ class Url:
     modified: str | None = None
     digest: bytes = b""
     stream: str = ""  # the connection that has the body
+    refused: bool = False  # the service does not have it; said once
 
 
 class Schedule:
@@ -59,10 +60,12 @@ class Schedule:
     def answered(self, url: Url, now: float) -> None:
         """Plan the next request after an answer."""
         self.failures = 0
+        url.refused = False
         self._again(url, now, self._every)
 
     def refused(self, url: Url, now: float) -> None:
         """Plan the next request of a URL that the service does not have."""
+        url.refused = True
         self._again(url, now, _REFUSED_EVERY * self._every)
 
     def failed(self, url: Url, now: float, verdict: Verdict) -> float:

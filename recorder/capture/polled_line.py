@@ -163,7 +163,7 @@ class PolledLine:
 
     async def _ask(self, url: Url) -> None:
         clock, schedule = self.wiring.clock, self._schedule
-        where = url.url if self.plan.own else self._reach.url(url.url)
+        where = self._where(url)
         headers = {**http.OWN_HEADERS, **self.plan.headers, **self._conditions(url)}
         asked_ns, began = clock.wall_ns(), self._now()
         work = asyncio.ensure_future(
@@ -192,6 +192,10 @@ class PolledLine:
         else:
             self._failed(url, self._verdict(answer), answer.status)
 
+    def _where(self, url: Url) -> str:
+        """Return the URL that is asked: at the user's `rest_url` unless the user named it."""
+        return url.url if self.plan.own else self._reach.url(url.url)
+
     def _conditions(self, url: Url) -> dict[str, str]:
         """Return the headers that ask for a changed body only: one of this connection is known."""
         if self._stream is None or url.stream != self._stream.connection:
@@ -211,9 +215,9 @@ class PolledLine:
 
     def _failed(self, url: Url, verdict: Verdict, code: int | None) -> None:
         """Note a failure. One URL of many that does not exist says nothing of the others."""
-        shown = self._hide(safe_url(url.url))
+        shown = self._hide(safe_url(self._where(url)))
         if code in {400, 404, 410} and self._schedule.many:
-            if url.url not in self.tally.refused_channels:
+            if not url.refused:
                 self._log.warning("a polled URL was refused", url=shown, why=verdict.reason)
             self.tally.refused_channels.add(shown)
             self._schedule.refused(url, self._now())

@@ -88,6 +88,9 @@ class Http:
             name = first.split()[1].split("?")[0].strip("/")
             name = name if name in STORIES else "moved"
             headers = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
+            if "/gone" in first:
+                writer.write(b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n")
+                return
             n = len(self.asked[name])
             self.asked[name].append((time.monotonic(), headers))
             status, more, body = STORIES[name](n, headers)
@@ -133,6 +136,8 @@ async def _tell(data: Path) -> dict[str, Any]:
             "ping_every": 0.5,
             "reply": {r'"op":"ping","ts":"(\d+)"': r'{"op":"pong","ts":"\1"}'},
         }
+        one, gone = (f"http://127.0.0.1:{http.port}/{path}" for path in ("equal", "gone"))
+        feeds["two"] = {"poll": [one, gone], "every": 1}
         async with capturing(data, feeds, stats_seconds=0.5) as child:
             least = {"banned": 4, "tagged": 5, "away": 4, "moved": 6, "huge": 3}
             await eventually(
@@ -191,6 +196,15 @@ def test_redirects_are_followed_to_the_same_host_alone(told: dict[str, Any]) -> 
     assert "HTTP 302: it points to http://127.0.0.1:9/other" in end["reason"]
     assert _bodies(told, "elsewhere") == [b"[4]"]
     assert _bodies(told, "moved") == [b"[5]"]
+
+
+def test_a_url_that_is_gone_is_told_and_the_others_of_its_group_go_on(told: dict[str, Any]) -> None:
+    port = told["http"].port
+    (said,) = [line for line in told["said"].splitlines() if "a polled URL was refused" in line]
+    assert f"http://127.0.0.1:{port}/gone" in said
+    assert "404" in said
+    assert len(_bodies(told, "two")) == 1
+    assert not _closed(told, "two")
 
 
 def test_a_body_of_100_mb_is_named_and_not_read(told: dict[str, Any]) -> None:
